@@ -1,0 +1,1 @@
+"""Thin adapters from Keras' callback hooks to policies and services."""

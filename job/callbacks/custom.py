@@ -1,0 +1,122 @@
+"""Finds the user's own callbacks: beside the configuration file, or in an installed package.
+
+Nothing else is searched - not the working directory, not PYTHONPATH - so that what runs is
+what the config names, on a laptop and in a pod.
+"""
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import keras
+
+from job.config.suggest import did_you_mean
+from job.config.training import CustomCallbackConfig
+from job.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+
+def load_custom_callbacks(
+    sections: Sequence[CustomCallbackConfig], *, folder: Path
+) -> list[keras.callbacks.Callback]:
+    """Imports and makes the callbacks that `callbacks.custom` names.
+
+    Args:
+        sections: Import strings and arguments.
+        folder: Where the configuration file lies.
+
+    Raises:
+        ConfigError: The module or class is not found, does not import, is not a Keras callback
+            or refuses its arguments.
+    """
+    return [
+        _make(section, key=f"callbacks.custom.{index}", folder=folder)
+        for index, section in enumerate(sections)
+    ]
+
+
+def _make(section: CustomCallbackConfig, *, key: str, folder: Path) -> keras.callbacks.Callback:
+    module_name, _, class_name = section.target.partition(":")
+    module = _import(module_name, key=key, folder=folder)
+    known = [name for name, value in vars(module).items() if _is_callback_class(value)]
+    kind = vars(module).get(class_name)
+    if kind is None or not _is_callback_class(kind):
+        raise ConfigError(
+            f"{key}.target: '{section.target}': {module.__file__} has no subclass of "
+            f"keras.callbacks.Callback called '{class_name}'.{did_you_mean(class_name, known)} "
+            f"It has: {', '.join(known) or 'none'}."
+        )
+    try:
+        callback = kind(**section.arguments)
+    except Exception as error:
+        raise ConfigError(
+            f"{key}.arguments: {class_name}(**{section.arguments}) raised "
+            f"{type(error).__name__}: {error}. Mend the arguments or the callback."
+        ) from error
+    log.info(
+        "custom callback loaded", extra={"target": section.target, "file": module.__file__}
+    )
+    return callback
+
+
+def _is_callback_class(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, keras.callbacks.Callback)
+
+
+def _import(name: str, *, key: str, folder: Path) -> ModuleType:
+    _refuse_shadowed(name.partition(".")[0], key=key, folder=folder)
+    with _search_path([str(folder), *_installed()]):
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+                raise ConfigError(
+                    f"{key}.target: '{name}' imports '{error.name}', which is not installed. "
+                    "Install it, or mend the module."
+                ) from error
+            raise ConfigError(
+                f"{key}.target: no module '{name}' beside the configuration file ({folder}) or "
+                "among the installed packages. Put the file there, or install the package."
+            ) from error
+        except Exception as error:
+            raise ConfigError(
+                f"{key}.target: importing '{name}' raised {type(error).__name__}: {error}. "
+                "Mend the module."
+            ) from error
+
+
+def _refuse_shadowed(top: str, *, key: str, folder: Path) -> None:
+    """A file beside the config must not lose silently against a module already loaded."""
+    beside = [path for path in (folder / f"{top}.py", folder / top) if path.exists()]
+    loaded = sys.modules.get(top)
+    if not beside or loaded is None:
+        return
+    origin = getattr(loaded, "__file__", None)
+    if origin is None or not Path(origin).resolve().is_relative_to(folder.resolve()):
+        raise ConfigError(
+            f"{key}.target: {beside[0]} has the name of a module already in use "
+            f"({origin or 'built in'}). Rename the file."
+        )
+
+
+@contextmanager
+def _search_path(entries: list[str]) -> Iterator[None]:
+    before = list(sys.path)
+    sys.path[:] = entries
+    try:
+        yield
+    finally:
+        # The folder stays, last: a callback may import a neighbour while it runs.
+        sys.path[:] = [*before, *(entries[:1] if entries[0] not in before else [])]
+
+
+def _installed() -> list[str]:
+    """`sys.path` without what the shell or the start of the program put there."""
+    outside = {"", os.getcwd(), *os.environ.get("PYTHONPATH", "").split(os.pathsep)}
+    return [entry for entry in sys.path if entry not in outside]

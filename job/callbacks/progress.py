@@ -1,0 +1,96 @@
+"""Tells a person how training goes."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+import keras
+
+from job.callbacks.best import BestEpoch
+from job.callbacks.calls import CallTimer
+from job.config.monitors import MONITORS
+from job.telemetry.events import Shown
+from job.telemetry.metrics import RunMetrics
+from job.telemetry.progress import Measured, ProgressReporter
+from job.types import Position
+
+log = logging.getLogger(__name__)
+
+
+class ProgressCallback(keras.callbacks.Callback):
+    """Feeds the progress reporter, and logs one line for each epoch.
+
+    Args:
+        reporter: Decides what is shown when.
+        metrics: Gets the expected end.
+        position: Tells where training stands.
+        best: The best epoch so far.
+        pairs_per_step: The global batch size.
+        epochs: Of the whole run.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        reporter: ProgressReporter,
+        *,
+        metrics: RunMetrics,
+        position: Callable[[], Position],
+        best: BestEpoch,
+        pairs_per_step: int,
+        epochs: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self._reporter = reporter
+        self._metrics = metrics
+        self._position = position
+        self._best = best
+        self._pairs_per_step = pairs_per_step
+        self._epochs = epochs
+        self._timer = CallTimer(clock)
+        self._learning_rate = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        self._learning_rate = float(self.model.optimizer.learning_rate.value.numpy())
+
+    def on_train_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        self._timer.begin(batch)
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        call = self._timer.end(batch)
+        measured = logs or {}
+        position = self._position()
+        self._reporter.update(
+            position.global_step,
+            epoch=position.epoch,
+            steps=call.steps,
+            seconds=call.seconds,
+            examples=call.steps * self._pairs_per_step,
+            measured=Measured(
+                measured["loss"], measured["accuracy"], learning_rate=self._learning_rate
+            ),
+        )
+        if self._reporter.eta_seconds is not None:
+            self._metrics.set_remaining(self._reporter.eta_seconds)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        number = Shown(
+            f"{epoch + 1}/{self._epochs}", {"epoch": epoch + 1, "target_epochs": self._epochs}
+        )
+        shown: dict[str, object] = {"epoch": number}
+        measured = logs or {}
+        # In the order of the table: Keras hands logs over in the order of the alphabet.
+        shown |= {name: round(measured[name], 4) for name in MONITORS if name in measured}
+        best = self._best.best
+        if best is not None:
+            shown["best"] = f"{best.monitor}={best.value:.4f} at epoch {best.epoch}"
+        log.info("epoch finished", extra=shown)
+        rate = float(self.model.optimizer.learning_rate.value.numpy())
+        if rate < self._learning_rate:
+            log.info("learning rate reduced", extra={"learning_rate": rate})
+        if self.model.stop_training:
+            log.info("training stops early", extra={"epoch": epoch + 1})
+
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        self._reporter.finish()

@@ -1,0 +1,70 @@
+"""When to save and what to keep, decided from numbers alone.
+
+::
+
+    Retention(keep_last=3).to_delete([10, 20, 30, 40], best=10)  # -> []
+    SavePolicy(every_steps=100).steps_until_save(250)            # -> 50
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from job.types import Position
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Keeps the newest checkpoints and the best one.
+
+    Attributes:
+        keep_last: Newest checkpoints kept besides the best, >= 1.
+    """
+
+    keep_last: int
+
+    def __post_init__(self) -> None:
+        if self.keep_last < 1:
+            raise ValueError(f"keep_last is {self.keep_last}; keep at least 1")
+
+    def to_delete(self, steps: Sequence[int], *, best: int | None) -> list[int]:
+        """Returns the steps whose checkpoints may go, oldest first.
+
+        Args:
+            steps: Steps of all checkpoints, in any order.
+            best: Step of the best one, or None where none is known.
+        """
+        kept = set(sorted(set(steps))[-self.keep_last :]) | {best}
+        return [step for step in sorted(set(steps)) if step not in kept]
+
+
+@dataclass(frozen=True)
+class SavePolicy:
+    """Saves at every multiple of a number of steps.
+
+    Multiples of the step count and not "so long after the last save": so an attempt that went
+    on from step 130 saves where an undisturbed one would. The end of an epoch is saved by the
+    loop in any case.
+
+    Attributes:
+        every_steps: Optimizer steps between two saves, >= 1.
+    """
+
+    every_steps: int
+
+    def __post_init__(self) -> None:
+        if self.every_steps < 1:
+            raise ValueError(f"every_steps is {self.every_steps}; save at least every 1")
+
+    def should_save(self, position: Position, *, last_saved_step: int) -> bool:
+        """Tells whether a multiple has been reached since the last save.
+
+        Args:
+            position: Where training stands.
+            last_saved_step: global_step of the newest checkpoint; 0 before the first.
+        """
+        due = position.global_step // self.every_steps
+        return due > last_saved_step // self.every_steps
+
+    def steps_until_save(self, global_step: int) -> int:
+        """Returns how many steps remain to the next multiple, in [1, every_steps]."""
+        return self.every_steps - global_step % self.every_steps

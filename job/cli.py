@@ -1,0 +1,74 @@
+"""The command line: parses arguments and turns exceptions into messages and exit codes.
+
+Commands that train import TensorFlow when they run, not when they are parsed: `--help`,
+`config ...` and `data ...` answer at once.
+"""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from job import __version__
+from job.commands.registry import register_commands
+from job.errors import EXIT_CODES, ConfigError, ExitCode, JobError
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with its complaints as `ConfigError` and without guessing at short forms."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise ConfigError(f"{message}\n{self.format_usage().rstrip()}")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = _Parser(
+        prog="siamese-job",
+        description="Trains Siamese models (one shared encoder, one pair head) that survive "
+        "being killed.",
+        epilog="exit codes:\n"
+        + "\n".join(f"  {row.code.value:>3}  {row.meaning}" for row in EXIT_CODES),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"siamese-job {__version__}")
+    subparsers = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=_Parser
+    )
+    register_commands(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: Arguments without the program's name; None takes the process' own.
+
+    Returns:
+        The exit status, a value of `ExitCode`.
+    """
+    try:
+        args = build_parser().parse_args(argv)
+        code = args.run(args)
+        sys.stdout.flush()
+        return int(code)
+    except JobError as error:
+        return _report(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _report("Interrupted (Ctrl-C) before training began.", ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader has gone (`... | head`); nothing may be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.FINISHED)
+    except Exception as error:  # noqa: BLE001 - the last resort that keeps the exit codes true
+        traceback.print_exc()
+        kind = type(error).__name__
+        return _report(f"unexpected {kind}: {error}. This is a bug.", ExitCode.UNEXPECTED)
+
+
+def _report(message: str, code: ExitCode) -> int:
+    sys.stderr.write(f"siamese-job: {message}\n")
+    return int(code)

@@ -1,0 +1,155 @@
+"""What follows training: measuring, exporting, and telling a person how it went."""
+
+import json
+import logging
+import math
+from collections.abc import Mapping
+
+from job.checkpoints.reading import load_dir
+from job.commands.assembly import Assembly, build_outside_strategy
+from job.commands.attempt import Attempt
+from job.commands.run_folder import RunFolder
+from job.commands.screen import closing_screen
+from job.commands.summary import NAME, current_state_sha256, summarise, write_summary
+from job.data.tables import Dataset
+from job.evaluation.findings import Findings, evaluate
+from job.export.writer import FOLDER, GoldenPairs, export_model
+from job.models.scoring import PairScorer
+from job.types import Split
+
+log = logging.getLogger(__name__)
+
+HISTORY = "history.json"
+
+
+def close_run(
+    attempt: Attempt,
+    *,
+    stop_reason: str,
+    dataset: Dataset,
+    assembly: Assembly,
+    scorer: PairScorer,
+    folder: RunFolder,
+) -> None:
+    """Measures and exports the trained model, then marks the run as completed.
+
+    A process killed in here does it all again at the next start, with the same result.
+
+    Args:
+        attempt: Training has ended, its last state is committed.
+        stop_reason: Which callback ended it, "" for the last epoch.
+        dataset: The data.
+        assembly: The model and tokens.
+        scorer: Scores with the model.
+        folder: Where everything is written.
+    """
+    session, config = attempt.session, attempt.session.config
+    session.metrics.set_phase("reporting")
+    state = current_state_sha256(attempt)
+    _choose_weights(attempt, folder=folder)
+    findings = evaluate(
+        scorer,
+        dataset=dataset,
+        tokens=assembly.tokens,
+        criterion=config.evaluation.threshold,
+        batch_size=config.evaluation.batch_size,
+    )
+    _show_metrics(attempt, findings=findings)
+    artifacts = {"summary": NAME, "history": HISTORY}
+    history = json.dumps([_json_numbers(epoch) for epoch in attempt.state.history], indent=1)
+    folder.store.write(HISTORY, f"{history}\n".encode(), if_generation=None)
+    if config.export.enabled:
+        session.stop.check()
+        artifacts |= _export(
+            attempt, findings=findings, dataset=dataset, assembly=assembly, folder=folder
+        )
+    outcome = "stopped_early" if stop_reason else "finished"
+    summary = summarise(
+        attempt, outcome=outcome, state=state, findings=findings, artifacts=artifacts
+    )
+    write_summary(folder, summary)
+    stopping = config.callbacks.early_stopping
+    attempt.manager.finish(
+        "completed",
+        stop_reason or "all epochs done",
+        outcome=outcome,
+        epochs=attempt.state.position.epoch,
+        global_step=attempt.state.position.global_step,
+        stop_reason=stop_reason,
+        patience_epochs=stopping.patience_epochs if stopping else None,
+    )
+    log.info(
+        "run finished",
+        extra={
+            "outcome": outcome,
+            "step": attempt.state.position.global_step,
+            "epochs": attempt.state.position.epoch,
+            "test_roc_auc": round(findings.test["roc_auc"], 4),
+            "baseline_roc_auc": round(findings.baseline_roc_auc, 4),
+            "folder": folder.uri,
+        },
+    )
+    if session.logging.format != "json":
+        session.logging.screen.write_line(closing_screen(summary, folder=folder.uri))
+
+
+def _json_numbers(epoch: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON knows neither NaN nor infinity; null says that there is no number."""
+    return {name: value if math.isfinite(value) else None for name, value in epoch.items()}
+
+
+def _choose_weights(attempt: Attempt, *, folder: RunFolder) -> None:
+    """Goes back to the weights of the best epoch, if those are wanted."""
+    head = attempt.manager.head
+    if attempt.session.config.evaluation.weights == "last" or head.best is None:
+        return
+    if head.best.dir != head.last:
+        restored = load_dir(folder.store, head, dir=head.best.dir, expected=attempt.spec)
+        attempt.put_back_weights(restored)
+    log.info(
+        "weights of the best epoch",
+        extra={"epoch": head.best.epoch, head.best.monitor: round(head.best.value, 4)},
+    )
+
+
+def _show_metrics(attempt: Attempt, *, findings: Findings) -> None:
+    metrics = attempt.session.metrics
+    metrics.set_decision_threshold(findings.threshold)
+    by_split: dict[Split, Mapping[str, float]] = {
+        "validation": findings.validation,
+        "test": findings.test,
+    }
+    for split, measured in by_split.items():
+        quality = {k: v for k, v in measured.items() if k not in ("loss", "mcc")}
+        metrics.set_epoch_result(split, loss=measured["loss"], quality=quality)
+
+
+def _export(
+    attempt: Attempt,
+    *,
+    findings: Findings,
+    dataset: Dataset,
+    assembly: Assembly,
+    folder: RunFolder,
+) -> dict[str, str]:
+    config, pairs = attempt.session.config, dataset.pairs["test"]
+    count = config.export.num_golden_pairs
+    export_model(
+        build_outside_strategy(config, assembly),
+        characters=assembly.vocabulary.characters,
+        threshold=findings.threshold,
+        golden=GoldenPairs(
+            dataset.texts(pairs.left[:count]),
+            dataset.texts(pairs.right[:count]),
+            findings.test_scores.score[:count],
+        ),
+        store=folder.store,
+    )
+    log.info("model exported", extra={"folder": f"{folder.uri}/{FOLDER}"})
+    return {
+        "scorer": f"{FOLDER}/scorer",
+        "encoder": f"{FOLDER}/encoder.keras",
+        "pair_model": f"{FOLDER}/pair_model.keras",
+        "vocabulary": f"{FOLDER}/vocabulary.json",
+        "golden_pairs": f"{FOLDER}/golden.json",
+    }

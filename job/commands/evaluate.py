@@ -1,0 +1,78 @@
+"""`siamese-job evaluate CONFIG`: measures the trained model of a run again, writing nothing."""
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from job.checkpoints.reading import load_best, load_last, read_head
+from job.checkpoints.records import Head
+from job.commands.plain_logs import logs_on_stderr
+from job.commands.run_folder import RunFolder, open_run_folder
+from job.commands.screen import findings_lines
+from job.config.load import LoadedConfig, load_config
+from job.data.load import load_dataset
+from job.errors import ConfigError, ExitCode
+from job.telemetry.native_stderr import captured_native_stderr, quieten_tensorflow
+
+
+def run(args: argparse.Namespace) -> ExitCode:
+    """Evaluates."""
+    loaded = load_config(Path(args.config), env=os.environ, sets=args.set)
+    folder = open_run_folder(loaded.config)
+    head = read_head(folder.store)
+    if head is None or not head.checkpoints:
+        raise ConfigError(
+            f"{folder.uri} holds no committed checkpoint. `siamese-job train` makes one; check "
+            "run.name and run.root if there should be one."
+        )
+    with logs_on_stderr(loaded.config, level="WARNING"):
+        report = _measure(loaded, folder=folder, head=head)
+    if args.json:
+        sys.stdout.write(json.dumps(report, indent=2, allow_nan=False) + "\n")
+    else:
+        sys.stdout.write("\n".join([_headline(report), *findings_lines(report)]) + "\n")
+    return ExitCode.FINISHED
+
+
+def _measure(loaded: LoadedConfig, *, folder: RunFolder, head: Head) -> dict[str, Any]:
+    config = loaded.config
+    dataset = load_dataset(config.data, folder=loaded.folder, seed=config.run.seed)
+    quieten_tensorflow(os.environ)
+    with captured_native_stderr():
+        # TensorFlow takes seconds to import: everything that can be refused was, by now.
+        from job.commands.assembly import assemble
+        from job.commands.summary import findings_json
+        from job.evaluation.findings import evaluate
+        from job.models.scoring import PairScorer
+        from job.training.state import expected_spec, write_variables
+    assembly = assemble(config, dataset=dataset)
+    variables = assembly.siamese.variables()
+    spec = expected_spec(variables)
+    wants_best = config.evaluation.weights == "best" and head.best is not None
+    load = load_best if wants_best else load_last
+    restored = load(folder.store, head, expected=spec)
+    if restored is None:  # unreachable while HEAD has checkpoints, and cheap to refuse
+        raise ConfigError(f"{folder.uri} holds no committed checkpoint.")
+    write_variables(variables, restored.state.variables)
+    findings = evaluate(
+        PairScorer(assembly.siamese, poll=lambda: None),
+        dataset=dataset,
+        tokens=assembly.tokens,
+        criterion=config.evaluation.threshold,
+        batch_size=config.evaluation.batch_size,
+    )
+    return {
+        "run": config.run.name,
+        "weights": "best" if wants_best else "last",
+        "global_step": restored.state.position.global_step,
+        "best": asdict(head.best) if head.best else None,
+        **findings_json(findings),
+    }
+
+
+def _headline(report: dict[str, Any]) -> str:
+    return f"run {report['run']}, {report['weights']} weights, step {report['global_step']}"

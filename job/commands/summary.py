@@ -1,0 +1,136 @@
+"""`summary.json`: what a script reads when a run has ended, well or badly."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from job.checkpoints.records import Status
+from job.checkpoints.state import state_sha256
+from job.commands.attempt import Attempt
+from job.commands.run_folder import RunFolder
+from job.errors import ExitCode, FencedError, JobError
+from job.evaluation.findings import Findings
+from job.training.state import read_variables
+
+log = logging.getLogger(__name__)
+
+NAME = "summary.json"
+SCHEMA = 1
+
+_OUTCOMES = {
+    ExitCode.PREEMPTED: "preempted",
+    ExitCode.INTERRUPTED: "interrupted",
+    ExitCode.DIVERGED: "diverged",
+}
+
+
+def write_summary(folder: RunFolder, content: Mapping[str, Any]) -> None:
+    """Replaces the summary of the run."""
+    data = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    folder.store.write(NAME, data.encode(), if_generation=None)
+
+
+def summarise(
+    attempt: Attempt,
+    *,
+    outcome: str,
+    exit_code: ExitCode = ExitCode.FINISHED,
+    state: str | None = None,
+    findings: Findings | None = None,
+    artifacts: Mapping[str, str] | None = None,
+    error: str | None = None,
+) -> dict[str, Any]:
+    """Everything known of the run, as JSON; what is not known is null.
+
+    Args:
+        attempt: Where the run stands.
+        outcome: `finished`, `stopped_early`, `preempted`, `interrupted`, `diverged` or
+            `failed`.
+        exit_code: Of this process.
+        state: sha256 of every variable after the last step.
+        findings: How good the model is.
+        artifacts: Names in the run folder by what they are.
+        error: What went wrong, for people.
+    """
+    best = attempt.manager.head.best
+    position = attempt.state.position
+    return {
+        "schema": SCHEMA,
+        "run": attempt.session.config.run.name,
+        "outcome": outcome,
+        "exit_code": exit_code.value,
+        "error": error,
+        "global_step": position.global_step,
+        "epochs": position.epoch,
+        "attempts": attempt.manager.attempt,
+        "seconds": round(attempt.seconds, 3),
+        "state_sha256": state,
+        "best": asdict(best) if best else None,
+        **findings_json(findings),
+        "metrics_port": attempt.session.port or None,
+        "artifacts": dict(artifacts or {}),
+    }
+
+
+def findings_json(findings: Findings | None) -> dict[str, Any]:
+    """How good the model is; null where it was not measured."""
+    if findings is None:
+        return {"threshold": None, "threshold_chosen_for": None, "metrics": None}
+    return {
+        "threshold": findings.threshold,
+        "threshold_chosen_for": findings.criterion,
+        "metrics": {
+            "validation": dict(findings.validation),
+            "test": {
+                **findings.test,
+                "baseline_roc_auc": findings.baseline_roc_auc,
+                "baselines": dict(findings.baselines),
+            },
+        },
+    }
+
+
+def current_state_sha256(attempt: Attempt) -> str:
+    """Fingerprint of every variable as it is now."""
+    return state_sha256(read_variables(attempt.siamese.variables()))
+
+
+@contextmanager
+def recorded_failure(attempt: Attempt, *, folder: RunFolder) -> Iterator[None]:
+    """Leaves a summary and a status behind when the block raises.
+
+    A process that was fenced writes nothing: the run belongs to a newer one.
+    """
+    try:
+        yield
+    except FencedError:
+        raise
+    except JobError as error:
+        _record(attempt, folder=folder, error=error, code=error.exit_code)
+        raise
+    except Exception as error:
+        _record(attempt, folder=folder, error=error, code=ExitCode.UNEXPECTED)
+        raise
+
+
+def _record(attempt: Attempt, *, folder: RunFolder, error: Exception, code: ExitCode) -> None:
+    stopped = code in (ExitCode.PREEMPTED, ExitCode.INTERRUPTED)
+    status: Status = "preempted" if stopped else "failed"
+    try:
+        write_summary(
+            folder,
+            summarise(
+                attempt,
+                outcome=_OUTCOMES.get(code, "failed"),
+                exit_code=code,
+                state=current_state_sha256(attempt) if stopped else None,
+                error=str(error),
+            ),
+        )
+        attempt.manager.finish(status, str(error), exit_code=code.value)
+    except JobError as second:
+        # The first error is the one to end with; a full disk refuses this note of it, too.
+        log.warning("failure not recorded", extra={"reason": str(second)})

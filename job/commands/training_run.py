@@ -1,0 +1,199 @@
+"""The part of `train` that needs TensorFlow: one attempt, from assembly to the last commit."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+import keras
+
+from job.callbacks.best import BestEpoch
+from job.callbacks.checkpoint import CheckpointCallback
+from job.callbacks.custom import load_custom_callbacks
+from job.callbacks.memory import can_remember
+from job.callbacks.metrics import MetricsCallback
+from job.callbacks.progress import ProgressCallback
+from job.callbacks.stack import CallbackStack, build_deciders, build_stack
+from job.checkpoints.policy import SavePolicy
+from job.commands.assembly import Assembly, assemble, library_versions
+from job.commands.attempt import Attempt
+from job.commands.closing import close_run
+from job.commands.describe import describe_process
+from job.commands.run_folder import RunFolder
+from job.commands.session import Session
+from job.commands.summary import recorded_failure
+from job.config.monitors import MONITORS
+from job.data.tables import Dataset, PairTable
+from job.distribution.environment import describe_environment
+from job.evaluation.splits import measure, score_split
+from job.models.scoring import PairScorer
+from job.telemetry.progress import ProgressReporter
+from job.training.loop import Schedule, TrainingData, TrainingLoop
+from job.training.step import TrainStep
+from job.types import Position
+
+log = logging.getLogger(__name__)
+
+
+def train_run(session: Session, *, dataset: Dataset, folder: RunFolder) -> None:
+    """Trains the run to its end, or to the next safe point after a signal.
+
+    Raises:
+        PreemptedError: SIGTERM; the state is committed.
+        InterruptedByUserError: Ctrl-C; the state is committed.
+        JobError: Anything else that a person can act on.
+    """
+    config = session.config
+    assembly = assemble(config, dataset=dataset)
+    # TensorFlow may have put handlers of its own in place while it opened the devices.
+    session.stop.install()
+    describe_process(session, assembly=assembly, dataset_sha256=dataset.fingerprint)
+    batch_size = config.training.global_batch_size
+    step = TrainStep(assembly.siamese, strategy=assembly.strategy, global_batch_size=batch_size)
+    data = TrainingData(
+        assembly.tokens, dataset.pairs["train"], batch_size, seed=config.run.seed
+    )
+    custom = _custom_callbacks(session)
+    steps_in_epoch = data.steps_in_epoch
+    # Until here nothing was written, and everything that can be refused has been.
+    with folder.locked():
+        attempt = Attempt.begin(
+            session,
+            siamese=assembly.siamese,
+            folder=folder,
+            fingerprint=dataset.fingerprint,
+            environment=describe_environment(
+                libraries=library_versions(),
+                num_replicas=assembly.strategy.num_replicas_in_sync,
+                global_batch_size=batch_size,
+                devices=assembly.device_kind,
+            ),
+        )
+        with recorded_failure(attempt, folder=folder):
+            scorer = PairScorer(assembly.siamese, poll=session.stop.check)
+            stack = _callback_stack(attempt, custom=custom, steps_in_epoch=steps_in_epoch)
+            session.health.finish_startup()
+            outcome = TrainingLoop(
+                step=step,
+                data=data,
+                schedule=Schedule(
+                    config.training.epochs,
+                    config.training.steps_per_call,
+                    SavePolicy(config.checkpoint.every_steps),
+                ),
+                callbacks=stack,
+                validate=_validation(
+                    session, pairs=dataset.pairs["validation"], assembly=assembly, scorer=scorer
+                ),
+                stop=session.stop,
+            ).run(attempt.state)
+            if outcome == "interrupted":
+                _commit_and_stop(attempt, stack=stack)
+            close_run(
+                attempt,
+                stop_reason=stack.stop_reason,
+                dataset=dataset,
+                assembly=assembly,
+                scorer=scorer,
+                folder=folder,
+            )
+
+
+def _commit_and_stop(attempt: Attempt, *, stack: CallbackStack) -> None:
+    session = attempt.session
+    position = attempt.state.position
+    log.info("stopping", extra={"signal": session.stop.name, "step": position.global_step})
+    attempt.save(stack, metrics={}, best=None)
+    raise session.stop.error(
+        f"Step {position.global_step} (epoch {position.epoch + 1}) is committed; the same "
+        "command goes on from there."
+    )
+
+
+def _custom_callbacks(session: Session) -> list[keras.callbacks.Callback]:
+    callbacks = load_custom_callbacks(
+        session.config.callbacks.custom, folder=session.loaded.folder
+    )
+    forgetful = [type(c).__name__ for c in callbacks if not can_remember(c)]
+    if forgetful:
+        log.warning(
+            "callbacks forget on restart",
+            extra={
+                "callbacks": forgetful,
+                "remedy": "give them get_state() and set_state(state) if they count anything",
+            },
+        )
+    return callbacks
+
+
+def _callback_stack(
+    attempt: Attempt, *, custom: list[keras.callbacks.Callback], steps_in_epoch: int
+) -> CallbackStack:
+    session, config = attempt.session, attempt.session.config
+    epochs, batch_size = config.training.epochs, config.training.global_batch_size
+    target_steps = epochs * steps_in_epoch
+    session.metrics.set_targets(target_steps, epochs=epochs)
+    best = BestEpoch(config.checkpoint.monitor)
+    deciders = build_deciders(config.callbacks)
+
+    def position() -> Position:
+        return attempt.state.position
+
+    checkpoint = CheckpointCallback(
+        policy=SavePolicy(config.checkpoint.every_steps),
+        position=position,
+        best=best,
+        save=lambda metrics, best: attempt.save(stack, metrics=metrics, best=best),
+    )
+    metrics = MetricsCallback(
+        session.metrics,
+        position=position,
+        best=best,
+        pairs_per_step=batch_size,
+        target_steps=target_steps,
+        nonfinite_steps=lambda: attempt.state.nonfinite_steps,
+        early_stopping=deciders.early_stopping,
+    )
+    progress = ProgressCallback(
+        ProgressReporter(
+            every_seconds=config.logging.every_seconds,
+            total_steps=target_steps,
+            total_epochs=epochs,
+            screen=session.logging.screen,
+        ),
+        metrics=session.metrics,
+        position=position,
+        best=best,
+        pairs_per_step=batch_size,
+        epochs=epochs,
+    )
+    stack = CallbackStack(
+        build_stack(
+            deciders, custom=custom, checkpoint=checkpoint, watchers=[metrics, progress]
+        ),
+        model=attempt.siamese.scorer,
+        memory=attempt.memory,
+    )
+    return stack
+
+
+def _validation(
+    session: Session, *, pairs: PairTable, assembly: Assembly, scorer: PairScorer
+) -> Callable[[], Mapping[str, float]]:
+    """What the loop calls at an epoch's end: every validation pair, exactly once."""
+
+    def validate() -> Mapping[str, float]:
+        session.metrics.set_phase("validating")
+        started = time.monotonic()
+        scores = score_split(
+            scorer,
+            tokens=assembly.tokens,
+            pairs=pairs,
+            batch_size=session.config.evaluation.batch_size,
+        )
+        measured = measure(scores, threshold=0.5)
+        session.metrics.validation_finished(time.monotonic() - started)
+        session.metrics.set_phase("training")
+        named = {f"val_{name}": value for name, value in measured.items()}
+        return {name: value for name, value in named.items() if name in MONITORS}
+
+    return validate

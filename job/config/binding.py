@@ -1,0 +1,105 @@
+"""What a resume may change, and what it may not.
+
+Every key is binding but those the models mark `mutable`: a run that goes on with another
+optimizer is another run. The commands that resume refuse a difference in a binding key and
+show the lines of `binding_diff`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from job.config.keys import Path, all_keys, child, find, names_in
+from job.config.root import Config
+from job.config.scalars import dotted, shown
+from job.types import Json
+
+
+class _Absent:
+    """Stands for a key that one side does not have."""
+
+
+_ABSENT = _Absent()
+
+
+def as_record(config: Config) -> dict[str, Json]:
+    """The resolved configuration as a run stores it: every key, JSON values only."""
+    return config.model_dump(mode="json")
+
+
+def is_mutable(key: str) -> bool:
+    """Whether a resume may change what a dotted key holds.
+
+    Args:
+        key: As in `training.epochs`; a section is mutable when all its keys are.
+
+    Returns:
+        False for a key that does not exist, as in the record of another version.
+    """
+    return _is_mutable(tuple(key.split(".")))
+
+
+def binding_diff(stored: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+    """Compares the record of a run with the configuration it is to go on with.
+
+    Args:
+        stored: What `as_record` gave when the run began.
+        current: What it gives now.
+
+    Returns:
+        One line for each binding key that differs, in the order of the sections; empty when
+        the run may go on.
+    """
+    return _differences((), stored, current)
+
+
+def _is_mutable(path: Path) -> bool:
+    key = find(path)
+    if key is None:
+        return False
+    if key.is_mutable or not key.sections:
+        return key.is_mutable
+    below = [child(key, name) for name in names_in(key.sections)]
+    return all(at is not None and _is_mutable(at.path) for at in below)
+
+
+def _differences(path: Path, stored: Any, current: Any) -> list[str]:
+    if isinstance(stored, Mapping) and isinstance(current, Mapping):
+        names = sorted({*stored, *current}, key=lambda name: _rank((*path, name)))
+        return [
+            line
+            for name in names
+            for line in _differences(
+                (*path, name), stored.get(name, _ABSENT), current.get(name, _ABSENT)
+            )
+        ]
+    if _are_lists(stored, current) and len(stored) == len(current):
+        return [
+            line
+            for index, pair in enumerate(zip(stored, current, strict=True))
+            for line in _differences((*path, index), *pair)
+        ]
+    if _are_equal(stored, current) or _is_mutable(path):
+        return []
+    return [f"{dotted(path)}: this run has {_side(stored)}, the config says {_side(current)}"]
+
+
+def _rank(path: Path) -> tuple[int, str]:
+    # Keys that only an older or newer version knows come last.
+    name = dotted(path)
+    order = {key: number for number, key in enumerate(all_keys())}
+    return order.get(name, len(order)), name
+
+
+def _are_lists(*values: Any) -> bool:
+    return all(isinstance(value, Sequence) and not isinstance(value, str) for value in values)
+
+
+def _are_equal(stored: Any, current: Any) -> bool:
+    # To Python, True equals 1; to a callback's argument it need not.
+    if isinstance(stored, bool) != isinstance(current, bool):
+        return False
+    return bool(stored == current)
+
+
+def _side(value: Any) -> str:
+    return "no such key" if value is _ABSENT else shown(value)

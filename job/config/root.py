@@ -1,0 +1,49 @@
+"""The whole configuration, and the checks that need more than one section."""
+
+from pydantic import Field
+
+from job.config.data import DataConfig
+from job.config.model import ModelConfig
+from job.config.run import (
+    CheckpointConfig,
+    DistributionConfig,
+    LoggingConfig,
+    MetricsConfig,
+    RunConfig,
+)
+from job.config.section import Section
+from job.config.training import CallbacksConfig, EvaluationConfig, ExportConfig, TrainingConfig
+
+
+class Config(Section):
+    """Everything a run is made from."""
+
+    run: RunConfig = Field(description="Names the run and the folder it lives in.")
+    data: DataConfig = Field(description="Where pairs come from.")
+    model: ModelConfig = Field(
+        default_factory=ModelConfig, description="The shared encoder and the pair head."
+    )
+    training: TrainingConfig = Field(
+        default_factory=TrainingConfig, description="How the model learns."
+    )
+    callbacks: CallbacksConfig = Field(
+        default_factory=CallbacksConfig, description="What happens while training."
+    )
+    checkpoint: CheckpointConfig = Field(
+        default_factory=CheckpointConfig, description="How often state is written and kept."
+    )
+    distribution: DistributionConfig = Field(
+        default_factory=DistributionConfig, description="Which devices train together."
+    )
+    evaluation: EvaluationConfig = Field(
+        default_factory=EvaluationConfig, description="How the trained model is measured."
+    )
+    export: ExportConfig = Field(
+        default_factory=ExportConfig, description="What is written for use elsewhere."
+    )
+    metrics: MetricsConfig = Field(
+        default_factory=MetricsConfig, description="The endpoint that Prometheus scrapes."
+    )
+    logging: LoggingConfig = Field(
+        default_factory=LoggingConfig, description="What is written to standard output."
+    )

@@ -1,0 +1,27 @@
+"""The base of every configuration section, and the marks its fields may carry.
+
+epochs: int = Field(10, ge=1, description="...", json_schema_extra=MUTABLE)
+name: str = Field(pattern="^[a-z]+$", json_schema_extra=rule("lower-case letters"))
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+# A field that carries this in `json_schema_extra` may differ between the attempts of a run;
+# every other field is binding (see `config.binding`).
+MUTABLE: dict[str, Any] = {"mutable": True}
+
+# The keyword under which YAML and JSON editors look for what to say instead of a pattern.
+PATTERN_RULE = "patternErrorMessage"
+
+
+def rule(words: str) -> dict[str, Any]:
+    """Says what a `pattern` asks for, to be read after "must be"."""
+    return {PATTERN_RULE: words}
+
+
+class Section(BaseModel):
+    """One section of the configuration: frozen, strictly typed, finite, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

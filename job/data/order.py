@@ -1,0 +1,52 @@
+"""In which order an epoch visits the pairs: a pure function of seed and epoch.
+
+Batch k of an epoch is `order[k * B : (k + 1) * B]`, so training resumes at any step from three
+integers. The stream of numbers is pinned by a test with recorded permutations: a NumPy that
+draws differently must not pass unseen.
+
+Source: Philox is the counter-based generator of Salmon et al., "Parallel random numbers: as
+easy as 1, 2, 3", SC 2011.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from job.errors import ConfigError
+
+
+def epoch_order(num_pairs: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The order of one epoch.
+
+    Args:
+        num_pairs: Training pairs, >= 0.
+        seed: `run.seed`, in [0, 2**64).
+        epoch: Number of the epoch from 0, below 2**63.
+
+    Returns:
+        int64 (num_pairs,), each pair number once.
+    """
+    return generator(seed, stream=epoch).permutation(num_pairs)
+
+
+def generator(seed: int, *, stream: int) -> np.random.Generator:
+    """Random numbers that depend on (seed, stream) alone, both in [0, 2**64).
+
+    Streams below 2**63 are epochs; anything else that draws takes one above.
+    """
+    return np.random.Generator(np.random.Philox(key=np.array([seed, stream], np.uint64)))
+
+
+def steps_in_epoch(num_pairs: int, global_batch_size: int) -> int:
+    """How many whole batches the pairs fill; the rest of an epoch's order is not visited.
+
+    Raises:
+        ConfigError: Not even one.
+    """
+    steps = num_pairs // global_batch_size
+    if steps == 0:
+        raise ConfigError(
+            f"training.global_batch_size: {global_batch_size} is more than the {num_pairs} "
+            "training pairs, so an epoch has no step. Set it to at most that, or give more "
+            "pairs."
+        )
+    return steps

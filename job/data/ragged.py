@@ -1,0 +1,85 @@
+"""Rows of different lengths in one flat array, and their padding to a rectangle."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class RaggedArray:
+    """N rows of any lengths, stored one after the other.
+
+    Args:
+        values: 1-D array of every value.
+        offsets: int64 (N + 1,); row i is `values[offsets[i]:offsets[i + 1]]`.
+    """
+
+    values: NDArray[np.generic]
+    offsets: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        values, offsets = self.values, self.offsets
+        if values.ndim != 1 or offsets.ndim != 1 or offsets.dtype != np.int64:
+            raise ValueError(
+                "values and offsets must be 1-D and offsets int64, got shapes "
+                f"{values.shape} and {offsets.shape}, offsets {offsets.dtype}"
+            )
+        if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(values):
+            raise ValueError("offsets must begin with 0 and end with the number of values")
+        if (np.diff(offsets) < 0).any():
+            raise ValueError("offsets must not decrease")
+
+    @classmethod
+    def from_bytes(cls, rows: Sequence[bytes]) -> "RaggedArray":
+        """Byte strings as rows of uint8."""
+        values = np.frombuffer(b"".join(rows), np.uint8)
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+        return cls(values, offsets_of(lengths))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """int64 (N,), number of values of each row."""
+        return np.diff(self.offsets)
+
+    def row(self, index: int) -> NDArray[np.generic]:
+        """Row `index`, 0 <= index < N, as a view."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"row {index} of {len(self)}")
+        return self.values[self.offsets[index] : self.offsets[index + 1]]
+
+    def padded(
+        self, rows: NDArray[np.int64], *, multiple: int, fill: int = 0
+    ) -> NDArray[np.generic]:
+        """The chosen rows as a rectangle, shorter ones filled at the end.
+
+        Args:
+            rows: int64 (R,), row numbers, repeats allowed.
+            multiple: T is the longest chosen row, rounded up to a multiple of this and at least
+                this, so that few different T occur.
+            fill: Written behind the end of a row.
+
+        Returns:
+            (R, T), dtype of `values`.
+        """
+        starts = self.offsets[rows]
+        lengths = self.offsets[rows + 1] - starts
+        longest = int(lengths.max(initial=1))
+        columns = np.arange(-(-longest // multiple) * multiple)
+        if not len(self.values):
+            return np.full((len(rows), len(columns)), fill, self.values.dtype)
+        # One gather beyond the row's end and one overwrite are faster than a masked scatter.
+        padded = self.values.take(starts[:, None] + columns, mode="clip")
+        padded[columns >= lengths[:, None]] = fill
+        return padded
+
+
+def offsets_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each row begins and the last one ends, from the rows' lengths."""
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets

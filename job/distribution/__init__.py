@@ -1,0 +1,1 @@
+"""Which workers and devices train together."""

@@ -1,0 +1,1 @@
+"""How good scores are: metrics, the decision threshold, and what needs no learning."""

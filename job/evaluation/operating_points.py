@@ -1,0 +1,135 @@
+"""The decisions that a set of scores allows, counted once for every metric.
+
+Metrics and thresholds are functions of these counts::
+
+    points = operating_points(label, score)
+    best = points.threshold(3)  # accepts the pairs with the three highest distinct scores
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from job.errors import DataError
+
+
+@dataclass(frozen=True)
+class OperatingPoints:
+    """Every decision that scores allow, from accepting no pair to accepting all.
+
+    Point k accepts the pairs with the k highest distinct scores.
+
+    Attributes:
+        score: float64 (K,), the distinct scores, descending.
+        true_positives: int64 (K + 1,), accepted pairs that match; the last one is all of them.
+        false_positives: int64 (K + 1,), accepted pairs that do not match.
+    """
+
+    score: NDArray[np.float64]
+    true_positives: NDArray[np.int64]
+    false_positives: NDArray[np.int64]
+
+    def threshold(self, point: int) -> float:
+        """A threshold whose decision is that of one point.
+
+        It is the middle between the lowest accepted and the highest refused score. It has a
+        float32 value wherever the scores have, so that an exported graph decides the same.
+
+        Args:
+            point: 0 (accepts no pair) to K (accepts all pairs).
+        """
+        if point == 0:
+            return _next_above(float(self.score[0]))
+        accepted = float(self.score[point - 1])
+        if point == len(self.score):
+            return accepted
+        refused = float(self.score[point])
+        middle = _single(refused / 2.0 + accepted / 2.0)
+        # Rounding can reach either neighbour; `accepted` itself always decides right.
+        return middle if refused < middle <= accepted else accepted
+
+
+def operating_points(label: ArrayLike, score: ArrayLike) -> OperatingPoints:
+    """Counts the accepted pairs at every distinct score.
+
+    Args:
+        label: (P,) of any numeric type or bool; 1 = match, 0 = no match.
+        score: (P,), large = similar, finite.
+
+    Returns:
+        The K + 1 points that K distinct scores allow.
+
+    Raises:
+        DataError: No pairs, only one class, a label other than 0 and 1, a score that is
+            not finite.
+        ValueError: The two arrays are not both (P,).
+    """
+    matches, scores = checked_pairs(label, score)
+    num_positives = int(matches.sum())
+    if num_positives in (0, len(matches)):
+        only = "match (label 1)" if num_positives else "do not match (label 0)"
+        raise DataError(
+            f"label: all {len(matches)} pairs {only}. Ranking metrics and thresholds compare "
+            "matches with others: give pairs of both kinds."
+        )
+    distinct, group = np.unique(scores, return_inverse=True)
+    matched = np.bincount(group[matches], minlength=len(distinct))
+    others = np.bincount(group, minlength=len(distinct)) - matched
+    return OperatingPoints(
+        score=distinct[::-1],
+        true_positives=np.concatenate(([0], np.cumsum(matched[::-1]))),
+        false_positives=np.concatenate(([0], np.cumsum(others[::-1]))),
+    )
+
+
+def checked_pairs(
+    label: ArrayLike, score: ArrayLike
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Labels as booleans and scores as float64, or an error that names the first bad pair.
+
+    Raises:
+        DataError: No pairs, a label other than 0 and 1, a score that is not finite.
+        ValueError: The two arrays are not both (P,).
+    """
+    labels = np.asarray(label)
+    scores = np.asarray(score, dtype=np.float64)
+    if labels.ndim != 1 or labels.shape != scores.shape:
+        raise ValueError(
+            f"label {labels.shape} and score {scores.shape} must both be (P,): one label and "
+            "one score a pair."
+        )
+    if not len(labels):
+        raise DataError(
+            "score: there are no pairs to measure. Give at least one of each class."
+        )
+    strange = np.flatnonzero((labels != 0) & (labels != 1))
+    if len(strange):
+        raise DataError(
+            f"label: got {labels[strange[0]]} at pair {strange[0]}. A label is 1 (match) or 0 "
+            "(no match): correct the pair."
+        )
+    broken = np.flatnonzero(~np.isfinite(scores))
+    if len(broken):
+        raise DataError(
+            f"score: {len(broken)} of {len(scores)} are not finite, the first "
+            f"({scores[broken[0]]}) at pair {broken[0]}. Scores must be finite: the model has "
+            "diverged, lower training.optimizer.learning_rate."
+        )
+    return labels == 1, scores
+
+
+def _single(value: float) -> float:
+    """The nearest float32; infinite beyond its range."""
+    with np.errstate(over="ignore"):
+        return float(np.float32(value))
+
+
+def _next_above(score: float) -> float:
+    """A float32 just above a score; beyond their range the next float64."""
+    above = _single(score)
+    if above <= score:
+        with np.errstate(over="ignore"):
+            above = float(np.nextafter(np.float32(above), np.float32(np.inf)))
+    return above if math.isfinite(above) else math.nextafter(score, math.inf)

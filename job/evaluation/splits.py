@@ -1,0 +1,56 @@
+"""Measures the model on a split. P pairs, N items.
+
+Every item of the split is encoded once, every pair scored exactly once.
+"""
+
+import numpy as np
+
+from job.data.batches import item_batches
+from job.data.ragged import RaggedArray
+from job.data.tables import PairTable
+from job.evaluation.metrics import average_precision, confusion, equal_error_rate, roc_auc
+from job.models.scoring import PairScorer, PairScores
+
+QUALITY = ("accuracy", "f1", "mcc", "roc_auc", "average_precision", "eer")
+
+
+def score_split(
+    scorer: PairScorer, *, tokens: RaggedArray, pairs: PairTable, batch_size: int
+) -> PairScores:
+    """Scores the pairs of a split.
+
+    Args:
+        scorer: The model.
+        tokens: Token ids of every item of the data set.
+        pairs: The split's pairs.
+        batch_size: Items encoded at a time.
+    """
+    batches = item_batches(tokens, batch_size=batch_size, rows=pairs.items())
+    embedding_ND = scorer.embed(batches, num_items=len(tokens))
+    return scorer.score(embedding_ND, left=pairs.left, right=pairs.right, label=pairs.label)
+
+
+def measure(scores: PairScores, *, threshold: float) -> dict[str, float]:
+    """The measurements of a split, by name.
+
+    Args:
+        scores: From `score_split`; both classes are present.
+        threshold: A pair counts as a match when its score is at least this.
+
+    Returns:
+        `loss` (mean over pairs) and the quality measurements, each in [0, 1] but `mcc` in
+        [-1, 1]. All are NaN when a score is: a model that diverged has no quality.
+    """
+    loss = float(np.mean(scores.loss, dtype=np.float64))
+    if not np.isfinite(scores.score).all():
+        return {"loss": loss, **dict.fromkeys(QUALITY, float("nan"))}
+    decisions = confusion(scores.label, scores.score, threshold=threshold)
+    quality = (
+        decisions.accuracy,
+        decisions.f1,
+        decisions.mcc,
+        roc_auc(scores.label, scores.score),
+        average_precision(scores.label, scores.score),
+        equal_error_rate(scores.label, scores.score).rate,
+    )
+    return {"loss": loss, **dict(zip(QUALITY, quality, strict=True))}

@@ -1,0 +1,1 @@
+"""Encoders, heads, losses and optimizers as functions of their config sections."""

@@ -1,0 +1,117 @@
+"""Scores pairs by encoding each item once. N items, B items or pairs in a batch, D embedding.
+
+Cost is linear in items, not in pairs: a word in a hundred pairs is encoded once. Every pair
+is scored exactly once.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from job.models.siamese import Siamese
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+_PAIRS_PER_CALL = 65_536
+
+
+@dataclass(frozen=True)
+class PairScores:
+    """What the model says about some pairs.
+
+    Attributes:
+        label: float32 (P,), 1.0 = match, 0.0 = no match.
+        score: float32 (P,), in [0, 1], large = similar.
+        loss: float32 (P,), the training loss of each pair.
+    """
+
+    label: FloatArray
+    score: FloatArray
+    loss: FloatArray
+
+
+class PairScorer:
+    """Encodes items and scores pairs of them with one model.
+
+    The two graphs are traced once and reused at every validation.
+
+    Args:
+        siamese: The model; its current weights are used at each call.
+        poll: Called between batches; raises to stop the work, for example on SIGTERM.
+    """
+
+    def __init__(self, siamese: Siamese, *, poll: Callable[[], None]) -> None:
+        self._siamese = siamese
+        self._poll = poll
+        self._encode = tf.function(
+            lambda ids_BT: siamese.encoder(ids_BT, training=False),
+            input_signature=[tf.TensorSpec((None, None), tf.int32)],
+        )
+        size = siamese.encoder.output_shape[-1]
+        self._judge = tf.function(
+            self._judge_batch,
+            input_signature=[
+                tf.TensorSpec((None, size), tf.float32),
+                tf.TensorSpec((None, size), tf.float32),
+                tf.TensorSpec((None,), tf.float32),
+            ],
+        )
+
+    def _judge_batch(
+        self, left_BD: tf.Tensor, right_BD: tf.Tensor, label_B: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        logit_B = self._siamese.head([left_BD, right_BD], training=False)[:, 0]
+        return tf.sigmoid(logit_B), self._siamese.loss(label_B, logit_B)
+
+    def embed(
+        self, batches: Iterable[tuple[IntArray, npt.NDArray[np.int32]]], *, num_items: int
+    ) -> FloatArray:
+        """Encodes items.
+
+        Args:
+            batches: (item numbers int64 (B,), token ids int32 (B, T)), as
+                `data.batches.item_batches` gives them.
+            num_items: N, the number of rows of the result; items in no batch stay NaN.
+
+        Returns:
+            float32 (N, D).
+        """
+        size = self._siamese.encoder.output_shape[-1]
+        embedding_ND = np.full((num_items, size), np.nan, np.float32)
+        for rows, ids_BT in batches:
+            self._poll()
+            embedding_ND[rows] = self._encode(tf.constant(ids_BT)).numpy()
+        return embedding_ND
+
+    def score(
+        self,
+        embedding_ND: FloatArray,
+        *,
+        left: IntArray,
+        right: IntArray,
+        label: npt.NDArray[np.uint8],
+    ) -> PairScores:
+        """Scores pairs of encoded items.
+
+        Args:
+            embedding_ND: float32 (N, D) from `embed`.
+            left: int64 (P,), item number of the first item of each pair.
+            right: int64 (P,), of the second.
+            label: (P,), 1 = match, 0 = no match.
+        """
+        label_P = np.asarray(label, np.float32)
+        score, loss = np.empty_like(label_P), np.empty_like(label_P)
+        for start in range(0, len(label_P), _PAIRS_PER_CALL):
+            self._poll()
+            part = slice(start, start + _PAIRS_PER_CALL)
+            score_B, loss_B = self._judge(
+                tf.constant(embedding_ND[left[part]]),
+                tf.constant(embedding_ND[right[part]]),
+                tf.constant(label_P[part]),
+            )
+            score[part], loss[part] = score_B.numpy(), loss_B.numpy()
+        return PairScores(label_P, score, loss)

@@ -1,0 +1,42 @@
+"""One exclusive `flock`, with the file systems that have none named.
+
+The kernel drops the lock when the last process holding the descriptor ends, however it ends,
+so a killed process is never in anybody's way.
+"""
+
+import errno
+import fcntl
+from pathlib import Path
+
+from job.errors import ConfigError
+from job.storage.os_errors import NO_FLOCK
+
+
+def lock_exclusively(fd: int, *, path: Path, blocking: bool) -> bool:
+    """Locks an open file.
+
+    Args:
+        fd: Descriptor of the open file.
+        path: Its path, for the message.
+        blocking: Whether to wait for another holder.
+
+    Returns:
+        False if another process holds the lock and `blocking` is off, else True.
+
+    Raises:
+        ConfigError: The file system has no locks.
+        OSError: Anything else.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        if error.errno in NO_FLOCK:
+            raise ConfigError(
+                f"cannot lock '{path}': its file system has no flock ({error.strerror}). A run "
+                f"needs it, so that two processes never write the same checkpoints. Choose a "
+                f"folder on a local disk, or on a network mount with locking on (run.root)."
+            ) from error
+        raise
+    return True

@@ -1,0 +1,97 @@
+"""What the operating system refuses, said in the program's own exceptions.
+
+::
+
+    with translated("write", path, folder=folder, num_bytes=len(data)):
+        os.write(fd, data)
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from job.errors import (
+    ConfigError,
+    DiskFullError,
+    JobError,
+    PermissionDeniedError,
+    StorageOutageError,
+)
+
+_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_BAD_PATH = frozenset(
+    {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EEXIST, errno.EXDEV}
+)
+_OUTAGE = frozenset(
+    {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN, errno.ENODEV}
+)
+NO_FLOCK = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+
+
+@contextmanager
+def translated(action: str, path: Path, *, folder: Path, num_bytes: int = 0) -> Iterator[None]:
+    """Turns an `OSError` of the block into a `JobError` that says what to do.
+
+    Args:
+        action: Verb for the message: "read", "write", "list", "delete" or "lock".
+        path: File or folder that was acted on.
+        folder: Folder the store or the run lives in.
+        num_bytes: Bytes the action needs, for the message about a full disk.
+
+    Raises:
+        PermissionDeniedError: Access refused or a read-only file system.
+        DiskFullError: No space, or a quota is used up.
+        ConfigError: The path cannot be what it is asked to be.
+        StorageOutageError: The device or the file server does not answer.
+        OSError: Anything else, unchanged.
+    """
+    try:
+        yield
+    except OSError as error:
+        known = _as_job_error(error, action, path, folder, num_bytes)
+        if known is None:
+            raise
+        raise known from error
+
+
+def _as_job_error(
+    error: OSError, action: str, path: Path, folder: Path, num_bytes: int
+) -> JobError | None:
+    what = f"cannot {action} '{path}': {os.strerror(error.errno or 0)}"
+    if error.errno in _DENIED:
+        return PermissionDeniedError(
+            f"{what}. The folder '{folder}' must be readable and writable for user id "
+            f"{os.geteuid()}. Change its permissions, or choose another folder (run.root)."
+        )
+    if error.errno in _FULL:
+        return DiskFullError(
+            f"{what}. {num_bytes} bytes are needed and {_free_bytes(folder)} are free in "
+            f"'{folder}'; nothing already committed was touched. Free some space, lower "
+            f"checkpoint.keep_last, or choose another folder (run.root), and start again."
+        )
+    if error.errno in _BAD_PATH:
+        return ConfigError(
+            f"{what}. '{folder}' must be a folder, or a path where one can be made, that "
+            f"holds nothing but a run. Remove what is in the way, or choose another folder "
+            f"(run.root)."
+        )
+    if error.errno in _OUTAGE:
+        return StorageOutageError(
+            f"{what}. The device or file server behind '{folder}' must answer. Check it, and "
+            f"start again: the run goes on from its last commit."
+        )
+    return None
+
+
+def _free_bytes(folder: Path) -> int:
+    """Bytes an unprivileged process may still write where `folder` is or would be."""
+    for place in (folder, *folder.parents):
+        try:
+            found = os.statvfs(place)
+        except OSError:
+            continue
+        return found.f_bavail * found.f_frsize
+    return 0

@@ -1,0 +1,61 @@
+"""Turns SIGTERM and Ctrl-C into a wish that the program grants at the next safe point.
+
+A handler only notes the signal; `check` raises it where the state is whole. A second signal
+leaves at once. TensorFlow may replace the handlers when a strategy is built, so `install` is
+called again after that.
+"""
+
+import os
+import signal
+from types import FrameType
+
+from job.errors import ExitCode, InterruptedByUserError, JobError, PreemptedError
+
+_CODES = {signal.SIGTERM: ExitCode.PREEMPTED, signal.SIGINT: ExitCode.INTERRUPTED}
+
+
+class StopRequest:
+    """Whether somebody asked this process to stop, and how."""
+
+    def __init__(self) -> None:
+        self._signal: signal.Signals | None = None
+
+    def install(self) -> None:
+        """Handles SIGTERM and SIGINT from now on; main thread only."""
+        for number in _CODES:
+            signal.signal(number, self._receive)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self._signal is not None:
+            os._exit(_CODES[signal.Signals(number)])
+        self._signal = signal.Signals(number)
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal has arrived."""
+        return self._signal is not None
+
+    @property
+    def name(self) -> str:
+        """Name of the signal that arrived, for logs; "" when none has."""
+        return self._signal.name if self._signal else ""
+
+    def error(self, done: str) -> JobError:
+        """The error this stop ends the process with.
+
+        Args:
+            done: What is safe by now, for the message.
+        """
+        if self._signal is signal.SIGINT:
+            return InterruptedByUserError(f"Interrupted (Ctrl-C). {done}")
+        return PreemptedError(f"Stopped by SIGTERM. {done}")
+
+    def check(self) -> None:
+        """Raises when a signal has arrived.
+
+        Raises:
+            PreemptedError: After SIGTERM.
+            InterruptedByUserError: After Ctrl-C.
+        """
+        if self._signal is not None:
+            raise self.error("The same command goes on from the last checkpoint.")

@@ -1,0 +1,38 @@
+"""Words and small values that every layer shares.
+
+Labels: 1 means the two items match, 0 that they do not. Scores lie in [0, 1] and are large
+for similar items; distances are small for similar items. No part of the program uses
+another convention.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where training stands: after `step_in_epoch` optimizer steps of epoch `epoch`.
+
+    Attributes:
+        epoch: Completed epochs, counted from 0; also the number of the epoch under way.
+        step_in_epoch: Optimizer steps taken in the epoch under way.
+        global_step: Optimizer steps taken since the run began.
+    """
+
+    epoch: int = 0
+    step_in_epoch: int = 0
+    global_step: int = 0
+
+    def advanced(self, steps: int) -> "Position":
+        """The position `steps` optimizer steps later in the same epoch."""
+        return Position(self.epoch, self.step_in_epoch + steps, self.global_step + steps)
+
+    def next_epoch(self) -> "Position":
+        """The start of the following epoch."""
+        return Position(self.epoch + 1, 0, self.global_step)

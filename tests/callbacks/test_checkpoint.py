@@ -1,0 +1,69 @@
+import math
+
+from job.callbacks.best import BestEpoch
+from job.callbacks.checkpoint import CheckpointCallback
+from job.checkpoints.policy import SavePolicy
+from job.checkpoints.records import Best
+from job.types import Position
+
+
+class Run:
+    """Where a made-up training stands, and what it was asked to save."""
+
+    def __init__(self, *, every_steps, global_step=0):
+        self.step = global_step
+        self.saves = []
+        self.callback = CheckpointCallback(
+            policy=SavePolicy(every_steps),
+            position=lambda: Position(0, self.step, self.step),
+            best=BestEpoch("val_loss"),
+            save=lambda metrics, best: self.saves.append((self.step, metrics, best)),
+        )
+        self.callback.on_train_begin()
+
+    def batch(self, step, loss=0.5):
+        self.step = step
+        self.callback.on_train_batch_end(step - 1, {"loss": loss})
+
+    def epoch(self, step, val_loss):
+        self.step = step
+        self.callback.on_epoch_end(0, {"loss": 0.5, "val_loss": val_loss})
+
+
+def test_saves_at_multiples_of_the_step_count_only():
+    run = Run(every_steps=10)
+    for step in (4, 9, 10, 14, 20, 23):
+        run.batch(step)
+    assert [step for step, _, _ in run.saves] == [10, 20]
+
+
+def test_a_restart_saves_where_an_undisturbed_run_would():
+    run = Run(every_steps=10, global_step=13)
+    for step in (14, 19, 20):
+        run.batch(step)
+    assert [step for step, _, _ in run.saves] == [20]
+
+
+def test_an_epoch_s_end_is_always_saved_and_marked_when_it_is_the_best():
+    run = Run(every_steps=100)
+    run.epoch(5, 0.4)
+    run.epoch(10, 0.6)
+    (_, first, best), (_, _, none) = run.saves
+    assert first["val_loss"] == 0.4
+    assert best == Best(step=5, epoch=1, monitor="val_loss", value=0.4)
+    assert none is None
+
+
+def test_a_state_whose_loss_is_no_number_is_not_committed_between_epochs():
+    run = Run(every_steps=10)
+    run.batch(10, loss=math.nan)
+    run.batch(20, loss=math.inf)
+    assert run.saves == []
+
+
+def test_the_best_epoch_survives_a_restart():
+    before, after = Run(every_steps=100), Run(every_steps=100, global_step=5)
+    before.epoch(5, 0.4)
+    after.callback.set_state(before.callback.get_state())
+    after.epoch(10, 0.6)
+    assert after.saves[0][2] is None

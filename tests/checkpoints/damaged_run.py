@@ -1,0 +1,40 @@
+"""A stopped run whose objects can be damaged one by one."""
+
+from job.storage.memory import MemoryStore
+from job.storage.protocol import ObjectStore
+from tests.checkpoints.tiny_run import SPEC, TRAJECTORY, Attempt, fingerprint, head_of
+
+# The run was preempted after step 7, with the checkpoints of steps 5 (best), 6 and 7.
+STOPPED_AT, KEPT = 7, [5, 6, 7]
+
+
+def stopped_run() -> MemoryStore:
+    store = MemoryStore()
+    Attempt(store, "first", keep_last=3, stop_at=STOPPED_AT).train()
+    assert [one.step for one in head_of(store).checkpoints] == KEPT
+    return store
+
+
+RUN_OBJECTS = {one.name: stopped_run().read(one.name).data for one in stopped_run().list("")}
+DIRS = {entry.step: entry.dir for entry in head_of(stopped_run()).checkpoints}
+
+
+def copied(changes: dict[str, bytes | None]) -> MemoryStore:
+    """The stopped run with some objects replaced or, where None, removed."""
+    store = MemoryStore()
+    for name, data in {**RUN_OBJECTS, **changes}.items():
+        if data is not None:
+            store.write(name, data, if_generation=0)
+    return store
+
+
+def restored_step(store: ObjectStore) -> int:
+    attempt = Attempt(store, "second", keep_last=3)
+    attempt.acquire()
+    assert attempt.manager is not None
+    restored = attempt.manager.restore(SPEC)
+    assert restored is not None, "a fresh start in silence"
+    position = restored.state.position
+    assert fingerprint(restored.state) == TRAJECTORY[position.global_step, position.epoch]
+    assert head_of(store).last == restored.dir
+    return position.global_step

@@ -1,0 +1,88 @@
+import json
+
+import pytest
+
+from job.checkpoints.layout import CONFIG, HEAD
+from job.checkpoints.reading import read_head, read_stored_config
+from job.errors import ConfigError, FencedError
+from job.storage.memory import MemoryStore
+from tests.checkpoints.fault_stores import Meanwhile
+from tests.checkpoints.tiny_run import RUN_CONFIG, SPEC, acquired, head_of, saved_steps
+
+
+def test_new_run_has_nothing_to_restore_and_stores_its_configuration() -> None:
+    store = MemoryStore()
+    assert read_head(store) is None
+    assert read_stored_config(store) is None
+    manager = acquired(store)
+    assert manager.restore(SPEC) is None
+    assert manager.restore_best(SPEC) is None
+    assert manager.attempt == 1
+    assert read_stored_config(store) == RUN_CONFIG
+    head = head_of(store)
+    assert (head.status, head.token, head.checkpoints, head.last) == ("running", 1, (), None)
+
+
+def test_each_attempt_has_the_next_number_and_the_first_configuration_stays() -> None:
+    store = MemoryStore()
+    first = acquired(store)
+    written = store.read(CONFIG)
+    second = acquired(store, name="b")
+    assert (first.attempt, second.attempt, head_of(store).owner.nonce) == (1, 2, "b")
+    assert store.read(CONFIG) == written
+
+
+def test_configuration_that_was_deleted_is_stored_again() -> None:
+    store = MemoryStore()
+    saved_steps(store, steps=1)
+    store.delete(CONFIG, if_generation=None)
+    assert acquired(store, name="b").attempt == 2
+    assert read_stored_config(store) == RUN_CONFIG
+
+
+def test_other_data_than_the_runs_are_refused_before_anything_is_written() -> None:
+    store = MemoryStore()
+    saved_steps(store, steps=1)
+    tree = json.loads(store.read(CONFIG).data)
+    tree["fingerprint"] = "other data than now"
+    store.write(CONFIG, json.dumps(tree).encode(), if_generation=None)
+    before = store.list("")
+    with pytest.raises(ConfigError, match="other data t") as caught:
+        acquired(store, name="b")
+    assert "Bring the earlier files back" in str(caught.value)
+    assert store.list("") == before
+
+
+def test_attempt_that_was_overtaken_while_it_started_takes_the_run_over_again() -> None:
+    store = MemoryStore()
+    slow = acquired(Meanwhile(store, HEAD, lambda: acquired(store, name="quick")), name="slow")
+    assert (slow.attempt, head_of(store).owner.nonce) == (2, "slow")
+
+
+def test_two_first_attempts_with_one_configuration_share_it() -> None:
+    store = MemoryStore()
+    acquired(Meanwhile(store, CONFIG, lambda: acquired(store, name="b")))
+    assert head_of(store).token == 2
+
+
+def test_two_first_attempts_with_two_configurations_are_not_mixed() -> None:
+    store = MemoryStore()
+
+    def other() -> None:
+        acquired(store, name="b")
+        tree = json.loads(store.read(CONFIG).data)
+        tree["config_sha256"] = "d" * 64
+        store.write(CONFIG, json.dumps(tree).encode(), if_generation=None)
+
+    with pytest.raises(ConfigError, match="with another configuration just now"):
+        acquired(Meanwhile(store, CONFIG, other))
+    assert head_of(store).owner.nonce == "b"
+
+
+def test_attempt_gives_up_where_others_keep_taking_the_run() -> None:
+    store = MemoryStore()
+    names = iter(range(1000))
+    contended = Meanwhile(store, HEAD, lambda: acquired(store, name=f"{next(names)}"))
+    contended.times = 1000
+    with pytest.raises(FencedError, match="20 times"):
+        acquired(contended, name="slow")

@@ -1,0 +1,128 @@
+"""Negative controls: with a guard of the protocol off, the enumeration of crashes must fail."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from job.checkpoints import manager, takeover, writing
+from job.checkpoints.canonical import DamagedError
+from job.checkpoints.layout import COMMIT, HEAD, META, STATE
+from job.checkpoints.lease import Lease
+from job.checkpoints.records import Head
+from job.errors import CheckpointError, StorageOutageError
+from job.storage.memory import MemoryStore
+from job.storage.protocol import ObjectStat, ObjectStore
+from tests.checkpoints.enumeration import Wrap, count_writes, enumerate_crashes, whole_run
+from tests.checkpoints.fault_stores import LostAnswerStore, Wrapped
+
+
+class HoldingBack(Wrapped):
+    """Does what matches `held` only once what matches `until` has been done."""
+
+    def __init__(self, inner: ObjectStore, *, call: str, held: str, until: str) -> None:
+        super().__init__(inner)
+        self.call, self.held, self.until = call, held, until
+        self.waiting: list[Callable[[], Any]] = []
+
+    def write(self, name: str, data: bytes, *, if_generation: int | None) -> ObjectStat:
+        if self.call == "write" and name.endswith(self.held):
+            other = MemoryStore()
+            self.waiting.append(
+                lambda: self.inner.write(name, data, if_generation=if_generation)
+            )
+            stat = other.write(name, data, if_generation=None)
+            return replace(stat, generation=10**6)
+        return super().write(name, data, if_generation=if_generation)
+
+    def delete(self, name: str, *, if_generation: int | None) -> None:
+        if self.call == "delete" and name.endswith(self.held):
+            self.waiting.append(lambda: self.inner.delete(name, if_generation=None))
+            return
+        super().delete(name, if_generation=if_generation)
+
+    def around(self, call: str, name: str, do: Callable[[], Any]) -> Any:
+        result = do()
+        if call == self.call and name.endswith(self.until):
+            while self.waiting:
+                self.waiting.pop()()
+        return result
+
+
+WRONG_ORDERS: dict[str, Wrap] = {
+    "commit record before the variables": lambda store: HoldingBack(
+        store, call="write", held=STATE, until=COMMIT
+    ),
+    "commit record before the rest": lambda store: HoldingBack(
+        store, call="write", held=META, until=COMMIT
+    ),
+    "HEAD before the commit record": lambda store: HoldingBack(
+        store, call="write", held=COMMIT, until=HEAD
+    ),
+    "data deleted before the commit record": lambda store: HoldingBack(
+        store, call="delete", held=COMMIT, until=META
+    ),
+}
+
+
+@pytest.mark.parametrize("order", WRONG_ORDERS)
+def test_enumeration_notices_a_wrong_order_of_calls(order: str) -> None:
+    wrap = WRONG_ORDERS[order]
+    whole_run(wrap(MemoryStore()))  # nobody notices as long as nothing dies
+    with pytest.raises((AssertionError, DamagedError, CheckpointError)):
+        enumerate_crashes(MemoryStore, wrap=wrap)
+
+
+def delete_before_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Lease.write
+
+    def too_early(self: Lease, wanted: Head) -> None:
+        gone = [one for one in self.head.checkpoints if one not in wanted.checkpoints]
+        writing.delete_checkpoints(self._store, gone, run=wanted.run)
+        write(self, wanted)
+
+    monkeypatch.setattr(Lease, "write", too_early)
+
+
+def adopt_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(takeover, "_with_orphans", lambda store, head, dirs: head)
+
+
+def sweep_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manager, "sweep", lambda store, head: None)
+
+
+def forget_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manager, "best_with", lambda known, best, *, folder: None)
+
+
+@pytest.mark.parametrize(
+    "turn_off",
+    [delete_before_head, adopt_nothing, sweep_nothing, forget_the_best],
+    ids=lambda function: function.__name__,
+)
+def test_enumeration_notices_a_missing_guard(
+    monkeypatch: pytest.MonkeyPatch, turn_off: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    turn_off(monkeypatch)
+    whole_run(MemoryStore())
+    with pytest.raises((AssertionError, DamagedError, CheckpointError)):
+        enumerate_crashes(MemoryStore)
+
+
+@pytest.mark.parametrize("owner", [Lease, writing], ids=["HEAD", "objects"])
+def test_lost_answers_are_noticed_without_the_rule_for_them(
+    monkeypatch: pytest.MonkeyPatch, owner: Any
+) -> None:
+    if owner is Lease:
+        monkeypatch.setattr(Lease, "_settle", lambda self, data: False)
+    else:
+        monkeypatch.setattr(MemoryStore, "stat", lambda self, name: None)
+    failed = 0
+    for lose_at in range(1, count_writes() + 1):
+        try:
+            whole_run(LostAnswerStore(MemoryStore(), lose_at=lose_at))
+        except StorageOutageError:
+            failed += 1
+    assert failed > 5

@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+
+from job.checkpoints.canonical import loads
+from job.checkpoints.codec import spec_of
+from job.checkpoints.layout import HEAD, META
+from job.checkpoints.lease import Lease
+from job.checkpoints.reading import read_head
+from job.checkpoints.records import Owner, dumps
+from job.errors import FencedError, StorageOutageError
+from job.storage.memory import MemoryStore
+from job.storage.protocol import StoredObject
+from tests.checkpoints.fault_stores import LostAnswerStore, Meanwhile, Wrapped
+from tests.checkpoints.tiny_run import SPEC, acquired, head_of, initial, saved_steps, stepped
+
+
+def test_end_of_a_run_can_be_told_from_head_alone() -> None:
+    store = MemoryStore()
+    manager = saved_steps(store, steps=1)
+    manager.finish("completed", "early stop", outcome="completed", epochs=2, global_step=10)
+    reads: list[str] = []
+
+    class Reading(Wrapped):
+        def read(self, name: str, *, limit_bytes: int | None = None) -> StoredObject:
+            reads.append(name)
+            return super().read(name, limit_bytes=limit_bytes)
+
+    head = read_head(Reading(store))
+    assert head is not None
+    assert (head.status, head.reason) == ("completed", "early stop")
+    assert head.facts == {"outcome": "completed", "epochs": 2, "global_step": 10}
+    assert reads == [HEAD]
+
+
+def test_next_attempt_clears_how_the_last_one_ended() -> None:
+    store = MemoryStore()
+    acquired(store).finish("failed", "the loss is not finite", outcome="failed")
+    acquired(store, name="b")
+    head = head_of(store)
+    assert (head.status, head.reason, head.facts) == ("running", "", {})
+
+
+@pytest.mark.parametrize("act", ["save", "finish", "restore"])
+def test_fenced_attempt_ends_with_78_and_deletes_nothing(act: str) -> None:
+    store = MemoryStore()
+    old = saved_steps(store, steps=3, keep_last=2)
+    broken = f"{head_of(store).last}/{META}"
+    acquired(store, name="b")
+    head = head_of(store)
+    if act == "restore":  # an attempt that has to reject something writes HEAD
+        store.write(broken, b"{}", if_generation=None)
+    names = {one.name for one in store.list("")}
+    with pytest.raises(FencedError, match=r"attempt 2 .*took over from attempt 1") as caught:
+        {
+            "save": lambda: old.save(stepped(stepped(stepped(initial()))), metrics={}),
+            "finish": lambda: old.finish("completed", "done"),
+            "restore": lambda: old.restore(SPEC),
+        }[act]()
+    assert caught.value.exit_code == 78
+    assert head_of(store) == head
+    assert names <= {one.name for one in store.list("")}
+
+
+@pytest.mark.parametrize("how", ["deleted", "damaged", "huge", "older copy"])
+def test_head_that_was_tampered_with_is_written_again_by_its_holder(how: str) -> None:
+    store = MemoryStore()
+    manager = acquired(store, keep_last=2)
+    older = store.read(HEAD).data
+    state = stepped(initial())
+    manager.save(state, metrics={})
+    if how == "deleted":
+        store.delete(HEAD, if_generation=None)
+    else:
+        data = {"damaged": b"{", "huge": b" " * (2 << 20), "older copy": older}[how]
+        store.write(HEAD, data, if_generation=None)
+    manager.save(stepped(state), metrics={})
+    assert [one.step for one in head_of(store).checkpoints] == [1, 2]
+    assert head_of(store) == manager.head
+
+
+def test_head_that_never_stands_still_is_an_outage() -> None:
+    store = MemoryStore()
+    manager = saved_steps(store, steps=1)
+    copy = store.read(HEAD).data
+    restless = Meanwhile(store, HEAD, lambda: store.write(HEAD, copy, if_generation=None))
+    restless.times = 1000
+    head = manager.head
+    lease = Lease(restless, head, generation=store.read(HEAD).generation)
+    with pytest.raises(StorageOutageError, match="changed 10 times"):
+        lease.write(head)
+
+
+def test_facts_that_json_has_not_are_refused_before_head_is_touched() -> None:
+    store = MemoryStore()
+    manager = acquired(store)
+    before = store.read(HEAD)
+    with pytest.raises(TypeError, match=r"facts\.loss: float32"):
+        manager.finish("completed", "", loss=np.float32(1))  # type: ignore[arg-type]
+    assert store.read(HEAD) == before
+
+
+def test_head_counts_its_writes() -> None:
+    store = MemoryStore()
+    manager = saved_steps(store, steps=2)
+    assert head_of(store).seq == 3
+    manager.finish("completed", "")
+    assert loads(store.read(HEAD).data, limit_bytes=1 << 20)["seq"] == 4
+    assert store.read(HEAD).data == dumps(manager.head)
+
+
+def test_owner_stands_in_head() -> None:
+    assert acquired(MemoryStore(), name="x").head.owner == Owner("", "here", 1, "x")
+
+
+def test_spec_of_a_state_is_shape_and_dtype_name() -> None:
+    assert spec_of({"a": np.zeros((2, 3), np.float32), "b": np.array(1)}) == {
+        "a": ((2, 3), "float32"),
+        "b": ((), "int64"),
+    }
+
+
+def test_head_whose_answer_was_lost_is_not_written_twice() -> None:
+    store = MemoryStore()
+    manager = acquired(store)
+    manager._lease._store = LostAnswerStore(store, lose_at=1)
+    manager.finish("completed", "")
+    first = store.stat(HEAD)
+    assert first is not None
+    assert (manager.head.status, head_of(store).status) == ("completed", "completed")
+    manager.finish("failed", "")
+    second = store.stat(HEAD)
+    assert second is not None
+    # The memory store numbers its writes.
+    assert second.generation == first.generation + 1 == 4

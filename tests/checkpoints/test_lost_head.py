@@ -1,0 +1,225 @@
+"""Whatever happens to HEAD.json, a run that has commits never starts afresh in silence."""
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from job.checkpoints import reading
+from job.checkpoints.layout import COMMIT, CONFIG, HEAD, META, STATE
+from job.checkpoints.reading import read_head
+from job.checkpoints.records import CommitRecord, dumps, parse
+from job.errors import CheckpointError, ConfigError
+from job.storage.memory import MemoryStore
+from job.storage.protocol import StoredObject
+from tests.checkpoints.damaged_run import (
+    DIRS,
+    KEPT,
+    RUN_OBJECTS,
+    STOPPED_AT,
+    copied,
+    restored_step,
+    stopped_run,
+)
+from tests.checkpoints.tiny_run import (
+    END,
+    SPEC,
+    Attempt,
+    check_invariants,
+    fingerprint,
+    head_of,
+)
+
+HEAD_DAMAGE = {
+    "missing": None,
+    "empty": b"",
+    "cut": RUN_OBJECTS[HEAD][:50],
+    "not JSON": b"\x00" * 300,
+    "a list": b"[]",
+    "huge": b" " * (2 << 20),
+    "wrong types": RUN_OBJECTS[HEAD].replace(b'"token":1', b'"token":"1"'),
+    "points nowhere": RUN_OBJECTS[HEAD].replace(b'"last":"ckpt/', b'"last":"ckpt/9'),
+}
+
+
+@pytest.mark.parametrize("how", HEAD_DAMAGE)
+def test_lost_head_is_rebuilt_from_the_commits_and_never_a_fresh_start(
+    how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = copied({HEAD: HEAD_DAMAGE[how]})
+    assert read_head(store) is None
+    assert restored_step(store) == STOPPED_AT
+    head = head_of(store)
+    assert [one.step for one in head.checkpoints] == KEPT
+    assert head.best is not None
+    assert (head.best.step, head.best.value) == (5, 0.25)
+    assert head.token == 2
+    assert "head rebuilt" in caplog.messages
+    assert fingerprint(Attempt(store, "third").train()) == END
+
+
+def test_reading_a_damaged_head_warns_and_writes_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = copied({HEAD: b"{"})
+    before = store.list("")
+    assert read_head(store) is None
+    assert "head unreadable" in caplog.messages
+    assert store.list("") == before
+
+
+@pytest.mark.parametrize("how", ["missing", "cut"])
+def test_head_and_newest_checkpoint_lost_together_fall_back(how: str) -> None:
+    store = copied({HEAD: HEAD_DAMAGE[how], f"{DIRS[7]}/{STATE}": None})
+    assert restored_step(store) == 6
+
+
+def lost_everywhere(name: str) -> dict[str, bytes | None]:
+    return {f"{folder}/{name}": b"lost" for folder in DIRS.values()}
+
+
+@pytest.mark.parametrize("name", [STATE, META, COMMIT])
+@pytest.mark.parametrize("head", [RUN_OBJECTS[HEAD], None], ids=["with HEAD", "without HEAD"])
+def test_run_without_any_usable_checkpoint_is_refused_with_what_to_do(
+    name: str, head: bytes | None
+) -> None:
+    store = copied({**lost_everywhere(name), HEAD: head})
+    for _ in range(2):  # the refusal does not wear off
+        with pytest.raises(CheckpointError) as caught:
+            restored_step(store)
+        assert caught.value.exit_code == 3
+        for part in ("none can be used", DIRS[7], "run.name", "Bring the folder back"):
+            assert part in str(caught.value)
+
+
+def test_refusal_keeps_the_list_for_a_repaired_folder() -> None:
+    store = copied(lost_everywhere(STATE))
+    with pytest.raises(CheckpointError):
+        restored_step(store)
+    for folder in DIRS.values():
+        name = f"{folder}/{STATE}"
+        store.write(name, RUN_OBJECTS[name], if_generation=None)
+    assert restored_step(store) == STOPPED_AT
+
+
+def test_damaged_head_of_a_run_that_never_saved_is_a_new_start(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = MemoryStore()
+    Attempt(store, "first").acquire()
+    store.write(HEAD, b"{", if_generation=None)
+    second = Attempt(store, "second")
+    assert fingerprint(second.train()) == END
+    assert second.restored is None
+    assert "head unreadable" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "says"),
+    [
+        (HEAD, b'"schema":1', b'"schema":2', "later one"),
+        (CONFIG, b'"schema":1', b'"schema":9', "later one"),
+        (CONFIG, b'"schema"', b'"shcema"', "Bring it back from a copy"),
+    ],
+)
+def test_record_that_cannot_be_understood_is_refused_and_left_alone(
+    name: str, old: bytes, new: bytes, says: str
+) -> None:
+    store = copied({name: RUN_OBJECTS[name].replace(old, new)})
+    before = store.list("")
+    with pytest.raises(CheckpointError, match=says) as caught:
+        restored_step(store)
+    assert name in str(caught.value)
+    assert store.list("") == before
+
+
+def test_folder_of_another_run_is_refused_and_left_alone() -> None:
+    store = copied({HEAD: RUN_OBJECTS[HEAD].replace(b'"run":"tiny"', b'"run":"other"')})
+    before = store.list("")
+    with pytest.raises(ConfigError, match="holds run 'other'"):
+        restored_step(store)
+    assert store.list("") == before
+
+
+def test_commits_of_another_run_do_not_rebuild_this_one() -> None:
+    foreign = {
+        f"{folder}/{COMMIT}": RUN_OBJECTS[f"{folder}/{COMMIT}"].replace(b'"tiny"', b'"other"')
+        for folder in DIRS.values()
+    }
+    with pytest.raises(CheckpointError, match="belongs to run 'other'"):
+        restored_step(copied({**foreign, HEAD: None}))
+
+
+def test_manifest_cannot_point_out_of_its_folder() -> None:
+    name = f"{DIRS[7]}/{COMMIT}"
+    tree = json.loads(RUN_OBJECTS[name])
+    tree["objects"][0]["name"] = "../../secret"
+    store = copied({name: json.dumps(tree).encode(), HEAD: None, "secret": b"x"})
+
+    def guarded(wanted: str, *, limit_bytes: int | None = None) -> StoredObject:
+        assert wanted != "secret"
+        return MemoryStore.read(store, wanted, limit_bytes=limit_bytes)
+
+    store.read = guarded  # type: ignore[method-assign]
+    assert restored_step(store) == 6
+
+
+def test_object_longer_than_the_model_can_need_is_not_read() -> None:
+    name = f"{DIRS[7]}/{COMMIT}"
+    commit = parse(CommitRecord, RUN_OBJECTS[name])
+    big = [dataclasses.replace(one, size=10**12) for one in commit.objects]
+    store = copied({name: dumps(dataclasses.replace(commit, objects=tuple(big)))})
+    entry = dataclasses.replace(
+        head_of(store).checkpoints[-1],
+        commit_sha256=hashlib.sha256(store.read(name).data).hexdigest(),
+    )
+    with pytest.raises(reading.DamagedError, match="has 1000000000000 bytes, at most"):
+        reading.load_entry(store, entry, run="tiny", expected=SPEC)
+
+
+def recommitted(step: int, **changes: Any) -> dict[str, bytes | None]:
+    """A commit record that is well made and does not tell the truth; HEAD is lost."""
+    name = f"{DIRS[step]}/{COMMIT}"
+    commit = parse(CommitRecord, RUN_OBJECTS[name])
+    return {name: dumps(dataclasses.replace(commit, **changes)), HEAD: None}
+
+
+def test_rebuild_passes_over_a_folder_that_holds_another_checkpoint() -> None:
+    moved = {
+        f"{DIRS[7]}/{one}": RUN_OBJECTS[f"{DIRS[5]}/{one}"] for one in (STATE, META, COMMIT)
+    }
+    store = copied({**moved, HEAD: None})
+    assert restored_step(store) == 6
+    assert [one.step for one in head_of(store).checkpoints] == [5, 6]
+
+
+@pytest.mark.parametrize("which", [[0, 0], [1, 1], [0], [1], [], [0, 1, 1]])
+def test_commit_of_other_objects_than_a_checkpoint_has_is_passed_over(which: list[int]) -> None:
+    objects = parse(CommitRecord, RUN_OBJECTS[f"{DIRS[7]}/{COMMIT}"]).objects
+    changed = recommitted(7, objects=tuple(objects[index] for index in which))
+    assert restored_step(copied(changed)) == 6
+
+
+@pytest.mark.parametrize("changes", [{"epoch": 0}, {"step_in_epoch": 1}])
+def test_commit_that_contradicts_its_position_is_passed_over(changes: dict[str, int]) -> None:
+    assert restored_step(copied(recommitted(7, **changes))) == 6
+
+
+def test_later_attempts_line_wins_where_head_is_rebuilt() -> None:
+    # The first attempt's step 7 was never in HEAD: the second began at 5 and committed 6.
+    store = stopped_run()
+    head = head_of(store)
+    check_invariants(store)
+    rewound = dataclasses.replace(
+        head, checkpoints=head.checkpoints[:1], last=head.checkpoints[0].dir, token=2
+    )
+    store.write(HEAD, dumps(rewound), if_generation=None)
+    second = Attempt(store, "second", keep_last=3, stop_at=6)
+    second.train()
+    assert second.restored is not None
+    assert second.restored.state.position.global_step == 5
+    store.delete(HEAD, if_generation=None)
+    assert restored_step(store) == 6
+    assert [int(one.dir.split("-")[1]) for one in head_of(store).checkpoints] == [1, 3]

@@ -1,0 +1,198 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from job.checkpoints import layout
+from job.checkpoints.canonical import DamagedError
+from job.checkpoints.layout import CheckpointDir, list_dirs
+from job.checkpoints.records import (
+    BestCheckpoint,
+    CheckpointEntry,
+    CommitRecord,
+    Head,
+    NewerSchemaError,
+    ObjectRecord,
+    Owner,
+    Rejected,
+    StoredConfig,
+    dumps,
+    parse,
+)
+from job.storage.memory import MemoryStore
+
+DIRS = [f"ckpt/{step:012d}-000001-0000000{step}" for step in (1, 2)]
+BEST = BestCheckpoint(DIRS[0], 1, 1, "val_loss", 0.5)
+COMMIT = CommitRecord(
+    schema=1,
+    run="typos",
+    step=1,
+    epoch=0,
+    step_in_epoch=1,
+    token=1,
+    nonce="00000001",
+    config_sha256="a" * 64,
+    fingerprint="data",
+    versions={"tensorflow": "2.21.0"},
+    topology={"replicas": 1, "cpu": "x86", "one_dnn": True, "share": 0.5},
+    objects=(ObjectRecord("meta.json", 10, 2**32 - 1, "b" * 64, 1_700_000_000_000_000_000),),
+    metrics={"val_loss": 0.1, "loss": float("inf")},
+    finite=True,
+    best=BEST,
+)
+HEAD = Head(
+    schema=1,
+    run="typos",
+    token=2,
+    owner=Owner("job-uid", "pod-0", 1, "abc"),
+    seq=7,
+    status="completed",
+    reason="all epochs done",
+    facts={"epochs": 2, "outcome": "completed", "nested": {"list": [1, None, "x"]}},
+    checkpoints=(
+        CheckpointEntry(1, DIRS[0], "c" * 64, 1, None),
+        CheckpointEntry(2, DIRS[1], "d" * 64, 2, 0.25),
+    ),
+    last=DIRS[1],
+    best=BEST,
+    rejected=(Rejected(DIRS[0].replace("1", "3"), "truncated"),),
+)
+CONFIG = StoredConfig(1, {"run": {"name": "typos"}, "x": [1, 2.5, None]}, "e" * 64, "data")
+
+
+@pytest.mark.parametrize("record", [COMMIT, HEAD, CONFIG], ids=lambda one: type(one).__name__)
+def test_record_comes_back_from_its_bytes(record: Any) -> None:
+    data = dumps(record)
+    assert parse(type(record), data) == record
+    assert dumps(parse(type(record), data)) == data
+    json.loads(data, parse_constant=pytest.fail)  # plain JSON for every other tool
+
+
+def test_fields_of_the_records_are_frozen() -> None:
+    # The files outlive the program that wrote them: a change here needs a new schema number.
+    assert sorted(json.loads(dumps(HEAD))) == [
+        "best", "checkpoints", "facts", "last", "owner", "reason", "rejected", "run", "schema",
+        "seq", "status", "token",
+    ]  # fmt: skip
+    assert sorted(json.loads(dumps(COMMIT))) == [
+        "best", "config_sha256", "epoch", "fingerprint", "finite", "metrics", "nonce",
+        "objects", "run", "schema", "step", "step_in_epoch", "token", "topology", "versions",
+    ]  # fmt: skip
+
+
+def changed(record: Any, path: str, value: Any) -> bytes:
+    """The record's JSON with one value replaced, or removed where `value` is `...`."""
+    tree = json.loads(dumps(record))
+    *parents, last = path.split(".")
+    node = tree
+    for part in parents:
+        node = node[int(part)] if isinstance(node, list) else node[part]
+    if value is ...:
+        del node[last]
+    else:
+        node[int(last) if isinstance(node, list) else last] = value
+    return json.dumps(tree).encode()
+
+
+@pytest.mark.parametrize(
+    ("record", "path", "value", "reason"),
+    [
+        (COMMIT, "step", -1, "greater than or equal to 0"),
+        (COMMIT, "step", 1.5, "valid integer"),
+        (COMMIT, "step", "1", "valid integer"),
+        (COMMIT, "step", True, "valid integer"),
+        (COMMIT, "step", ..., "required"),
+        (COMMIT, "token", 0, "greater than or equal to 1"),
+        (COMMIT, "extra", 1, "nexpected"),
+        (COMMIT, "schema", 0, "should be 1"),
+        (COMMIT, "schema", True, "a number is missing"),
+        (COMMIT, "schema", ..., "a number is missing"),
+        (COMMIT, "finite", 1, "valid boolean"),
+        (COMMIT, "versions", {"tensorflow": 2}, "valid string"),
+        (COMMIT, "config_sha256", "A" * 64, "match pattern"),
+        (COMMIT, "objects.0.crc32c", 2**32, "less than 4294967296"),
+        (COMMIT, "objects.0.name", "../HEAD.json", "match pattern"),
+        (COMMIT, "objects.0.name", "/etc/passwd", "match pattern"),
+        (COMMIT, "objects.0.name", ".partial", "match pattern"),
+        (COMMIT, "objects.0.name", "a\n", "match pattern"),
+        (COMMIT, "objects.0", [], "CommitRecord.objects.0"),
+        (HEAD, "status", "paused", "should be 'running', 'preempted'"),
+        (HEAD, "last", "ckpt/../secret", "match pattern"),
+        (HEAD, "last", DIRS[0], "the newest checkpoint is"),
+        (HEAD, "last", None, "the newest checkpoint is"),
+        (HEAD, "best.dir", DIRS[1].replace("2", "4"), "not among the checkpoints"),
+        (HEAD, "checkpoints.1.dir", DIRS[0], "repeated or out of order"),
+        (HEAD, "checkpoints.0.step", 9, "repeated or out of order"),
+        (HEAD, "owner.nonce", "", "at least 1 character"),
+        (CONFIG, "config", [], "StoredConfig.config"),
+    ],
+)
+def test_record_that_breaks_a_rule_is_refused_with_the_field(
+    record: Any, path: str, value: Any, reason: str
+) -> None:
+    with pytest.raises(DamagedError, match=reason):
+        parse(type(record), changed(record, path, value))
+
+
+@pytest.mark.parametrize("data", [b"[]", b"null", b"1", b'"x"', b"{}", b"[" * 10_000])
+def test_json_that_is_no_record_is_refused(data: bytes) -> None:
+    for kind in (CommitRecord, Head, StoredConfig):
+        with pytest.raises(DamagedError):
+            parse(kind, data)
+
+
+def test_record_of_a_later_program_is_told_apart_from_damage() -> None:
+    with pytest.raises(NewerSchemaError, match="Head has schema 2; this program reads up to 1"):
+        parse(Head, changed(HEAD, "schema", 2))
+
+
+def test_record_over_its_limit_is_refused_unread() -> None:
+    big = dumps(replace(HEAD, reason="x" * (1 << 20)))
+    with pytest.raises(DamagedError, match="at most 1048576 are read"):
+        parse(Head, big)
+
+
+def test_head_names_usable_and_rejected_folders() -> None:
+    assert HEAD.named == {*DIRS, HEAD.rejected[0].dir}
+
+
+@pytest.mark.parametrize(
+    ("path", "folder"),
+    [
+        ("ckpt/000000000500-000002-0a1b2c3d", CheckpointDir(500, 2, "0a1b2c3d")),
+        ("ckpt/1000000000000-1000000-0a1b2c3d", CheckpointDir(10**12, 10**6, "0a1b2c3d")),
+        ("ckpt/0000000000500-000002-0a1b2c3d", None),  # another spelling of the same numbers
+        ("ckpt/500-2-0a1b2c3d", None),
+        ("ckpt/000000000500-000002-0A1B2C3D", None),
+        ("ckpt/000000000500-000002-0a1b2c3d/more", None),
+        ("ckpt/000000000500-000002-0a1b2c3d\n", None),
+        ("other/000000000500-000002-0a1b2c3d", None),
+        ("", None),
+    ],
+)
+def test_folder_name_says_step_attempt_and_nonce(
+    path: str, folder: CheckpointDir | None
+) -> None:
+    assert CheckpointDir.parse(path) == folder
+    if folder is not None:
+        assert folder.path == path
+
+
+def test_listing_tells_committed_folders_from_others_and_ignores_the_rest() -> None:
+    store = MemoryStore()
+    done, torn = CheckpointDir(2, 1, "00000001"), CheckpointDir(1, 3, "00000002")
+    for name in (
+        f"{done.path}/{layout.COMMIT}",
+        f"{done.path}/{layout.STATE}",
+        f"{torn.path}/{layout.META}",
+        "ckpt/notes.txt",
+        f"{torn.path}/deeper/{layout.COMMIT}",
+        "ckpt/my-copy/COMMIT.json",
+        "HEAD.json",
+    ):
+        store.write(name, b"", if_generation=0)
+    found = list_dirs(store)
+    assert (found.committed, found.uncommitted) == ((done,), (torn,))
+    assert found.newest_token == 3
+    assert list_dirs(MemoryStore()).newest_token == 0

@@ -1,0 +1,218 @@
+"""Two attempts of one run at the same time: the newer one wins, the older one does no harm.
+
+A scheduler lets one attempt make one storage call at a time, in an order that Hypothesis
+chooses, so a paused process is one that simply is not chosen for a while.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from job.checkpoints import manager, takeover
+from job.checkpoints.layout import COMMIT, HEAD, DirListing, list_dirs
+from job.checkpoints.records import Head
+from job.errors import FencedError
+from job.storage.memory import MemoryStore
+from job.storage.protocol import ObjectStat, ObjectStore
+from tests.checkpoints.fault_stores import Crash, WatchedStore, Wrapped
+from tests.checkpoints.tiny_run import END, Attempt, check_invariants, fingerprint, head_of
+
+
+class Turns(Wrapped):
+    """Runs an attempt in a thread that waits for leave before each of its calls."""
+
+    def __init__(self, inner: ObjectStore, name: str) -> None:
+        super().__init__(inner)
+        self.go, self.paused = threading.Semaphore(0), threading.Semaphore(0)
+        self.ended = self.killed = False
+        self.outcome: object = None
+        self.attempt = Attempt(self, name)
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+        self.paused.acquire()
+
+    def _run(self) -> None:
+        try:
+            self.outcome = fingerprint(self.attempt.train())
+        except BaseException as error:  # noqa: BLE001 (looked at by the test)
+            self.outcome = error
+        self.ended = True
+        self.paused.release()
+
+    def around(self, call: str, name: str, do: Callable[[], Any]) -> Any:
+        self.paused.release()
+        self.go.acquire()
+        if self.killed:
+            raise Crash
+        return do()
+
+    def turn(self) -> None:
+        if not self.ended:
+            self.go.release()
+            self.paused.acquire()
+
+    def kill(self) -> None:
+        self.killed = True
+        self.turn()
+        self.thread.join()
+
+
+def race(schedule: Iterable[int], store: ObjectStore) -> list[Turns]:
+    """Lets two attempts take turns as told, then each to its end."""
+    writers = [Turns(store, "a"), Turns(store, "b")]
+    try:
+        for choice in schedule:
+            writers[choice].turn()
+        for writer in writers:
+            while not writer.ended:
+                writer.turn()
+    finally:
+        for writer in writers:
+            writer.kill()
+    for writer in writers:
+        if isinstance(writer.outcome, AssertionError):
+            raise writer.outcome
+    return writers
+
+
+def check_race(schedule: Iterable[int]) -> list[Turns]:
+    inner = MemoryStore()
+    writers = race(schedule, WatchedStore(inner))
+    outcomes = [writer.outcome for writer in writers]
+    for outcome in outcomes:
+        assert outcome == END or isinstance(outcome, FencedError), outcome
+    assert END in outcomes, "neither attempt finished"
+    for entry in head_of(inner).checkpoints:
+        assert inner.stat(f"{entry.dir}/{COMMIT}") is not None
+    assert fingerprint(Attempt(inner, "later").train()) == END
+    return writers
+
+
+@settings(max_examples=125)
+@given(st.lists(st.integers(1, 25), max_size=10))
+def test_any_schedule_of_two_attempts_leaves_one_lineage(runs: list[int]) -> None:
+    # So many calls of one, then so many of the other, and so on.
+    check_race([who % 2 for who, length in enumerate(runs) for _ in range(length)])
+
+
+def test_attempt_paused_anywhere_is_fenced_by_the_one_that_took_over() -> None:
+    # The first makes some calls and freezes; the second runs to its end; the first wakes up.
+    fenced = 0
+    for pause_at in range(80):
+        first, second = check_race([0] * pause_at + [1] * 100)
+        assert second.outcome == END
+        if isinstance(first.outcome, FencedError):
+            assert first.outcome.exit_code == 78
+            assert "attempt 2 on host 'here' (pid 1) took over from attempt 1" in str(
+                first.outcome
+            )
+            fenced += 1
+        elif first.outcome == END and pause_at > 5:
+            break
+    # Before it took the run over it is the newer one, after its last write it has finished.
+    assert fenced == pause_at - 5
+
+
+def test_commit_of_a_fenced_attempt_is_never_adopted() -> None:
+    inner = MemoryStore()
+    store = WatchedStore(inner)
+    zombie = Turns(store, "zombie")
+    while not any(name.endswith(COMMIT) for name in names(inner)):
+        zombie.turn()  # one commit is there and not in HEAD yet
+    middle = Attempt(store, "middle")
+    middle.acquire()  # adopts it, and dies before its first save
+    while not isinstance(zombie.outcome, BaseException):
+        zombie.turn()
+    assert isinstance(zombie.outcome, FencedError)
+    head = head_of(inner)
+    assert (head.token, len(head.checkpoints)) == (2, 1)
+    assert fingerprint(Attempt(store, "last").train()) == END
+
+
+def test_late_commit_stays_out_even_if_the_next_attempt_saved_nothing() -> None:
+    inner = MemoryStore()
+    store = WatchedStore(inner)
+    zombie = Turns(store, "zombie")
+    while not any(name.endswith("meta.json") for name in names(inner)):
+        zombie.turn()  # the data are there, the commit record is not
+    Attempt(SparesData(store), "middle").acquire()
+    while not isinstance(zombie.outcome, BaseException):
+        zombie.turn()
+    assert [folder.token for folder in list_dirs(inner).committed] == [1]
+    last = Attempt(store, "last")
+    assert fingerprint(last.train()) == END
+    assert last.restored is None
+    check_invariants(inner)
+
+
+class SparesData(Wrapped):
+    """A store without permission to delete."""
+
+    def delete(self, name: str, *, if_generation: int | None) -> None:
+        return
+
+
+def names(store: ObjectStore) -> list[str]:
+    return [one.name for one in store.list("")]
+
+
+# Negative controls: with a guard off, a schedule must be found in which it shows.
+
+
+class Unconditional(MemoryStore):
+    """A store that ignores what HEAD's writer expects, as one emulator of buckets does."""
+
+    def write(self, name: str, data: bytes, *, if_generation: int | None) -> ObjectStat:
+        return super().write(name, data, if_generation=None if name == HEAD else if_generation)
+
+
+def test_schedules_notice_head_without_compare_and_swap() -> None:
+    with pytest.raises(AssertionError, match=r"older attempt wrote HEAD|have one number"):
+        race([0] * 20 + [1] * 100, WatchedStore(Unconditional()))
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_schedules_notice_a_sweep_of_living_attempts(
+    monkeypatch: pytest.MonkeyPatch, guarded: bool
+) -> None:
+    # The first attempt holds the run and is about to sweep when the second takes it over and
+    # writes the data of its first checkpoint.
+    sweep = manager.sweep
+
+    def reckless(store: ObjectStore, head: Head) -> None:
+        sweep(store, replace(head, token=head.token + 9))
+
+    if not guarded:
+        monkeypatch.setattr(manager, "sweep", reckless)
+    failures = [
+        harm_of([0] * 5 + [1] * length + [0] * 6 + [1] * 100) for length in range(4, 10)
+    ]
+    assert set(failures) == ({""} if guarded else {"", "HEAD names"})
+
+
+def harm_of(schedule: list[int]) -> str:
+    try:
+        race(schedule, WatchedStore(MemoryStore()))
+    except AssertionError as error:
+        return " ".join(str(error).split()[:2])
+    return ""
+
+
+def test_schedules_notice_adoption_from_an_older_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with_orphans = takeover._with_orphans
+
+    def careless(store: ObjectStore, head: Head, dirs: DirListing) -> Head:
+        for token in range(1, head.token + 1):
+            head = with_orphans(store, replace(head, token=token), dirs)
+        return head
+
+    monkeypatch.setattr(takeover, "_with_orphans", careless)
+    with pytest.raises(AssertionError, match="after its attempt had been fenced"):
+        test_late_commit_stays_out_even_if_the_next_attempt_saved_nothing()

@@ -1,0 +1,408 @@
+"""Everything a user can get wrong: one message, the right code, nothing written or lost.
+
+Each case says what is wrong with a project that otherwise trains, and which words of the
+message tell the user what was received, what is allowed and what to do.
+"""
+
+import gzip
+import os
+import re
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from job.cli import main
+from job.errors import ExitCode
+from tests.tiny import files_below, save_config
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is done to the project, and what the user must read."""
+
+    name: str
+    spoil: object
+    code: ExitCode
+    words: tuple[str, ...]
+
+    def __str__(self):
+        return self.name
+
+
+def config(change):
+    return lambda project: save_config(project, change)
+
+
+def text(replace, by):
+    """Edits the config's text, for what YAML libraries refuse to write."""
+
+    def spoil(project):
+        path = project / "tiny.yaml"
+        content = path.read_text()
+        assert replace in content
+        path.write_text(content.replace(replace, by, 1))
+
+    return spoil
+
+
+def rows(*lines, file="train.csv", keep=False):
+    """Replaces the rows of a pair file, or adds to them."""
+
+    def spoil(project):
+        path = project / file
+        old = path.read_text().splitlines()
+        new = old + list(lines) if keep else [old[0], *lines]
+        path.write_text("\n".join(new) + "\n")
+
+    return spoil
+
+
+def content(data, file="train.csv"):
+    return lambda project: (project / file).write_bytes(data)
+
+
+def remove(file):
+    return lambda project: (project / file).unlink()
+
+
+def folder_instead(file):
+    def spoil(project):
+        (project / file).unlink()
+        (project / file).mkdir()
+
+    return spoil
+
+
+def three_errors(settings):
+    settings["training"]["epochs"] = 0
+    settings["modle"] = {}
+    settings["run"]["seed"] = "seven"
+
+
+CASES = [
+    Case(
+        "unknown key",
+        config(lambda c: c["training"].update(epohcs=3)),
+        ExitCode.CONFIG,
+        (r"tiny\.yaml:\d+:\d+: training\.epohcs: .*Did you mean 'epochs'",),
+    ),
+    Case(
+        "wrong type",
+        config(lambda c: c["training"].update(epochs="many")),
+        ExitCode.CONFIG,
+        (r"tiny\.yaml:\d+:\d+: training\.epochs: .*got 'many'",),
+    ),
+    Case(
+        "out of bounds",
+        config(lambda c: c["training"].update(epochs=0)),
+        ExitCode.CONFIG,
+        (r"tiny\.yaml:\d+:\d+: training\.epochs: .*1.*got 0",),
+    ),
+    Case(
+        "duplicate key",
+        text("run:\n", "run:\n  name: other\n"),
+        ExitCode.CONFIG,
+        (r"tiny\.yaml:3:3: run\.name: .*line 2",),
+    ),
+    Case(
+        "no where a boolean is meant",
+        text("logging:\n", "metrics:\n  enabled: no\nlogging:\n"),
+        ExitCode.CONFIG,
+        (r"tiny\.yaml:\d+:\d+: metrics\.enabled: .*true or false.*got 'no'",),
+    ),
+    Case(
+        "a boolean where text is meant",
+        text("name: tiny", "name: false"),
+        ExitCode.CONFIG,
+        (r"tiny\.yaml:\d+:\d+: run\.name: .*got false.*quotes",),
+    ),
+    Case(
+        "no where a choice is meant",
+        text("format: text", "format: no"),
+        ExitCode.CONFIG,
+        (r"tiny\.yaml:\d+:\d+: logging\.format: .*auto.*console.*text.*json.*got 'no'",),
+    ),
+    Case(
+        "three errors at once",
+        config(three_errors),
+        ExitCode.CONFIG,
+        (r"training\.epochs: ", r"modle: .*Did you mean 'model'", r"run\.seed: .*got 'seven'"),
+    ),
+    Case(
+        "a metric nobody measures",
+        config(lambda c: c.update(callbacks={"early_stopping": {"monitor": "val_acc"}})),
+        ExitCode.CONFIG,
+        (
+            r"tiny\.yaml:\d+:\d+: callbacks\.early_stopping\.monitor: .*val_roc_auc"
+            r".*got 'val_acc'.*Did you mean 'val_accuracy'",
+        ),
+    ),
+    Case(
+        "missing config file",
+        remove("tiny.yaml"),
+        ExitCode.CONFIG,
+        (r"no configuration file .*tiny\.yaml", "config init"),
+    ),
+    Case(
+        "a folder instead of the config",
+        folder_instead("tiny.yaml"),
+        ExitCode.CONFIG,
+        (r"tiny\.yaml", "folder|directory"),
+    ),
+    Case(
+        "missing data file",
+        remove("validation.csv"),
+        ExitCode.DATA,
+        (r"data\.validation: .*'validation\.csv'",),
+    ),
+    Case(
+        "a folder instead of data",
+        folder_instead("train.csv"),
+        ExitCode.DATA,
+        (r"data\.train: .*'train\.csv'.*(folder|directory)",),
+    ),
+    Case("empty data file", content(b""), ExitCode.DATA, (r"data\.train: .*empty",)),
+    Case("only a header", content(b"left,right,label\n"), ExitCode.DATA, (r"data\.train: ",)),
+    Case(
+        "missing column",
+        content(b"left,rihgt,label\na,b,1\nc,d,0\n"),
+        ExitCode.DATA,
+        (r"data\.train: .*'right'", "rihgt", r"data\.columns\.right"),
+    ),
+    Case(
+        "a label 2 in every row",
+        rows(*(f"a{i},b{i},2" for i in range(50))),
+        ExitCode.DATA,
+        (r"data\.train: every one of the 50 rows", "line 2: .*2", "1 for a match"),
+    ),
+    Case(
+        "too many bad rows",
+        rows(*(f"x{i},y{i},2" for i in range(5)), keep=True),
+        ExitCode.DATA,
+        (r"5 of the 165 rows", r"max_bad_fraction", "line 162"),
+    ),
+    Case(
+        "a path that leaves the data folder",
+        config(lambda c: c["data"].update(train="../elsewhere.csv")),
+        ExitCode.CONFIG,
+        (r"data\.train: '\.\./elsewhere\.csv'", r"data\.root"),
+    ),
+    Case(
+        "one class only",
+        rows(*(f"a{i},b{i},1" for i in range(40))),
+        ExitCode.DATA,
+        (r"data\.train: .*40",),
+    ),
+    Case(
+        "a split that leaves nothing",
+        lambda project: (
+            rows("a,b,1", "a,c,0", "b,c,1", "c,d,0")(project),
+            save_config(project, lambda c: c["data"].update(validation=None, test=None)),
+        ),
+        ExitCode.DATA,
+        ("validation|test", r"data\.split\.by"),
+    ),
+    Case(
+        "more batch than pairs",
+        config(lambda c: c["training"].update(global_batch_size=1000)),
+        ExitCode.CONFIG,
+        (r"training\.global_batch_size: 1000 .*160",),
+    ),
+    Case(
+        "unknown data format",
+        config(lambda c: c["data"].update(train="train.xlsx")),
+        ExitCode.CONFIG,
+        (r"data\.train: 'train\.xlsx'.*\.csv",),
+    ),
+    Case(
+        "a cut gzip file",
+        lambda project: (
+            (project / "train.csv.gz").write_bytes(
+                gzip.compress(b"left,right,label\n" * 999)[:40]
+            ),
+            save_config(project, lambda c: c["data"].update(train="train.csv.gz")),
+        ),
+        ExitCode.DATA,
+        (r"data\.train: .*train\.csv\.gz",),
+    ),
+    Case(
+        "a callback that is not there",
+        config(lambda c: c.update(callbacks={"custom": [{"target": "nowhere:Callback"}]})),
+        ExitCode.CONFIG,
+        (r"callbacks\.custom\.0\.target: no module 'nowhere' beside",),
+    ),
+    Case(
+        "a callback that fails to import",
+        lambda project: (
+            (project / "broken.py").write_text("1 / 0\n"),
+            save_config(
+                project, lambda c: c.update(callbacks={"custom": [{"target": "broken:X"}]})
+            ),
+        ),
+        ExitCode.CONFIG,
+        (r"callbacks\.custom\.0\.target: importing 'broken' raised ZeroDivisionError",),
+    ),
+    Case(
+        "GPUs that are not there",
+        config(lambda c: c.update(distribution={"devices": "gpu:64"})),
+        ExitCode.CONFIG,
+        (r"distribution\.devices: 'gpu:64' .*TensorFlow sees",),
+    ),
+    Case(
+        "a bucket",
+        config(lambda c: c["run"].update(root="gs://bucket/runs")),
+        ExitCode.CONFIG,
+        (r"run\.root: 'gs://bucket/runs", "folder"),
+    ),
+]
+
+
+def refused(capsys, project, *sets):
+    """Runs `train`; returns the code and the one message, checked for form."""
+    overrides = [word for assignment in sets for word in ("--set", assignment)]
+    code = main(["train", str(project / "tiny.yaml"), *overrides])
+    err = capsys.readouterr().err
+    assert err.startswith("siamese-job: ")
+    assert err.count("siamese-job: ") == 1
+    assert "Traceback" not in err
+    return code, err
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_bad_input_is_refused_with_a_message_a_code_and_nothing_written(case, project, capsys):
+    case.spoil(project)
+    before = files_below(project)
+    code, err = refused(capsys, project)
+    assert code == case.code
+    for words in case.words:
+        assert re.search(words, err, re.DOTALL), f"{words!r} not in {err!r}"
+    assert {k: v for k, v in files_below(project).items() if "__pycache__" not in k} == before
+    assert not (project / "runs").exists()
+
+
+def test_no_is_the_text_no_where_text_is_meant(project, capsys):
+    text("name: tiny", "name: no")(project)
+    assert main(["config", "show", str(project / "tiny.yaml")]) == ExitCode.FINISHED
+    assert yaml.safe_load(capsys.readouterr().out)["run"]["name"] == "no"
+
+
+def test_one_bad_row_among_many_is_kept_out_counted_and_named(project, capsys):
+    rows("good,word,2", keep=True)(project)
+    assert main(["train", str(project / "tiny.yaml"), "--set", "training.epochs=1"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"WARNING rows quarantined .*bad_rows=1 .*train\.csv line 162", out)
+    assert re.search(r"data loaded .*train=\"160 pairs .*bad_rows=1$", out, re.MULTILINE)
+
+
+def test_a_folder_that_holds_another_run_is_not_touched(project, capsys):
+    assert main(["train", str(project / "tiny.yaml"), "--set", "training.epochs=1"]) == 0
+    capsys.readouterr()
+    before = files_below(project / "runs")
+    code, err = refused(capsys, project, "training.optimizer.learning_rate=0.5")
+    assert code == ExitCode.CONFIG
+    assert re.search(r"training\.optimizer\.learning_rate: .*0\.02.*0\.5", err)
+    assert "run.name" in err
+    assert files_below(project / "runs") == before
+
+
+def test_other_data_under_the_same_config_is_refused(project, capsys):
+    assert main(["train", str(project / "tiny.yaml"), "--set", "training.epochs=1"]) == 0
+    capsys.readouterr()
+    rows("abc,abd,1", keep=True)(project)
+    before = files_below(project / "runs")
+    code, err = refused(capsys, project, "training.epochs=2")
+    assert code == ExitCode.CONFIG
+    assert "fingerprint" in err
+    assert files_below(project / "runs") == before
+
+
+def test_a_port_in_use_is_refused_before_anything_is_written(project, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, err = refused(capsys, project, f"metrics.port={port}")
+    assert code == ExitCode.CONFIG
+    assert re.search(rf"metrics\.port: {port} .*in use", err)
+    assert not (project / "runs").exists()
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from job.storage.lock import RunLock
+with RunLock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_in_use_by_a_live_process_is_refused_by_name(project, capsys):
+    folder = project / "runs" / "tiny"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        try:
+            assert holder.stdout.readline() == "held\n"
+            before = files_below(project)
+            code, err = refused(capsys, project)
+        finally:
+            holder.kill()
+    assert code == ExitCode.PERMISSION
+    assert f"process {holder.pid} on host '{socket.gethostname()}'" in err
+    assert files_below(project) == before
+
+
+# Imports what it needs first: that user need not be able to read this Python's folders.
+UNPRIVILEGED = """
+import os, sys
+from job.cli import main
+main(["data", "inspect", sys.argv[1]])
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+sys.exit(main(["train", sys.argv[1], "--set", "metrics.enabled=false"]))
+"""
+
+
+@pytest.mark.slow
+def test_an_unwritable_run_folder_is_refused(project):
+    folder = project / "runs" / "tiny"
+    folder.mkdir(parents=True)
+    folder.chmod(0o555)
+    for path in (project, *project.parents):
+        if path.stat().st_uid == os.geteuid() and path != Path("/"):
+            path.chmod(path.stat().st_mode | 0o055)
+    result = subprocess.run(
+        [sys.executable, "-c", UNPRIVILEGED, str(project / "tiny.yaml")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == ExitCode.PERMISSION, result.stderr
+    assert re.search(rf"{folder}.*must be readable and writable", result.stderr, re.DOTALL)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_a_full_disk_ends_with_its_own_code_and_keeps_the_last_commit(project, capsys):
+    root = project / "runs"
+    root.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", root], check=True)
+    try:
+        code, err = refused(capsys, project, "checkpoint.keep_last=100", "training.epochs=50")
+        heads = [path.name for path in (root / "tiny").glob("HEAD.json")]
+        commits = len(list((root / "tiny").glob("ckpt/*/COMMIT.json")))
+    finally:
+        subprocess.run(["umount", root], check=True)
+    assert code == ExitCode.DISK_FULL
+    assert re.search(r"bytes are needed and \d+ are free", err)
+    assert heads == ["HEAD.json"]
+    assert commits > 0

@@ -1,0 +1,240 @@
+"""The whole command in this process, on a data set of seconds."""
+
+import json
+import os
+import re
+import signal
+
+import numpy as np
+import pytest
+
+from job.cli import main
+from job.errors import ExitCode
+from tests.tiny import files_below, save_config
+
+pytestmark = pytest.mark.slow
+
+
+def summary(project, name="tiny"):
+    return json.loads((project / "runs" / name / "summary.json").read_text())
+
+
+def train(project, *sets):
+    overrides = [word for assignment in sets for word in ("--set", assignment)]
+    return main(["train", str(project / "tiny.yaml"), *overrides])
+
+
+@pytest.fixture
+def trained(project, capsys):
+    assert train(project) == ExitCode.FINISHED
+    return project, capsys.readouterr()
+
+
+def test_a_run_ends_with_a_summary_that_scripts_can_read(trained):
+    project, _ = trained
+    content = summary(project)
+    assert content["schema"] == 1
+    assert (content["outcome"], content["exit_code"]) == ("finished", 0)
+    assert (content["global_step"], content["epochs"], content["attempts"]) == (30, 3, 1)
+    assert re.fullmatch(r"[0-9a-f]{64}", content["state_sha256"])
+    assert content["best"]["monitor"] == "val_loss"
+    assert 0 <= content["threshold"] <= 1
+    assert content["seconds"] > 0
+    test = content["metrics"]["test"]
+    assert 0 <= test["roc_auc"] <= 1
+    assert test["baseline_roc_auc"] == max(test["baselines"].values())
+    assert 0 <= content["metrics"]["validation"]["roc_auc"] <= 1
+
+
+def test_everything_the_summary_names_was_written(trained):
+    project, _ = trained
+    folder = project / "runs" / "tiny"
+    for path in summary(project)["artifacts"].values():
+        assert (folder / path).exists(), path
+    history = json.loads((folder / "history.json").read_text())
+    assert len(history) == 3
+    assert {"loss", "accuracy", "val_loss", "val_roc_auc", "learning_rate"} <= set(history[0])
+
+
+def test_a_person_can_follow_the_log(trained):
+    _, (out, err) = trained
+    for expected in (
+        "siamese-job starts",
+        r'train="160 pairs \(50% match\)"',
+        "model built .*weights",
+        r"training step=\d+/30 epoch=1/3 loss=",
+        r"epoch finished epoch=3/3 .*val_roc_auc=.*best=",
+        "run finished .*test_roc_auc=",
+        "ROC-AUC +0",
+        "baseline edit similarity",
+        "a pair matches from score",
+        "written to .*tiny",
+    ):
+        assert re.search(expected, out), expected
+    assert "\r" not in out
+    assert err == ""
+
+
+def test_a_finished_run_says_so_and_writes_nothing(trained, capsys):
+    project, _ = trained
+    before = files_below(project / "runs")
+    assert train(project) == ExitCode.FINISHED
+    assert "already finished" in capsys.readouterr().out
+    assert files_below(project / "runs") == before
+
+
+def test_more_epochs_take_a_finished_run_further(trained):
+    project, _ = trained
+    assert train(project, "training.epochs=4") == ExitCode.FINISHED
+    content = summary(project)
+    assert (content["epochs"], content["global_step"], content["attempts"]) == (4, 40, 2)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(project):
+    hashes = []
+    for name, seed in (("one", 3), ("two", 3), ("three", 4)):
+        assert train(project, f"run.name={name}", f"run.seed={seed}") == ExitCode.FINISHED
+        hashes.append(summary(project, name)["state_sha256"])
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def pull_plug(project, number, *, after_steps):
+    """A callback beside the config that sends this process a signal, as a cluster would."""
+    (project / "plug.py").write_text(
+        "import os, keras\n"
+        "class Plug(keras.callbacks.Callback):\n"
+        "    calls = 0\n"
+        "    def on_train_batch_end(self, batch, logs=None):\n"
+        "        Plug.calls += 1\n"
+        f"        if Plug.calls == {after_steps}: os.kill(os.getpid(), {int(number)})\n"
+        "    def get_state(self): return None\n"
+        "    def set_state(self, state): pass\n"
+    )
+    return save_config(
+        project,
+        lambda config: config.update(callbacks={"custom": [{"target": "plug:Plug"}]}),
+    )
+
+
+@pytest.fixture
+def _handlers_restored():
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_handlers_restored")
+@pytest.mark.parametrize(
+    ("number", "code", "outcome"),
+    [
+        (signal.SIGTERM, ExitCode.PREEMPTED, "preempted"),
+        (signal.SIGINT, ExitCode.INTERRUPTED, "interrupted"),
+    ],
+)
+def test_a_stopped_run_goes_on_from_that_step_and_ends_in_the_same_bits(
+    project, capsys, monkeypatch, number, code, outcome
+):
+    monkeypatch.setattr("sys.modules", dict(__import__("sys").modules))
+    pull_plug(project, number, after_steps=10_000)
+    assert train(project, "run.name=straight") == ExitCode.FINISHED
+    __import__("sys").modules.pop("plug")
+
+    pull_plug(project, number, after_steps=4)
+    assert train(project) == code
+    stopped = summary(project)
+    assert (stopped["outcome"], stopped["exit_code"]) == (outcome, code)
+    assert 0 < stopped["global_step"] < 30
+    assert f"Step {stopped['global_step']} " in capsys.readouterr().err
+
+    assert train(project) == ExitCode.FINISHED
+    out = capsys.readouterr().out
+    assert re.search(rf"resumed attempt=2 step={stopped['global_step']} ", out)
+    assert summary(project)["state_sha256"] == summary(project, "straight")["state_sha256"]
+    assert summary(project)["attempts"] == 2
+
+
+def test_a_loss_that_is_not_finite_ends_with_its_own_code(project, capsys):
+    code = train(project, "training.optimizer.learning_rate=1e38")
+    assert code == ExitCode.DIVERGED
+    assert summary(project)["outcome"] == "diverged"
+    assert re.search(
+        r"siamese-job: The loss became (nan|inf) at step \d+", capsys.readouterr().err
+    )
+
+
+def test_a_model_of_no_numbers_is_not_measured_whatever_the_policy(project, capsys):
+    save_config(project, lambda config: config.update(callbacks={"terminate_on_nan": False}))
+    code = train(project, "training.optimizer.learning_rate=1e38")
+    assert code == ExitCode.DIVERGED
+    assert "scores that are not numbers" in capsys.readouterr().err
+    assert summary(project)["outcome"] == "diverged"
+
+
+def test_the_exported_scorer_takes_strings_and_repeats_the_golden_scores(trained):
+    import tensorflow as tf
+
+    project, _ = trained
+    folder = project / "runs" / "tiny" / "export"
+    golden = json.loads((folder / "golden.json").read_text())
+    model = tf.saved_model.load(str(folder / "scorer"))
+    left, right = ([row[side] for row in golden] for side in ("left", "right"))
+    answer = model.score(left=tf.constant(left), right=tf.constant(right))
+    np.testing.assert_allclose(
+        answer["score"], [row["score"] for row in golden], rtol=0, atol=1e-6
+    )
+    threshold = summary(project)["threshold"]
+    expected = [row["score"] >= threshold for row in golden]
+    assert answer["match"].numpy().tolist() == expected
+    assert model.embed(text=tf.constant(["abc", "\u65e5"]))["embedding"].shape == (2, 4)
+
+
+def test_evaluate_repeats_what_training_measured_and_writes_nothing(trained, capsys):
+    project, _ = trained
+    before = files_below(project / "runs")
+    assert main(["evaluate", str(project / "tiny.yaml"), "--json"]) == ExitCode.FINISHED
+    report = json.loads(capsys.readouterr().out)
+    assert report["metrics"] == summary(project)["metrics"]
+    assert report["threshold"] == summary(project)["threshold"]
+    assert files_below(project / "runs") == before
+    assert main(["evaluate", str(project / "tiny.yaml")]) == ExitCode.FINISHED
+    assert "a pair matches from score" in capsys.readouterr().out
+
+
+def test_evaluate_without_a_run_says_what_to_do(project, capsys):
+    assert main(["evaluate", str(project / "tiny.yaml")]) == ExitCode.CONFIG
+    assert "no committed checkpoint" in capsys.readouterr().err
+    assert not (project / "runs").exists()
+
+
+def test_json_logs_are_one_object_a_line(project, capsys):
+    assert train(project, "logging.format=json") == ExitCode.FINISHED
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {record["run"] for record in records} == {"tiny"}
+    assert "run finished" in {record["event"] for record in records}
+
+
+def test_best_weights_are_measured_and_the_last_ones_hashed(project):
+    (project / "spoiler.py").write_text(
+        "import keras\n"
+        "class Spoiler(keras.callbacks.Callback):\n"
+        "    def on_epoch_end(self, epoch, logs=None):\n"
+        "        self.model.optimizer.learning_rate = 10.0\n"
+    )
+    save_config(
+        project,
+        lambda config: config.update(callbacks={"custom": [{"target": "spoiler:Spoiler"}]}),
+    )
+    assert train(project, "run.name=best") == ExitCode.FINISHED
+    assert train(project, "run.name=last", "evaluation.weights=last") == ExitCode.FINISHED
+    best, last = summary(project, "best"), summary(project, "last")
+    assert best["best"]["epoch"] == last["best"]["epoch"] == 1
+    assert best["state_sha256"] == last["state_sha256"]
+    assert best["metrics"]["validation"]["loss"] < last["metrics"]["validation"]["loss"]
+
+
+def test_metrics_can_be_turned_off(project, capsys):
+    assert train(project, "metrics.enabled=false", "training.epochs=1") == ExitCode.FINISHED
+    assert "metrics=off" in capsys.readouterr().out
+    assert summary(project)["metrics_port"] is None
+    assert os.listdir(project / "runs" / "tiny")

@@ -1,0 +1,43 @@
+"""What docs/configure.md shows works."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from job.config.overrides import from_environment, from_sets
+from job.config.scalars import resolve
+from tests.config.conftest import Complaints
+
+TEXT = (Path(__file__).parents[2] / "docs" / "configure.md").read_text(encoding="utf-8")
+SETS = re.findall(r"--set (?:'([^']+)'|([\w.]+=[\w.{}]+))", TEXT)
+MEANINGS = {
+    "`true`, `false`": (True, False),
+    "`1e-3`, `.5`, `10`": (0.001, 0.5, 10),
+    "`010`, `0o17`, `0x1F`": (10, 15, 31),
+    "`1_000`, `1:30`, `2026-01-02`": ("1_000", "1:30", "2026-01-02"),
+}
+
+
+def test_the_minimal_file_is_enough(complaints: Complaints) -> None:
+    [block] = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    assert complaints(block, sets=["nothing"]) == [
+        "--set nothing: needs key=value, as in training.epochs=3 (got 'nothing')."
+    ]
+
+
+@pytest.mark.parametrize("argument", [quoted or plain for quoted, plain in SETS])
+def test_every_set_is_one_that_works(argument: str) -> None:
+    if not argument.startswith("key="):
+        assert from_sets([argument]).problems == ()
+
+
+def test_the_variable_is_one_that_works() -> None:
+    [assignment] = from_environment(dict(re.findall(r"(SIAMESE_\w+)=(\w+)", TEXT))).assignments
+    assert (assignment.path, assignment.value) == (("training", "epochs"), 3)
+
+
+@pytest.mark.parametrize(("row", "values"), MEANINGS.items())
+def test_the_table_of_scalars_is_true(row: str, values: tuple[object, ...]) -> None:
+    assert f"| {row} |" in TEXT
+    assert tuple(resolve(text) for text in re.findall("`([^`]+)`", row)) == values

@@ -1,0 +1,69 @@
+"""Pair files to order, and a user who may not read them."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from job.data.quarantine import NOTHING_QUARANTINED
+from job.data.ragged import RaggedArray
+from job.data.tables import Dataset, PairTable, fingerprint_of
+from job.types import Split
+
+NOBODY = 65534
+
+Row = tuple[str, str, int]
+
+
+def pair_table(rows: list[tuple[int, int, int]]) -> PairTable:
+    left, right, label = np.array(rows, np.int64).reshape(-1, 3).T
+    return PairTable(left.copy(), right.copy(), label.astype(np.uint8))
+
+
+def dataset_of(rows: dict[Split, list[Row]]) -> Dataset:
+    numbers: dict[str, int] = {}
+    pairs = {
+        split: pair_table(
+            [
+                (
+                    numbers.setdefault(left, len(numbers)),
+                    numbers.setdefault(right, len(numbers)),
+                    label,
+                )
+                for left, right, label in chosen
+            ]
+        )
+        for split, chosen in rows.items()
+    }
+    items = RaggedArray.from_bytes([text.encode() for text in numbers])
+    return Dataset("text", items, pairs, NOTHING_QUARANTINED, fingerprint_of(items, pairs))
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter; those of `tmp_path` are its owner's alone."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def unprivileged() -> Callable[[], AbstractContextManager[None]]:
+    """Permissions do not hold root back, so root becomes nobody for a while."""
+
+    @contextmanager
+    def become_nobody() -> Iterator[None]:
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(NOBODY)
+        try:
+            yield
+        finally:
+            if user == 0:
+                os.seteuid(0)
+
+    return become_nobody

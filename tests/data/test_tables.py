@@ -1,0 +1,82 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from job.data.ragged import RaggedArray
+from job.data.tables import PairTable, fingerprint_of
+from tests.data.conftest import dataset_of, pair_table
+
+ROWS = {
+    "train": [("cat", "kat", 1), ("cat", "dog", 0)],
+    "validation": [("dog", "dog", 1)],
+    "test": [("\u00e9", "e", 0)],
+}
+
+
+def test_counts_and_items_of_pairs():
+    pairs = pair_table([(5, 2, 1), (2, 5, 0), (7, 2, 1)])
+    assert (len(pairs), pairs.num_positive, pairs.num_negative) == (3, 2, 1)
+    assert pairs.items().tolist() == [2, 5, 7]
+
+
+def test_where_keeps_order():
+    pairs = pair_table([(0, 1, 1), (2, 3, 0), (4, 5, 1)])
+    chosen = pairs.where(np.array([True, False, True]))
+    assert (chosen.left.tolist(), chosen.right.tolist()) == ([0, 4], [1, 5])
+    assert chosen.label.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("field", ["left", "right", "label"])
+@pytest.mark.parametrize("wrong", ["shape", "dtype"])
+def test_columns_of_different_make_are_refused(field, wrong):
+    pairs = pair_table([(0, 1, 1), (2, 3, 0)])
+    column = getattr(pairs, field)
+    bad = column[:1] if wrong == "shape" else column.astype(np.int32)
+    with pytest.raises(ValueError, match="one shape"):
+        dataclasses.replace(pairs, **{field: bad})
+
+
+def test_texts_come_back():
+    dataset = dataset_of(ROWS)
+    assert dataset.texts(np.array([3, 0, 0])) == ["\u00e9", "cat", "cat"]
+
+
+def test_the_fingerprint_is_pinned():
+    dataset = dataset_of(ROWS)
+    assert dataset.fingerprint == FINGERPRINT
+    assert fingerprint_of(dataset.items, dict(reversed(dataset.pairs.items()))) == FINGERPRINT
+
+
+# Checkpoints store it: it may change only together with their format.
+FINGERPRINT = "edde4dd6bdb665f6292f6fe0779f35ebe6b7660369a5c6f96562313ecd4fd7d1"
+
+
+def change(dataset, what):
+    items, pairs = dataset.items, dict(dataset.pairs)
+    train = pairs["train"]
+    match what:
+        case "item":
+            items = RaggedArray.from_bytes([b"cot", b"kat", b"dog", b"\xc3\xa9", b"e"])
+        case "item border":
+            items = RaggedArray.from_bytes([b"catk", b"at", b"dog", b"\xc3\xa9", b"e"])
+        case "label":
+            pairs["train"] = dataclasses.replace(train, label=1 - train.label)
+        case "sides":
+            pairs["train"] = PairTable(train.right, train.left, train.label)
+        case "order":
+            pairs["train"] = PairTable(train.left[::-1], train.right[::-1], train.label[::-1])
+        case "membership":
+            pairs["validation"], pairs["test"] = pairs["test"], pairs["validation"]
+        case "split":
+            del pairs["test"]
+    return fingerprint_of(items, pairs)
+
+
+@pytest.mark.parametrize(
+    "what", ["item", "item border", "label", "sides", "order", "membership", "split"]
+)
+def test_the_fingerprint_sees_every_change(what):
+    dataset = dataset_of(ROWS)
+    assert change(dataset, "nothing") == dataset.fingerprint
+    assert change(dataset, what) != dataset.fingerprint

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from job.config.model import LstmConfig, ModelConfig
+from job.config.training import TrainingConfig
+from job.data.batches import item_batches
+from job.data.ragged import RaggedArray, offsets_of
+from job.data.tables import PairTable
+from job.errors import PreemptedError
+from job.evaluation.splits import QUALITY, measure, score_split
+from job.models.scoring import PairScorer, PairScores
+from job.models.siamese import build_siamese
+
+LENGTHS = np.array([3, 1, 7, 2, 9, 4])
+TOKENS = RaggedArray(
+    np.random.default_rng(0).integers(2, 9, LENGTHS.sum()).astype(np.int32),
+    offsets_of(LENGTHS),
+)
+PAIRS = PairTable(
+    np.array([0, 1, 2, 5, 0]), np.array([1, 1, 4, 2, 5]), np.array([1, 1, 0, 0, 1], np.uint8)
+)
+
+
+@pytest.fixture(scope="module")
+def siamese():
+    section = ModelConfig(encoder=LstmConfig(units=4, embedding_size=3))
+    return build_siamese(section, training=TrainingConfig(), vocabulary_size=9, seed=1)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 100])
+def test_scores_are_those_of_the_pair_model_whatever_the_batches(siamese, batch_size):
+    scores = score_split(
+        PairScorer(siamese, poll=lambda: None),
+        tokens=TOKENS,
+        pairs=PAIRS,
+        batch_size=batch_size,
+    )
+    everything = TOKENS.padded(np.arange(6), multiple=8)
+    expected = siamese.scorer([everything[PAIRS.left], everything[PAIRS.right]]).numpy()[:, 0]
+    np.testing.assert_allclose(scores.score, expected, rtol=1e-5)
+    np.testing.assert_array_equal(scores.label, PAIRS.label)
+    likelihood = np.where(PAIRS.label == 1, expected, 1 - expected)
+    np.testing.assert_allclose(scores.loss, -np.log(likelihood), rtol=1e-4)
+
+
+def test_only_the_items_of_the_pairs_are_encoded_and_each_once(siamese):
+    seen = []
+    scorer = PairScorer(siamese, poll=lambda: None)
+    encode = scorer._encode
+    scorer._encode = lambda ids: seen.append(ids.shape[0]) or encode(ids)
+    score_split(scorer, tokens=TOKENS, pairs=PAIRS, batch_size=2)
+    assert sum(seen) == 5  # item 3 is in no pair
+
+
+def test_a_stop_is_noticed_between_batches(siamese):
+    def stop():
+        raise PreemptedError("now")
+
+    scorer = PairScorer(siamese, poll=stop)
+    with pytest.raises(PreemptedError):
+        scorer.embed(item_batches(TOKENS, batch_size=2), num_items=6)
+
+
+def test_a_model_that_diverged_has_no_quality():
+    label = np.float32([0, 1])
+    scores = PairScores(label, np.float32([np.nan, 0.5]), np.float32([np.nan, 0.1]))
+    measured = measure(scores, threshold=0.5)
+    assert set(measured) == {"loss", *QUALITY}
+    assert all(np.isnan(value) for value in measured.values())

@@ -1,0 +1,106 @@
+"""Promises that the repository makes about itself."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from job.errors import EXIT_CODES
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted((ROOT / "job").rglob("*.py"))
+DECISIONS = sorted((ROOT / "docs/adr").glob("*.md"))
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"(?m)^\.PHONY: (\w+)$", (ROOT / "Makefile").read_text()))
+
+
+def committed_files() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    files = [ROOT / name for name in listed.stdout.split("\0") if name]
+    return [file for file in files if file.is_file()]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_has_at_most_300_lines(module):
+    assert len(module.read_text().splitlines()) <= 300
+
+
+def test_the_documented_exit_codes_are_the_real_ones():
+    table = re.findall(
+        r"(?m)^\| (\d+) \| (.+) \| (\w*) ?\|$", (ROOT / "docs/exit-codes.md").read_text()
+    )
+    assert table == [
+        (
+            str(int(row.code)),
+            row.meaning,
+            "" if row.pod_failure_action == "none" else row.pod_failure_action,
+        )
+        for row in EXIT_CODES
+    ]
+
+
+def test_every_make_command_of_the_readme_exists():
+    readme = (ROOT / "README.md").read_text()
+    named = set(re.findall(r"\bmake ([a-z]+)", readme))
+    assert named >= {"example", "test"}
+    assert named <= make_targets()
+
+
+def test_the_readme_shows_each_of_the_two_commands_on_a_line_of_its_own():
+    readme = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"(?m)^```\w*\n(make [a-z]+)\n```$", readme)
+    assert blocks == ["make example", "make test"]
+
+
+def test_links_of_the_documents_lead_somewhere():
+    for document in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
+            if "://" not in target:
+                assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_ci_runs_the_test_command_and_nothing_else():
+    script = ROOT / ".ci/run"
+    assert script.stat().st_mode & 0o111
+    commands = [
+        line for line in script.read_text().splitlines() if line and not line.startswith("#")
+    ]
+    assert commands[0] == "set -euo pipefail"
+    assert commands[-1] == "exec make test"
+    assert [line for line in commands[1:-1] if not line.startswith("cd ")] == []
+
+
+def test_no_file_names_a_package_registry():
+    # Locks and settings must work behind any mirror. In parts, so as not to find itself.
+    address = re.compile(
+        "|".join(["pypi" + r"\.org", "python" + "hosted", "extra-" + "index-url"])
+    )
+    for file in committed_files():
+        text = file.read_bytes().decode("utf-8", "replace")
+        assert not address.search(text), file.relative_to(ROOT)
+
+
+@pytest.mark.parametrize("decision", DECISIONS, ids=lambda path: path.stem)
+def test_a_decision_says_why_what_follows_and_what_else_there_was(decision):
+    headings = re.findall(r"(?m)^## (.+)$", decision.read_text())
+    assert headings == ["Context", "Decision", "Consequences", "Alternatives"]
+    assert decision.read_text().startswith(f"# {int(decision.name[:4])}. ")
+
+
+def test_decisions_are_numbered_without_gaps():
+    numbers = [int(decision.name[:4]) for decision in DECISIONS]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_sources_are_ascii():
+    for file in committed_files():
+        if file.suffix in {".py", ".toml", ".yaml", ".md"} or file.name == "Makefile":
+            relative = file.relative_to(ROOT)
+            if relative.parts[:2] != ("examples", "data"):
+                assert file.read_bytes().isascii(), relative

@@ -1,0 +1,352 @@
+import contextlib
+import errno
+import gzip
+import http.client
+import logging
+import select
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from job.errors import ConfigError, ExitCode
+from job.telemetry.health import Health
+from job.telemetry.metrics import RunMetrics
+from job.telemetry.server import MAX_CONNECTIONS, MetricsServer, explain_bind_error
+
+
+@pytest.fixture(autouse=True)
+def _quick_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("job.telemetry.server.POLL_SECONDS", 0.01)
+
+
+@pytest.fixture
+def health() -> Health:
+    return Health()
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    RunMetrics(registry, run="quora")
+    return registry
+
+
+@pytest.fixture
+def port(registry: CollectorRegistry, health: Health) -> Iterator[int]:
+    server = MetricsServer(
+        registry, host="127.0.0.1", port=0, health=health, deadline_seconds=0.3
+    )
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture
+def patient_port(registry: CollectorRegistry, health: Health) -> Iterator[int]:
+    """A server whose clients have longer than any test."""
+    server = MetricsServer(
+        registry, host="127.0.0.1", port=0, health=health, deadline_seconds=60.0
+    )
+    yield server.start()
+    server.stop()
+
+
+class Reply:
+    def __init__(self, port: int, path: str, *, method: str = "GET", headers=None, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request(method, path, headers=headers or {}, body=body)
+            response = connection.getresponse()
+            self.status, self.headers = response.status, dict(response.getheaders())
+            self.body = response.read()
+        finally:
+            connection.close()
+
+
+def raw(port: int, request: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_metrics_are_served_as_the_classic_text_format_by_default(port):
+    reply = Reply(port, "/metrics")
+    assert reply.status == 200
+    assert reply.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert b'siamese_run_phase{phase="initializing",run="quora"} 1.0\n' in reply.body
+
+
+def test_openmetrics_is_served_to_those_who_ask(port):
+    accept = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"}
+    reply = Reply(port, "/metrics?a=b", headers=accept)
+    assert reply.headers["Content-Type"].startswith("application/openmetrics-text")
+    assert reply.body.endswith(b"# EOF\n")
+
+
+def test_metrics_are_compressed_for_those_who_accept_it(port):
+    plain = Reply(port, "/metrics")
+    packed = Reply(port, "/metrics", headers={"Accept-Encoding": "gzip"})
+    assert "Content-Encoding" not in plain.headers
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert b"siamese_run_phase" in gzip.decompress(packed.body)
+    assert int(packed.headers["Content-Length"]) == len(packed.body) < len(plain.body)
+
+
+def test_head_gives_the_headers_without_a_body(port):
+    reply = Reply(port, "/metrics", method="HEAD")
+    assert reply.status == 200
+    assert int(reply.headers["Content-Length"]) > 1000
+    # Not from `reply`: that client drops what it did not ask for.
+    answer = raw(port, b"HEAD /livez HTTP/1.1\r\n\r\n")
+    assert b"Content-Length: 6\r\n" in answer
+    assert answer.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/metrics/", "/metricsx", "/healthz", "/favicon.ico", "/../metrics", "/%6detrics"],
+)
+def test_every_other_path_is_not_found(port, path):
+    reply = Reply(port, path)
+    assert (reply.status, reply.body) == (404, b"not found\n")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "MADEUP"])
+def test_other_methods_are_refused(port, method):
+    reply = Reply(port, "/metrics", method=method)
+    assert (reply.status, reply.headers["Allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/livez", "/nowhere"])
+def test_no_answer_names_the_software(port, path):
+    reply = Reply(port, path)
+    assert set(reply.headers) == {
+        "Content-Type",
+        "Content-Length",
+        "Cache-Control",
+        "X-Content-Type-Options",
+    }
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET /metrics HTTP/9.9\r\n\r\n", b"505 HTTP Version Not Supported"),
+        (b"GET /livez <script>\r\n\r\n", b"400 Bad Request"),
+        (b"GET /livez HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n", b"431 "),
+    ],
+)
+def test_a_malformed_request_is_refused_without_an_echo(port, request_bytes, status):
+    answer = raw(port, request_bytes)
+    assert answer.startswith(b"HTTP/1.0 " + status)
+    assert b"script" not in answer
+    assert b"9.9" not in answer
+    assert b"Python" not in answer
+
+
+def test_probes_follow_the_run(port, health):
+    def answers() -> list[tuple[int, bytes]]:
+        replies = [Reply(port, path) for path in ("/livez", "/startupz", "/readyz")]
+        return [(reply.status, reply.body) for reply in replies]
+
+    assert answers() == [(200, b"alive\n"), (503, b"starting\n"), (503, b"starting\n")]
+    health.waiting_for("reading the data")
+    assert answers() == [
+        (200, b"alive\n"),
+        (503, b"not started yet: reading the data\n"),
+        (503, b"not ready yet: reading the data\n"),
+    ]
+    health.finish_startup()
+    assert answers() == [(200, b"alive\n"), (200, b"started\n"), (200, b"ready\n")]
+    health.waiting_for("too late to matter")
+    health.stop_being_ready("draining")
+    assert answers() == [(200, b"alive\n"), (200, b"started\n"), (503, b"draining\n")]
+    health.stop_being_alive("stuck")
+    assert answers() == [(503, b"stuck\n"), (200, b"started\n"), (503, b"stuck\n")]
+
+
+class BrokenCollector:
+    def collect(self):
+        raise RuntimeError("a secret detail")
+
+    def describe(self):
+        return []
+
+
+def test_a_failing_collector_is_logged_and_not_shown(port, registry, caplog):
+    registry.register(BrokenCollector())
+    with caplog.at_level(logging.WARNING):
+        reply = Reply(port, "/metrics")
+    assert (reply.status, reply.body) == (500, b"internal error\n")
+    assert [record.getMessage() for record in caplog.records] == ["metrics page failed"]
+    assert Reply(port, "/livez").status == 200
+
+
+def test_a_client_that_hangs_up_leaves_no_trace(port, capfd):
+    for _ in range(3):
+        socket.create_connection(("127.0.0.1", port)).close()
+    assert Reply(port, "/livez").status == 200
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_thread_that_cannot_be_started_takes_no_connection_with_it(port, monkeypatch):
+    start = threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    for _ in range(MAX_CONNECTIONS + 1):
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            assert connection.recv(1) == b""
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert Reply(port, "/livez").status == 200
+
+
+def test_a_client_that_drips_is_cut_off_quietly(port, capfd):
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        # A byte every 0.1 s: no single read takes the server's 0.3 s, all of them together do.
+        for _ in range(30):
+            if select.select([connection], [], [], 0.1)[0]:
+                break
+            connection.sendall(b"x")
+        else:
+            pytest.fail("the server was still waiting after 3 s")
+        with contextlib.suppress(ConnectionError):
+            assert connection.recv(1) == b""
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_client_that_sends_without_end_is_cut_off_long_before_its_deadline(patient_port):
+    port = patient_port
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        # Refused by a reset, or by a quiet close when all had been read by then.
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(b"GET /" + b"x" * 20 * 1024)
+            assert connection.recv(1) == b""
+
+
+def test_a_request_that_ends_early_is_not_answered(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(b"GET /livez HTTP/1.0\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b""
+
+
+def test_too_many_connections_are_turned_away_until_one_is_free(patient_port):
+    port = patient_port
+    holders = [
+        socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(MAX_CONNECTIONS)
+    ]
+    # The server accepts in order: every holder has its slot before this one's turn.
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as turned_away:
+        assert turned_away.recv(1) == b""
+    for holder in holders:
+        holder.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+        assert holder.recv(12) == b"HTTP/1.0 200"
+        while holder.recv(4096):
+            pass
+        holder.close()
+    assert Reply(port, "/livez").status == 200
+
+
+def test_scrapes_in_parallel_are_all_answered(port):
+    statuses: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: statuses.append(Reply(port, "/metrics").status))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * 8
+
+
+def test_a_port_in_use_is_a_config_error_that_says_what_to_do(port, registry, health):
+    second = MetricsServer(registry, host="127.0.0.1", port=port, health=health)
+    with pytest.raises(ConfigError) as caught:
+        second.start()
+    assert caught.value.exit_code == ExitCode.CONFIG
+    assert str(caught.value) == (
+        f"metrics.port: {port} on metrics.host '127.0.0.1' is in use by another process. "
+        "Allowed is any free port, or 0, which takes one. Set metrics.port to 0 or to another "
+        "number."
+    )
+
+
+@pytest.mark.parametrize(
+    "host", ["203.0.113.7", "x" * 70, "a\0b"], ids=["not ours", "too long", "NUL"]
+)
+def test_an_address_that_is_not_ours_is_a_config_error(registry, health, host):
+    server = MetricsServer(registry, host=host, port=0, health=health)
+    with pytest.raises(ConfigError, match=r"metrics\.host: .* is no address of this machine"):
+        server.start()
+
+
+@pytest.mark.parametrize(
+    ("error", "beginning", "what_to_do"),
+    [
+        (
+            OSError(errno.EADDRINUSE, "Address already in use"),
+            "metrics.port: 80 on metrics.host '::1' is in use",
+            "Set metrics.port to 0",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied"),
+            "metrics.port: 80 on metrics.host '::1' may not be used by this user: ports below",
+            "Set metrics.port to 0",
+        ),
+        (
+            socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+            "metrics.host: '::1' is no address of this machine ([Errno -2] Name or service",
+            "Set metrics.host to 127.0.0.1",
+        ),
+    ],
+)
+def test_a_failure_to_bind_names_the_setting(error, beginning, what_to_do):
+    message = str(explain_bind_error(error, host="::1", port=80))
+    assert message.startswith(beginning)
+    assert what_to_do in message
+
+
+def test_stopping_frees_the_port_and_may_be_repeated(registry, health):
+    server = MetricsServer(registry, host="127.0.0.1", port=0, health=health)
+    port = server.start()
+    server.stop()
+    server.stop()
+    again = MetricsServer(registry, host="127.0.0.1", port=port, health=health)
+    assert again.start() == port
+    again.stop()
+
+
+PROGRAM = """
+import socket, sys
+from prometheus_client import CollectorRegistry
+from job.telemetry.health import Health
+from job.telemetry.metrics import RunMetrics
+from job.telemetry.server import MetricsServer
+from urllib.request import urlopen
+
+registry = CollectorRegistry()
+RunMetrics(registry, run="quora")
+port = MetricsServer(
+    registry, host="127.0.0.1", port=0, health=Health(), deadline_seconds=300.0
+).start()
+dawdler = socket.create_connection(("127.0.0.1", port))
+with urlopen(f"http://127.0.0.1:{port}/metrics") as page:
+    assert b"siamese_run_phase" in page.read()
+assert not {"tensorflow", "keras", "numpy"} & set(sys.modules)
+"""
+
+
+def test_it_serves_before_tensorflow_is_imported_and_never_holds_the_process_up():
+    # Not stopped and with a client connected: the process must end all the same.
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")

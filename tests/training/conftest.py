@@ -1,0 +1,107 @@
+"""A task small enough for unit tests: do two short strings begin with the same letter?"""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from job.callbacks.stack import CallbackStack
+from job.checkpoints.policy import SavePolicy
+from job.config.model import LstmConfig, ModelConfig
+from job.config.training import AdamConfig, TrainingConfig
+from job.data.ragged import RaggedArray, offsets_of
+from job.data.tables import PairTable
+from job.models.siamese import Siamese, build_siamese
+from job.training.loop import Schedule, TrainingData, TrainingLoop
+from job.training.state import TrainingState, read_variables, write_variables
+from job.training.step import TrainStep
+from job.training.stop import StopRequest
+
+NUM_PAIRS = 100
+BATCH = 16
+STEPS = NUM_PAIRS // BATCH
+
+
+@dataclass
+class Toy:
+    """One process' worth of training."""
+
+    siamese: Siamese
+    step: TrainStep
+    data: TrainingData
+
+    def loop(
+        self, *, epochs=2, callbacks=(), memory=None, validate=dict, stop=None, **schedule
+    ) -> TrainingLoop:
+        saves = SavePolicy(schedule.get("every_steps", 1000))
+        steps_per_call = schedule.get("steps_per_call", 4)
+        return TrainingLoop(
+            step=self.step,
+            data=self.data,
+            schedule=Schedule(epochs, steps_per_call, saves),
+            callbacks=CallbackStack(callbacks, model=self.siamese.scorer, memory=memory),
+            validate=validate,
+            stop=stop or StopRequest(),
+        )
+
+    def train(self, state=None, **options) -> tuple[str, TrainingState]:
+        state = state or TrainingState()
+        return self.loop(**options).run(state), state
+
+    def weights(self) -> dict[str, np.ndarray]:
+        return read_variables(self.siamese.variables())
+
+
+def make_data() -> TrainingData:
+    rng = np.random.default_rng(0)
+    tokens = RaggedArray(
+        rng.integers(2, 9, 120).astype(np.int32), offsets_of(np.tile([2, 3, 5], 12))
+    )
+    left, right = rng.integers(0, len(tokens), (2, NUM_PAIRS))
+    first = tokens.values[tokens.offsets[:-1]]
+    label = (first[left] == first[right]).astype(np.uint8)
+    return TrainingData(tokens, PairTable(left, right, label), BATCH, seed=5)
+
+
+def make_toy(strategy: tf.distribute.Strategy, *, bidirectional=False) -> Toy:
+    encoder = LstmConfig(units=4, embedding_size=3, bidirectional=bidirectional, dropout=0.3)
+    with strategy.scope():
+        siamese = build_siamese(
+            ModelConfig(encoder=encoder),
+            training=TrainingConfig(optimizer=AdamConfig(learning_rate=0.01)),
+            vocabulary_size=9,
+            seed=2,
+        )
+    step = TrainStep(siamese, strategy=strategy, global_batch_size=BATCH)
+    return Toy(siamese, step, make_data())
+
+
+@pytest.fixture(scope="session")
+def strategy():
+    keras.config.disable_interactive_logging()
+    tf.config.experimental.enable_op_determinism()
+    return tf.distribute.MirroredStrategy(["CPU:0"])
+
+
+@pytest.fixture(scope="session")
+def pristine(strategy):
+    toy = make_toy(strategy)
+    return toy, toy.weights()
+
+
+@pytest.fixture
+def toy(pristine):
+    """Gives the toy as it was when built: tracing its graph anew for each test takes seconds.
+
+    Earlier toys of the same test are the same object, so their weights are read before.
+    """
+    shared, initial = pristine
+
+    def fresh(*, learning_rate: float = 0.01) -> Toy:
+        rate = {"optimizer|adam/learning_rate": np.float32(learning_rate)}
+        write_variables(shared.siamese.variables(), initial | rate)
+        return shared
+
+    return fresh

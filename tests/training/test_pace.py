@@ -1,0 +1,29 @@
+import pytest
+
+from job.training.pace import steps_this_call
+from job.types import Position
+
+
+@pytest.mark.parametrize(
+    ("step_in_epoch", "until_save", "limit", "seconds_per_step", "steps"),
+    [
+        (0, 100, 16, None, 1),  # speed unknown: look up soon
+        (0, 100, 16, 0.01, 16),  # the limit
+        (0, 100, 16, 0.5, 4),  # two seconds of half-second steps
+        (0, 100, 16, 60.0, 1),  # never none
+        (0, 3, 16, 0.01, 3),  # up to the save
+        (48, 100, 16, 0.01, 2),  # up to the epoch's end
+        (0, 100, 16, 0.0, 16),  # a clock too coarse to see a step
+    ],
+)
+def test_a_call_stops_at_whatever_comes_first(
+    step_in_epoch, until_save, limit, seconds_per_step, steps
+):
+    position = Position(epoch=1, step_in_epoch=step_in_epoch, global_step=50 + step_in_epoch)
+    assert steps == steps_this_call(
+        position,
+        steps_in_epoch=50,
+        until_save=until_save,
+        limit=limit,
+        seconds_per_step=seconds_per_step,
+    )

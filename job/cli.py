@@ -50,11 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status, a value of `ExitCode`.
     """
+    _open_standard_streams()
     try:
         args = build_parser().parse_args(argv)
-        code = args.run(args)
-        sys.stdout.flush()
-        return int(code)
+        return int(args.run(args))
     except JobError as error:
         return _report(str(error), error.exit_code)
     except KeyboardInterrupt:
@@ -67,6 +66,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         kind = type(error).__name__
         return _report(f"unexpected {kind}: {error}. This is a bug.", ExitCode.UNEXPECTED)
+
+
+def _open_standard_streams() -> None:
+    """Gives descriptors 0 to 2 something to be where the process was started without them.
+
+    Else the next file opened, a checkpoint perhaps, would be given such a number, and
+    TensorFlow, which writes its messages to descriptor 2, would write into it.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)
 
 
 def _report(message: str, code: ExitCode) -> int:

@@ -9,11 +9,11 @@ go to standard output; whatever is wrong is raised for `cli` to report.
 import argparse
 import errno
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from job.commands.arguments import add_config_arguments
+from job.commands.result import print_result
 from job.errors import ConfigError, DiskFullError, ExitCode, PermissionDeniedError
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ def _init(args: argparse.Namespace) -> ExitCode:
 
     text = starter(schema=COMMITTED.as_uri())
     if args.path is None:
-        return _print(text)
+        return print_result(text)
     _write_new(Path(args.path), text, overwrite=args.force)
-    return _print(
+    return print_result(
         f"wrote {args.path}. Set data.train in it, then: siamese-job train {args.path}\n"
     )
 
@@ -73,35 +73,30 @@ def _init(args: argparse.Namespace) -> ExitCode:
 def _show(args: argparse.Namespace) -> ExitCode:
     from job.config.describe import show
 
-    return _print(show(_load(args), with_origin=args.origin))
+    return print_result(show(_load(args), with_origin=args.origin))
 
 
 def _validate(args: argparse.Namespace) -> ExitCode:
     _load(args)
-    return _print(f"{args.config} is valid\n")
+    return print_result(f"{args.config} is valid\n")
 
 
 def _schema(args: argparse.Namespace) -> ExitCode:
     from job.config.schema import schema_text
 
-    return _print(schema_text())
+    return print_result(schema_text())
 
 
 def _explain(args: argparse.Namespace) -> ExitCode:
     from job.config.describe import explain
 
-    return _print(explain(args.key))
+    return print_result(explain(args.key))
 
 
 def _load(args: argparse.Namespace) -> "LoadedConfig":
     from job.config.load import load_config
 
     return load_config(Path(args.config), env=os.environ, sets=args.set)
-
-
-def _print(text: str) -> ExitCode:
-    sys.stdout.write(text)
-    return ExitCode.FINISHED
 
 
 def _write_new(path: Path, text: str, *, overwrite: bool) -> None:

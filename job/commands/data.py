@@ -3,11 +3,11 @@
 import argparse
 import json
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from job.commands.plain_logs import logs_on_stderr
+from job.commands.result import print_result
 from job.config.load import load_config
 from job.data.inspect import Inspection, inspect_dataset
 from job.data.load import load_dataset
@@ -26,10 +26,8 @@ def inspect(args: argparse.Namespace) -> ExitCode:
         dataset = load_dataset(config.data, folder=loaded.folder, seed=config.run.seed)
     inspection = inspect_dataset(dataset)
     if args.json:
-        sys.stdout.write(json.dumps(inspection.to_json(), indent=2) + "\n")
-    else:
-        sys.stdout.write(screen(inspection))
-    return ExitCode.FINISHED
+        return print_result(json.dumps(inspection.to_json(), indent=2) + "\n")
+    return print_result(screen(inspection))
 
 
 def screen(inspection: Inspection) -> str:

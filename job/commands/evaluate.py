@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from job.checkpoints.reading import load_best, load_last, read_head
 from job.checkpoints.records import Head
 from job.commands.plain_logs import logs_on_stderr
+from job.commands.result import print_result
 from job.commands.run_folder import RunFolder, open_run_folder
 from job.commands.screen import findings_lines
 from job.config.load import LoadedConfig, load_config
@@ -32,10 +32,8 @@ def run(args: argparse.Namespace) -> ExitCode:
     with logs_on_stderr(loaded.config, level="WARNING"):
         report = _measure(loaded, folder=folder, head=head)
     if args.json:
-        sys.stdout.write(json.dumps(report, indent=2, allow_nan=False) + "\n")
-    else:
-        sys.stdout.write("\n".join([_headline(report), *findings_lines(report)]) + "\n")
-    return ExitCode.FINISHED
+        return print_result(json.dumps(report, indent=2, allow_nan=False) + "\n")
+    return print_result("\n".join([_headline(report), *findings_lines(report)]) + "\n")
 
 
 def _measure(loaded: LoadedConfig, *, folder: RunFolder, head: Head) -> dict[str, Any]:

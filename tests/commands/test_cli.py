@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 import time
@@ -120,6 +121,29 @@ def test_a_reader_that_goes_away_is_no_failure():
         text=True,
     )
     assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_process_without_standard_streams_does_its_work(closed):
+    command = f"{sys.executable} -m job config validate {EXAMPLE} {closed}"
+    assert subprocess.run(["bash", "-c", command]).returncode == ExitCode.FINISHED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["config schema", f"data inspect {EXAMPLE}"])
+def test_a_result_that_finds_no_space_says_so(command):
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "job", *command.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert result.returncode == ExitCode.DISK_FULL
+    assert re.fullmatch(
+        r"siamese-job: standard output .*No space left.*Free some space.*\n", result.stderr
+    )
 
 
 def test_an_unexpected_error_keeps_its_traceback_and_says_it_is_a_bug(monkeypatch, capsys):

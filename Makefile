@@ -12,6 +12,11 @@ SHELL := bash
 NAME ?= text
 BIN := .venv/bin
 
+# The container image; DOCKER_BUILD_FLAGS goes to `docker build` as it is.
+BASE_IMAGE ?= python:3.11-slim-bookworm
+ACCELERATOR ?= cpu
+DOCKER ?= docker
+
 # A version manager's shim can be on the PATH and still refuse to run, so each one is tried.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 ifndef PYTHON
@@ -35,7 +40,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 .PHONY: help
 help:  ## List the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: example
 example: $(RUNTIME)  ## Set up, then train one of examples/ (NAME=text); about three minutes.
@@ -72,11 +77,48 @@ fmt: $(DEV)  ## Format the code and apply the safe fixes.
 	@$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
+.PHONY: manifests
+manifests: $(DEV)  ## Write what follows from other files below charts/ and k8s/.
+	@$(BIN)/python -m charts.generate
+
+.PHONY: e2e
+e2e: $(DEV) system  ## Build the image and run it on Kubernetes; E2E_CLUSTER or KUBECONFIG names one.
+	@$(BIN)/python -m tests.e2e.kubernetes
+
 .PHONY: lock
 lock: $(DEV)  ## Resolve pyproject.toml into requirements/ (LOCK_FLAGS=--upgrade for newer ones).
 	@$(LOCK) pyproject.toml --output-file requirements/runtime.txt
 	$(LOCK) pyproject.toml --extra dev --constraints requirements/runtime.txt \
 	    --output-file requirements/dev.txt
+	# The image: the same versions, TensorFlow in the build for the accelerator, and without
+	# what TensorFlow and astunparse ask for and no code imports.
+	tensorflow=$$(sed -n 's/^tensorflow==\([0-9.]*\).*/\1/p' requirements/runtime.txt)
+	unused=(--no-emit-package libclang --no-emit-package setuptools --no-emit-package wheel)
+	echo "tensorflow-cpu==$$tensorflow" | $(LOCK) pyproject.toml - "$${unused[@]}" \
+	    --no-emit-package tensorflow --constraints requirements/runtime.txt \
+	    --output-file requirements/image-cpu.txt
+	echo 'tensorflow[and-cuda]' | $(LOCK) pyproject.toml - "$${unused[@]}" \
+	    --constraints requirements/runtime.txt --output-file requirements/image-cuda.txt
+	echo setuptools | $(LOCK) - --constraints requirements/runtime.txt \
+	    --output-file requirements/image-build.txt
+
+.PHONY: image
+image:  ## Build the container image siamese-job:<version> and say how large and quick it is.
+	@version=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' job/__init__.py)
+	tag=siamese-job:$$version
+	if [ '$(ACCELERATOR)' != cpu ]; then tag+='-$(ACCELERATOR)'; fi
+	revision=$$(git --no-optional-locks describe --always --dirty --abbrev=40 --exclude '*' \
+	    2>/dev/null || echo unknown)
+	$(DOCKER) build --tag "$$tag" --build-arg BASE_IMAGE='$(BASE_IMAGE)' \
+	    --build-arg ACCELERATOR='$(ACCELERATOR)' --build-arg VERSION="$$version" \
+	    --build-arg REVISION="$$revision" $(DOCKER_BUILD_FLAGS) .
+	size=$$($(DOCKER) image inspect --format '{{.Size}}' "$$tag")
+	best=$$(for attempt in 1 2 3; do
+	    start=$$(date +%s%N)
+	    $(DOCKER) run --rm "$$tag" --help >/dev/null
+	    echo $$(( ($$(date +%s%N) - start) / 1000000 ))
+	done | sort -n | head -n 1)
+	echo "$$tag: $$((size / 1000000)) MB, --help in $$best ms (best of 3)"
 
 .PHONY: clean
 clean:  ## Remove .venv and caches; runs/ stays.

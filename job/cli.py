@@ -6,6 +6,7 @@ Commands that train import TensorFlow when they run, not when they are parsed: `
 
 import argparse
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from job import __version__
 from job.commands.registry import register_commands
 from job.errors import EXIT_CODES, ConfigError, ExitCode, JobError
+from job.telemetry.termination import leave_last_words
 
 
 class _Parser(argparse.ArgumentParser):
@@ -50,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status, a value of `ExitCode`.
     """
+    _obey_sigterm_as_process_one()
     _open_standard_streams()
     try:
         args = build_parser().parse_args(argv)
@@ -66,6 +69,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         kind = type(error).__name__
         return _report(f"unexpected {kind}: {error}. This is a bug.", ExitCode.UNEXPECTED)
+
+
+def _obey_sigterm_as_process_one() -> None:
+    """Lets SIGTERM end the process from its start, also as process 1 of a container.
+
+    The kernel drops a signal that process 1 has no handler for: it would train on until it is
+    killed. `train` puts its own handler in place as soon as there is a state to commit.
+    """
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(ExitCode.TERMINATED))
 
 
 def _open_standard_streams() -> None:
@@ -87,4 +100,5 @@ def _open_standard_streams() -> None:
 
 def _report(message: str, code: ExitCode) -> int:
     sys.stderr.write(f"siamese-job: {message}\n")
+    leave_last_words(code, message)
     return int(code)

@@ -6,7 +6,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.tiny import save_config, write_pairs
+from tests.tiny import make_project
 
 # Read when TensorFlow is first imported, here and in the processes that tests start.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -26,7 +26,5 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A folder with `tiny.yaml` and its data; runs go to `runs` beside them."""
-    for seed, (name, rows) in enumerate({"train": 160, "validation": 64, "test": 64}.items()):
-        write_pairs(tmp_path / f"{name}.csv", rows=rows, seed=seed)
-    save_config(tmp_path, lambda config: None)
+    make_project(tmp_path)
     return tmp_path

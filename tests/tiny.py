@@ -51,6 +51,13 @@ def save_config(project: Path, change: Callable[[dict[str, Any]], object]) -> Pa
     return path
 
 
+def make_project(folder: Path) -> None:
+    """Writes `tiny.yaml` and its data into a folder; runs go to `runs` beside them."""
+    for seed, (name, rows) in enumerate({"train": 160, "validation": 64, "test": 64}.items()):
+        write_pairs(folder / f"{name}.csv", rows=rows, seed=seed)
+    save_config(folder, lambda config: None)
+
+
 def files_below(folder: Path) -> Mapping[str, bytes]:
     """Content of every file below a folder, by relative name."""
     return {

@@ -161,7 +161,7 @@ def _acquire(
 ) -> CheckpointManager:
     record = as_record(session.config)
     owner = Owner(
-        job="",  # outside a cluster there is none
+        job=session.pod.job_uid if session.pod else "",
         host=socket.gethostname(),
         pid=os.getpid(),
         nonce=secrets.token_hex(8),

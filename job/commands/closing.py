@@ -12,9 +12,11 @@ from job.commands.run_folder import RunFolder
 from job.commands.screen import closing_screen
 from job.commands.summary import NAME, current_state_sha256, summarise, write_summary
 from job.data.tables import Dataset
+from job.errors import ExitCode
 from job.evaluation.findings import Findings, evaluate
 from job.export.writer import FOLDER, GoldenPairs, export_model
 from job.models.scoring import PairScorer
+from job.telemetry.termination import leave_last_words
 from job.types import Split
 
 log = logging.getLogger(__name__)
@@ -87,6 +89,16 @@ def close_run(
             "test_roc_auc": round(findings.test["roc_auc"], 4),
             "baseline_roc_auc": round(findings.baseline_roc_auc, 4),
             "folder": folder.uri,
+        },
+    )
+    leave_last_words(
+        ExitCode.FINISHED,
+        f"{outcome}; results in {folder.uri}/{NAME}",
+        facts={
+            "state_sha256": state,
+            "test_roc_auc": round(findings.test["roc_auc"], 4),
+            "baseline_roc_auc": round(findings.baseline_roc_auc, 4),
+            "threshold": findings.threshold,
         },
     )
     if session.logging.format != "json":

@@ -22,7 +22,7 @@ from job.telemetry.native_stderr import captured_native_stderr, quieten_tensorfl
 def run(args: argparse.Namespace) -> ExitCode:
     """Evaluates."""
     loaded = load_config(Path(args.config), env=os.environ, sets=args.set)
-    folder = open_run_folder(loaded.config)
+    folder = open_run_folder(loaded.config, env=os.environ)
     head = read_head(folder.store)
     if head is None or not head.checkpoints:
         raise ConfigError(

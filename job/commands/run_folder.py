@@ -5,14 +5,13 @@ import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 from job.checkpoints.reading import read_head, read_stored_config
 from job.config.binding import as_record, binding_diff
 from job.config.root import Config
 from job.errors import ConfigError
 from job.storage.lock import RunLock
-from job.storage.open import open_store
+from job.storage.open import local_folder, open_store
 from job.storage.protocol import ObjectStore
 from job.types import Json
 
@@ -24,20 +23,27 @@ class RunFolder:
     Attributes:
         uri: For people: `<run.root>/<run.name>`.
         store: Everything in it.
-        lock: Held while this process may write there.
+        lock: Held while this process may write in a folder of this machine; None for a bucket,
+            where HEAD.json alone says who may write.
     """
 
     uri: str
     store: ObjectStore
-    lock: RunLock
+    lock: RunLock | None
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it outlives this machine."""
+        return self.lock is None
 
     def locked(self) -> AbstractContextManager[object]:
         """Holds the folder for the block; it may be held already."""
-        return nullcontext() if self.lock.is_held else self.lock
+        return nullcontext() if self.lock is None or self.lock.is_held else self.lock
 
-    def exists(self) -> bool:
-        """Whether something is there already."""
-        return self.lock.folder.is_dir()
+    def locked_if_there(self) -> AbstractContextManager[object]:
+        """Holds the folder for the block, unless that would have to make it first."""
+        is_there = self.lock is not None and self.lock.folder.is_dir()
+        return self.locked() if is_there else nullcontext()
 
 
 def config_sha256(record: Mapping[str, Json]) -> str:
@@ -46,14 +52,27 @@ def config_sha256(record: Mapping[str, Json]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def open_run_folder(config: Config) -> RunFolder:
+def open_run_folder(config: Config, *, env: Mapping[str, str]) -> RunFolder:
     """The folder of the run, untouched.
 
+    Args:
+        config: Names it.
+        env: The process' environment; it may name an emulator of a bucket.
+
     Raises:
-        ConfigError: A run of another configuration lives there.
+        ConfigError: A run of another configuration lives there, or there is no such bucket.
+        PermissionDeniedError: It may not be read.
+        StorageOutageError: The bucket does not answer.
     """
     uri = f"{config.run.root.rstrip('/')}/{config.run.name}"
-    folder = RunFolder(uri, open_store(uri), RunLock(Path(uri.removeprefix("file://"))))
+    store = open_store(
+        uri,
+        allow_emulator=config.run.allow_emulator,
+        outage_budget_seconds=config.checkpoint.outage_budget_seconds,
+        env=env,
+    )
+    local = local_folder(uri)
+    folder = RunFolder(uri, store, None if local is None else RunLock(local))
     stored = read_stored_config(folder.store)
     differences = binding_diff(stored, as_record(config)) if stored is not None else []
     if differences:

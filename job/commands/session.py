@@ -1,6 +1,7 @@
 """What surrounds a command that works on a run: logs, metrics, probes, and a true ending."""
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from job.config.load import LoadedConfig
 from job.config.root import Config
 from job.distribution.cluster import Cluster
+from job.distribution.pod import Pod, pod_of
 from job.errors import ExitCode, JobError
 from job.telemetry.health import Health
 from job.telemetry.logs import LoggingSetup, configure_logging
@@ -36,6 +38,7 @@ class Session:
         health: What the probes answer.
         logging: The log format and the owner of standard output.
         port: Where metrics are served; 0 when they are not.
+        pod: Where the process runs; None outside a cluster.
         started: Monotonic seconds at the beginning.
     """
 
@@ -45,6 +48,7 @@ class Session:
     health: Health
     logging: LoggingSetup
     port: int
+    pod: Pod | None
     started: float
 
     @property
@@ -84,13 +88,16 @@ def open_session(loaded: LoadedConfig, *, stop: StopRequest) -> Iterator[Session
     )
     with setup:
         port = server.start() if config.metrics.enabled else 0
-        session = Session(loaded, stop, metrics, health, setup, port, time.monotonic())
+        pod = pod_of(os.environ)
+        session = Session(loaded, stop, metrics, health, setup, port, pod, time.monotonic())
         try:
             with _true_ending(session):
                 yield session
         finally:
             if config.metrics.enabled:
-                _linger(config.metrics.linger_seconds, stop=stop)
+                # A run that was refused, or had nothing to do, has no last values to wait for.
+                if health.startup().ok:
+                    _linger(config.metrics.linger_seconds, stop=stop)
                 server.stop()
 
 

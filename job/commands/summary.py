@@ -11,7 +11,7 @@ from job.checkpoints.records import Status
 from job.checkpoints.state import state_sha256
 from job.commands.attempt import Attempt
 from job.commands.run_folder import RunFolder
-from job.errors import ExitCode, FencedError, JobError
+from job.errors import ExitCode, FencedError, JobError, StorageOutageError
 from job.evaluation.findings import Findings
 from job.training.state import read_variables
 
@@ -102,11 +102,12 @@ def current_state_sha256(attempt: Attempt) -> str:
 def recorded_failure(attempt: Attempt, *, folder: RunFolder) -> Iterator[None]:
     """Leaves a summary and a status behind when the block raises.
 
-    A process that was fenced writes nothing: the run belongs to a newer one.
+    A process that was fenced writes nothing: the run belongs to a newer one. Nor does one
+    that has waited long enough for its store.
     """
     try:
         yield
-    except FencedError:
+    except (FencedError, StorageOutageError):
         raise
     except JobError as error:
         _record(attempt, folder=folder, error=error, code=error.exit_code)

@@ -5,19 +5,21 @@ is written before everything was accepted.
 """
 
 import argparse
-import contextlib
 import logging
 import os
+import secrets
 from pathlib import Path
 
 from job import __version__
-from job.commands.run_folder import finished_facts, open_run_folder
+from job.commands.run_folder import RunFolder, finished_facts, open_run_folder
 from job.commands.session import Session, open_session
 from job.config.load import load_config
 from job.data.load import load_dataset
 from job.data.tables import Dataset
 from job.errors import ExitCode
+from job.storage.preflight import prove_access
 from job.telemetry.native_stderr import captured_native_stderr, quieten_tensorflow
+from job.telemetry.termination import leave_last_words
 from job.training.stop import StopRequest
 from job.types import SPLITS
 
@@ -36,21 +38,25 @@ def run(args: argparse.Namespace) -> ExitCode:
 
 def _train(session: Session) -> None:
     config = session.config
-    folder = open_run_folder(config)
-    _say_hello(session, uri=folder.uri)
+    folder = open_run_folder(config, env=os.environ)
+    _say_hello(session, folder=folder)
     finished = finished_facts(folder, config=config)
     if finished is not None:
-        log.info("already finished", extra={"folder": folder.uri, **finished})
+        facts = {"folder": folder.uri, **finished}
+        log.info("already finished", extra=facts)
         log.info("nothing to do", extra={"to_go_on": "raise training.epochs"})
+        leave_last_words(ExitCode.FINISHED, "already finished", facts=facts)
         return
     session.health.waiting_for("reading the data")
     dataset = load_dataset(config.data, folder=session.loaded.folder, seed=config.run.seed)
     _describe_data(session, dataset)
     session.stop.check()
-    with contextlib.ExitStack() as stack:
-        if folder.exists():
-            # Whoever else trains this run is named now, not after TensorFlow is loaded.
-            stack.enter_context(folder.lock)
+    # Whoever else trains this run, and whatever may not be done there, is named now and not
+    # after TensorFlow is loaded.
+    with folder.locked_if_there():
+        if folder.is_remote:
+            session.health.waiting_for("the bucket")
+            prove_access(folder.store, nonce=secrets.token_hex(4))
         session.health.waiting_for("loading TensorFlow")
         quieten_tensorflow(os.environ)
         with captured_native_stderr():
@@ -58,7 +64,7 @@ def _train(session: Session) -> None:
         train_run(session, dataset=dataset, folder=folder)
 
 
-def _say_hello(session: Session, *, uri: str) -> None:
+def _say_hello(session: Session, *, folder: RunFolder) -> None:
     where = f"http://{session.config.metrics.host}:{session.port}/metrics"
     log.info(
         "siamese-job starts",
@@ -66,10 +72,30 @@ def _say_hello(session: Session, *, uri: str) -> None:
             "version": __version__,
             "config": str(session.loaded.path),
             "run": session.config.run.name,
-            "folder": uri,
+            "folder": folder.uri,
             "metrics": where if session.config.metrics.enabled else "off",
         },
     )
+    pod = session.pod
+    if pod is None:
+        return
+    log.info(
+        "in a pod",
+        extra={
+            "pod": pod.name,
+            "failures_before": pod.num_failures,
+            "preemptions_before": pod.num_preemptions,
+        },
+    )
+    if not folder.is_remote and not session.config.run.root.startswith(("/", "file:")):
+        log.warning(
+            "run folder ends with this pod",
+            extra={
+                "folder": folder.uri,
+                "meaning": "the next pod starts over",
+                "remedy": "set run.root to gs://bucket/prefix or to a mounted volume",
+            },
+        )
 
 
 def _describe_data(session: Session, dataset: Dataset) -> None:

@@ -1,11 +1,18 @@
 """Where and how a run executes: run, checkpoint, distribution, metrics, logging."""
 
+import re
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from job.config.monitors import Monitor
 from job.config.section import MUTABLE, Section, rule
+
+# Source: https://cloud.google.com/storage/docs/buckets#naming. At most 63 characters between
+# two dots, 222 in all.
+BUCKET_NAME = re.compile(
+    r"(?=.{3,222}$)[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?)*"
+)
 
 
 class RunConfig(Section):
@@ -22,8 +29,9 @@ class RunConfig(Section):
     root: str = Field(
         "runs",
         min_length=1,
-        description="Folder that holds runs, relative to the working directory; the run lives "
-        "in `<root>/<name>`. Moving a run to another root does not change it.",
+        description="Folder that holds runs, relative to the working directory, or a bucket "
+        "as `gs://bucket/prefix`; the run lives in `<root>/<name>`. Moving a run to another "
+        "root does not change it.",
         json_schema_extra=MUTABLE,
     )
     seed: int = Field(
@@ -33,6 +41,24 @@ class RunConfig(Section):
         description="Seed of everything random: initial weights, order of pairs, dropout, "
         "splits.",
     )
+    allow_emulator: bool = Field(
+        False,
+        description="Whether a `gs://` root may be the emulator that STORAGE_EMULATOR_HOST "
+        "names, used without credentials. With false that variable is an error, so that no "
+        "run ends up in a stand-in by accident. Has no effect where it is not set.",
+        json_schema_extra=MUTABLE,
+    )
+
+    @field_validator("root")
+    @classmethod
+    def _names_a_bucket(cls, root: str) -> str:
+        bucket = root.removeprefix("gs://").partition("/")[0]
+        if root.startswith("gs://") and not BUCKET_NAME.fullmatch(bucket):
+            raise ValueError(
+                "must name a bucket after gs://, of 3 to 63 lower-case letters, digits, "
+                f"hyphens and underscores, as in gs://my-bucket/runs (got {root!r})"
+            )
+        return root
 
 
 class CheckpointConfig(Section):
@@ -54,6 +80,15 @@ class CheckpointConfig(Section):
         "val_loss",
         description="Measurement that decides which epoch is the best one; its checkpoint is "
         "kept.",
+        json_schema_extra=MUTABLE,
+    )
+    outage_budget_seconds: float = Field(
+        600.0,
+        gt=0.0,
+        le=86400.0,
+        description="Longest time without a sign of life from the bucket that a run waits "
+        "through; then it ends with exit code 69 and can be started again. Without effect on "
+        "a folder.",
         json_schema_extra=MUTABLE,
     )
 

@@ -1,11 +1,15 @@
-"""A store from what a person writes in `run.root`: a folder or a URI.
+"""A store from what a person writes in `run.root`: a folder, a bucket or another URI.
 
 ::
 
     store = open_store("runs/typos")
+    store = open_store("gs://models/typos", env=os.environ)
 """
 
+import logging
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import unquote, urlsplit
 
 from job.errors import ConfigError
@@ -13,30 +17,63 @@ from job.storage.file import FileStore
 from job.storage.memory import MemoryStore
 from job.storage.protocol import ObjectStore
 
+log = logging.getLogger(__name__)
 
-def open_store(uri: str) -> ObjectStore:
-    """Returns the store at `uri` without touching it.
+_NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
+
+
+def open_store(
+    uri: str,
+    *,
+    allow_emulator: bool = False,
+    outage_budget_seconds: float = 600.0,
+    env: Mapping[str, str] = _NO_ENVIRONMENT,
+) -> ObjectStore:
+    """Returns the store at `uri` without touching it, or the network.
 
     Args:
-        uri: A folder (relative to the working directory, or absolute), `file:///folder`, or
-            `memory://` for a new store that ends with the process.
+        uri: A folder (relative to the working directory, or absolute), `file:///folder`,
+            `gs://bucket/prefix`, or `memory://` for a new store that ends with the process.
+        allow_emulator: Whether a bucket may be an emulator's (`run.allow_emulator`).
+        outage_budget_seconds: How long a bucket that does not answer is waited for.
+        env: Environment variables; STORAGE_EMULATOR_HOST names the emulator of buckets.
 
     Raises:
-        ConfigError: The scheme is unknown or not built in, or the URI names another host.
+        ConfigError: The scheme is unknown, the URI names another host or no bucket, or `env`
+            names an emulator that is not allowed.
+    """
+    folder = local_folder(uri)
+    if folder is not None:
+        return FileStore(folder)
+    if uri.startswith("memory://"):
+        return MemoryStore()
+    # Half a second of imports that `config` and `--help` do without.
+    from job.storage.gs import GsStore
+    from job.storage.gs_client import emulator_host
+    from job.storage.gs_retry import Patience
+
+    emulator = emulator_host(env, allow_emulator=allow_emulator)
+    store = GsStore(uri, emulator=emulator, patience=Patience(outage_budget_seconds))
+    if emulator is not None:
+        log.warning("bucket emulator in use", extra={"store": uri, "host": emulator})
+    return store
+
+
+def local_folder(uri: str) -> Path | None:
+    """The folder on this machine that `uri` names; None for a bucket or a store in memory.
+
+    Raises:
+        ConfigError: The scheme is unknown, or a file URI names another host.
     """
     if "://" not in uri:
-        return FileStore(Path(uri))
+        return Path(uri)
     parts = urlsplit(uri)
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
-        return FileStore(Path(unquote(parts.path)))
-    if parts.scheme == "memory":
-        return MemoryStore()
-    if parts.scheme == "gs":
-        raise ConfigError(
-            f"run.root: '{uri}' is a bucket, and buckets are not built in yet. Allowed are a "
-            f"folder and file:///folder. Give a folder."
-        )
+        return Path(unquote(parts.path))
+    if uri.startswith(("memory://", "gs://")):
+        return None
     raise ConfigError(
-        f"run.root: '{uri}' cannot be opened. Allowed are a folder such as 'runs', and "
-        f"file:///folder with an absolute path and no host. Give one of these."
+        f"run.root: '{uri}' cannot be opened. Allowed are a folder such as 'runs', "
+        f"file:///folder with an absolute path and no host, and gs://bucket/prefix. Give one "
+        f"of these."
     )

@@ -253,10 +253,10 @@ CASES = [
         (r"distribution\.devices: 'gpu:64' .*TensorFlow sees",),
     ),
     Case(
-        "a bucket",
-        config(lambda c: c["run"].update(root="gs://bucket/runs")),
+        "a bucket of an impossible name",
+        config(lambda c: c["run"].update(root="gs://Bad_Bucket/runs")),
         ExitCode.CONFIG,
-        (r"run\.root: 'gs://bucket/runs", "folder"),
+        (r"run\.root: must name a bucket after gs://.*gs://Bad_Bucket/runs",),
     ),
 ]
 

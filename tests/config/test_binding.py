@@ -12,6 +12,7 @@ from job.config.keys import all_keys
 from tests.config.conftest import Load
 
 MUTABLE = {
+    "run.allow_emulator",
     "run.root",
     "training.epochs",
     "callbacks.reduce_learning_rate.patience_epochs",
@@ -20,6 +21,7 @@ MUTABLE = {
     "checkpoint.every_steps",
     "checkpoint.keep_last",
     "checkpoint.monitor",
+    "checkpoint.outage_budget_seconds",
     "metrics",
     "metrics.enabled",
     "metrics.host",

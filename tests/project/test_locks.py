@@ -19,6 +19,9 @@ RUNTIME = PROJECT["project"]["dependencies"] + PROJECT["build-system"]["requires
 DEV = PROJECT["project"]["optional-dependencies"]["dev"]
 DIRECT = [("runtime", line) for line in RUNTIME] + [("dev", line) for line in RUNTIME + DEV]
 PYTHONS = ("3.11", "3.12", "3.13")
+IMAGE = ["image-cpu", "image-cuda"]
+# Named by TensorFlow or astunparse and imported by no code: not in the image.
+UNUSED = {"libclang", "setuptools", "wheel"}
 
 
 def blocks(lock: str) -> list[str]:
@@ -63,7 +66,20 @@ def test_tests_run_with_the_versions_that_users_get(python):
     assert pins("runtime", python=python).items() <= pins("dev", python=python).items()
 
 
-@pytest.mark.parametrize("lock", ["runtime", "dev"])
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_image_has_the_versions_that_users_get(python):
+    runtime = pins("runtime", python=python)
+    wanted = {name: version for name, version in runtime.items() if name not in UNUSED}
+    cuda = pins("image-cuda", python=python)
+    nvidia = {name for name in cuda if name.startswith("nvidia-")}
+    assert {name: version for name, version in cuda.items() if name not in nvidia} == wanted
+    assert {"nvidia-cudnn-cu12", "nvidia-nccl-cu12", "nvidia-cuda-nvcc-cu12"} <= nvidia
+    wanted["tensorflow-cpu"] = wanted.pop("tensorflow")
+    assert pins("image-cpu", python=python) == wanted
+    assert pins("image-build", python=python) == {"setuptools": runtime["setuptools"]}
+
+
+@pytest.mark.parametrize("lock", ["runtime", "dev", *IMAGE])
 def test_every_pin_is_exact_and_has_hashes(lock):
     lines = blocks(lock)
     assert len(lines) > 40
@@ -75,7 +91,7 @@ def test_every_pin_is_exact_and_has_hashes(lock):
     assert strange == []
 
 
-@pytest.mark.parametrize("lock", ["runtime", "dev"])
+@pytest.mark.parametrize("lock", ["runtime", "dev", "image-build", *IMAGE])
 def test_a_lock_names_no_address_and_no_folder_of_the_machine_that_made_it(lock):
     text = (ROOT / f"requirements/{lock}.txt").read_text()
     assert not re.search(

@@ -160,6 +160,44 @@ def test_an_unknown_example_is_refused_with_the_known_ones(checkout):
     assert not any("siamese-job" in call for call in calls)
 
 
+DOCKER = """#!/bin/bash
+echo "docker $*" >> "$CALLS"
+case "$1 $2" in "image inspect") echo 1234567890 ;; esac
+"""
+
+
+@pytest.fixture
+def docker(checkout) -> Path:
+    """A stand-in for docker, and the version that the image gets."""
+    (checkout.folder / "job").mkdir()
+    (checkout.folder / "job/__init__.py").write_text('__version__ = "4.5.6"\n')
+    stand_in = checkout.folder / "docker-stand-in"
+    stand_in.write_text(DOCKER)
+    stand_in.chmod(0o755)
+    return stand_in
+
+
+def test_an_image_is_built_from_the_given_base_and_measured(checkout, docker):
+    code, output, calls = checkout.make(
+        "image", f"DOCKER={docker}", "BASE_IMAGE=here/python:3", "DOCKER_BUILD_FLAGS=--pull -q"
+    )
+    assert code == 0, output
+    build, inspect, *starts = calls
+    assert build.startswith("docker build --tag siamese-job:4.5.6 ")
+    for argument in ("BASE_IMAGE=here/python:3", "ACCELERATOR=cpu", "VERSION=4.5.6"):
+        assert f" --build-arg {argument} " in build
+    assert re.search(r"--build-arg REVISION=\S+ --pull -q \.$", build)
+    assert inspect.startswith("docker image inspect ")
+    assert starts == ["docker run --rm siamese-job:4.5.6 --help"] * 3
+    assert re.search(r"siamese-job:4\.5\.6: 1234 MB, --help in \d+ ms \(best of 3\)", output)
+
+
+def test_an_image_for_gpus_has_a_name_of_its_own(checkout, docker):
+    _, output, calls = checkout.make("image", f"DOCKER={docker}", "ACCELERATOR=cuda")
+    assert "--tag siamese-job:4.5.6-cuda " in calls[0]
+    assert "siamese-job:4.5.6-cuda: 1234 MB" in output
+
+
 def test_help_is_the_default_and_lists_every_documented_target(checkout):
     code, output, calls = checkout.make()
     listed = re.findall(r"(?m)^make (\w+) +\S", output)

@@ -1,5 +1,6 @@
 """Promises that the repository makes about itself."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_the_documented_exit_codes_are_the_real_ones():
 
 def test_every_make_command_of_the_readme_exists():
     readme = (ROOT / "README.md").read_text()
-    named = set(re.findall(r"\bmake ([a-z]+)", readme))
+    named = set(re.findall(r"\bmake ([a-z0-9]+)", readme))
     assert named >= {"example", "test"}
     assert named <= make_targets()
 
@@ -65,15 +66,39 @@ def test_links_of_the_documents_lead_somewhere():
                 assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
-def test_ci_runs_the_test_command_and_nothing_else():
-    script = ROOT / ".ci/run"
-    assert script.stat().st_mode & 0o111
-    commands = [
-        line for line in script.read_text().splitlines() if line and not line.startswith("#")
-    ]
-    assert commands[0] == "set -euo pipefail"
-    assert commands[-1] == "exec make test"
-    assert [line for line in commands[1:-1] if not line.startswith("cd ")] == []
+@pytest.mark.parametrize(
+    ("has_cluster", "called"),
+    [(False, ["test"]), (True, ["test", "e2e ../shared/cluster"])],
+    ids=["alone", "beside a cluster"],
+)
+def test_ci_runs_the_test_command_and_the_scenarios_where_they_can(
+    tmp_path, has_cluster, called
+):
+    make, script = tmp_path / "bin/make", tmp_path / "checkout/.ci/run"
+    for path in (make, script):
+        path.parent.mkdir(parents=True)
+    make.write_text(f'#!/bin/sh\necho $1 $E2E_CLUSTER >> "{tmp_path}/calls"\n')
+    script.write_bytes((ROOT / ".ci/run").read_bytes())
+    start = tmp_path / "shared/cluster/kube-up"
+    if has_cluster:
+        start.parent.mkdir(parents=True)
+        start.touch(0o755)
+    make.chmod(0o755)
+    env = {"PATH": f"{make.parent}:{os.environ['PATH']}"}
+    subprocess.run(["bash", str(script)], check=True, env=env, capture_output=True)
+    assert (tmp_path / "calls").read_text().splitlines() == called
+    assert (ROOT / ".ci/run").stat().st_mode & 0o111
+
+
+def test_ci_is_red_when_the_tests_are(tmp_path):
+    script = tmp_path / "checkout/.ci/run"
+    script.parent.mkdir(parents=True)
+    script.write_bytes((ROOT / ".ci/run").read_bytes())
+    make = tmp_path / "make"
+    make.write_text("#!/bin/sh\nexit 7\n")
+    make.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    assert subprocess.run(["bash", str(script)], env=env, check=False).returncode == 7
 
 
 def test_no_file_names_a_package_registry():

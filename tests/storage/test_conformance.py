@@ -4,12 +4,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import google_crc32c
 import pytest
 
 from job.storage.file import FileStore
+from job.storage.gs import GsStore
 from job.storage.memory import MemoryStore
 from job.storage.protocol import (
     ListedObject,
@@ -22,18 +24,30 @@ from job.storage.protocol import (
     checked_name,
     checked_prefix,
 )
+from tests.fakes.gcs_server import FakeGcs
 
 REPOSITORY = Path(__file__).parents[2]
 
-STORES: dict[str, Callable[[Path], ObjectStore]] = {
-    "memory": lambda folder: MemoryStore(),
-    "file": lambda folder: FileStore(folder / "store"),
+
+@contextmanager
+def _bucket(_: Path) -> Iterator[ObjectStore]:
+    with FakeGcs() as server:
+        store = GsStore("gs://runs/team/typos", emulator=server.url)
+        yield store
+        store.close()
+
+
+STORES: dict[str, Callable[[Path], AbstractContextManager[ObjectStore]]] = {
+    "memory": lambda folder: nullcontext(MemoryStore()),
+    "file": lambda folder: nullcontext(FileStore(folder / "store")),
+    "gs": _bucket,
 }
 
 
 @pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    return STORES[request.param](tmp_path)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
+    with STORES[request.param](tmp_path) as opened:
+        yield opened
 
 
 def test_what_is_written_is_read_back_with_its_generation(store: ObjectStore) -> None:

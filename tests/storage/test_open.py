@@ -1,11 +1,19 @@
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from job.errors import ConfigError
 from job.storage.file import FileStore
+from job.storage.gs import GsStore
 from job.storage.memory import MemoryStore
-from job.storage.open import open_store
+from job.storage.open import local_folder, open_store
+from tests.fakes.gcs_server import FakeGcs
+
+REPOSITORY = Path(__file__).parents[2]
+VARIABLE = "STORAGE_EMULATOR_HOST"
 
 
 @pytest.mark.parametrize(
@@ -42,7 +50,9 @@ def test_memory_uri_opens_a_new_store_each_time() -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ("gs://bucket/runs", "buckets are not built in yet"),
+        ("gs://", "names no bucket"),
+        ("gs://B/runs", "names no bucket"),
+        ("gs://bucket/a//b", "prefix no object can have"),
         ("s3://bucket/runs", "cannot be opened"),
         ("http://host/runs", "cannot be opened"),
         ("file://server/share", "cannot be opened"),
@@ -54,4 +64,67 @@ def test_other_uri_is_refused_with_what_is_allowed(given: str, says: str) -> Non
     with pytest.raises(ConfigError, match=says) as caught:
         open_store(given)
     assert f"run.root: '{given}'" in str(caught.value)
-    assert "folder" in str(caught.value)
+    assert "gs://bucket/prefix" in str(caught.value) or "segments" in str(caught.value)
+
+
+@pytest.mark.parametrize("env", [{}, {VARIABLE: ""}, {"PATH": "/"}])
+@pytest.mark.parametrize("allow_emulator", [False, True])
+def test_bucket_is_the_real_one_unless_the_environment_names_another(
+    env: Mapping[str, str], allow_emulator: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_store("gs://bucket/runs/a", allow_emulator=allow_emulator, env=env)
+    assert isinstance(store, GsStore)
+    assert store.uri == "gs://bucket/runs/a"
+    assert caplog.records == []
+
+
+def test_emulator_that_is_not_allowed_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"run\.allow_emulator") as caught:
+        open_store("gs://bucket/runs/a", env={VARIABLE: "http://127.0.0.1:1"})
+    assert f"Unset {VARIABLE}" in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("cut", ["", "http://"])
+def test_emulator_that_is_allowed_is_used_and_said_once(
+    gcs: FakeGcs, caplog: pytest.LogCaptureFixture, cut: str
+) -> None:
+    env = {VARIABLE: gcs.url.removeprefix(cut) + "/"}
+    store = open_store("gs://runs/a", allow_emulator=True, env=env)
+    assert isinstance(store, GsStore)
+    store.write("b", b"1", if_generation=0)
+    store.close()
+    assert list(gcs.bucket.objects) == ["a/b"]
+    [line] = [one for one in caplog.records if one.name.startswith("job.")]
+    assert (line.message, line.host) == ("bucket emulator in use", gcs.url)
+
+
+def test_emulator_does_not_matter_to_a_folder(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path), env={VARIABLE: "http://127.0.0.1:1"})
+    assert isinstance(store, FileStore)
+
+
+@pytest.mark.parametrize(
+    ("uri", "folder"),
+    [
+        ("runs/a", Path("runs/a")),
+        ("/runs", Path("/runs")),
+        ("file:///runs/a%20b", Path("/runs/a b")),
+        ("file://localhost/runs", Path("/runs")),
+        ("memory://", None),
+        ("gs://bucket/runs", None),
+    ],
+)
+def test_folder_on_this_machine_is_told_from_everything_else(
+    uri: str, folder: Path | None
+) -> None:
+    assert local_folder(uri) == folder
+
+
+def test_the_client_of_buckets_is_loaded_for_a_bucket_only() -> None:
+    script = (
+        "import sys; from job.storage.open import open_store; open_store('runs');"
+        "assert not [m for m in sys.modules if m.startswith(('google.cloud', 'requests'))];"
+        "open_store('gs://bucket/a'); assert 'google.cloud.storage' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, check=True, timeout=60)

@@ -126,7 +126,9 @@ def test_workers_beside_the_chief_are_quiet(configure, stream, level, worker, wr
 @pytest.mark.parametrize(
     "library", ["absl", "tensorflow", "h5py._conv", "google.auth.transport", "urllib3"]
 )
-def test_libraries_are_heard_from_warning_up(configure, stream, library):
+def test_libraries_are_heard_from_warning_up(configure, stream, library, monkeypatch):
+    # Google's libraries cut theirs off when they are imported; `storage.gs_client` undoes that.
+    monkeypatch.setattr(logging.getLogger("google"), "propagate", True)
     configure(level="DEBUG")
     logging.getLogger(library).info("chatter")
     logging.getLogger(library).warning("trouble")

@@ -1,0 +1,116 @@
+{{/*
+What the schema cannot say: each combination of values that cannot work, and what to do instead.
+*/}}
+{{- define "siamese-job.checks" -}}
+{{- include "siamese-job.checkConfig" . -}}
+{{- include "siamese-job.checkFiles" . -}}
+{{- include "siamese-job.checkEnvironment" . -}}
+{{- include "siamese-job.checkVolumes" . -}}
+{{- include "siamese-job.checkLabels" . -}}
+{{- end -}}
+
+{{- define "siamese-job.checkConfig" -}}
+{{- if not .Values.config -}}
+{{- fail "config is empty. Give the run's configuration below it, the same that a file of `siamese-job train` holds; at least `config.data.train`, the pair file to train on. examples/text.yaml is one to start from." -}}
+{{- end -}}
+{{- if not (dig "data" "train" "" .Values.config) -}}
+{{- fail "config.data.train is missing. Name the pair file to train on: a path in data.files, or below config.data.root in the image or in a volume." -}}
+{{- end -}}
+{{- $host := dig "metrics" "host" "0.0.0.0" .Values.config -}}
+{{- if ne $host "0.0.0.0" -}}
+{{- fail (printf "config.metrics.host is %q, where neither probes nor Prometheus reach the pod. Leave it out; in the container it is 0.0.0.0." $host) -}}
+{{- end -}}
+{{- if eq (include "siamese-job.rootKind" .) "image" -}}
+{{- fail (printf "config.run.root is %q, which cannot be written in the container. Mount a volume there with extraVolumes and extraVolumeMounts, or give a bucket such as gs://bucket/prefix." (dig "run" "root" "runs" .Values.config)) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "siamese-job.checkFiles" -}}
+{{- $bytes := 0 -}}
+{{- $files := .Values.data.files -}}
+{{- range $path, $content := $files -}}
+{{- include "siamese-job.checkPath" (dict "path" $path "files" $files) -}}
+{{- $size := len $content -}}
+{{- if include "siamese-job.isBinary" $path -}}
+{{- $code := regexReplaceAllLiteral "\\s" $content "" -}}
+{{- if or (mod (len $code) 4) (not (regexMatch "^[A-Za-z0-9+/]+={0,2}$" $code)) -}}
+{{- fail (printf "data.files: %q is not base64, which a binary file must be given as. `base64 FILE` prints it." $path) -}}
+{{- end -}}
+{{- $size = sub (div (mul (len $code) 3) 4) (len (regexFind "=*$" $code)) -}}
+{{- end -}}
+{{- $bytes = add $bytes $size -}}
+{{- end -}}
+{{- if gt (int64 $bytes) 307200 -}}
+{{- fail (printf "data.files hold %d bytes together; at most 307200 (300 KiB) fit in a release. Compress them with gzip (.csv.gz is read as it is), or leave them out and mount a volume, or use an image that holds them, and say with config.data.root where they are." (int64 $bytes)) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "siamese-job.checkPath" -}}
+{{- $path := .path -}}
+{{- if or (not $path) (ne $path (clean $path)) (hasPrefix "/" $path) (hasPrefix ".." $path) (eq $path ".") -}}
+{{- fail (printf "data.files: %q is not a plain relative path. Write it as folder/name.csv: no leading or trailing /, no empty, . or .. part." $path) -}}
+{{- end -}}
+{{- if eq (index (splitList "/" $path) 0) "config.yaml" -}}
+{{- fail (printf "data.files: %q would lie where the run's configuration does. Give the file another name." $path) -}}
+{{- end -}}
+{{- range $other, $_ := .files -}}
+{{- if hasPrefix (printf "%s/" $path) $other -}}
+{{- fail (printf "data.files: %q is a file, so %q cannot lie below it. Rename one of them." $path $other) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Helm's server-side apply refuses a list with two entries of one name. */}}
+{{- define "siamese-job.checkEnvironment" -}}
+{{- $set := list "JOB_COMPLETION_INDEX" "JOB_FAILURES" "JOB_PREEMPTIONS" "JOB_UID" "POD_NAME" -}}
+{{- $config := list "SIAMESE_METRICS__ENABLED" "SIAMESE_METRICS__HOST" "SIAMESE_METRICS__PORT" "SIAMESE_RUN__NAME" -}}
+{{- $seen := dict -}}
+{{- range .Values.extraEnv -}}
+{{- if has .name $set -}}
+{{- fail (printf "extraEnv: %q is set by the chart or by Kubernetes itself. Remove it." .name) -}}
+{{- end -}}
+{{- if has (upper .name) $config -}}
+{{- $key := upper .name | trimPrefix "SIAMESE_" | replace "__" "." | lower -}}
+{{- fail (printf "extraEnv: %q would hide config.%s from the chart. Set config.%s instead." .name $key $key) -}}
+{{- end -}}
+{{- if hasKey $seen .name -}}
+{{- fail (printf "extraEnv: %q is given twice. Keep one of the two." .name) -}}
+{{- end -}}
+{{- $_ := set $seen .name true -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "siamese-job.checkVolumes" -}}
+{{- $names := list "config" "work" "tmp" "shm" -}}
+{{- range .Values.extraVolumes -}}
+{{- if has .name $names -}}
+{{- fail (printf "extraVolumes: a volume %q is there already, the chart's or one of these. Choose another name." .name) -}}
+{{- end -}}
+{{- $names = append $names .name -}}
+{{- end -}}
+{{- $paths := list "/etc/siamese" "/work" "/tmp" "/dev/shm" -}}
+{{- range .Values.extraVolumeMounts -}}
+{{- $path := clean .mountPath -}}
+{{- if has $path $paths -}}
+{{- fail (printf "extraVolumeMounts: something is mounted at %q already, by the chart or by one of these. Choose another path; below /work is possible." $path) -}}
+{{- end -}}
+{{- if hasPrefix "/etc/siamese/" $path -}}
+{{- fail (printf "extraVolumeMounts: %q lies in the read-only folder of the configuration. Choose another path and name it in config.data.root." $path) -}}
+{{- end -}}
+{{- if not (has .name (without $names "config" "work" "tmp" "shm")) -}}
+{{- fail (printf "extraVolumeMounts: there is no volume %q. Describe it in extraVolumes." .name) -}}
+{{- end -}}
+{{- $paths = append $paths $path -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "siamese-job.checkLabels" -}}
+{{- $own := include "siamese-job.labels" . | fromYaml -}}
+{{- range $value := list "podLabels" "jobLabels" -}}
+{{- range $name, $_ := index $.Values $value -}}
+{{- if hasKey $own $name -}}
+{{- fail (printf "%s: %q is set by the chart. Choose another label." $value $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

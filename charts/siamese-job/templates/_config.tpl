@@ -1,0 +1,74 @@
+{{/*
+The configuration file that the container trains: the user's, and what only the chart can know.
+JSON, which is YAML too, because it says of every value what it is: `toYaml` would write some
+whole numbers as 1e+06.
+*/}}
+{{- define "siamese-job.config" -}}
+{{- $config := deepCopy .Values.config -}}
+{{- $run := get $config "run" | default dict -}}
+{{- $_ := set $run "name" (include "siamese-job.runName" .) -}}
+{{- $_ := set $config "run" $run -}}
+{{- if include "siamese-job.metricsEnabled" . -}}
+{{- $metrics := get $config "metrics" | default dict -}}
+{{- $_ := set $metrics "port" (get $metrics "port" | default 9090) -}}
+{{- if not (hasKey $metrics "linger_seconds") -}}
+{{- $_ := set $metrics "linger_seconds" 30 -}}
+{{- end -}}
+{{- $_ := set $config "metrics" $metrics -}}
+{{- end -}}
+{{- toPrettyJson $config -}}
+{{- end -}}
+
+{{/* Text for true, nothing for false. */}}
+{{- define "siamese-job.metricsEnabled" -}}
+{{- if dig "metrics" "enabled" true .Values.config -}}true{{- end -}}
+{{- end -}}
+
+{{- define "siamese-job.metricsPort" -}}
+{{- dig "metrics" "port" 0 .Values.config | default 9090 | int64 -}}
+{{- end -}}
+
+{{/* Whether the path names a binary file, whose value is base64: text for true. */}}
+{{- define "siamese-job.isBinary" -}}
+{{- if regexMatch "(?i)[.](gz|npz|npy|png|jpg|jpeg|zip)$" . -}}true{{- end -}}
+{{- end -}}
+
+{{/*
+Whether text survives as text: a control character, a byte order mark or one of Unicode's own
+line ends does not survive every YAML writer and reader on the way. Text for true.
+*/}}
+{{- define "siamese-job.isPlain" -}}
+{{- $plain := "^[\\t\\r\\n -~\\x{A0}-\\x{2027}\\x{202A}-\\x{D7FF}\\x{E000}-\\x{FEFE}\\x{FF00}-\\x{FFFD}\\x{10000}-\\x{10FFFF}]*$" -}}
+{{- if regexMatch $plain . -}}true{{- end -}}
+{{- end -}}
+
+{{/* The key of a path in the ConfigMap, where a key may hold no slash. */}}
+{{- define "siamese-job.dataKey" -}}
+{{- printf "%s-%s" (sha256sum . | trunc 8) (regexReplaceAllLiteral "[^-._a-zA-Z0-9]" (base .) "_" | trunc 200) -}}
+{{- end -}}
+
+{{/* Where the run is kept, as an absolute path or a URI. */}}
+{{- define "siamese-job.root" -}}
+{{- $root := dig "run" "root" "runs" .Values.config | trimPrefix "file://" -}}
+{{- if contains "://" $root -}}
+{{- $root -}}
+{{- else if hasPrefix "/" $root -}}
+{{- clean $root -}}
+{{- else -}}
+{{- clean (printf "/work/%s" $root) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What keeps that place: `bucket`, `volume` (the user's), `scratch` (nothing) or `image`. */}}
+{{- define "siamese-job.rootKind" -}}
+{{- $root := include "siamese-job.root" . -}}
+{{- $kind := "image" -}}
+{{- range list "/work" "/tmp" "/dev/shm" -}}
+{{- if hasPrefix (printf "%s/" .) (printf "%s/" $root) -}}{{- $kind = "scratch" -}}{{- end -}}
+{{- end -}}
+{{- range .Values.extraVolumeMounts -}}
+{{- if hasPrefix (printf "%s/" (clean .mountPath)) (printf "%s/" $root) -}}{{- $kind = "volume" -}}{{- end -}}
+{{- end -}}
+{{- if contains "://" $root -}}{{- $kind = "bucket" -}}{{- end -}}
+{{- $kind -}}
+{{- end -}}

@@ -1,0 +1,148 @@
+{{/* The pod template. Whatever is in here is in the hash of the Job's name. */}}
+{{- define "siamese-job.podTemplate" -}}
+metadata:
+  labels:
+    {{- include "siamese-job.podLabels" . | nindent 4 }}
+    {{- with .Values.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  annotations:
+    {{- $default := dict "kubectl.kubernetes.io/default-container" "trainer" }}
+    {{- merge (dict) .Values.podAnnotations $default | toYaml | nindent 4 }}
+spec:
+  restartPolicy: Never
+  serviceAccountName: {{ include "siamese-job.serviceAccountName" . | quote }}
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  terminationGracePeriodSeconds: {{ int64 .Values.terminationGracePeriodSeconds }}
+  {{- with .Values.podSecurityContext }}
+  securityContext:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.imagePullSecrets }}
+  imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- with .Values.priorityClassName }}
+  priorityClassName: {{ quote . }}
+  {{- end }}
+  {{- with .Values.runtimeClassName }}
+  runtimeClassName: {{ quote . }}
+  {{- end }}
+  {{- with .Values.nodeSelector }}
+  nodeSelector:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.tolerations }}
+  tolerations:
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- with .Values.affinity }}
+  affinity:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  containers:
+  - name: trainer
+    {{- include "siamese-job.container" . | nindent 4 }}
+  volumes:
+  {{- include "siamese-job.volumes" . | nindent 2 }}
+{{- end -}}
+
+{{- define "siamese-job.container" -}}
+image: {{ include "siamese-job.image" . | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+args: [train, /etc/siamese/config.yaml]
+workingDir: /work
+env:
+- name: POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: JOB_UID
+  valueFrom: {fieldRef: {fieldPath: "metadata.labels['batch.kubernetes.io/controller-uid']"}}
+- name: JOB_FAILURES
+  valueFrom: {fieldRef: {fieldPath: "metadata.annotations['batch.kubernetes.io/job-index-failure-count']"}}
+- name: JOB_PREEMPTIONS
+  valueFrom: {fieldRef: {fieldPath: "metadata.annotations['batch.kubernetes.io/job-index-ignored-failure-count']"}}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- with .Values.envFrom }}
+envFrom:
+{{ toYaml . }}
+{{- end }}
+ports:
+- name: cluster
+  containerPort: 2222
+{{- if include "siamese-job.metricsEnabled" . }}
+- name: metrics
+  containerPort: {{ include "siamese-job.metricsPort" . }}
+# Until training begins; a pod that is slower is killed, which counts as a failure.
+startupProbe:
+  httpGet: {path: /startupz, port: metrics}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: {{ div (add (int64 .Values.failure.maxStartupSeconds) 9) 10 }}
+readinessProbe:
+  httpGet: {path: /readyz, port: metrics}
+  periodSeconds: 10
+  timeoutSeconds: 5
+# The last resort: the program's own watchdog ends it earlier and leaves its stacks in the log.
+livenessProbe:
+  httpGet: {path: /livez, port: metrics}
+  periodSeconds: 30
+  timeoutSeconds: 5
+  failureThreshold: 3
+  terminationGracePeriodSeconds: 10
+{{- end }}
+resources:
+  {{- toYaml .Values.workers.resources | nindent 2 }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+terminationMessagePath: /dev/termination-log
+terminationMessagePolicy: FallbackToLogsOnError
+volumeMounts:
+- name: config
+  mountPath: /etc/siamese
+  readOnly: true
+- name: work
+  mountPath: /work
+- name: tmp
+  mountPath: /tmp
+- name: shm
+  mountPath: /dev/shm
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "siamese-job.volumes" -}}
+- name: config
+  projected:
+    sources:
+    - configMap:
+        name: {{ include "siamese-job.configName" . }}
+    {{- with .Values.data.files }}
+    - configMap:
+        name: {{ include "siamese-job.dataName" $ }}
+        items:
+        {{- range $path, $_ := . }}
+        - key: {{ include "siamese-job.dataKey" $path }}
+          path: {{ toJson $path }}
+        {{- end }}
+    {{- end }}
+- name: work
+  emptyDir:
+    sizeLimit: {{ .Values.scratch.sizeLimit | quote }}
+- name: tmp
+  emptyDir:
+    sizeLimit: {{ .Values.scratch.tmpSizeLimit | quote }}
+- name: shm
+  emptyDir:
+    medium: Memory
+    sizeLimit: {{ .Values.scratch.sharedMemorySizeLimit | quote }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,80 @@
+"""Makes a values file of the chart from a configuration file and the data it names.
+
+    .venv/bin/python -m charts.values_from examples/text.yaml > typos.yaml
+    helm install typos charts/siamese-job --values typos.yaml
+
+So one configuration trains on a laptop and on a cluster.
+"""
+
+import argparse
+import base64
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from job.config.load import load_config
+from job.config.yaml12 import read_document
+from job.errors import JobError
+
+SPLITS = ("train", "validation", "test")
+BINARY = (".gz", ".npz", ".npy", ".png", ".jpg", ".jpeg", ".zip")
+
+
+def values_from(config: Path) -> dict[str, Any]:
+    """Values that train what a configuration file trains.
+
+    Args:
+        config: The file; it must be valid.
+
+    Returns:
+        The values `config` and `data.files`. Paths of the data are those of the file, so the
+        chart puts the data where the program looks for it; `data.root` is left out.
+    """
+    loaded = load_config(config, env={}, sets=[])
+    values: dict[str, Any] = read_document(config.read_bytes()).values
+    data = values["data"]
+    folder = loaded.folder / (data.pop("root", None) or "")
+    files = {}
+    for split in SPLITS:
+        if path := data.get(split):
+            name = os.path.normpath(path)
+            content = (folder / path).read_bytes()
+            is_binary = name.lower().endswith(BINARY)
+            files[name] = (base64.b64encode(content) if is_binary else content).decode()
+    return {"config": values, "data": {"files": files}}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text of several lines as a block, and sequences as this project does."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    style = "|" if "\n" in text else None
+    # What YAML 1.1 or 1.2 could take for a number.
+    if style is None and text[:1] in "0123456789.+-~":
+        style = '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def main() -> int:
+    """Prints the values file; 2 with a message when the configuration is not valid."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("config", type=Path, help="configuration file of `siamese-job train`")
+    arguments = parser.parse_args()
+    try:
+        values = values_from(arguments.config)
+    except (JobError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    sys.stdout.write(yaml.dump(values, Dumper=_Dumper, sort_keys=False, width=96))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

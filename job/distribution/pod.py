@@ -1,0 +1,57 @@
+"""The Kubernetes pod this process runs in, as the chart tells it through the environment.
+
+::
+
+    pod = pod_of(os.environ)
+    if pod is not None:
+        log.info("in a pod", extra={"pod": pod.name, "restarts": pod.num_restarts})
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod of an Indexed Job.
+
+    Attributes:
+        name: Name of the pod; "" where it was not handed in.
+        job_uid: What Kubernetes identifies the Job by.
+        num_failures: Pods of this index that failed before, as `backoffLimitPerIndex` counts.
+        num_preemptions: Pods of this index that ended for a reason that is not counted.
+    """
+
+    name: str
+    job_uid: str
+    num_failures: int
+    num_preemptions: int
+
+    @property
+    def num_restarts(self) -> int:
+        """Pods of this index before this one."""
+        return self.num_failures + self.num_preemptions
+
+
+def pod_of(env: Mapping[str, str]) -> Pod | None:
+    """The pod that `env` describes; None outside a Job of the chart.
+
+    Args:
+        env: `JOB_UID` and `POD_NAME` from the pod's labels and name, `JOB_FAILURES` and
+            `JOB_PREEMPTIONS` from the annotations `batch.kubernetes.io/job-index-failure-count`
+            and `batch.kubernetes.io/job-index-ignored-failure-count`, which are absent or empty
+            while they are zero.
+    """
+    job_uid = env.get("JOB_UID", "")
+    if not job_uid:
+        return None
+    return Pod(
+        name=env.get("POD_NAME", ""),
+        job_uid=job_uid,
+        num_failures=_count(env.get("JOB_FAILURES", "")),
+        num_preemptions=_count(env.get("JOB_PREEMPTIONS", "")),
+    )
+
+
+def _count(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() else 0

@@ -1,0 +1,114 @@
+"""What a request to a bucket may come back with, sorted by what has to happen next.
+
+The libraries below us raise from five families of exceptions. Each becomes one of the five
+here, with a reason of a few words: their own texts may hold the URL of an upload session,
+which is a secret, since whoever knows it may write::
+
+    with sorted_failures():
+        blob.reload(retry=None)
+"""
+
+import http.client
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import google.auth.exceptions
+import requests
+import urllib3
+from google.api_core.exceptions import GoogleAPICallError
+
+# Source: https://cloud.google.com/storage/docs/retry-strategy ("retryable errors").
+_TRANSIENT = frozenset({408, 429})
+_DAMAGED = re.compile(r"crc32c|md5|hash", re.IGNORECASE)
+_PERMISSION = re.compile(r"\bstorage\.[a-z]+\.[a-zA-Z]+\b")
+_MAX_WORDS = 300
+
+
+class TransientError(Exception):
+    """Trying again may help; the request may or may not have taken effect."""
+
+
+class DamagedError(TransientError):
+    """What was sent arrived as something else, and was not taken."""
+
+
+class AbsentError(Exception):
+    """Status 404: the object or the bucket is not there."""
+
+
+class UnmetError(Exception):
+    """Status 412: the object's generation is not the expected one."""
+
+
+class DeniedError(Exception):
+    """Status 401 or 403, or credentials that are not there or not accepted.
+
+    Args:
+        reason: In a few words.
+        permission: The one that is missing, where the bucket names it; else "".
+    """
+
+    def __init__(self, reason: str, *, permission: str = "") -> None:
+        super().__init__(reason)
+        self.permission = permission
+
+
+class NoCredentialsError(Exception):
+    """This machine has no credentials to begin with."""
+
+
+class RefusedError(Exception):
+    """Another status: the request itself is wrong, and stays so."""
+
+
+@contextmanager
+def sorted_failures() -> Iterator[None]:
+    """Turns what the block raises into an exception of this module."""
+    try:
+        yield
+    except GoogleAPICallError as error:
+        raise failure_of(int(error.code or 500), error.message or "") from error
+    except google.auth.exceptions.DefaultCredentialsError as error:
+        raise NoCredentialsError(type(error).__name__) from error
+    except google.auth.exceptions.GoogleAuthError as error:
+        raise _of_credentials(error) from error
+    except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
+        raise RefusedError(f"{type(error).__name__}: the address cannot be used") from error
+    except (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
+        # Covers `requests`, whose exceptions are OSErrors. Nothing is chained: see above.
+        raise TransientError(type(error).__name__) from None
+
+
+def failure_of(status: int, message: str) -> Exception:
+    """The exception for an HTTP status that is no success.
+
+    Args:
+        status: Of the answer.
+        message: What the bucket said, for people.
+    """
+    if status in _TRANSIENT or status >= 500:
+        return TransientError(_status_words(status))
+    if status == 404:
+        return AbsentError(_status_words(status))
+    if status == 412:
+        return UnmetError(_status_words(status))
+    if status in (401, 403):
+        named = _PERMISSION.search(message)
+        return DeniedError(_status_words(status), permission=named.group() if named else "")
+    if status == 400 and _DAMAGED.search(message):
+        return DamagedError("content arrived damaged")
+    return RefusedError(f"{_status_words(status)}: {' '.join(message.split())[:_MAX_WORDS]}")
+
+
+def _status_words(status: int) -> str:
+    return f"{status} {http.client.responses.get(status, 'unknown status')}"
+
+
+def _of_credentials(error: google.auth.exceptions.GoogleAuthError) -> Exception:
+    # A metadata server that is slow, or not up yet in the first seconds of a pod, arrives as
+    # a refresh that failed for good; only its cause tells.
+    away = (google.auth.exceptions.TransportError, google.auth.exceptions.TimeoutError)
+    if error.retryable or isinstance(error, away) or isinstance(error.__cause__, away):
+        return TransientError(f"no token: {type(error).__name__}")
+    return DeniedError(f"no token: {type(error).__name__}")

@@ -1,0 +1,227 @@
+"""Single requests to a bucket: sent once, with a timeout, and never repeated here.
+
+The client library's own retries and checksum verdicts are off. It would otherwise wait by its
+own clock, and answer a damaged upload by deleting the object by name, whatever generation is
+there by then. All failures are those of `gs_failures`::
+
+    requests = BucketRequests(lambda: connect("models", emulator=None), timeouts=(10.0, 60.0))
+    requests.stat("siamese/typos/HEAD.json")
+"""
+
+import base64
+import io
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+
+from job.storage.gs_failures import failure_of, sorted_failures
+from job.storage.protocol import ListedObject
+
+# Metadata of each object: which call wrote it. Tells one's own write from an equal one.
+WRITE_ID = "siamese-write"
+_CONTENT_TYPE = "application/octet-stream"
+# A listing page holds at most 1000 names, whatever is asked for.
+_PAGE_SIZE = 1000
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the bucket says of an object.
+
+    Attributes:
+        size: Length in bytes.
+        generation: Of this content.
+        crc32c: Castagnoli CRC that the bucket computed.
+        write_id: Which call wrote it; "" for an object that is not ours.
+    """
+
+    size: int
+    generation: int
+    crc32c: int
+    write_id: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is to be written, and what is declared of it.
+
+    Attributes:
+        name: In the bucket.
+        data: The bytes.
+        crc32c: Castagnoli CRC of the bytes.
+        write_id: Names the call that writes.
+    """
+
+    name: str
+    data: bytes = field(repr=False)
+    crc32c: int
+    write_id: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a listing, with full names, and the mark of the next one ("" = none)."""
+
+    objects: list[ListedObject]
+    next_token: str
+
+
+class BucketRequests:
+    """What can be asked of one bucket.
+
+    Args:
+        connect: Makes the bucket's handle; called at the first request.
+        timeouts: Seconds for a connection, and without a byte of the answer.
+    """
+
+    def __init__(self, connect: Callable[[], Any], *, timeouts: tuple[float, float]) -> None:
+        self._connect = connect
+        self._timeouts = timeouts
+        self._lock = threading.Lock()
+        self._bucket: Any = None
+        self._sessions = requests.Session()
+        # The URL of an upload session is all the authority it needs; a password for the host
+        # in ~/.netrc would be sent along otherwise.
+        self._sessions.auth = _unchanged
+
+    def close(self) -> None:
+        """Closes the connections; the next request opens new ones."""
+        with self._lock:
+            bucket, self._bucket = self._bucket, None
+        if bucket is not None:
+            bucket.client.close()
+        self._sessions.close()
+
+    def stat(self, name: str) -> Found:
+        """Asks for an object's metadata."""
+        with sorted_failures():
+            blob = self._handle().blob(name)
+            blob.reload(timeout=self._timeouts, retry=None)
+            return _found(blob)
+
+    def read(self, name: str, *, generation: int) -> bytes:
+        """Returns the bytes of one generation as they are stored, unchecked."""
+        with sorted_failures():
+            blob = self._handle().blob(name, generation=generation)
+            data: bytes = blob.download_as_bytes(
+                raw_download=True, checksum=None, timeout=self._timeouts, retry=None
+            )
+            return data
+
+    def list(self, prefix: str, *, token: str = "", limit: int = _PAGE_SIZE) -> Page:
+        """Returns one page of the objects whose full names begin with `prefix`."""
+        with sorted_failures():
+            bucket = self._handle()
+            found = bucket.client.list_blobs(
+                bucket,
+                prefix=prefix or None,
+                page_size=limit,
+                page_token=token or None,
+                fields="items(name,size,generation),nextPageToken",
+                timeout=self._timeouts,
+                retry=None,
+            )
+            page = next(found.pages, ())
+            objects = [ListedObject(one.name, one.size, one.generation) for one in page]
+            return Page(objects, found.next_page_token or "")
+
+    def delete(self, name: str, *, if_generation: int) -> None:
+        """Removes one generation of an object, if it is the present one."""
+        with sorted_failures():
+            self._handle().blob(name).delete(
+                if_generation_match=if_generation, timeout=self._timeouts, retry=None
+            )
+
+    def insert(self, content: Content, *, if_generation: int) -> Found:
+        """Writes an object in one request."""
+        with sorted_failures():
+            blob = self._new(content)
+            blob.upload_from_file(
+                io.BytesIO(content.data),
+                size=len(content.data),
+                content_type=_CONTENT_TYPE,
+                if_generation_match=if_generation,
+                checksum=None,
+                timeout=self._timeouts,
+                retry=None,
+            )
+            return _found(blob)
+
+    def start_session(self, content: Content, *, if_generation: int) -> str:
+        """Opens an upload in parts and returns its URL, which is a secret."""
+        with sorted_failures():
+            url: str = self._new(content).create_resumable_upload_session(
+                content_type=_CONTENT_TYPE,
+                size=len(content.data),
+                if_generation_match=if_generation,
+                checksum=None,
+                timeout=self._timeouts,
+                retry=None,
+            )
+            return url
+
+    def put(self, url: str, data: bytes, *, content_range: str) -> requests.Response:
+        """Sends a part of an upload, or asks how far it has come.
+
+        Returns:
+            An answer of status 200, 201 (complete) or 308 (incomplete).
+        """
+        with sorted_failures():
+            answer = self._sessions.put(
+                url,
+                data=data,
+                headers={"Content-Range": content_range, "Content-Type": _CONTENT_TYPE},
+                timeout=self._timeouts,
+                allow_redirects=False,
+            )
+        if answer.status_code not in (200, 201, 308):
+            raise failure_of(answer.status_code, answer.text[:1000])
+        return answer
+
+    def _handle(self) -> Any:
+        with self._lock:
+            if self._bucket is None:
+                self._bucket = self._connect()
+            return self._bucket
+
+    def _new(self, content: Content) -> Any:
+        blob = self._handle().blob(content.name)
+        blob.crc32c = encoded_crc32c(content.crc32c)
+        blob.metadata = {WRITE_ID: content.write_id}
+        # A public object would be served from caches for an hour after it was replaced.
+        # Source: https://cloud.google.com/storage/docs/consistency ("cache control").
+        blob.cache_control = "no-store"
+        return blob
+
+
+def found_in(resource: Mapping[str, Any]) -> Found:
+    """What an object's resource says, as the JSON API spells it."""
+    return Found(
+        size=int(resource["size"]),
+        generation=int(resource["generation"]),
+        crc32c=int.from_bytes(base64.b64decode(resource["crc32c"]), "big"),
+        write_id=str((resource.get("metadata") or {}).get(WRITE_ID, "")),
+    )
+
+
+def encoded_crc32c(value: int) -> str:
+    """A CRC as the JSON API spells it: four bytes, big-endian, base64."""
+    return base64.b64encode(value.to_bytes(4, "big")).decode("ascii")
+
+
+def _found(blob: Any) -> Found:
+    return found_in(
+        {
+            "size": blob.size,
+            "generation": blob.generation,
+            "crc32c": blob.crc32c,
+            "metadata": blob.metadata,
+        }
+    )
+
+
+def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request

@@ -1,0 +1,138 @@
+"""What Helm refuses before anything is installed, and what a person reads then."""
+
+import pytest
+
+pytestmark = pytest.mark.chart
+QUOTE = "text in quotes"
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "reason"),
+    [
+        ({"config.modle": {}}, "/config'", "'modle' not allowed"),
+        ({"config.model.encoder.unit": 3}, "/config/model/encoder'", "'unit' not allowed"),
+        ({"config.training.epochs": 0}, "/config/training/epochs'", "got 0, want 1"),
+        ({"config.model.encoder.kind": "gru"}, "/config/model/encoder/kind'", "must be 'lstm'"),
+        (
+            {"config.callbacks.early_stopping.monitor": "val_acc"},
+            "/config/callbacks/early_stopping/monitor'",
+            "'val_accuracy'",
+        ),
+        (
+            {"config.training.optimizer.kind": "adm"},
+            "/config/training/optimizer/kind'",
+            "must be one of 'adam', 'rmsprop', 'sgd'",
+        ),
+        (
+            {"config.training.optimizer": {"kind": "adam", "momentum": 0.5}},
+            "/config/training/optimizer'",
+            "'momentum' not allowed",
+        ),
+        ({"config.run.name": "My Run"}, "/config/run/name'", "does not match pattern"),
+        ({"config.run.name": 7}, "/config/run/name'", QUOTE),
+        ({"config.data.columns.left": False}, "/config/data/columns/left'", QUOTE),
+        ({"config.data.validation": True}, "/config/data/validation'", QUOTE),
+        ({"config.data.max_bad_fraction": "0.1"}, "/config/data/max_bad", "--set-json"),
+        ({"config.training.epochs": "3"}, "/config/training/epochs'", "--set-json"),
+        ({"config.training.epochs": 1.5}, "/config/training/epochs'", "want integer"),
+        ({"workers.count": 2}, "/workers/count'", "got 2, want 1"),
+        ({"workers.counts": 1}, "/workers'", "'counts' not allowed"),
+        ({"learningRate": 1}, "''", "'learningRate' not allowed"),
+        ({"image.digest": "sha256:beef"}, "/image/digest'", "does not match pattern"),
+        ({"image.pullPolicy": "Sometimes"}, "/image/pullPolicy'", "'IfNotPresent'"),
+        ({"extraEnv": [{"name": "A", "value": 1}]}, "/extraEnv/0/value'", QUOTE),
+        ({"extraEnv": [{"value": "1"}]}, "/extraEnv/0'", "'name'"),
+        ({"podLabels": {"a": True}}, "/podLabels/a'", QUOTE),
+        ({"scratch.sizeLimit": "lots"}, "/scratch/sizeLimit'", "does not match pattern"),
+        ({"ttlSecondsAfterFinished": -1}, "/ttlSecondsAfterFinished'", "got -1, want 0"),
+    ],
+)
+def test_the_schema_names_the_key_and_what_is_wrong(refusal, changes, key, reason):
+    message = refusal(changes)
+    assert key in message
+    assert reason in message
+
+
+def test_all_problems_are_reported_at_once(refusal):
+    message = refusal({"config.modle": {}, "config.training.epochs": 0, "workers.count": 0})
+    assert message.count("- at '/") >= 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"config": {}}, "config is empty. Give the run's configuration below it"),
+        (
+            {"config": {"training": {"epochs": 1}}},
+            "config.data.train is missing. Name the pair",
+        ),
+        ({"config.metrics.host": "127.0.0.1"}, 'config.metrics.host is "127.0.0.1", where'),
+        ({"config.run.root": "/runs"}, 'config.run.root is "/runs", which cannot be written'),
+        ({"config.run.root": "../x"}, 'config.run.root is "../x", which cannot be written'),
+        (
+            {"extraEnv": [{"name": "JOB_UID", "value": "1"}]},
+            'extraEnv: "JOB_UID" is set by the chart or by Kubernetes itself. Remove it.',
+        ),
+        (
+            {"extraEnv": [{"name": "JOB_COMPLETION_INDEX", "value": "1"}]},
+            'extraEnv: "JOB_COMPLETION_INDEX" is set by',
+        ),
+        (
+            {"extraEnv": [{"name": "SIAMESE_METRICS__PORT", "value": "1"}]},
+            "Set config.metrics.port instead.",
+        ),
+        (
+            {"extraEnv": [{"name": "siamese_run__name", "value": "a"}]},
+            'extraEnv: "siamese_run__name" would hide config.run.name from the chart.',
+        ),
+        (
+            {"extraEnv": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]},
+            'extraEnv: "A" is given twice. Keep one of the two.',
+        ),
+        (
+            {"extraVolumes": [{"name": "work", "emptyDir": {}}]},
+            'extraVolumes: a volume "work" is there already',
+        ),
+        (
+            {"extraVolumes": [{"name": "a"}, {"name": "a"}]},
+            'extraVolumes: a volume "a" is there already',
+        ),
+        (
+            {"extraVolumeMounts": [{"name": "a", "mountPath": "/a"}]},
+            'extraVolumeMounts: there is no volume "a". Describe it in extraVolumes.',
+        ),
+        (
+            {
+                "extraVolumes": [{"name": "a"}],
+                "extraVolumeMounts": [{"name": "a", "mountPath": "/tmp/"}],
+            },
+            'extraVolumeMounts: something is mounted at "/tmp" already',
+        ),
+        (
+            {
+                "extraVolumes": [{"name": "a"}],
+                "extraVolumeMounts": [{"name": "a", "mountPath": "/etc/siamese/data"}],
+            },
+            "lies in the read-only folder of the configuration",
+        ),
+        (
+            {"podLabels": {"app.kubernetes.io/instance": "x"}},
+            'podLabels: "app.kubernetes.io/instance" is set by the chart.',
+        ),
+        (
+            {"jobLabels": {"helm.sh/chart": "x"}},
+            'jobLabels: "helm.sh/chart" is set by the chart.',
+        ),
+    ],
+)
+def test_values_that_cannot_work_together_are_refused_with_what_to_do(
+    refusal, changes, message
+):
+    assert message in refusal(changes)
+
+
+def test_an_empty_configuration_is_the_default_and_says_what_to_give(refusal):
+    message = refusal(given={"image": {"tag": "x"}})
+    assert "config is empty" in message
+    assert "`config.data.train`" in message
+    assert "examples/text.yaml" in message

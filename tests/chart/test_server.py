@@ -1,0 +1,57 @@
+"""A real API server, where one is at hand, accepts what the chart renders."""
+
+import os
+import shutil
+import subprocess
+import uuid
+
+import pytest
+
+from tests.chart.conftest import CHART, CI, ROOT
+
+pytestmark = [pytest.mark.chart, pytest.mark.cluster]
+
+
+def kubectl(*arguments: str, given: str = "") -> str:
+    done = subprocess.run(
+        ["kubectl", "--request-timeout=30s", *arguments],
+        input=given, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def namespace():
+    if not os.environ.get("KUBECONFIG") or not shutil.which("kubectl"):
+        pytest.skip("KUBECONFIG names no cluster, or there is no kubectl")
+    name = f"chart-{uuid.uuid4().hex[:8]}"
+    kubectl("create", "namespace", name)
+    try:
+        for mode in ("enforce", "warn"):
+            label = f"pod-security.kubernetes.io/{mode}=restricted"
+            kubectl("label", "namespace", name, label)
+        yield name
+    finally:
+        kubectl("delete", "namespace", name, "--wait=false")
+
+
+APPLY = ("apply", "--dry-run=server", "--validate=strict", "--output=name")
+
+
+@pytest.mark.parametrize("path", CI, ids=lambda path: path.stem)
+def test_the_server_accepts_a_release_in_a_restricted_namespace(helm, namespace, path):
+    rendered = helm.render(CHART, path.read_text(), name="typos")
+    given = "---\n".join(rendered.files.values())
+    accepted = kubectl(*APPLY, "--namespace", namespace, "--filename=-", given=given)
+    assert len(accepted.splitlines()) == len(rendered.objects)
+
+
+def test_the_server_accepts_the_plain_manifests(namespace):
+    accepted = kubectl(
+        *APPLY, "--namespace", namespace, "--kustomize", str(ROOT / "k8s/single")
+    )
+    assert {line.split("/")[0] for line in accepted.splitlines()} == {
+        "serviceaccount", "configmap", "job.batch",
+    }  # fmt: skip

@@ -1,0 +1,29 @@
+import pytest
+
+from job.distribution.pod import Pod, pod_of
+
+
+def test_outside_a_job_there_is_no_pod():
+    assert pod_of({}) is None
+    assert pod_of({"POD_NAME": "typos-0", "JOB_FAILURES": "1"}) is None
+
+
+@pytest.mark.parametrize(
+    ("failures", "preemptions", "expected"),
+    [("", "", (0, 0)), ("2", "3", (2, 3)), ("-1", "many", (0, 0)), ("\u00b2", "1", (0, 1))],
+)
+def test_a_pod_knows_how_often_its_index_was_started_and_why(failures, preemptions, expected):
+    pod = pod_of(
+        {
+            "JOB_UID": "3f6e",
+            "POD_NAME": "typos-0-x",
+            "JOB_FAILURES": failures,
+            "JOB_PREEMPTIONS": preemptions,
+        }
+    )
+    assert pod == Pod("typos-0-x", "3f6e", *expected)
+    assert pod.num_restarts == sum(expected)
+
+
+def test_annotations_that_are_not_there_yet_count_as_none_before():
+    assert pod_of({"JOB_UID": "3f6e"}) == Pod("", "3f6e", 0, 0)

@@ -1,0 +1,35 @@
+"""A bucket on this machine that pods reach and tests look into."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from job.storage.gs import GsStore
+from job.storage.protocol import ObjectStore
+from tests.fakes.gcs_server import FakeGcs
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The bucket `runs`.
+
+    Attributes:
+        address: `host:port` of its server.
+        store: Everything in it.
+    """
+
+    address: str
+    store: ObjectStore
+
+    def read(self, name: str) -> bytes:
+        """Content of one object."""
+        return self.store.read(name).data
+
+
+@contextmanager
+def serve_bucket(host: str) -> Iterator[Bucket]:
+    """Serves an empty bucket on an address of this machine for the block."""
+    with FakeGcs(bucket="runs", host=host) as server:
+        store = GsStore("gs://runs", emulator=server.url)
+        yield Bucket(server.url.removeprefix("http://"), store)
+        store.close()

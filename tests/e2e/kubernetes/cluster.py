@@ -1,0 +1,159 @@
+"""What the scenarios do to a cluster, through `kubectl` and `helm` as a person would."""
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+REPOSITORY = Path(__file__).parents[3]
+CHART = REPOSITORY / "charts" / "siamese-job"
+RELEASE_LABEL = "app.kubernetes.io/instance"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One namespace of a cluster.
+
+    Attributes:
+        namespace: Where everything happens.
+        host: Address of this machine as pods reach it.
+        image: The image under test, `repository:tag`, loaded already.
+        folder: Where values files are written.
+    """
+
+    namespace: str
+    host: str
+    image: str
+    folder: Path
+
+    def kubectl(self, *args: str, stdin: str | None = None) -> str:
+        """Standard output of a kubectl command that must succeed."""
+        return _succeeded("kubectl", "-n", self.namespace, *args, stdin=stdin)
+
+    def get(self, *args: str) -> Any:
+        """Objects as parsed JSON."""
+        return json.loads(self.kubectl("get", *args, "-o", "json"))
+
+    def helm(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """A helm command, however it ends."""
+        return run("helm", "-n", self.namespace, *args)
+
+    def install(
+        self, release: str, values: Mapping[str, Any], *, upgrade: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """`helm install`, however it ends; `upgrade` is `helm upgrade --install`."""
+        path = self.folder / f"{release}.yaml"
+        path.write_text(yaml.safe_dump(dict(values), sort_keys=False), encoding="utf-8")
+        verb = ["upgrade", "--install"] if upgrade else ["install"]
+        return self.helm(*verb, release, str(CHART), "-f", str(path))
+
+    def installed(
+        self, release: str, values: Mapping[str, Any], *, upgrade: bool = False
+    ) -> str:
+        """Installs, which must succeed; the name of the release's newest Job."""
+        result = self.install(release, values, upgrade=upgrade)
+        assert result.returncode == 0, result.stderr
+        return self.job_names(release)[-1]
+
+    def uninstall(self, release: str) -> None:
+        """Removes a release and waits until none of it is left."""
+        _succeeded("helm", "-n", self.namespace, "uninstall", release, "--wait")
+        self.wait(lambda: not self.labelled(release), f"nothing labelled {release}")
+
+    def job_names(self, release: str) -> list[str]:
+        """The release's Jobs that are not being deleted, oldest first."""
+        jobs = self.get("jobs", "-l", f"{RELEASE_LABEL}={release}")["items"]
+        alive = [job for job in jobs if "deletionTimestamp" not in job["metadata"]]
+        alive.sort(key=lambda job: job["metadata"]["creationTimestamp"])
+        return [job["metadata"]["name"] for job in alive]
+
+    def labelled(self, release: str) -> dict[str, str]:
+        """Every object of a release in the namespace: uid by `kind/name`."""
+        kinds = self.kubectl(
+            "api-resources", "--verbs=list", "--namespaced", "-o", "name"
+        ).split()
+        kinds = [kind for kind in kinds if not kind.startswith("events")]
+        found = self.get(",".join(kinds), "-l", f"{RELEASE_LABEL}={release}")["items"]
+        return {
+            f"{one['kind']}/{one['metadata']['name']}": one["metadata"]["uid"] for one in found
+        }
+
+    def pods(self, job: str) -> list[dict[str, Any]]:
+        """Pods of a Job, oldest first."""
+        pods = self.get("pods", "-l", f"batch.kubernetes.io/job-name={job}")["items"]
+        return sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
+
+    def condition(self, job: str) -> dict[str, Any] | None:
+        """How a Job ended, None while it has not."""
+        status = self.get("job", job)["status"]
+        ended = [
+            one
+            for one in status.get("conditions", [])
+            if one["status"] == "True" and one["type"] in ("Complete", "Failed")
+        ]
+        return ended[0] if ended else None
+
+    def wait_for_end(self, job: str, *, seconds: float = 240) -> dict[str, Any]:
+        """How the Job ended."""
+        try:
+            return self.wait(lambda: self.condition(job), f"end of {job}", seconds=seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.story(job)}") from error
+
+    def completed(self, job: str, *, seconds: float = 240) -> None:
+        """Waits for the Job, which must complete."""
+        ended = self.wait_for_end(job, seconds=seconds)
+        assert ended["type"] == "Complete", f"{ended}\n{self.story(job)}"
+
+    def logs(self, job: str) -> str:
+        """The log of the Job's newest pod, as `kubectl logs job/...` gives it."""
+        pods = self.pods(job)
+        result = run("kubectl", "-n", self.namespace, "logs", pods[-1]["metadata"]["name"])
+        return result.stdout if result.returncode == 0 else ""
+
+    def wait_for_line(self, job: str, pattern: str, *, seconds: float = 120) -> re.Match[str]:
+        """Waits for a line in the log of the Job's newest pod."""
+
+        def found() -> re.Match[str] | None:
+            return re.search(pattern, self.logs(job)) if self.pods(job) else None
+
+        try:
+            return self.wait(found, f"{pattern!r} in the log", seconds=seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.story(job)}") from error
+
+    def wait(
+        self, ask: Callable[[], T | None], what: str, *, seconds: float = 60, every: float = 0.5
+    ) -> T:
+        """What `ask` answers once that is true."""
+        deadline = time.monotonic() + seconds
+        while not (answer := ask()):
+            assert time.monotonic() < deadline, f"{what}: not after {seconds:g} s"
+            time.sleep(every)
+        return answer
+
+    def story(self, job: str) -> str:
+        """What a person would look at when a Job did not do as it should."""
+        described = run(
+            "kubectl", "-n", self.namespace, "describe", "job,pod", "-l",
+            f"batch.kubernetes.io/job-name={job}",
+        )  # fmt: skip
+        return f"{described.stdout}\n{self.logs(job)}"
+
+
+def run(*command: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    """A command with its output as text, however it ends."""
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=300)
+
+
+def _succeeded(*command: str, stdin: str | None = None) -> str:
+    result = run(*command, stdin=stdin)
+    assert result.returncode == 0, f"{' '.join(command)}\n{result.stderr}"
+    return result.stdout

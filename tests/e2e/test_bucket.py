@@ -1,0 +1,144 @@
+"""The program with a bucket that fails: it goes on, ends in the same bits, and says so once."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from job.errors import ExitCode
+from job.storage.gs import GsStore
+from tests.fakes.gcs_server import FakeGcs, Fault
+from tests.tiny import make_project, save_config
+
+pytestmark = [pytest.mark.slow, pytest.mark.e2e]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended."""
+
+    code: int
+    log: str
+    error: str
+
+
+@pytest.fixture
+def bucket(project):
+    """A bucket `runs`, and a project whose runs go there."""
+    save_config(
+        project, lambda config: config["run"].update(root="gs://runs/e2e", allow_emulator=True)
+    )
+    with FakeGcs(bucket="runs") as server:
+        yield server
+
+
+def train(project, bucket, *sets, command="train"):
+    overrides = [word for assignment in sets for word in ("--set", assignment)]
+    result = subprocess.run(
+        [sys.executable, "-m", "job", command, str(project / "tiny.yaml"), *overrides],
+        env={**os.environ, "STORAGE_EMULATOR_HOST": bucket.url},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    return Ended(result.returncode, result.stdout, result.stderr)
+
+
+def summary(bucket, name="tiny"):
+    store = GsStore(f"gs://runs/e2e/{name}", emulator=bucket.url)
+    try:
+        return json.loads(store.read("summary.json").data)
+    finally:
+        store.close()
+
+
+@pytest.fixture(scope="module")
+def undisturbed_bits(tmp_path_factory):
+    """state_sha256 of the same run in a folder, where nothing fails."""
+    project = tmp_path_factory.mktemp("undisturbed")
+    make_project(project)
+    command = [sys.executable, "-m", "job", "train", str(project / "tiny.yaml")]
+    subprocess.run(command, check=True, capture_output=True, timeout=180)
+    return json.loads((project / "runs/tiny/summary.json").read_text())["state_sha256"]
+
+
+FAULTS = {
+    "503 burst": [Fault("insert", "status", times=4, name="COMMIT.json")],
+    "reset in the middle of an upload": [Fault("insert", "reset_before", name="state-00000")],
+    "acknowledgement lost after the write": [
+        Fault("insert", "reset_after", name="state-00000"),
+        Fault("insert", "reset_after", skip=3, name="HEAD.json"),
+    ],
+    "content damaged on its way": [Fault("insert", "corrupt", name="meta.json")],
+}
+
+
+@pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
+def test_training_goes_on_through_a_fault_and_says_so_once(
+    project, bucket, faults, undisturbed_bits
+):
+    bucket.faults.add(*faults)
+    ended = train(project, bucket)
+    assert ended.code == ExitCode.FINISHED, ended.log + ended.error
+    assert bucket.faults.num_met >= len(faults)
+    assert summary(bucket)["state_sha256"] == undisturbed_bits
+    assert summary(bucket)["attempts"] == 1
+    for line in ("bucket does not answer, retrying", "bucket answers again"):
+        assert ended.log.count(line) == len(faults), ended.log
+
+
+def test_an_outage_beyond_its_budget_ends_the_attempt_and_the_next_one_goes_on(
+    project, bucket, undisturbed_bits
+):
+    bucket.faults.add(Fault("insert", "status", times=None, skip=12))
+    ended = train(project, bucket, "checkpoint.outage_budget_seconds=2")
+    assert ended.code == ExitCode.STORAGE_OUTAGE, ended.log + ended.error
+    assert "the run goes on from its last commit" in ended.error
+    assert ended.log.count("bucket does not answer, retrying") == 1, ended.log
+    bucket.faults.clear()
+    ended = train(project, bucket)
+    assert ended.code == ExitCode.FINISHED, ended.error
+    assert "resumed attempt=2" in ended.log
+    assert summary(bucket)["state_sha256"] == undisturbed_bits
+
+
+def test_no_bucket_is_a_configuration_error_before_tensorflow_is_loaded(project, bucket):
+    ended = train(project, bucket, "run.root=gs://nobody-made-this/e2e")
+    assert ended.code == ExitCode.CONFIG
+    assert "there is no bucket 'nobody-made-this'" in ended.error
+    assert "model built" not in ended.log
+    assert ended.error.count("\n") == 1, ended.error
+
+
+@pytest.mark.parametrize("permission", ["create", "get", "delete", "list"])
+def test_a_missing_permission_is_named_before_the_first_step(project, bucket, permission):
+    bucket.bucket.denied.add(f"storage.objects.{permission}")
+    ended = train(project, bucket)
+    assert ended.code == ExitCode.PERMISSION, ended.log + ended.error
+    assert f"storage.objects.{permission}" in ended.error
+    assert "model built" not in ended.log
+    assert ended.error.count("\n") == 1, ended.error
+
+
+def test_an_emulator_is_refused_unless_it_is_allowed(project, bucket):
+    ended = train(project, bucket, "run.allow_emulator=false")
+    assert ended.code == ExitCode.CONFIG
+    assert "run.allow_emulator" in ended.error
+    assert bucket.faults.requests == []
+
+
+def test_a_run_in_a_bucket_is_read_back_as_one_in_a_folder(project, bucket):
+    assert train(project, bucket).code == ExitCode.FINISHED
+    again = train(project, bucket)
+    assert again.code == ExitCode.FINISHED
+    assert "already finished" in again.log
+    evaluated = train(project, bucket, command="evaluate")
+    assert evaluated.code == ExitCode.FINISHED, evaluated.error
+    test = summary(bucket)["metrics"]["test"]
+    assert f"{test['roc_auc']:.4f}" in evaluated.log
+    changed = train(project, bucket, "training.global_batch_size=8")
+    assert changed.code == ExitCode.CONFIG
+    assert "training.global_batch_size" in changed.error

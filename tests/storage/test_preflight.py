@@ -1,0 +1,75 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from job.errors import ConfigError, PermissionDeniedError, StorageOutageError
+from job.storage.file import FileStore
+from job.storage.gs import GsStore
+from job.storage.memory import MemoryStore
+from job.storage.preflight import prove_access
+from job.storage.protocol import ObjectStat, ObjectStore
+from tests.fakes.gcs_server import FakeGcs, Fault
+
+
+class Unconditional(MemoryStore):
+    """Ignores what a writer expects, as one emulator does."""
+
+    def write(self, name: str, data: bytes, *, if_generation: int | None) -> ObjectStat:
+        return super().write(name, data, if_generation=None)
+
+
+def test_store_that_allows_everything_passes_and_is_as_it_was(
+    tmp_path: Path, gcs: FakeGcs, bucket_store: GsStore
+) -> None:
+    stores: list[ObjectStore] = [MemoryStore(), FileStore(tmp_path), bucket_store]
+    for store in stores:
+        before = store.write("ckpt/a", b"1", if_generation=0)
+        prove_access(store, nonce="abcd")
+        assert [(one.name, one.generation) for one in store.list("")] == [
+            ("ckpt/a", before.generation)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("denied", "left"),
+    [
+        ("storage.objects.create", []),
+        ("storage.objects.get", []),
+        ("storage.objects.list", []),
+        ("storage.objects.delete", ["typos/access-check/abcd"]),
+    ],
+)
+def test_missing_permission_is_named_and_nothing_is_left_that_can_be_removed(
+    gcs: FakeGcs, bucket_store: GsStore, denied: str, left: list[str]
+) -> None:
+    gcs.bucket.denied = {denied}
+    with pytest.raises(PermissionDeniedError, match=denied) as caught:
+        prove_access(bucket_store, nonce="abcd")
+    assert caught.value.exit_code == 6
+    assert "gs://runs/typos" in str(caught.value)
+    assert list(gcs.bucket.objects) == left
+
+
+def test_store_that_ignores_conditions_is_refused_and_left_clean() -> None:
+    store = Unconditional()
+    with pytest.raises(ConfigError, match="conditions on a write are ignored"):
+        prove_access(store, nonce="abcd")
+    assert store.list("") == []
+
+
+def test_missing_bucket_and_outage_are_what_they_are(
+    gcs: FakeGcs, open_bucket: Callable[..., GsStore]
+) -> None:
+    with pytest.raises(ConfigError, match="no bucket"):
+        prove_access(open_bucket("gs://no-such-bucket"), nonce="abcd")
+    gcs.faults.add(Fault("media", "status", times=None))
+    with pytest.raises(StorageOutageError):
+        prove_access(open_bucket(), nonce="abcd")
+    assert gcs.bucket.objects == {}
+
+
+def test_lost_answers_do_not_matter(gcs: FakeGcs, bucket_store: GsStore) -> None:
+    gcs.faults.add(Fault("insert", "reset_after", times=2), Fault("delete", "reset_after"))
+    prove_access(bucket_store, nonce="abcd")
+    assert gcs.bucket.objects == {}

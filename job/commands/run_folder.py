@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -52,12 +53,15 @@ def config_sha256(record: Mapping[str, Json]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def open_run_folder(config: Config, *, env: Mapping[str, str]) -> RunFolder:
+def open_run_folder(
+    config: Config, *, env: Mapping[str, str], sleep: Callable[[float], None] = time.sleep
+) -> RunFolder:
     """The folder of the run, untouched.
 
     Args:
         config: Names it.
         env: The process' environment; it may name an emulator of a bucket.
+        sleep: Waits between two tries to reach a bucket; it may raise to end them.
 
     Raises:
         ConfigError: A run of another configuration lives there, or there is no such bucket.
@@ -69,6 +73,7 @@ def open_run_folder(config: Config, *, env: Mapping[str, str]) -> RunFolder:
         uri,
         allow_emulator=config.run.allow_emulator,
         outage_budget_seconds=config.checkpoint.outage_budget_seconds,
+        sleep=sleep,
         env=env,
     )
     local = local_folder(uri)

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> ExitCode:
 
 def _train(session: Session) -> None:
     config = session.config
-    folder = open_run_folder(config, env=os.environ)
+    folder = open_run_folder(config, env=os.environ, sleep=session.stop.sleep)
     _say_hello(session, folder=folder)
     finished = finished_facts(folder, config=config)
     if finished is not None:

@@ -7,7 +7,8 @@
 """
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import unquote, urlsplit
@@ -27,6 +28,7 @@ def open_store(
     *,
     allow_emulator: bool = False,
     outage_budget_seconds: float = 600.0,
+    sleep: Callable[[float], None] = time.sleep,
     env: Mapping[str, str] = _NO_ENVIRONMENT,
 ) -> ObjectStore:
     """Returns the store at `uri` without touching it, or the network.
@@ -36,6 +38,7 @@ def open_store(
             `gs://bucket/prefix`, or `memory://` for a new store that ends with the process.
         allow_emulator: Whether a bucket may be an emulator's (`run.allow_emulator`).
         outage_budget_seconds: How long a bucket that does not answer is waited for.
+        sleep: Waits for so many seconds between two tries; what it raises ends the trying.
         env: Environment variables; STORAGE_EMULATOR_HOST names the emulator of buckets.
 
     Raises:
@@ -53,7 +56,8 @@ def open_store(
     from job.storage.gs_retry import Patience
 
     emulator = emulator_host(env, allow_emulator=allow_emulator)
-    store = GsStore(uri, emulator=emulator, patience=Patience(outage_budget_seconds))
+    patience = Patience(outage_budget_seconds)
+    store = GsStore(uri, emulator=emulator, patience=patience, sleep=sleep)
     if emulator is not None:
         log.warning("bucket emulator in use", extra={"store": uri, "host": emulator})
     return store

@@ -7,9 +7,14 @@ called again after that.
 
 import os
 import signal
+import time
 from types import FrameType
 
 from job.errors import ExitCode, InterruptedByUserError, JobError, PreemptedError
+
+# What is left of the 15 s that spot nodes grant, for a store that may come back.
+_PATIENCE_SECONDS = 8.0
+_POLL_SECONDS = 0.1
 
 _CODES = {signal.SIGTERM: ExitCode.PREEMPTED, signal.SIGINT: ExitCode.INTERRUPTED}
 
@@ -19,6 +24,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self._signal: signal.Signals | None = None
+        self._asked_at = 0.0
 
     def install(self) -> None:
         """Handles SIGTERM and SIGINT from now on; main thread only."""
@@ -28,6 +34,7 @@ class StopRequest:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None:
             os._exit(_CODES[signal.Signals(number)])
+        self._asked_at = time.monotonic()
         self._signal = signal.Signals(number)
 
     @property
@@ -59,3 +66,19 @@ class StopRequest:
         """
         if self._signal is not None:
             raise self.error("The same command goes on from the last checkpoint.")
+
+    def sleep(self, seconds: float) -> None:
+        """Waits for something outside, and soon no more once a signal has arrived.
+
+        Raises:
+            PreemptedError: SIGTERM arrived, and what is waited for did not come back.
+            InterruptedByUserError: Ctrl-C, likewise.
+        """
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0.0:
+            if self.requested and time.monotonic() > self._asked_at + _PATIENCE_SECONDS:
+                raise self.error(
+                    "The bucket does not answer, so steps after the last checkpoint are lost; "
+                    "the same command goes on from there."
+                )
+            time.sleep(min(left, _POLL_SECONDS))

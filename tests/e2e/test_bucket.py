@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -102,6 +103,31 @@ def test_an_outage_beyond_its_budget_ends_the_attempt_and_the_next_one_goes_on(
     ended = train(project, bucket)
     assert ended.code == ExitCode.FINISHED, ended.error
     assert "resumed attempt=2" in ended.log
+    assert summary(bucket)["state_sha256"] == undisturbed_bits
+
+
+def test_sigterm_while_the_bucket_is_away_ends_in_seconds_and_the_next_start_goes_on(
+    project, bucket, undisturbed_bits
+):
+    bucket.faults.add(Fault("insert", "status", times=None, skip=12))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "job", "train", str(project / "tiny.yaml")],
+        env={**os.environ, "STORAGE_EMULATOR_HOST": bucket.url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if "bucket does not answer" in line:
+            break
+    asked = time.monotonic()
+    process.terminate()
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == ExitCode.PREEMPTED
+    assert time.monotonic() - asked < 12
+    assert "steps after the last checkpoint are lost" in error
+    bucket.faults.clear()
+    assert train(project, bucket).code == ExitCode.FINISHED
     assert summary(bucket)["state_sha256"] == undisturbed_bits
 
 

@@ -43,3 +43,47 @@ def test_a_second_signal_leaves_at_once_with_its_own_code(stop, monkeypatch, num
     assert left == []
     os.kill(os.getpid(), number)
     assert left == [code]
+
+
+class FakeTime:
+    """A clock that only sleeping moves."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = FakeTime()
+    monkeypatch.setattr("job.training.stop.time", clock)
+    return clock
+
+
+def test_waiting_takes_as_long_as_it_should_while_nobody_asks_to_stop(clock):
+    StopRequest().sleep(32.0)
+    assert clock.now == pytest.approx(132.0)
+
+
+def test_waiting_goes_on_for_seconds_after_a_signal_and_then_ends_the_process(clock):
+    stop = StopRequest()
+    clock.now = 200.0
+    stop._receive(signal.SIGTERM, None)
+    stop.sleep(5.0)
+    with pytest.raises(PreemptedError, match="does not answer, so steps after the last"):
+        stop.sleep(32.0)
+    assert 208.0 <= clock.now < 209.0
+    with pytest.raises(PreemptedError):
+        stop.sleep(1.0)
+
+
+def test_ctrl_c_while_waiting_is_an_interruption(clock):
+    stop = StopRequest()
+    stop._receive(signal.SIGINT, None)
+    with pytest.raises(InterruptedByUserError):
+        stop.sleep(60.0)

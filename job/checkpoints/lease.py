@@ -93,6 +93,23 @@ class Lease:
         except DamagedError as error:
             log.warning("head replaced", extra={"store": self._store.uri, "reason": str(error)})
             return False
+        self._require_own(other)
+        return False
+
+    def verify(self) -> None:
+        """Looks whether this attempt still holds the run; writes nothing.
+
+        Raises:
+            FencedError: Another attempt holds it.
+        """
+        try:
+            found = self._store.read(HEAD, limit_bytes=RECORD_LIMIT_BYTES)
+            other = parse(Head, found.data)
+        except (ObjectMissingError, ObjectTooLargeError, DamagedError):
+            return  # no other attempt's record: the next write of HEAD puts it right
+        self._require_own(other)
+
+    def _require_own(self, other: Head) -> None:
         mine = self._head
         if other.owner.nonce != mine.owner.nonce:
             raise FencedError(
@@ -100,4 +117,3 @@ class Lease:
                 f"{other.owner.pid}) took over from attempt {mine.token}. Only the newest "
                 f"attempt may write. Nothing is lost: leave it to that one."
             )
-        return False

@@ -23,7 +23,7 @@ from job.checkpoints.codec import Spec
 from job.checkpoints.layout import HEAD, CheckpointDir
 from job.checkpoints.lease import Lease
 from job.checkpoints.policy import Retention
-from job.checkpoints.reading import Restored, load_best, load_dir, load_entry
+from job.checkpoints.reading import Restored, load_entry
 from job.checkpoints.records import Best, Head, Owner, Status, dumps
 from job.checkpoints.saving import Origin, SaveResult, best_with, kept_with, write_checkpoint
 from job.checkpoints.settle import Environment, settle_config, warn_if_elsewhere
@@ -170,22 +170,6 @@ class CheckpointManager:
             raise none_usable(self._store, head.rejected)
         return None
 
-    def restore_best(self, expected: Spec) -> Restored | None:
-        """Returns the best checkpoint's state, or None where no epoch was measured yet.
-
-        Raises:
-            CheckpointError: There is a best checkpoint and it cannot be used.
-        """
-        return load_best(self._store, self.head, expected=expected)
-
-    def restore_dir(self, dir: str, *, expected: Spec) -> Restored:
-        """Returns the state of one of HEAD's checkpoints.
-
-        Raises:
-            CheckpointError: It is not there, or cannot be used.
-        """
-        return load_dir(self._store, self.head, dir=dir, expected=expected)
-
     def save(
         self, state: RunState, *, metrics: Mapping[str, float], best: Best | None = None
     ) -> SaveResult:
@@ -228,6 +212,25 @@ class CheckpointManager:
         dropped = [one for one in before if one not in kept]
         delete_checkpoints(self._store, dropped, run=self.head.run)
         return SaveResult(folder.path, step, written.num_bytes, seconds)
+
+    def write_result(self, name: str, data: bytes) -> None:
+        """Replaces something that the run leaves beside its checkpoints, such as a report.
+
+        An attempt that was away for long must not write over what a newer one left. What is
+        there is looked at first, then who holds the run: whatever a newer attempt writes
+        after that has another generation, and is met with a precondition that fails.
+
+        Raises:
+            FencedError: A newer attempt holds the run; nothing was written.
+        """
+        while True:
+            seen = self._store.stat(name)
+            self._lease.verify()
+            try:
+                self._store.write(name, data, if_generation=seen.generation if seen else 0)
+            except PreconditionFailedError:
+                continue
+            return
 
     def finish(self, status: Status, reason: str, **facts: Json) -> None:
         """Enters in HEAD how the attempt ended, so that a later start can tell from HEAD alone.

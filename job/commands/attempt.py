@@ -50,6 +50,7 @@ class Attempt:
         state: Where training stands.
         memory: What the callbacks of the last attempt knew; None at a fresh start.
         seconds_before: Wall time of earlier attempts up to the commit this one began from.
+        final_state_sha256: Fingerprint of every variable after the last step; None before it.
     """
 
     session: Session
@@ -58,6 +59,7 @@ class Attempt:
     state: TrainingState = field(default_factory=TrainingState)
     memory: Memory | None = None
     seconds_before: float = 0.0
+    final_state_sha256: str | None = None
 
     @classmethod
     def begin(

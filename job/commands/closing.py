@@ -47,7 +47,8 @@ def close_run(
     """
     session, config = attempt.session, attempt.session.config
     session.metrics.set_phase("reporting")
-    state = current_state_sha256(attempt)
+    # Before the best epoch's weights take the place of the last ones.
+    state = attempt.final_state_sha256 = current_state_sha256(attempt)
     _choose_weights(attempt, folder=folder)
     findings = evaluate(
         scorer,
@@ -59,7 +60,7 @@ def close_run(
     _show_metrics(attempt, findings=findings)
     artifacts = {"summary": NAME, "history": HISTORY}
     history = json.dumps([_json_numbers(epoch) for epoch in attempt.state.history], indent=1)
-    folder.store.write(HISTORY, f"{history}\n".encode(), if_generation=None)
+    attempt.manager.write_result(HISTORY, f"{history}\n".encode())
     if config.export.enabled:
         session.stop.check()
         artifacts |= _export(
@@ -69,7 +70,7 @@ def close_run(
     summary = summarise(
         attempt, outcome=outcome, state=state, findings=findings, artifacts=artifacts
     )
-    write_summary(folder, summary)
+    write_summary(attempt, summary)
     stopping = config.callbacks.early_stopping
     attempt.manager.finish(
         "completed",
@@ -155,7 +156,7 @@ def _export(
             dataset.texts(pairs.right[:count]),
             findings.test_scores.score[:count],
         ),
-        store=folder.store,
+        write=attempt.manager.write_result,
     )
     log.info("model exported", extra={"folder": f"{folder.uri}/{FOLDER}"})
     return {

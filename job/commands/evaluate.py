@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from job.checkpoints.reading import load_best, load_last, read_head
-from job.checkpoints.records import Head
 from job.commands.plain_logs import logs_on_stderr
 from job.commands.result import print_result
 from job.commands.run_folder import RunFolder, open_run_folder
@@ -22,22 +21,21 @@ from job.telemetry.native_stderr import captured_native_stderr, quieten_tensorfl
 def run(args: argparse.Namespace) -> ExitCode:
     """Evaluates."""
     loaded = load_config(Path(args.config), env=os.environ, sets=args.set)
-    folder = open_run_folder(loaded.config, env=os.environ)
+    with logs_on_stderr(loaded.config, level="WARNING"):
+        report = _measure(loaded, folder=open_run_folder(loaded.config, env=os.environ))
+    if args.json:
+        return print_result(json.dumps(report, indent=2, allow_nan=False) + "\n")
+    return print_result("\n".join([_headline(report), *findings_lines(report)]) + "\n")
+
+
+def _measure(loaded: LoadedConfig, *, folder: RunFolder) -> dict[str, Any]:
+    config = loaded.config
     head = read_head(folder.store)
     if head is None or not head.checkpoints:
         raise ConfigError(
             f"{folder.uri} holds no committed checkpoint. `siamese-job train` makes one; check "
             "run.name and run.root if there should be one."
         )
-    with logs_on_stderr(loaded.config, level="WARNING"):
-        report = _measure(loaded, folder=folder, head=head)
-    if args.json:
-        return print_result(json.dumps(report, indent=2, allow_nan=False) + "\n")
-    return print_result("\n".join([_headline(report), *findings_lines(report)]) + "\n")
-
-
-def _measure(loaded: LoadedConfig, *, folder: RunFolder, head: Head) -> dict[str, Any]:
-    config = loaded.config
     dataset = load_dataset(config.data, folder=loaded.folder, seed=config.run.seed)
     quieten_tensorflow(os.environ)
     with captured_native_stderr():

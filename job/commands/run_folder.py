@@ -53,6 +53,11 @@ def config_sha256(record: Mapping[str, Json]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def run_uri(config: Config) -> str:
+    """Where a run lives, for people and for `open_store`."""
+    return f"{config.run.root.rstrip('/')}/{config.run.name}"
+
+
 def open_run_folder(
     config: Config, *, env: Mapping[str, str], sleep: Callable[[float], None] = time.sleep
 ) -> RunFolder:
@@ -68,7 +73,7 @@ def open_run_folder(
         PermissionDeniedError: It may not be read.
         StorageOutageError: The bucket does not answer.
     """
-    uri = f"{config.run.root.rstrip('/')}/{config.run.name}"
+    uri = run_uri(config)
     store = open_store(
         uri,
         allow_emulator=config.run.allow_emulator,

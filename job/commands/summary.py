@@ -10,7 +10,6 @@ from typing import Any
 from job.checkpoints.records import Status
 from job.checkpoints.state import state_sha256
 from job.commands.attempt import Attempt
-from job.commands.run_folder import RunFolder
 from job.errors import ExitCode, FencedError, JobError, StorageOutageError
 from job.evaluation.findings import Findings
 from job.training.state import read_variables
@@ -27,10 +26,14 @@ _OUTCOMES = {
 }
 
 
-def write_summary(folder: RunFolder, content: Mapping[str, Any]) -> None:
-    """Replaces the summary of the run."""
+def write_summary(attempt: Attempt, content: Mapping[str, Any]) -> None:
+    """Replaces the summary of the run.
+
+    Raises:
+        FencedError: A newer attempt holds the run.
+    """
     data = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    folder.store.write(NAME, data.encode(), if_generation=None)
+    attempt.manager.write_result(NAME, data.encode())
 
 
 def summarise(
@@ -99,39 +102,45 @@ def current_state_sha256(attempt: Attempt) -> str:
 
 
 @contextmanager
-def recorded_failure(attempt: Attempt, *, folder: RunFolder) -> Iterator[None]:
+def recorded_failure(attempt: Attempt) -> Iterator[None]:
     """Leaves a summary and a status behind when the block raises.
 
     A process that was fenced writes nothing: the run belongs to a newer one. Nor does one
     that has waited long enough for its store.
+
+    Raises:
+        FencedError: Instead of what the block raised, where a newer attempt holds the run.
     """
     try:
         yield
     except (FencedError, StorageOutageError):
         raise
     except JobError as error:
-        _record(attempt, folder=folder, error=error, code=error.exit_code)
+        _record(attempt, error=error, code=error.exit_code)
         raise
     except Exception as error:
-        _record(attempt, folder=folder, error=error, code=ExitCode.UNEXPECTED)
+        _record(attempt, error=error, code=ExitCode.UNEXPECTED)
         raise
 
 
-def _record(attempt: Attempt, *, folder: RunFolder, error: Exception, code: ExitCode) -> None:
+def _record(attempt: Attempt, *, error: Exception, code: ExitCode) -> None:
     stopped = code in (ExitCode.PREEMPTED, ExitCode.INTERRUPTED)
     status: Status = "preempted" if stopped else "failed"
+    state = attempt.final_state_sha256
+    if stopped and state is None:
+        state = current_state_sha256(attempt)
+    summary = summarise(
+        attempt,
+        outcome=_OUTCOMES.get(code, "failed"),
+        exit_code=code,
+        state=state,
+        error=str(error),
+    )
     try:
-        write_summary(
-            folder,
-            summarise(
-                attempt,
-                outcome=_OUTCOMES.get(code, "failed"),
-                exit_code=code,
-                state=current_state_sha256(attempt) if stopped else None,
-                error=str(error),
-            ),
-        )
         attempt.manager.finish(status, str(error), exit_code=code.value)
+        write_summary(attempt, summary)
+    except FencedError:
+        raise
     except JobError as second:
         # The first error is the one to end with; a full disk refuses this note of it, too.
         log.warning("failure not recorded", extra={"reason": str(second)})

@@ -11,11 +11,12 @@ import secrets
 from pathlib import Path
 
 from job import __version__
-from job.commands.run_folder import RunFolder, finished_facts, open_run_folder
+from job.commands.run_folder import RunFolder, finished_facts, open_run_folder, run_uri
 from job.commands.session import Session, open_session
 from job.config.load import load_config
 from job.data.load import load_dataset
 from job.data.tables import Dataset
+from job.distribution.pod import ends_with_the_pod
 from job.errors import ExitCode
 from job.storage.preflight import prove_access
 from job.telemetry.native_stderr import captured_native_stderr, quieten_tensorflow
@@ -38,8 +39,10 @@ def run(args: argparse.Namespace) -> ExitCode:
 
 def _train(session: Session) -> None:
     config = session.config
+    _say_hello(session)
+    session.health.waiting_for("the run folder")
     folder = open_run_folder(config, env=os.environ, sleep=session.stop.sleep)
-    _say_hello(session, folder=folder)
+    _warn_of_scratch(session, folder=folder)
     finished = finished_facts(folder, config=config)
     if finished is not None:
         facts = {"folder": folder.uri, **finished}
@@ -64,7 +67,7 @@ def _train(session: Session) -> None:
         train_run(session, dataset=dataset, folder=folder)
 
 
-def _say_hello(session: Session, *, folder: RunFolder) -> None:
+def _say_hello(session: Session) -> None:
     where = f"http://{session.config.metrics.host}:{session.port}/metrics"
     log.info(
         "siamese-job starts",
@@ -72,22 +75,24 @@ def _say_hello(session: Session, *, folder: RunFolder) -> None:
             "version": __version__,
             "config": str(session.loaded.path),
             "run": session.config.run.name,
-            "folder": folder.uri,
+            "folder": run_uri(session.config),
             "metrics": where if session.config.metrics.enabled else "off",
         },
     )
     pod = session.pod
-    if pod is None:
-        return
-    log.info(
-        "in a pod",
-        extra={
-            "pod": pod.name,
-            "failures_before": pod.num_failures,
-            "preemptions_before": pod.num_preemptions,
-        },
-    )
-    if not folder.is_remote and not session.config.run.root.startswith(("/", "file:")):
+    if pod is not None:
+        log.info(
+            "in a pod",
+            extra={
+                "pod": pod.name,
+                "failures_before": pod.num_failures,
+                "preemptions_before": pod.num_preemptions,
+            },
+        )
+
+
+def _warn_of_scratch(session: Session, *, folder: RunFolder) -> None:
+    if session.pod and folder.lock is not None and ends_with_the_pod(folder.lock.folder):
         log.warning(
             "run folder ends with this pod",
             extra={

@@ -43,6 +43,7 @@ def train_run(session: Session, *, dataset: Dataset, folder: RunFolder) -> None:
         JobError: Anything else that a person can act on.
     """
     config = session.config
+    session.stop.check()
     assembly = assemble(config, dataset=dataset)
     # TensorFlow may have put handlers of its own in place while it opened the devices.
     session.stop.install()
@@ -53,6 +54,7 @@ def train_run(session: Session, *, dataset: Dataset, folder: RunFolder) -> None:
         assembly.tokens, dataset.pairs["train"], batch_size, seed=config.run.seed
     )
     custom = _custom_callbacks(session)
+    session.stop.check()
     steps_in_epoch = data.steps_in_epoch
     # Until here nothing was written, and everything that can be refused has been.
     with folder.locked():
@@ -68,7 +70,7 @@ def train_run(session: Session, *, dataset: Dataset, folder: RunFolder) -> None:
                 devices=assembly.device_kind,
             ),
         )
-        with recorded_failure(attempt, folder=folder):
+        with recorded_failure(attempt):
             scorer = PairScorer(assembly.siamese, poll=session.stop.check)
             stack = _callback_stack(attempt, custom=custom, steps_in_epoch=steps_in_epoch)
             session.health.finish_startup()

@@ -7,8 +7,13 @@
         log.info("in a pod", extra={"pod": pod.name, "restarts": pod.num_restarts})
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+# What the chart mounts as emptyDir.
+SCRATCH = frozenset({Path("/work"), Path("/tmp"), Path("/dev/shm"), Path("/")})
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,20 @@ def pod_of(env: Mapping[str, str]) -> Pod | None:
         num_failures=_count(env.get("JOB_FAILURES", "")),
         num_preemptions=_count(env.get("JOB_PREEMPTIONS", "")),
     )
+
+
+def ends_with_the_pod(
+    folder: Path, *, is_mount: Callable[[Path], bool] = os.path.ismount
+) -> bool:
+    """Whether what is written to `folder` is gone with the pod: no volume holds it.
+
+    Args:
+        folder: It need not exist; relative to the working directory, or absolute.
+        is_mount: Tells whether something is mounted at a path.
+    """
+    absolute = Path(os.path.abspath(folder))
+    mounted = next(path for path in (absolute, *absolute.parents) if is_mount(path))
+    return mounted in SCRATCH
 
 
 def _count(text: str) -> int:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,6 @@ import tensorflow as tf
 from job.errors import JobError
 from job.export.serving import TextModule, code_points_of
 from job.models.siamese import Siamese
-from job.storage.protocol import ObjectStore
 
 FOLDER = "export"
 # Another batch shape may round another way; a real fault is orders of magnitude larger.
@@ -43,7 +42,7 @@ def export_model(
     characters: str,
     threshold: float,
     golden: GoldenPairs,
-    store: ObjectStore,
+    write: Callable[[str, bytes], None],
 ) -> list[str]:
     """Exports the scorer (strings in, scores out) and the bare Keras models.
 
@@ -52,7 +51,7 @@ def export_model(
         characters: The vocabulary, ascending by code point.
         threshold: The operating point that `match` uses.
         golden: Scores to check the export against.
-        store: The run's store; files land below `export/`, the manifest last.
+        write: Replaces an object of the run; names begin with `export/`, the manifest is last.
 
     Returns:
         Names of the objects written.
@@ -72,7 +71,7 @@ def export_model(
         _check(folder, golden=golden)
         _write_json(folder / "golden.json", _golden_rows(golden))
         _write_json(folder / "vocabulary.json", list(characters))
-        return _upload(folder, threshold=threshold, store=store)
+        return _upload(folder, threshold=threshold, write=write)
 
 
 def _check(folder: Path, *, golden: GoldenPairs) -> None:
@@ -98,15 +97,17 @@ def _write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def _upload(folder: Path, *, threshold: float, store: ObjectStore) -> list[str]:
+def _upload(
+    folder: Path, *, threshold: float, write: Callable[[str, bytes], None]
+) -> list[str]:
     names, digests = [], {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         relative = path.relative_to(folder).as_posix()
         data = path.read_bytes()
         digests[relative] = hashlib.sha256(data).hexdigest()
-        store.write(f"{FOLDER}/{relative}", data, if_generation=None)
+        write(f"{FOLDER}/{relative}", data)
         names.append(f"{FOLDER}/{relative}")
     manifest = {"schema": 1, "threshold": threshold, "sha256": digests}
     data = json.dumps(manifest, indent=1, sort_keys=True).encode()
-    store.write(f"{FOLDER}/manifest.json", data, if_generation=None)
+    write(f"{FOLDER}/manifest.json", data)
     return [*names, f"{FOLDER}/manifest.json"]

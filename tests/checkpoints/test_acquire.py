@@ -16,7 +16,6 @@ def test_new_run_has_nothing_to_restore_and_stores_its_configuration() -> None:
     assert read_stored_config(store) is None
     manager = acquired(store)
     assert manager.restore(SPEC) is None
-    assert manager.restore_best(SPEC) is None
     assert manager.attempt == 1
     assert read_stored_config(store) == RUN_CONFIG
     head = head_of(store)

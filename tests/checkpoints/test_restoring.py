@@ -85,11 +85,6 @@ def test_best_and_last_can_be_read_without_taking_the_run_over() -> None:
     assert fingerprint(last.state) == END
     assert load_dir(store, head, dir=best.dir, expected=SPEC).commit == best.commit
     assert store.list("") == before
-    manager = acquired(store, name="b")
-    again = manager.restore_best(SPEC)
-    assert again is not None
-    assert fingerprint(again.state) == fingerprint(best.state)
-    assert manager.restore_dir(last.dir, expected=SPEC).dir == last.dir
 
 
 def test_new_run_has_no_best_and_no_last() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -133,12 +134,11 @@ def _handlers_restored():
     ],
 )
 def test_a_stopped_run_goes_on_from_that_step_and_ends_in_the_same_bits(
-    project, capsys, monkeypatch, number, code, outcome
+    project, capsys, number, code, outcome
 ):
-    monkeypatch.setattr("sys.modules", dict(__import__("sys").modules))
     pull_plug(project, number, after_steps=10_000)
     assert train(project, "run.name=straight") == ExitCode.FINISHED
-    __import__("sys").modules.pop("plug")
+    sys.modules.pop("plug")
 
     pull_plug(project, number, after_steps=4)
     assert train(project) == code
@@ -152,6 +152,7 @@ def test_a_stopped_run_goes_on_from_that_step_and_ends_in_the_same_bits(
     assert re.search(rf"resumed attempt=2 step={stopped['global_step']} ", out)
     assert summary(project)["state_sha256"] == summary(project, "straight")["state_sha256"]
     assert summary(project)["attempts"] == 2
+    sys.modules.pop("plug")
 
 
 def test_a_loss_that_is_not_finite_ends_with_its_own_code(project, capsys):
@@ -231,6 +232,39 @@ def test_best_weights_are_measured_and_the_last_ones_hashed(project):
     assert best["best"]["epoch"] == last["best"]["epoch"] == 1
     assert best["state_sha256"] == last["state_sha256"]
     assert best["metrics"]["validation"]["loss"] < last["metrics"]["validation"]["loss"]
+
+
+@pytest.mark.usefixtures("_handlers_restored")
+def test_a_stop_while_measuring_names_the_last_state_and_the_next_start_ends_the_run(
+    project, capsys, monkeypatch
+):
+    (project / "measured.py").write_text(
+        "import keras\n"
+        "class Spoiler(keras.callbacks.Callback):\n"
+        "    def on_epoch_end(self, epoch, logs=None):\n"
+        "        self.model.optimizer.learning_rate = 10.0\n"
+    )
+    save_config(
+        project,
+        lambda config: config.update(callbacks={"custom": [{"target": "measured:Spoiler"}]}),
+    )
+    from job.commands import closing
+
+    measure = closing.evaluate
+
+    def stopped(*args, **kwargs):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return measure(*args, **kwargs)
+
+    monkeypatch.setattr(closing, "evaluate", stopped)
+    assert train(project) == ExitCode.PREEMPTED
+    preempted = summary(project)
+    monkeypatch.setattr(closing, "evaluate", measure)
+    assert train(project) == ExitCode.FINISHED
+    finished = summary(project)
+    assert preempted["best"]["epoch"] == finished["best"]["epoch"] == 1
+    assert preempted["state_sha256"] == finished["state_sha256"]
+    assert (preempted["metrics"], finished["epochs"]) == (None, 3)
 
 
 def test_metrics_can_be_turned_off(project, capsys):

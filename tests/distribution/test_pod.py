@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
 
-from job.distribution.pod import Pod, pod_of
+from job.distribution.pod import Pod, ends_with_the_pod, pod_of
 
 
 def test_outside_a_job_there_is_no_pod():
@@ -27,3 +29,20 @@ def test_a_pod_knows_how_often_its_index_was_started_and_why(failures, preemptio
 
 def test_annotations_that_are_not_there_yet_count_as_none_before():
     assert pod_of({"JOB_UID": "3f6e"}) == Pod("", "3f6e", 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("folder", "ends"),
+    [
+        ("/work/runs/typos", True),
+        ("/work/kept/typos", False),  # a volume mounted below the scratch volume
+        ("/tmp/runs", True),
+        ("/runs/typos", False),
+        ("/etc/runs", True),
+        ("/work/kept/../runs", True),
+    ],
+)
+def test_a_folder_ends_with_the_pod_unless_a_volume_holds_it(folder, ends):
+    mounts = {"/", "/work", "/tmp", "/dev/shm", "/runs", "/work/kept"}
+    found = ends_with_the_pod(Path(folder), is_mount=lambda path: str(path) in mounts)
+    assert found is ends

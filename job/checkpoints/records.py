@@ -178,6 +178,7 @@ class Head:
         last: Folder of the newest of them.
         best: The best of them.
         rejected: What was found unusable.
+        superseded: Jobs that lost the run to another one, oldest first.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -194,6 +195,7 @@ class Head:
     last: DirPath | None
     best: BestCheckpoint | None
     rejected: tuple[Rejected, ...]
+    superseded: tuple[str, ...]
 
     @property
     def named(self) -> frozenset[str]:

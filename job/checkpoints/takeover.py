@@ -25,10 +25,12 @@ from job.checkpoints.records import (
     Rejected,
     parse,
 )
-from job.errors import CheckpointError, ConfigError
+from job.errors import CheckpointError, ConfigError, PermissionDeniedError
 from job.storage.protocol import ObjectMissingError, ObjectStore, ObjectTooLargeError
 
 log = logging.getLogger(__name__)
+
+_SUPERSEDED_KEPT = 100
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def taken_over(store: ObjectStore, found: FoundHead, *, run: str, owner: Owner) 
 
     Raises:
         CheckpointError: HEAD is lost, and commits exist of which none can be used.
+        PermissionDeniedError: The process belongs to a Job that lost the run to another one.
     """
     dirs = list_dirs(store)
     if found.head is not None:
@@ -96,6 +99,7 @@ def taken_over(store: ObjectStore, found: FoundHead, *, run: str, owner: Owner) 
         before = _rebuilt(store, dirs, run=run, owner=owner, damage=found.damage)
     return replace(
         before,
+        superseded=_superseded(before, owner),
         token=before.token + 1,
         owner=owner,
         seq=before.seq + 1,
@@ -103,6 +107,28 @@ def taken_over(store: ObjectStore, found: FoundHead, *, run: str, owner: Owner) 
         reason="",
         facts={},
     )
+
+
+def _superseded(before: Head, owner: Owner) -> tuple[str, ...]:
+    """The Jobs that may not take the run back.
+
+    The pods of a Job take over from each other as they come. If those of two Jobs did, each
+    would be fenced by the other for ever; so a Job loses a run for good, to the newest.
+    """
+    if owner.job and owner.job in before.superseded:
+        raise PermissionDeniedError(
+            f"run '{before.run}': another Job ({before.owner.job or 'none: a process'} on host "
+            f"'{before.owner.host}') took it over from this one ({owner.job}). One Job at a "
+            f"time may train a run, the newest. Remove one of the two, or give it another "
+            f"run.name; installed anew, this one would take the run back."
+        )
+    if before.owner.job in ("", owner.job):
+        return before.superseded
+    log.warning(
+        "run taken over from another job",
+        extra={"job": before.owner.job, "host": before.owner.host, "status": before.status},
+    )
+    return (*before.superseded, before.owner.job)[-_SUPERSEDED_KEPT:]
 
 
 def with_checkpoints(
@@ -157,6 +183,7 @@ def _rebuilt(
         last=None,
         best=None,
         rejected=(),
+        superseded=(),
     )
     if not dirs.committed:
         if damage:

@@ -32,7 +32,7 @@ def leave_last_words(
 
     Args:
         code: The exit code that follows.
-        message: The reason and what to do, for people; line feeds become blanks.
+        message: The reason and what to do, for people; it is put on one line.
         facts: What else is known, as JSON.
         path: The file; it is never made.
     """
@@ -54,7 +54,7 @@ def last_words(
     code: ExitCode, message: str, *, facts: Mapping[str, object] = _NOTHING_MORE
 ) -> bytes:
     """One line of JSON of at most `LIMIT_BYTES`; an over-long message loses its end."""
-    line = " ".join(message.split())
+    line = _one_line(message)
     content = {"message": line, "exit_code": code.value, "cause": code.name.lower(), **facts}
     text = _encoded(content)
     while len(text) > LIMIT_BYTES and line:
@@ -62,6 +62,15 @@ def last_words(
         line = line[: len(line) - max((len(text) - LIMIT_BYTES + 3) // 6, 1)]
         text = _encoded({**content, "message": f"{line}..."})
     return text
+
+
+def _one_line(message: str) -> str:
+    """The message without line feeds; what a list item said does not run into the next."""
+    words = ""
+    for line in filter(None, map(str.strip, message.splitlines())):
+        gap = "" if not words else " " if words[-1] in ".:;,!?" else "; "
+        words += gap + " ".join(line.split())
+    return words
 
 
 def _encoded(content: dict[str, object]) -> bytes:

@@ -65,7 +65,7 @@ class StopRequest:
             InterruptedByUserError: After Ctrl-C.
         """
         if self._signal is not None:
-            raise self.error("The same command goes on from the last checkpoint.")
+            raise self.error("The same command goes on from the last checkpoint, if any.")
 
     def sleep(self, seconds: float) -> None:
         """Waits for something outside, and soon no more once a signal has arrived.

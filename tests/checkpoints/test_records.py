@@ -57,6 +57,7 @@ HEAD = Head(
     last=DIRS[1],
     best=BEST,
     rejected=(Rejected(DIRS[0].replace("1", "3"), "truncated"),),
+    superseded=("3f6e",),
 )
 CONFIG = StoredConfig(1, {"run": {"name": "typos"}, "x": [1, 2.5, None]}, "e" * 64, "data")
 
@@ -73,7 +74,7 @@ def test_fields_of_the_records_are_frozen() -> None:
     # The files outlive the program that wrote them: a change here needs a new schema number.
     assert sorted(json.loads(dumps(HEAD))) == [
         "best", "checkpoints", "facts", "last", "owner", "reason", "rejected", "run", "schema",
-        "seq", "status", "token",
+        "seq", "status", "superseded", "token",
     ]  # fmt: skip
     assert sorted(json.loads(dumps(COMMIT))) == [
         "best", "config_sha256", "epoch", "fingerprint", "finite", "metrics", "nonce",

@@ -95,6 +95,7 @@ class Attempt:
 
     store: ObjectStore
     name: str = "a"
+    job: str = ""
     keep_last: int = 1
     stop_at: int | None = None
     policy: SavePolicy = POLICY
@@ -109,7 +110,7 @@ class Attempt:
         self.manager = CheckpointManager.acquire(
             self.store,
             run=RUN,
-            owner=Owner("", "here", 1, self.name),
+            owner=Owner(self.job, "here", 1, self.name),
             config=RUN_CONFIG,
             config_sha256="c" * 64,
             fingerprint="data",

@@ -19,6 +19,15 @@ def test_the_reason_is_one_line_and_comes_first():
     }
 
 
+def test_the_lines_of_a_list_do_not_run_into_each_other():
+    message = (
+        "the run is another:\n  training.seed: 1, not 2\n\n  data.train: b\nUndo the change."
+    )
+    assert json.loads(last_words(ExitCode.CONFIG, message))["message"] == (
+        "the run is another: training.seed: 1, not 2; data.train: b; Undo the change."
+    )
+
+
 @pytest.mark.parametrize("character", ["a", '"', "\u00e9", "\U0001f600", "\x01", "\ud800"])
 def test_a_long_message_loses_its_end_and_stays_json(character):
     text = last_words(ExitCode.CONFIG, character * 5000, facts={"run": "typos"})

@@ -36,13 +36,14 @@ from job.checkpoints.takeover import (
     with_checkpoints,
 )
 from job.checkpoints.writing import delete_checkpoints, sweep
-from job.errors import FencedError
+from job.errors import FencedError, StorageOutageError
 from job.storage.protocol import ObjectStore, PreconditionFailedError
 from job.types import Json
 
 log = logging.getLogger(__name__)
 
 _ACQUIRE_TRIES = 20
+_RESULT_TRIES = 5
 
 
 class CheckpointManager:
@@ -222,8 +223,9 @@ class CheckpointManager:
 
         Raises:
             FencedError: A newer attempt holds the run; nothing was written.
+            StorageOutageError: Something that is no attempt keeps writing it.
         """
-        while True:
+        for _ in range(_RESULT_TRIES):
             seen = self._store.stat(name)
             self._lease.verify()
             try:
@@ -231,6 +233,11 @@ class CheckpointManager:
             except PreconditionFailedError:
                 continue
             return
+        raise StorageOutageError(
+            f"{self._store.uri}/{name} changed {_RESULT_TRIES} times while it was written. "
+            f"Only the attempt that holds the run may write it. Find what else does, and start "
+            f"again."
+        )
 
     def finish(self, status: Status, reason: str, **facts: Json) -> None:
         """Enters in HEAD how the attempt ended, so that a later start can tell from HEAD alone.

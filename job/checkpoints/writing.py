@@ -23,7 +23,13 @@ from job.checkpoints.records import (
     dumps,
 )
 from job.checkpoints.state import Variables
-from job.errors import JobError, StorageOutageError
+from job.errors import (
+    CheckpointError,
+    ConfigError,
+    DiskFullError,
+    PermissionDeniedError,
+    StorageOutageError,
+)
 from job.storage.protocol import (
     ObjectMissingError,
     ObjectStat,
@@ -32,6 +38,11 @@ from job.storage.protocol import (
 )
 
 log = logging.getLogger(__name__)
+
+# What stands in the way of removing one checkpoint and of nothing else. Not every `JobError`:
+# a store that is away stays so for the next object, at the price of another whole budget, and
+# a request to stop arrives as one, too, out of a wait for the store.
+_KEPT = (CheckpointError, ConfigError, DiskFullError, PermissionDeniedError)
 
 
 def put_object(store: ObjectStore, dir: str, name: str, data: bytes) -> ObjectRecord:
@@ -66,13 +77,17 @@ def delete_checkpoints(
 ) -> None:
     """Removes checkpoints that HEAD no longer names.
 
-    A checkpoint that cannot be removed costs space and nothing else, so it is logged and the
+    A checkpoint that may not be removed costs space and nothing else, so it is logged and the
     run goes on.
+
+    Raises:
+        StorageOutageError: The store is away; nothing more was tried. What is left is swept by
+            the next attempt, or costs space.
     """
     for entry in entries:
         try:
             _delete_checkpoint(store, entry, run=run)
-        except JobError as error:
+        except _KEPT as error:
             log.warning(
                 "checkpoint not deleted", extra={"dir": entry.dir, "reason": str(error)}
             )
@@ -83,13 +98,16 @@ def sweep(store: ObjectStore, head: Head) -> None:
 
     Only folders without a commit record, which no attempt can enter into HEAD any more: the
     earlier one is fenced, and a takeover adopts nothing but commits of the attempt before it.
+
+    Raises:
+        StorageOutageError: The store is away; nothing more was tried.
     """
     for folder in list_dirs(store).uncommitted:
         if folder.token >= head.token or folder.path in head.named:
             continue
         try:
             _delete_uncommitted(store, folder)
-        except JobError as error:
+        except _KEPT as error:
             log.warning(
                 "checkpoint not deleted", extra={"dir": folder.path, "reason": str(error)}
             )

@@ -12,7 +12,7 @@ from job.config.binding import as_record, binding_diff
 from job.config.root import Config
 from job.errors import ConfigError
 from job.storage.lock import RunLock
-from job.storage.open import local_folder, open_store
+from job.storage.open import below, local_folder, open_store
 from job.storage.protocol import ObjectStore
 from job.types import Json
 
@@ -55,7 +55,7 @@ def config_sha256(record: Mapping[str, Json]) -> str:
 
 def run_uri(config: Config) -> str:
     """Where a run lives, for people and for `open_store`."""
-    return f"{config.run.root.rstrip('/')}/{config.run.name}"
+    return below(config.run.root, config.run.name)
 
 
 def open_run_folder(

@@ -21,7 +21,7 @@ from collections.abc import Callable
 
 import google_crc32c
 
-from job.errors import ConfigError
+from job.errors import ConfigError, StorageOutageError
 from job.storage.gs_client import connect
 from job.storage.gs_failures import AbsentError, TransientError, UnmetError
 from job.storage.gs_requests import BucketRequests, Content, Found, Page
@@ -41,6 +41,8 @@ from job.storage.protocol import (
 
 # An object may be replaced between the two requests of a read; more often is no coincidence.
 _READ_TRIES = 3
+# The same between the look at a generation and the change that expects it.
+_CHANGE_TRIES = 5
 
 
 class GsStore:
@@ -73,7 +75,7 @@ class GsStore:
         patience = patience or Patience()
         self._requests = BucketRequests(
             lambda: connect(place.bucket, emulator=emulator),
-            timeouts=(patience.connect_timeout_seconds, patience.read_timeout_seconds),
+            timeouts=patience.timeouts,
         )
         self._retries = Retries(
             place.uri, patience=patience, monotonic=monotonic, sleep=sleep, uniform=uniform
@@ -85,7 +87,11 @@ class GsStore:
         return self._place.uri
 
     def close(self) -> None:
-        """Closes the connections; the store stays usable and opens new ones when it must."""
+        """Closes the connections; the store stays usable and opens new ones when it must.
+
+        For tests, which open many: a program has one store for as long as its process lasts,
+        and the end of that closes them.
+        """
         self._requests.close()
 
     def read(self, name: str, *, limit_bytes: int | None = None) -> StoredObject:
@@ -98,7 +104,7 @@ class GsStore:
     def write(self, name: str, data: bytes, *, if_generation: int | None) -> ObjectStat:
         full = self._place.full_name(name)
         content = Content(full, bytes(data), google_crc32c.value(data), secrets.token_hex(8))
-        while True:
+        for _ in range(_CHANGE_TRIES):
             expected = self._generation(name) if if_generation is None else if_generation
             upload = Upload(self._requests, content, if_generation=expected)
             try:
@@ -111,6 +117,7 @@ class GsStore:
                     raise PreconditionFailedError(
                         f"{self.uri}/{name}: its generation is not {if_generation}"
                     ) from None
+        raise self._never_still(name)
 
     def list(self, prefix: str) -> list[ListedObject]:
         checked_prefix(prefix)
@@ -129,7 +136,7 @@ class GsStore:
 
     def delete(self, name: str, *, if_generation: int | None) -> None:
         self._place.full_name(name)
-        while True:
+        for _ in range(_CHANGE_TRIES):
             expected = self._generation(name) if if_generation is None else if_generation
             if if_generation is None and expected == 0:
                 raise self._missing(name)
@@ -144,6 +151,7 @@ class GsStore:
                     ) from None
             else:
                 return
+        raise self._never_still(name)
 
     def stat(self, name: str) -> ObjectStat | None:
         full = self._place.full_name(name)
@@ -214,6 +222,13 @@ class GsStore:
         if not self._bucket_is_known:
             self._page(self._place.prefix, "")
         return ObjectMissingError(name)
+
+    def _never_still(self, name: str) -> StorageOutageError:
+        return StorageOutageError(
+            f"{self.uri}/{name} changed {_CHANGE_TRIES} times just before it was to be "
+            f"replaced or deleted. One process at a time may write there. Stop the other one, "
+            f"and start again: the run goes on from its last commit."
+        )
 
     def _no_bucket(self) -> ConfigError:
         return ConfigError(

@@ -59,7 +59,16 @@ class NoCredentialsError(Exception):
 
 
 class RefusedError(Exception):
-    """Another status: the request itself is wrong, and stays so."""
+    """Another status: the request itself is wrong, and stays so.
+
+    Args:
+        reason: In a few words.
+        status: Of the answer; 0: there was none.
+    """
+
+    def __init__(self, reason: str, *, status: int = 0) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 @contextmanager
@@ -98,7 +107,8 @@ def failure_of(status: int, message: str) -> Exception:
         return DeniedError(_status_words(status), permission=named.group() if named else "")
     if status == 400 and _DAMAGED.search(message):
         return DamagedError("content arrived damaged")
-    return RefusedError(f"{_status_words(status)}: {' '.join(message.split())[:_MAX_WORDS]}")
+    reason = f"{_status_words(status)}: {' '.join(message.split())[:_MAX_WORDS]}"
+    return RefusedError(reason, status=status)
 
 
 def _status_words(status: int) -> str:

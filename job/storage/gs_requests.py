@@ -4,7 +4,7 @@ The client library's own retries and checksum verdicts are off. It would otherwi
 own clock, and answer a damaged upload by deleting the object by name, whatever generation is
 there by then. All failures are those of `gs_failures`::
 
-    requests = BucketRequests(lambda: connect("models", emulator=None), timeouts=(10.0, 60.0))
+    requests = BucketRequests(lambda: connect("models", emulator=None), timeouts=Timeouts())
     requests.stat("siamese/typos/HEAD.json")
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 import requests
 
-from job.storage.gs_failures import failure_of, sorted_failures
+from job.storage.gs_failures import TransientError, failure_of, sorted_failures
 from job.storage.protocol import ListedObject
 
 # Metadata of each object: which call wrote it. Tells one's own write from an equal one.
@@ -25,6 +25,37 @@ WRITE_ID = "siamese-write"
 _CONTENT_TYPE = "application/octet-stream"
 # A listing page holds at most 1000 names, whatever is asked for.
 _PAGE_SIZE = 1000
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """How long one request may stand still.
+
+    Attributes:
+        connect_seconds: For a connection to stand.
+        send_seconds: For everything that an upload sends in one request; for its connection,
+            too.
+        read_seconds: Without a byte of the answer.
+    """
+
+    connect_seconds: float = 10.0
+    send_seconds: float = 60.0
+    read_seconds: float = 60.0
+
+    @property
+    def to_ask(self) -> tuple[float, float]:
+        """Of a request that sends next to nothing, as `requests` takes them."""
+        return self.connect_seconds, self.read_seconds
+
+    @property
+    def to_send(self) -> tuple[float, float]:
+        """Of an upload.
+
+        urllib3 sends under the timeout it connects with, and a socket takes that for the whole
+        content: 8 MiB in the time for a connection need a fast link.
+        Source: urllib3 2.8, `HTTPConnectionPool._make_request`; Python, `socket.sendall`.
+        """
+        return self.send_seconds, self.read_seconds
 
 
 @dataclass(frozen=True)
@@ -74,10 +105,10 @@ class BucketRequests:
 
     Args:
         connect: Makes the bucket's handle; called at the first request.
-        timeouts: Seconds for a connection, and without a byte of the answer.
+        timeouts: Of every request.
     """
 
-    def __init__(self, connect: Callable[[], Any], *, timeouts: tuple[float, float]) -> None:
+    def __init__(self, connect: Callable[[], Any], *, timeouts: Timeouts) -> None:
         self._connect = connect
         self._timeouts = timeouts
         self._lock = threading.Lock()
@@ -99,7 +130,7 @@ class BucketRequests:
         """Asks for an object's metadata."""
         with sorted_failures():
             blob = self._handle().blob(name)
-            blob.reload(timeout=self._timeouts, retry=None)
+            blob.reload(timeout=self._timeouts.to_ask, retry=None)
             return _found(blob)
 
     def read(self, name: str, *, generation: int) -> bytes:
@@ -107,7 +138,7 @@ class BucketRequests:
         with sorted_failures():
             blob = self._handle().blob(name, generation=generation)
             data: bytes = blob.download_as_bytes(
-                raw_download=True, checksum=None, timeout=self._timeouts, retry=None
+                raw_download=True, checksum=None, timeout=self._timeouts.to_ask, retry=None
             )
             return data
 
@@ -121,7 +152,7 @@ class BucketRequests:
                 page_size=limit,
                 page_token=token or None,
                 fields="items(name,size,generation),nextPageToken",
-                timeout=self._timeouts,
+                timeout=self._timeouts.to_ask,
                 retry=None,
             )
             page = next(found.pages, ())
@@ -132,7 +163,7 @@ class BucketRequests:
         """Removes one generation of an object, if it is the present one."""
         with sorted_failures():
             self._handle().blob(name).delete(
-                if_generation_match=if_generation, timeout=self._timeouts, retry=None
+                if_generation_match=if_generation, timeout=self._timeouts.to_ask, retry=None
             )
 
     def insert(self, content: Content, *, if_generation: int) -> Found:
@@ -145,7 +176,7 @@ class BucketRequests:
                 content_type=_CONTENT_TYPE,
                 if_generation_match=if_generation,
                 checksum=None,
-                timeout=self._timeouts,
+                timeout=self._timeouts.to_send,
                 retry=None,
             )
             return _found(blob)
@@ -158,7 +189,7 @@ class BucketRequests:
                 size=len(content.data),
                 if_generation_match=if_generation,
                 checksum=None,
-                timeout=self._timeouts,
+                timeout=self._timeouts.to_ask,
                 retry=None,
             )
             return url
@@ -174,7 +205,7 @@ class BucketRequests:
                 url,
                 data=data,
                 headers={"Content-Range": content_range, "Content-Type": _CONTENT_TYPE},
-                timeout=self._timeouts,
+                timeout=self._timeouts.to_send,
                 allow_redirects=False,
             )
         if answer.status_code not in (200, 201, 308):
@@ -198,18 +229,43 @@ class BucketRequests:
 
 
 def found_in(resource: Mapping[str, Any]) -> Found:
-    """What an object's resource says, as the JSON API spells it."""
-    return Found(
-        size=int(resource["size"]),
-        generation=int(resource["generation"]),
-        crc32c=int.from_bytes(base64.b64decode(resource["crc32c"]), "big"),
-        write_id=str((resource.get("metadata") or {}).get(WRITE_ID, "")),
-    )
+    """What an object's resource says, as the JSON API spells it.
+
+    Raises:
+        TransientError: It says something else. A success without it, or with a page of HTML
+            in its place, comes from what stands between us and the bucket.
+    """
+    try:
+        return Found(
+            size=int(resource["size"]),
+            generation=int(resource["generation"]),
+            crc32c=int.from_bytes(_four_bytes(resource["crc32c"]), "big"),
+            write_id=str((resource.get("metadata") or {}).get(WRITE_ID, "")),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise TransientError("the answer describes no object") from error
+
+
+def found_of(answer: requests.Response) -> Found:
+    """What the answer to the last part of an upload says of the object.
+
+    Raises:
+        TransientError: Nothing; the object may be there.
+    """
+    with sorted_failures():
+        return found_in(answer.json())
 
 
 def encoded_crc32c(value: int) -> str:
     """A CRC as the JSON API spells it: four bytes, big-endian, base64."""
     return base64.b64encode(value.to_bytes(4, "big")).decode("ascii")
+
+
+def _four_bytes(text: str) -> bytes:
+    decoded = base64.b64decode(text, validate=True)
+    if len(decoded) != 4:
+        raise ValueError("a CRC has four bytes")
+    return decoded
 
 
 def _found(blob: Any) -> Found:

@@ -1,7 +1,8 @@
 """Tries again until a bucket answers or the budget for its absence is spent.
 
 One loop for all operations, so that an outage is one event however many calls it spans: it is
-said when the first try fails and when the first one succeeds again, and never in between::
+said when the first try fails and when the first one succeeds again, and never in between. A
+bucket that answers and refuses is another event than one that does not answer::
 
     retries = Retries("gs://models/typos", patience=Patience(budget_seconds=600.0))
     retries.run("read", lambda call: request())
@@ -12,7 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from job.errors import ConfigError, PermissionDeniedError, StorageOutageError
@@ -24,6 +25,7 @@ from job.storage.gs_failures import (
     TransientError,
     UnmetError,
 )
+from job.storage.gs_requests import Timeouts
 
 log = logging.getLogger(__name__)
 
@@ -46,21 +48,19 @@ class Patience:
 
     Attributes:
         budget_seconds: Longest time without a sign of life before a call gives up.
-        denied_seconds: The same for an operation that was allowed before and is refused
-            now: changes of permissions reach all servers within a minute or so.
+        denied_seconds: Longest time of nothing but refusals for an operation that was
+            allowed before: changes of permissions reach all servers within a minute or so.
         first_delay_seconds: Upper bound of the first pause; it doubles from try to try.
         longest_delay_seconds: Upper bound of any pause.
-        connect_timeout_seconds: For a connection to stand.
-        read_timeout_seconds: Without a byte of the answer. A try under way when the budget
-            ends may take this much longer.
+        timeouts: Of one request. A try under way when the budget ends may take these much
+            longer.
     """
 
     budget_seconds: float = 600.0
     denied_seconds: float = 60.0
     first_delay_seconds: float = 1.0
     longest_delay_seconds: float = 32.0
-    connect_timeout_seconds: float = 10.0
-    read_timeout_seconds: float = 60.0
+    timeouts: Timeouts = field(default_factory=Timeouts)
 
 
 class Call:
@@ -74,14 +74,31 @@ class Call:
         self.operation = operation
         self.failures = 0
         self.in_a_row = 0
-        self.failing_since: float | None = None
+        self._failing_since: float | None = None
+        self._denied_since: float | None = None
         self._on_progress = on_progress
 
     def progressed(self) -> None:
         """Says that the bucket took a part of what is being sent, though not the end of it."""
         self.in_a_row = 0
-        self.failing_since = None
+        self._failing_since = self._denied_since = None
         self._on_progress()
+
+    def failed(self, error: TransientError | DeniedError, *, now: float) -> float:
+        """Counts a try that failed; returns since when this call has failed in this way.
+
+        Refusals count from the first one in a row: an outage before them is no part of the
+        time that a permission takes to reach all servers.
+        """
+        self.failures += 1
+        if self._failing_since is None:
+            self._failing_since = now
+        if not isinstance(error, DeniedError):
+            self._denied_since = None
+            return self._failing_since
+        if self._denied_since is None:
+            self._denied_since = now
+        return self._denied_since
 
 
 class Retries:
@@ -110,6 +127,7 @@ class Retries:
         self._lock = threading.Lock()
         self._away_since: float | None = None
         self._failed_tries = 0
+        self._said: set[str] = set()
         self._allowed: set[str] = set()
 
     def run(self, operation: str, attempt: Callable[[Call], Result]) -> Result:
@@ -153,12 +171,10 @@ class Retries:
         """Sleeps before the next try, or raises when there shall be none."""
         budget = self._budget(call.operation, error)
         now = self._monotonic()
-        if call.failing_since is None:
-            call.failing_since = now
-        call.failures += 1
-        left = call.failing_since + budget - now
+        since = call.failed(error, now=now)
+        left = since + budget - now
         if left <= 0.0:
-            raise self._given_up(call, error, seconds=now - call.failing_since) from error
+            raise self._given_up(call, error, seconds=now - since) from error
         self._failed(call, error, now=now, budget=budget)
         # Full jitter: of many workers that lost the bucket at once, no two come back together.
         exponent = min(call.in_a_row, 30)
@@ -192,20 +208,24 @@ class Retries:
         )
 
     def _failed(self, call: Call, error: Exception, *, now: float, budget: float) -> None:
+        kind = "refusal" if isinstance(error, DeniedError) else "absence"
         with self._lock:
             self._failed_tries += 1
-            if self._away_since is not None:
+            if self._away_since is None:
+                self._away_since = now
+            if kind in self._said:
                 return
-            self._away_since = now
-        log.warning(
-            "bucket does not answer, retrying",
-            extra={
-                "store": self._uri,
-                "operation": call.operation,
-                "error": str(error),
-                "budget_seconds": budget,
-            },
-        )
+            self._said.add(kind)
+        facts = {
+            "store": self._uri,
+            "operation": call.operation,
+            "error": str(error),
+            "budget_seconds": budget,
+        }
+        if kind == "refusal":
+            log.warning("bucket refuses, retrying", extra=facts)
+        else:
+            log.warning("bucket does not answer, retrying", extra=facts)
 
     def _answered(self) -> None:
         with self._lock:
@@ -213,6 +233,7 @@ class Retries:
                 return
             seconds, tries = self._monotonic() - self._away_since, self._failed_tries
             self._away_since, self._failed_tries = None, 0
+            self._said.clear()
         log.warning(
             "bucket answers again",
             extra={"store": self._uri, "seconds": round(seconds, 3), "tries": tries},

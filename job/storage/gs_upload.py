@@ -18,11 +18,13 @@ from job.storage.gs_failures import (
     TransientError,
     UnmetError,
 )
-from job.storage.gs_requests import BucketRequests, Content, Found, found_in
+from job.storage.gs_requests import BucketRequests, Content, Found, found_of
 from job.storage.gs_retry import Call
 
 # Above this an upload goes in parts of this size; parts must be multiples of 256 KiB.
 PART_BYTES = 8 * 1024 * 1024
+# A session that has ended may answer 400, and so may a bucket that takes no such parts.
+_BAD_REQUESTS = 3
 _RANGE = re.compile(r"bytes=0-(\d+)")
 
 
@@ -43,7 +45,9 @@ class Upload:
         self._if_generation = if_generation
         self._url = ""
         self._sent = 0
+        self._furthest = 0
         self._is_known = True
+        self._bad_requests = 0
 
     def send(self, call: Call) -> Found:
         """Makes one try to write, and to find out whether an earlier one got through.
@@ -57,6 +61,7 @@ class Upload:
         Raises:
             UnmetError: The object has another generation, and not by this upload.
             TransientError: The try failed; the next one may not.
+            RefusedError: The bucket does not take such a request.
         """
         try:
             found = self._sent_once(call)
@@ -105,15 +110,18 @@ class Upload:
         asked, self._is_known = not self._is_known, False
         try:
             answer = self._requests.put(self._url, part, content_range=content_range)
-        except (AbsentError, RefusedError):
-            # Status 404, 410 and the like: what a session that has ended answers.
+        except AbsentError:
+            raise self._forgotten() from None
+        except RefusedError as error:
+            if not self._may_have_ended(error):
+                raise
             raise self._forgotten() from None
         except (DamagedError, UnmetError):
             self._url = ""
             raise
         if answer.status_code != 308:
             self._url = ""
-            return found_in(answer.json())
+            return found_of(answer)
         self._heed(answer.headers.get("Range", ""), call, asked=asked)
         return None
 
@@ -123,11 +131,21 @@ class Upload:
         sent = int(matched.group(1)) + 1 if matched else 0
         if sent >= len(self._content.data):
             raise self._forgotten()
-        if sent > self._sent:
-            call.progressed()
-        elif not asked:
+        if sent <= self._sent and not asked:
             raise TransientError("the bucket kept nothing of what was sent")
         self._sent, self._is_known = sent, True
+        # What a new session takes once more is no progress: an upload that always fails at its
+        # end would never spend its budget.
+        if sent > self._furthest:
+            self._furthest = sent
+            call.progressed()
+
+    def _may_have_ended(self, error: RefusedError) -> bool:
+        """Whether this may be what a session answers that has ended."""
+        if error.status == 400:
+            self._bad_requests += 1
+            return self._bad_requests <= _BAD_REQUESTS
+        return error.status == 410
 
     def _forgotten(self) -> TransientError:
         self._url = ""

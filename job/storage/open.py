@@ -3,7 +3,7 @@
 ::
 
     store = open_store("runs/typos")
-    store = open_store("gs://models/typos", env=os.environ)
+    store = open_store(below("gs://models", "typos"), env=os.environ)
 """
 
 import logging
@@ -21,6 +21,19 @@ from job.storage.protocol import ObjectStore
 log = logging.getLogger(__name__)
 
 _NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
+_SCHEMES = ("file:", "gs:", "memory:")
+_IN_MEMORY = "memory://"
+
+
+def below(root: str, name: str) -> str:
+    """The URI or folder `name` in `root`, whatever number of slashes `root` ends with.
+
+    The slashes of `file:///` and of `/` stay; without them either would name something else.
+    """
+    scheme, mark, rest = root.rpartition("://")
+    if mark and not rest:
+        return f"{root}{name}"
+    return f"{scheme}{mark}{rest.rstrip('/')}/{name}"
 
 
 def open_store(
@@ -35,7 +48,8 @@ def open_store(
 
     Args:
         uri: A folder (relative to the working directory, or absolute), `file:///folder`,
-            `gs://bucket/prefix`, or `memory://` for a new store that ends with the process.
+            `gs://bucket/prefix`, or `memory://`, for a new store that nobody else can open and
+            that ends with the process. It has no room for a name, so a run cannot live there.
         allow_emulator: Whether a bucket may be an emulator's (`run.allow_emulator`).
         outage_budget_seconds: How long a bucket that does not answer is waited for.
         sleep: Waits for so many seconds between two tries; what it raises ends the trying.
@@ -48,7 +62,7 @@ def open_store(
     folder = local_folder(uri)
     if folder is not None:
         return FileStore(folder)
-    if uri.startswith("memory://"):
+    if uri == _IN_MEMORY:
         return MemoryStore()
     # Half a second of imports that `config` and `--help` do without.
     from job.storage.gs import GsStore
@@ -67,14 +81,16 @@ def local_folder(uri: str) -> Path | None:
     """The folder on this machine that `uri` names; None for a bucket or a store in memory.
 
     Raises:
-        ConfigError: The scheme is unknown, or a file URI names another host.
+        ConfigError: The scheme is unknown or lacks its slashes, or a file URI names another
+            host or more than a path.
     """
-    if "://" not in uri:
+    if "://" not in uri and not uri.startswith(_SCHEMES):
         return Path(uri)
     parts = urlsplit(uri)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
+    is_local = parts.netloc in ("", "localhost") and not parts.query and not parts.fragment
+    if "://" in uri and parts.scheme == "file" and is_local and parts.path:
         return Path(unquote(parts.path))
-    if uri.startswith(("memory://", "gs://")):
+    if uri == _IN_MEMORY or uri.startswith("gs://"):
         return None
     raise ConfigError(
         f"run.root: '{uri}' cannot be opened. Allowed are a folder such as 'runs', "

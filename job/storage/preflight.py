@@ -9,7 +9,7 @@ A permission that is missing is said now, and not after an hour of training at t
 
 from contextlib import suppress
 
-from job.errors import ConfigError, JobError
+from job.errors import ConfigError, PermissionDeniedError, StorageOutageError
 from job.storage.protocol import (
     ObjectMissingError,
     ObjectStore,
@@ -23,7 +23,8 @@ def prove_access(store: ObjectStore, *, nonce: str) -> None:
     """Creates, reads, replaces, lists and deletes one tiny object.
 
     Replacing is part of every commit (`HEAD.json`) and needs the permission to delete, so a
-    run that may not delete is refused as well.
+    run that may not delete is refused as well. After a refusal the object is removed as far as
+    the store allows. After an outage it is left: removing it would wait for all of that again.
 
     Args:
         store: Where the run is to live.
@@ -36,13 +37,11 @@ def prove_access(store: ObjectStore, *, nonce: str) -> None:
     """
     name = f"{FOLDER}/{nonce}"
     generations: list[int | None] = [None]
-    is_done = False
     try:
         _use(store, name, generations)
-        is_done = True
-    finally:
-        if not is_done:
-            _remove(store, name, generations[-1])
+    except (ConfigError, PermissionDeniedError):
+        _remove(store, name, generations[-1])
+        raise
 
 
 def _use(store: ObjectStore, name: str, generations: list[int | None]) -> None:
@@ -87,7 +86,9 @@ def _unfit(store: ObjectStore, problem: str) -> ConfigError:
 def _remove(store: ObjectStore, name: str, generation: int | None) -> None:
     """Leaves nothing behind as far as the store allows; what went wrong is said already.
 
-    With the generation, where it is known: that needs no permission to read.
+    With the generation, where it is known: that needs no permission to read. Not every
+    `JobError` is suppressed: a request to stop arrives as one, out of a wait for the store.
     """
-    with suppress(JobError, ObjectMissingError, PreconditionFailedError):
+    refused = (ConfigError, PermissionDeniedError, StorageOutageError)
+    with suppress(*refused, ObjectMissingError, PreconditionFailedError):
         store.delete(name, if_generation=generation)

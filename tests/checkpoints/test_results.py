@@ -2,7 +2,7 @@
 
 import pytest
 
-from job.errors import FencedError
+from job.errors import FencedError, StorageOutageError
 from job.storage.memory import MemoryStore
 from job.storage.protocol import ObjectStat
 from tests.checkpoints.tiny_run import acquired
@@ -63,3 +63,18 @@ def test_attempt_that_is_fenced_between_look_and_write_changes_nothing(
     with pytest.raises(FencedError):
         old.write_result(NAME, b"old")
     assert content(store) == b"new"
+
+
+class Contested(MemoryStore):
+    """Something that is no attempt writes the result each time an attempt is about to."""
+
+    def write(self, name: str, data: bytes, *, if_generation: int | None) -> ObjectStat:
+        if name == NAME:
+            super().write(name, b"theirs", if_generation=None)
+        return super().write(name, data, if_generation=if_generation)
+
+
+def test_result_that_somebody_else_keeps_writing_is_not_fought_over_for_ever() -> None:
+    store = Contested()
+    with pytest.raises(StorageOutageError, match="changed 5 times while it was written"):
+        acquired(store).write_result(NAME, b"mine")

@@ -6,7 +6,13 @@ import pytest
 
 from job.checkpoints.layout import COMMIT, HEAD, META, STATE, list_dirs
 from job.checkpoints.records import Best, CommitRecord, parse
-from job.errors import PermissionDeniedError, StorageOutageError
+from job.errors import (
+    InterruptedByUserError,
+    JobError,
+    PermissionDeniedError,
+    PreemptedError,
+    StorageOutageError,
+)
 from job.storage.memory import MemoryStore
 from job.storage.protocol import ObjectStat, ObjectStore
 from tests.checkpoints.fault_stores import Refusing, Wrapped
@@ -156,6 +162,65 @@ def test_sweep_that_is_refused_does_not_stop_a_start(caplog: pytest.LogCaptureFi
     denied = PermissionDeniedError("no permission to delete")
     acquired(Refusing(store, denied, lambda call, name: call == "delete"), name="b")
     assert "checkpoint not deleted" in caplog.messages
+
+
+# What ends the waiting for a store: its budget, or what a sleep between two tries raises.
+ENDS = [
+    StorageOutageError("could not delete: 20 tries failed in 600 s"),
+    PreemptedError("Stopped by SIGTERM."),
+    InterruptedByUserError("Interrupted (Ctrl-C)."),
+]
+
+
+@pytest.mark.parametrize("error", ENDS)
+@pytest.mark.parametrize("failing", ["read", "delete"])
+def test_outage_while_old_checkpoints_are_deleted_ends_the_save_at_the_first_object(
+    error: JobError, failing: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MemoryStore()
+    manager = saved_steps(store, steps=3, keep_last=3)
+    tries = []
+
+    def refuse(call: str, name: str) -> bool:
+        if call == failing and name.startswith("ckpt/"):
+            tries.append(name)
+            return True
+        return False
+
+    again = acquired(Refusing(store, error, refuse), name="b", keep_last=1)
+    state = stepped(stepped(stepped(stepped(initial()))))
+    with pytest.raises(type(error)) as caught:
+        again.save(state, metrics={})
+    assert caught.value is error
+    assert len(tries) == 1
+    assert "checkpoint not deleted" not in caplog.messages
+    # The commit stands, and the next attempt removes what is left.
+    assert [one.step for one in head_of(store).checkpoints] == [4]
+    del manager
+    acquired(store, name="c").save(stepped(state), metrics={})
+    check_invariants(store)
+
+
+@pytest.mark.parametrize("error", ENDS)
+def test_outage_while_leftovers_are_swept_ends_the_start_at_the_first_object(
+    error: JobError, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MemoryStore()
+    acquired(store)
+    for step in (5, 6):
+        for name in (META, STATE):
+            store.write(f"ckpt/{step:012d}-000001-00000000/{name}", b"", if_generation=0)
+    tries = []
+
+    def refuse(call: str, name: str) -> bool:
+        tries.extend([name] if call == "delete" else [])
+        return call == "delete"
+
+    with pytest.raises(type(error)) as caught:
+        acquired(Refusing(store, error, refuse), name="b")
+    assert caught.value is error
+    assert len(tries) == 1
+    assert "checkpoint not deleted" not in caplog.messages
 
 
 @pytest.mark.parametrize("name", [STATE, META, COMMIT, HEAD])

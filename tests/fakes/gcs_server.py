@@ -35,6 +35,8 @@ class FakeGcs:
         host: Address of this machine to listen on.
         now: Wall clock behind `timeCreated`.
         seconds_between_writes: See `Bucket`.
+        seconds_before_content: How long what comes with a request lies in the network before it
+            is taken, as behind a slow link.
 
     Attributes:
         url: What STORAGE_EMULATOR_HOST has to be.
@@ -50,6 +52,7 @@ class FakeGcs:
         host: str = "127.0.0.1",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         seconds_between_writes: float = 0.0,
+        seconds_before_content: float = 0.0,
     ) -> None:
         self.bucket = Bucket(
             bucket,
@@ -60,6 +63,7 @@ class FakeGcs:
         self.faults = Faults()
         self._http = HttpServer((host, port))
         self._http.faults = self.faults
+        self._http.seconds_before_content = seconds_before_content
         self._http.api = Api(self.bucket, base_url=lambda: self.url)
         self._thread = threading.Thread(
             target=self._http.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True

@@ -13,6 +13,7 @@ SMALL = bytes(range(200))
 PART = 1024 * 1024
 LARGE = bytes(range(256)) * (10 * 1024)  # two parts and a half
 AWAY, BACK = "bucket does not answer, retrying", "bucket answers again"
+REFUSES = "bucket refuses, retrying"
 
 
 @dataclass(frozen=True)

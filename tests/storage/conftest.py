@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from job.storage.gs import GsStore
+from job.storage.gs_requests import Timeouts
 from job.storage.gs_retry import Patience
 from tests.fakes.gcs_server import FakeGcs
 
@@ -56,8 +57,8 @@ def open_bucket(gcs: FakeGcs, time: FakeTime) -> Iterator[Callable[..., GsStore]
         options = {"emulator": gcs.url, "uniform": lambda low, high: high} | options
         options |= {"monotonic": time.monotonic, "sleep": time.sleep}
         patience = options.pop("patience", {})
-        timeouts = {"connect_timeout_seconds": 5.0, "read_timeout_seconds": 20.0}
-        store = GsStore(uri, patience=Patience(**timeouts | patience), **options)
+        patience = {"timeouts": Timeouts(5.0, 20.0, 20.0)} | patience
+        store = GsStore(uri, patience=Patience(**patience), **options)
         opened.append(store)
         return store
 

@@ -14,8 +14,16 @@ from job.storage.gs_failures import (
     RefusedError,
     TransientError,
     UnmetError,
+    failure_of,
     sorted_failures,
 )
+
+
+def test_refusal_carries_its_status() -> None:
+    refused = failure_of(413, "too large")
+    assert isinstance(refused, RefusedError)
+    assert refused.status == 413
+    assert str(refused) == "413 Request Entity Too Large: too large"
 
 
 def slow_metadata_server() -> auth.RefreshError:

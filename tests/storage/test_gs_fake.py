@@ -16,7 +16,7 @@ from job.storage.gs_failures import (
     AbsentError,
     DamagedError,
 )
-from job.storage.gs_requests import BucketRequests, Content
+from job.storage.gs_requests import BucketRequests, Content, Timeouts
 from tests.fakes.gcs_server import FakeGcs, Fault
 
 REPOSITORY = Path(__file__).parents[2]
@@ -46,7 +46,7 @@ def test_the_fake_satisfies_the_client_library_with_its_own_settings(gcs: FakeGc
 
 def test_fake_keeps_the_rules_of_uploads_in_parts(gcs: FakeGcs) -> None:
     """The two that fake-gcs-server breaks, see test_third_party_server.py."""
-    opened = BucketRequests(lambda: connect("runs", emulator=gcs.url), timeouts=(5.0, 20.0))
+    opened = BucketRequests(lambda: connect("runs", emulator=gcs.url), timeouts=Timeouts())
     data, half = bytes(2**19), 2**18
     crc32c = google_crc32c.value(data)
     wrong = opened.start_session(Content("a", data, crc32c ^ 1, "w"), if_generation=0)

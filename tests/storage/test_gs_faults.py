@@ -8,6 +8,7 @@ import pytest
 
 from job.errors import StorageOutageError
 from job.storage.gs import GsStore
+from job.storage.gs_requests import Timeouts
 from job.storage.protocol import ObjectMissingError, PreconditionFailedError
 from tests.fakes.gcs.faults import Kind, Operation
 from tests.fakes.gcs_server import FakeGcs, Fault
@@ -246,7 +247,7 @@ def test_conditional_write_refused_at_once_is_no_success_even_if_equal(
 def test_stalled_request_is_given_up_and_sent_again(
     gcs: FakeGcs, open_bucket: Callable[..., GsStore]
 ) -> None:
-    store = open_bucket(patience={"read_timeout_seconds": 0.2})
+    store = open_bucket(patience={"timeouts": Timeouts(read_seconds=0.2)})
     gcs.faults.add(Fault("insert", "stall"), Fault("media", "stall"))
     store.write("a", SMALL, if_generation=0)
     assert store.read("a").data == SMALL

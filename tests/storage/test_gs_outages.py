@@ -14,6 +14,7 @@ from tests.storage.bucket_actions import (
     AWAY,
     BACK,
     LARGE,
+    REFUSES,
     SENT,
     SMALL,
     lines,
@@ -134,6 +135,92 @@ def test_permission_that_was_there_before_is_waited_for_a_minute(
     with pytest.raises(PermissionDeniedError):
         bucket_store.read("a")
     assert sum(time.pauses) == pytest.approx(60.0)
+
+
+def test_refusal_after_an_outage_is_waited_for_from_its_own_beginning(
+    gcs: FakeGcs,
+    bucket_store: GsStore,
+    time: FakeTime,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bucket_store.write("a", SMALL, if_generation=0)
+    bucket_store.read("a")
+    # 1 + 2 + 4 + 8 + 16 + 32 + 32 s: longer than a refusal is waited for.
+    gcs.faults.add(Fault("get", "status", times=7), Fault("get", "status", status=403))
+    assert bucket_store.read("a").data == SMALL
+    assert sum(time.pauses) == pytest.approx(95.0 + 32.0)
+    assert lines(caplog) == [AWAY, REFUSES, BACK]
+
+
+def test_refusals_between_which_the_bucket_was_away_are_not_added_up(
+    gcs: FakeGcs, bucket_store: GsStore, time: FakeTime, caplog: pytest.LogCaptureFixture
+) -> None:
+    bucket_store.write("a", SMALL, if_generation=0)
+    bucket_store.read("a")
+    for _ in range(5):
+        gcs.faults.add(Fault("get", "status", status=403), Fault("get", "status"))
+    gcs.faults.add(Fault("get", "status", status=403, times=None))
+    with pytest.raises(PermissionDeniedError):
+        bucket_store.read("a")
+    # Ten failures: 1 + 2 + 4 + 8 + 16 + 5 * 32 s; then a minute of nothing but refusals.
+    assert sum(time.pauses) == pytest.approx(191.0 + 60.0)
+    assert lines(caplog) == [REFUSES, AWAY]
+
+
+def test_refusal_is_said_once_as_what_it_is(
+    gcs: FakeGcs, bucket_store: GsStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    bucket_store.write("a", SMALL, if_generation=0)
+    bucket_store.read("a")
+    gcs.faults.add(Fault("get", "status", status=403, times=3))
+    bucket_store.read("a")
+    assert lines(caplog) == [REFUSES, BACK]
+    first = next(one for one in caplog.records if one.message == REFUSES)
+    assert first.levelno == logging.WARNING
+    assert (first.operation, first.error, first.budget_seconds) == (
+        "read",
+        "403 Forbidden",
+        60.0,
+    )
+
+
+@pytest.mark.parametrize("name", ["overwrite", "remove"])
+def test_change_that_somebody_else_always_overtakes_ends(
+    gcs: FakeGcs, bucket_store: GsStore, time: FakeTime, name: str
+) -> None:
+    bucket_store.write("a", b"theirs", if_generation=0)
+    operation: Operation = "insert" if name == "overwrite" else "delete"
+    gcs.faults.add(Fault(operation, "status", status=412, times=None))
+    with pytest.raises(
+        StorageOutageError, match=r"gs://runs/typos/a changed 5 times"
+    ) as caught:
+        ACTIONS[name].call(bucket_store, 0)
+    assert "start again" in str(caught.value)
+    assert gcs.bucket.objects["typos/a"].data == b"theirs"
+    assert time.pauses == []
+
+
+class Stopped(Exception):  # noqa: N818 - stands for what a stop of the process raises
+    """What a sleep may raise to end the waiting."""
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_what_the_sleep_raises_ends_the_waiting_untouched(
+    gcs: FakeGcs, open_bucket: Callable[..., GsStore], time: FakeTime, name: str
+) -> None:
+    before = 0
+    if ACTIONS[name].exists:
+        before = open_bucket().write("a", SMALL, if_generation=0).generation
+    stop = Stopped()
+
+    def sleep(_: float) -> None:
+        raise stop
+
+    time.sleep = sleep  # type: ignore[method-assign]
+    gcs.faults.add(Fault(SENT[name][-1], "reset_before", times=None))
+    with pytest.raises(Stopped) as caught:
+        ACTIONS[name].call(open_bucket(), before)
+    assert caught.value is stop
 
 
 @pytest.mark.parametrize("name", ACTIONS)

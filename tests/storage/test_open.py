@@ -9,7 +9,7 @@ from job.errors import ConfigError
 from job.storage.file import FileStore
 from job.storage.gs import GsStore
 from job.storage.memory import MemoryStore
-from job.storage.open import local_folder, open_store
+from job.storage.open import below, local_folder, open_store
 from tests.fakes.gcs_server import FakeGcs
 
 REPOSITORY = Path(__file__).parents[2]
@@ -57,6 +57,15 @@ def test_memory_uri_opens_a_new_store_each_time() -> None:
         ("http://host/runs", "cannot be opened"),
         ("file://server/share", "cannot be opened"),
         ("file://", "cannot be opened"),
+        ("file:///runs?typos", "cannot be opened"),
+        ("file:///runs#typos", "cannot be opened"),
+        ("file:/runs", "cannot be opened"),
+        ("file:runs", "cannot be opened"),
+        ("gs:/bucket/runs", "cannot be opened"),
+        ("memory:/runs", "cannot be opened"),
+        ("memory:", "cannot be opened"),
+        ("memory://runs", "cannot be opened"),
+        ("memory:///runs", "cannot be opened"),
         ("://", "cannot be opened"),
     ],
 )
@@ -111,6 +120,7 @@ def test_emulator_does_not_matter_to_a_folder(tmp_path: Path) -> None:
         ("/runs", Path("/runs")),
         ("file:///runs/a%20b", Path("/runs/a b")),
         ("file://localhost/runs", Path("/runs")),
+        ("file:///", Path("/")),
         ("memory://", None),
         ("gs://bucket/runs", None),
     ],
@@ -119,6 +129,32 @@ def test_folder_on_this_machine_is_told_from_everything_else(
     uri: str, folder: Path | None
 ) -> None:
     assert local_folder(uri) == folder
+
+
+@pytest.mark.parametrize(
+    ("root", "uri"),
+    [
+        ("runs", "runs/typos"),
+        ("runs/", "runs/typos"),
+        ("/", "/typos"),
+        ("/data/runs//", "/data/runs/typos"),
+        ("file:///", "file:///typos"),
+        ("file:///data/", "file:///data/typos"),
+        ("file://localhost/", "file://localhost/typos"),
+        ("gs://bucket", "gs://bucket/typos"),
+        ("gs://bucket/", "gs://bucket/typos"),
+        ("gs://bucket/team/runs/", "gs://bucket/team/runs/typos"),
+    ],
+)
+def test_run_is_below_its_root_whatever_the_root_ends_with(root: str, uri: str) -> None:
+    assert below(root, "typos") == uri
+    open_store(uri)
+
+
+@pytest.mark.parametrize("root", ["memory://", "memory://runs", "file://", "file:", "gs:"])
+def test_root_that_holds_no_runs_is_refused_and_not_taken_for_a_folder(root: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be opened"):
+        open_store(below(root, "typos"))
 
 
 def test_the_client_of_buckets_is_loaded_for_a_bucket_only() -> None:

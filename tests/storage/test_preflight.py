@@ -3,13 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from job.errors import ConfigError, PermissionDeniedError, StorageOutageError
+from job.errors import ConfigError, PermissionDeniedError, PreemptedError, StorageOutageError
 from job.storage.file import FileStore
 from job.storage.gs import GsStore
 from job.storage.memory import MemoryStore
 from job.storage.preflight import prove_access
 from job.storage.protocol import ObjectStat, ObjectStore
+from tests.fakes.gcs.faults import Operation
 from tests.fakes.gcs_server import FakeGcs, Fault
+from tests.storage.conftest import FakeTime
 
 
 class Unconditional(MemoryStore):
@@ -66,7 +68,68 @@ def test_missing_bucket_and_outage_are_what_they_are(
     gcs.faults.add(Fault("media", "status", times=None))
     with pytest.raises(StorageOutageError):
         prove_access(open_bucket(), nonce="abcd")
-    assert gcs.bucket.objects == {}
+
+
+@pytest.mark.parametrize(
+    "away",
+    [
+        ("insert", "get", "media", "list", "delete"),
+        ("get", "delete"),
+        ("media", "delete"),
+        ("list", "delete"),
+        ("delete",),
+    ],
+)
+def test_outage_is_waited_for_once_and_not_once_more_to_clean_up(
+    gcs: FakeGcs, bucket_store: GsStore, time: FakeTime, away: tuple[Operation, ...]
+) -> None:
+    gcs.faults.add(*(Fault(operation, "status", times=None) for operation in away))
+    with pytest.raises(StorageOutageError):
+        prove_access(bucket_store, nonce="abcd")
+    assert sum(time.pauses) == pytest.approx(600.0)
+
+
+def test_stop_that_ends_the_waiting_is_not_followed_by_more_requests(
+    gcs: FakeGcs, open_bucket: Callable[..., GsStore], time: FakeTime
+) -> None:
+    stop = PreemptedError("Stopped by SIGTERM.")
+    asked = []
+
+    def sleep(_: float) -> None:
+        asked.append(len(gcs.faults.requests))
+        raise stop
+
+    time.sleep = sleep  # type: ignore[method-assign]
+    gcs.faults.add(Fault("media", "status", times=None))
+    with pytest.raises(PreemptedError) as caught:
+        prove_access(open_bucket(), nonce="abcd")
+    assert caught.value is stop
+    assert asked == [len(gcs.faults.requests)]
+
+
+def test_stop_during_the_clean_up_is_what_the_check_ends_with(
+    gcs: FakeGcs, open_bucket: Callable[..., GsStore], time: FakeTime
+) -> None:
+    stop = PreemptedError("Stopped by SIGTERM.")
+
+    def sleep(_: float) -> None:
+        raise stop
+
+    time.sleep = sleep  # type: ignore[method-assign]
+    gcs.bucket.denied = {"storage.objects.list"}
+    gcs.faults.add(Fault("delete", "status", times=None))
+    with pytest.raises(PreemptedError) as caught:
+        prove_access(open_bucket(), nonce="abcd")
+    assert caught.value is stop
+
+
+def test_outage_during_the_clean_up_does_not_hide_what_was_found(
+    gcs: FakeGcs, bucket_store: GsStore
+) -> None:
+    gcs.bucket.denied = {"storage.objects.list"}
+    gcs.faults.add(Fault("delete", "status", times=None))
+    with pytest.raises(PermissionDeniedError, match=r"storage\.objects\.list"):
+        prove_access(bucket_store, nonce="abcd")
 
 
 def test_lost_answers_do_not_matter(gcs: FakeGcs, bucket_store: GsStore) -> None:

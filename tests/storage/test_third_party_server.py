@@ -20,7 +20,7 @@ import pytest
 from job.storage.gs import GsStore
 from job.storage.gs_client import connect
 from job.storage.gs_failures import AbsentError, DamagedError
-from job.storage.gs_requests import BucketRequests, Content
+from job.storage.gs_requests import BucketRequests, Content, Timeouts
 from job.storage.gs_retry import Patience
 from job.storage.gs_upload import PART_BYTES as PART
 from job.storage.preflight import prove_access
@@ -89,7 +89,7 @@ def store(request: pytest.FixtureRequest, emulator: str) -> Iterator[GsStore]:
 def requests(request: pytest.FixtureRequest, emulator: str) -> Iterator[BucketRequests]:
     """Single requests, as no store would send them."""
     _mark_gap(request)
-    opened = BucketRequests(lambda: connect("runs", emulator=emulator), timeouts=(5.0, 20.0))
+    opened = BucketRequests(lambda: connect("runs", emulator=emulator), timeouts=Timeouts())
     yield opened
     opened.close()
 

@@ -32,6 +32,7 @@ class HttpServer(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int]) -> None:
         super().__init__(address, Handler)
         self.stopping = threading.Event()
+        self.seconds_before_content = 0.0
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
 
@@ -78,7 +79,10 @@ class Handler(BaseHTTPRequestHandler):
     do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - named by the base class
 
     def _serve(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        num_bytes = int(self.headers.get("Content-Length") or 0)
+        if num_bytes:
+            self.server.stopping.wait(self.server.seconds_before_content)
+        body = self.rfile.read(num_bytes)
         request = Request.parsed(self.command, self.path, self.headers, body)
         try:
             self._answer(self._carried_out(request))

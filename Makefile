@@ -131,8 +131,11 @@ clean:  ## Remove .venv and caches; runs/ stays.
 system:
 	@if command -v promtool >/dev/null && command -v prometheus >/dev/null; then exit 0; fi
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-	    apt-get -qq update
-	    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends prometheus
+	    # Another installation may be under way; its lock is waited for.
+	    apt_get=(apt-get -qq -o DPkg::Lock::Timeout=300)
+	    "$${apt_get[@]}" update
+	    DEBIAN_FRONTEND=noninteractive "$${apt_get[@]}" install -y --no-install-recommends \
+	        prometheus
 	else
 	    echo 'promtool and prometheus are not on the PATH; tests that need them will say so.' \
 	        'As root: apt-get install --no-install-recommends prometheus' >&2

@@ -10,6 +10,7 @@ import argparse
 import base64
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ import yaml
 
 from job.config.load import load_config
 from job.config.yaml12 import read_document
-from job.errors import JobError
+from job.errors import DataError, JobError
 
 SPLITS = ("train", "validation", "test")
+# The chart's `siamese-job.isBinary` must say the same; a test compares them.
 BINARY = (".gz", ".npz", ".npy", ".png", ".jpg", ".jpeg", ".zip")
 
 
@@ -32,6 +34,10 @@ def values_from(config: Path) -> dict[str, Any]:
     Returns:
         The values `config` and `data.files`. Paths of the data are those of the file, so the
         chart puts the data where the program looks for it; `data.root` is left out.
+
+    Raises:
+        JobError: The configuration is not valid, or a file is given as text and is none.
+        OSError: A file of the data cannot be read.
     """
     loaded = load_config(config, env={}, sets=[])
     values: dict[str, Any] = read_document(config.read_bytes()).values
@@ -42,9 +48,45 @@ def values_from(config: Path) -> dict[str, Any]:
         if path := data.get(split):
             name = os.path.normpath(path)
             content = (folder / path).read_bytes()
-            is_binary = name.lower().endswith(BINARY)
-            files[name] = (base64.b64encode(content) if is_binary else content).decode()
+            if name.lower().endswith(BINARY):
+                files[name] = base64.b64encode(content).decode()
+            else:
+                files[name] = _decoded(content, key=f"data.{split}", path=folder / path)
     return {"config": values, "data": {"files": files}}
+
+
+def left_out(config: Path, values: Mapping[str, Any]) -> list[str]:
+    """What the run needs and the values lack: modules of `callbacks.custom` beside the file.
+
+    Args:
+        config: The file that `values` were made from.
+        values: What `values_from` made.
+
+    Returns:
+        One line for each callback, with what to do.
+    """
+    custom = (values["config"].get("callbacks") or {}).get("custom") or []
+    lines = []
+    for index, callback in enumerate(custom):
+        name = callback["target"].partition(":")[0].partition(".")[0]
+        beside = [path for path in (f"{name}.py", name) if (config.parent / path).exists()]
+        if beside:
+            lines.append(
+                f"callbacks.custom[{index}].target: {beside[0]} is left out. Add it to "
+                "data.files, which lie beside the configuration, or use an image that holds "
+                "it."
+            )
+    return lines
+
+
+def _decoded(content: bytes, *, key: str, path: Path) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{key}: {path} is not UTF-8 text (byte {error.start} is 0x"
+            f"{content[error.start]:02x}). Convert it to UTF-8."
+        ) from error
 
 
 class _Dumper(yaml.SafeDumper):
@@ -63,7 +105,7 @@ _Dumper.add_representer(str, _text)
 
 
 def main() -> int:
-    """Prints the values file; 2 with a message when the configuration is not valid."""
+    """Prints the values file; 2 with a message when it cannot be made."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("config", type=Path, help="configuration file of `siamese-job train`")
     arguments = parser.parse_args()
@@ -72,6 +114,8 @@ def main() -> int:
     except (JobError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    for line in left_out(arguments.config, values):
+        sys.stderr.write(f"{line}\n")
     sys.stdout.write(yaml.dump(values, Dumper=_Dumper, sort_keys=False, width=96))
     return 0
 

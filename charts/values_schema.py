@@ -18,7 +18,7 @@ QUOTE = "text in quotes: without them YAML makes no, yes, on, off and 007 someth
 SET_JSON = "a number; on the command line give it with --set-json, as --set makes it text"
 QUANTITY: Schema = {
     "type": ["string", "number"],
-    "pattern": "^[0-9.]+(e[0-9]+|[EPTGMk]i?|m)?$",
+    "pattern": r"^[0-9]+(\.[0-9]+)?([KMGTPE]i|[munkMGTPE]|[eE][+-]?[0-9]+)?$",
 }
 
 

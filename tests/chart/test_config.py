@@ -119,9 +119,19 @@ def test_without_metrics_nothing_is_added_to_them(render):
     assert config["metrics"] == {"enabled": False}
 
 
-def test_the_host_may_be_every_interface(render):
-    config = yaml.safe_load(render({"config.metrics.host": "0.0.0.0"}).config_file)
-    assert config["metrics"]["host"] == "0.0.0.0"
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_the_host_may_be_every_interface_and_reaches_the_program(render, host):
+    release = render({"config.metrics.host": host})
+    assert yaml.safe_load(release.config_file)["metrics"]["host"] == host
+    # The image sets the variable, which beats the file.
+    assert {"name": "SIAMESE_METRICS__HOST", "value": host} in release.container["env"]
+
+
+def test_metrics_listen_on_every_interface_unless_told(render):
+    variable = {"name": "SIAMESE_METRICS__HOST", "value": "0.0.0.0"}
+    assert variable in render().container["env"]
+    without = render({"config.metrics.enabled": False, "config.metrics.host": "127.0.0.1"})
+    assert variable["name"] not in {one["name"] for one in without.container["env"]}
 
 
 def test_leaving_out_null_changes_nothing_because_it_is_the_default_wherever_allowed():

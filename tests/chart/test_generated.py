@@ -12,7 +12,7 @@ import yaml
 
 from charts import generate
 from charts.values_comments import read_entries
-from charts.values_from import values_from
+from charts.values_from import BINARY, values_from
 from job import __version__
 from job.config.load import load_config
 from tests.chart.conftest import CHART, ROOT, Release
@@ -172,6 +172,49 @@ def test_the_command_says_what_is_wrong_with_a_configuration(tmp_path):
     assert done.returncode == 2
     assert "data" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def said_of(path):
+    """Exit status and stderr of the command."""
+    command = [sys.executable, "-m", "charts.values_from", str(path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
+
+
+def test_the_command_names_a_data_file_that_is_no_text(project):
+    (project / "test.csv").write_bytes(
+        "left,right,label\nna\u00efve,naive,1\n".encode("latin-1")
+    )
+    code, said = said_of(project / "tiny.yaml")
+    path = project / "test.csv"
+    assert (code, said) == (
+        2,
+        f"data.test: {path} is not UTF-8 text (byte 19 is 0xef). Convert it to UTF-8.\n",
+    )
+
+
+def test_the_command_says_which_callbacks_it_leaves_out(project):
+    (project / "ring.py").touch()
+    targets = [{"target": "installed.elsewhere:Bell"}, {"target": "ring:Ring"}]
+    save_config(project, lambda config: config.update(callbacks={"custom": targets}))
+    code, said = said_of(project / "tiny.yaml")
+    assert code == 0
+    (line,) = said.splitlines()
+    assert line.startswith("callbacks.custom[1].target: ring.py is left out. Add it to")
+
+
+def test_everybody_says_the_same_of_which_files_are_binary():
+    template = (CHART / "templates/_config.tpl").read_text()
+    names = re.search(r"\[\.\]\(([a-z|]+)\)\$", template)[1].split("|")
+    suffixes = tuple(f".{name}" for name in names)
+    assert suffixes == BINARY
+    *most, last = suffixes
+    comment = re.sub(r"\s+# ", " ", (CHART / "values.yaml").read_text())
+    assert f"Names ending in {', '.join(most)} or {last} hold base64" in comment
+    assert (
+        f"names ending in `{' '.join(suffixes)}` hold"
+        in (ROOT / "docs/kubernetes.md").read_text()
+    )
 
 
 def test_the_generator_finds_everything_fresh():

@@ -16,7 +16,7 @@ def test_notes_are_commands_that_can_be_copied(render):
     wait = f"wait --for=condition=Complete --timeout=-1s job/{job}\n"
     assert f"  kubectl --namespace team {wait}" in release.notes
     assert f"port-forward job/{job} 9090\n" in release.notes
-    assert f"describe pods --selector batch.kubernetes.io/job-name={job}\n" in release.notes
+    assert "describe job,pods --selector app.kubernetes.io/instance=typos\n" in release.notes
     assert "not with `helm --wait-for-jobs`" in release.notes
 
 

@@ -159,6 +159,7 @@ def test_the_container_trains_the_mounted_configuration_without_a_shell(render):
 
 
 def test_only_scratch_can_be_written(render):
+    render({"scratch.sizeLimit": "2097152Ki", "image.repository": "here.test:5000/team/job"})
     release = render({"scratch.sizeLimit": "3Gi"})
     mounts = {one["mountPath"]: one for one in release.container["volumeMounts"]}
     assert set(mounts) == {"/etc/siamese", "/work", "/tmp", "/dev/shm"}
@@ -170,8 +171,8 @@ def test_only_scratch_can_be_written(render):
 
 
 def test_the_pod_knows_which_attempt_it_is(render):
-    env = {one["name"]: one for one in render().container["env"]}
-    paths = {name: one["valueFrom"]["fieldRef"]["fieldPath"] for name, one in env.items()}
+    env = [one for one in render().container["env"] if "valueFrom" in one]
+    paths = {one["name"]: one["valueFrom"]["fieldRef"]["fieldPath"] for one in env}
     prefix = "batch.kubernetes.io/"
     assert paths == {
         "POD_NAME": "metadata.name",

@@ -43,6 +43,11 @@ QUOTE = "text in quotes"
         ({"extraEnv": [{"name": "A", "value": 1}]}, "/extraEnv/0/value'", QUOTE),
         ({"extraEnv": [{"value": "1"}]}, "/extraEnv/0'", "'name'"),
         ({"podLabels": {"a": True}}, "/podLabels/a'", QUOTE),
+        ({"scratch.sizeLimit": "2ki"}, "/scratch/sizeLimit'", "does not match pattern"),
+        ({"scratch.sizeLimit": "1..2Gi"}, "/scratch/sizeLimit'", "does not match pattern"),
+        ({"image.repository": "reg/siamese:1.0"}, "/image/repository'", "does not match"),
+        ({"image.repository": "siamese:1"}, "/image/repository'", "does not match"),
+        ({"image.repository": "Siamese-Job"}, "/image/repository'", "does not match"),
         ({"scratch.sizeLimit": "lots"}, "/scratch/sizeLimit'", "does not match pattern"),
         ({"ttlSecondsAfterFinished": -1}, "/ttlSecondsAfterFinished'", "got -1, want 0"),
     ],
@@ -67,6 +72,8 @@ def test_all_problems_are_reported_at_once(refusal):
             "config.data.train is missing. Name the pair",
         ),
         ({"config.metrics.host": "127.0.0.1"}, 'config.metrics.host is "127.0.0.1", where'),
+        ({"config.metrics.host": "::1"}, 'config.metrics.host is "::1", where'),
+        ({"config.metrics.port": 2222}, "config.metrics.port is 2222, where the workers"),
         ({"config.run.root": "/runs"}, 'config.run.root is "/runs", which cannot be written'),
         ({"config.run.root": "../x"}, 'config.run.root is "../x", which cannot be written'),
         (
@@ -84,6 +91,18 @@ def test_all_problems_are_reported_at_once(refusal):
         (
             {"extraEnv": [{"name": "siamese_run__name", "value": "a"}]},
             'extraEnv: "siamese_run__name" would hide config.run.name from the chart.',
+        ),
+        (
+            {"extraEnv": [{"name": "SIAMESE_RUN__ROOT", "value": "gs://bucket"}]},
+            "Set config.run.root instead.",
+        ),
+        (
+            {"extraEnv": [{"name": "SIAMESE_RUN", "value": "{root: /runs}"}]},
+            "Set config.run instead.",
+        ),
+        (
+            {"extraEnv": [{"name": "SIAMESE_DATA__COLUMNS__LEFT", "value": "a"}]},
+            "Set config.data.columns.left instead.",
         ),
         (
             {"extraEnv": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]},

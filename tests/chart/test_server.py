@@ -1,7 +1,6 @@
-"""A real API server, where one is at hand, accepts what the chart renders."""
+"""A real API server, where one is offered to the tests, accepts what the chart renders."""
 
 import os
-import shutil
 import subprocess
 import uuid
 
@@ -24,8 +23,9 @@ def kubectl(*arguments: str, given: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def namespace():
-    if not os.environ.get("KUBECONFIG") or not shutil.which("kubectl"):
-        pytest.skip("KUBECONFIG names no cluster, or there is no kubectl")
+    # KUBECONFIG alone may name any cluster; with E2E_IMAGE somebody offers it to the tests.
+    if not os.environ.get("KUBECONFIG") or not os.environ.get("E2E_IMAGE"):
+        pytest.skip("no cluster to test on: `make e2e` starts one")
     name = f"chart-{uuid.uuid4().hex[:8]}"
     kubectl("create", "namespace", name)
     try:

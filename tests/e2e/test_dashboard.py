@@ -1,20 +1,12 @@
 """A real Prometheus scrapes a real run, and every query of the dashboard must answer."""
 
-import json
 import math
-import os
-import shutil
-import socket
-import subprocess
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from contextlib import contextmanager
 
 import pytest
 
 from job.errors import ExitCode
+from tests.e2e.prometheus import free_port, start_prometheus
 from tests.e2e.test_processes import finish, start, wait_for
 from tests.telemetry.test_dashboard import QUERIES, VARIABLES, as_grafana_sends
 
@@ -25,34 +17,27 @@ EPOCHS = 20
 SUCCEEDED = 'siamese_run_phase{phase="succeeded"}'
 
 
-class Prometheus:
-    """Its HTTP API."""
+class Dashboard:
+    """What Grafana would ask a Prometheus for."""
 
-    def __init__(self, address: str):
-        self.address = address
-
-    def ask(self, path, **parameters):
-        url = f"http://{self.address}/{path}?{urllib.parse.urlencode(parameters)}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            text = answer.read().decode()
-        return json.loads(text)["data"] if path.startswith("api/") else text
+    def __init__(self, server):
+        self.server = server
 
     def now(self, expr):
         """What a tile or a table gets: one value a series."""
-        result = self.ask("api/v1/query", query=expr)["result"]
-        return [(series["metric"], [series["value"]]) for series in result]
+        return [(one["metric"], [one["value"]]) for one in self.server.vector(expr)]
 
     def course(self, expr, *, begin):
         """What a time series panel gets: a value a second since `begin`."""
         span = {"start": begin, "end": time.time(), "step": 1}
-        result = self.ask("api/v1/query_range", query=expr, **span)["result"]
+        result = self.server.api("query_range", query=expr, **span)["result"]
         return [(series["metric"], series["values"]) for series in result]
 
     def label_values(self, definition, **variables):
         """What a variable of the dashboard offers."""
         call = definition.removeprefix("label_values(").removesuffix(")")
         match, label = as_grafana_sends(call, **variables).rsplit(", ", 1)
-        found = self.ask("api/v1/series", **{"match[]": match})
+        found = self.server.api("series", **{"match[]": match})
         return {series[label] for series in found if label in series}
 
 
@@ -60,56 +45,19 @@ def eventually(what):
     """The first answer of `what` that is not empty."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
-        try:
-            if found := what():
-                return found
-        except (urllib.error.URLError, ConnectionError):
-            pass  # it does not listen yet
+        if found := what():
+            return found
         time.sleep(0.1)
     raise AssertionError(f"{what} came to nothing in {SECONDS} s")
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def prometheus_that_scrapes(target, folder):
+def scraped_twice(target):
     """Scrapes `target` once as on a laptop, and once as if it were in the namespace `ml`."""
-    binary = shutil.which("prometheus")
-    if binary is None and not os.environ.get("CI"):
-        pytest.skip("prometheus is not installed (Debian package `prometheus`)")
-    jobs = [
-        {"job_name": "laptop", "static_configs": [{"targets": [target]}]},
-        {
-            "job_name": "cluster",
-            "static_configs": [{"targets": [target], "labels": {"namespace": "ml"}}],
-        },
+    static = {"targets": [target]}
+    return [
+        {"job_name": "laptop", "static_configs": [static]},
+        {"job_name": "cluster", "static_configs": [{**static, "labels": {"namespace": "ml"}}]},
     ]
-    folder.mkdir()
-    config = folder / "prometheus.yml"
-    config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}))
-    address = f"127.0.0.1:{free_port()}"
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [
-                binary,
-                f"--config.file={config}",
-                f"--storage.tsdb.path={folder / 'data'}",
-                f"--web.listen-address={address}",
-            ],
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        server = Prometheus(address)
-        eventually(lambda: server.ask("-/ready"))
-        yield server
-    finally:
-        process.terminate()
-        process.wait(timeout=SECONDS)
 
 
 def check_that_every_query_answers(server, *, begin):
@@ -140,7 +88,9 @@ def test_every_query_of_the_dashboard_answers_for_a_run_that_lives_and_one_that_
     project, tmp_path
 ):
     port = free_port()
-    with prometheus_that_scrapes(f"127.0.0.1:{port}", tmp_path / "prometheus") as server:
+    scrape = scraped_twice(f"127.0.0.1:{port}")
+    with start_prometheus(tmp_path / "prometheus", scrape=scrape) as prometheus:
+        server = Dashboard(prometheus)
         # It takes its targets up after some seconds only: the run waits for that.
         eventually(lambda: server.now("up == 0")[1:])
         begin = time.time()

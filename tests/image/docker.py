@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import secrets
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -63,9 +65,16 @@ class Container:
     def wait(self) -> int:
         return int(docker("wait", self.name).stdout)
 
+    def wait_for_handler(self, *, seconds: float = 90) -> None:
+        """Waits until process 1 handles SIGTERM, which the kernel drops before."""
+        deadline = time.monotonic() + seconds
+        while not _handles_sigterm(docker("exec", self.name, "cat", "/proc/1/status").stdout):
+            assert time.monotonic() < deadline, f"no handler after {seconds:g} s"
+            time.sleep(0.05)
+
     def stop(self) -> int:
-        """SIGTERM, SIGKILL 20 s later; the exit code."""
-        docker("stop", "--time", "20", self.name)
+        """SIGTERM, SIGKILL 120 s later; the exit code, 137 after the latter."""
+        docker("stop", "--time", "120", self.name)
         return self.state()["ExitCode"]
 
     def start(self) -> None:
@@ -81,6 +90,22 @@ class Container:
             [DOCKER, "cp", f"{self.name}:{path}", "-"], capture_output=True, check=True
         )
         return done.stdout
+
+
+def _handles_sigterm(status: str) -> bool:
+    """Whether `/proc/PID/status` says so: bit N - 1 of the mask stands for signal N."""
+    caught = int(re.search(r"(?m)^SigCgt:\s*([0-9a-f]+)$", status)[1], 16)
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+
+@contextmanager
+def named() -> Iterator[str]:
+    """A name for one container, which is gone afterwards however its client ended."""
+    name = f"siamese-{secrets.token_hex(4)}"
+    try:
+        yield name
+    finally:
+        docker("rm", "--force", "--volumes", name, check=False)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import select
 import subprocess
 import tarfile
 import time
@@ -12,7 +13,7 @@ import urllib.request
 import pytest
 
 from job.errors import ExitCode
-from tests.image.docker import DOCKER, container, docker
+from tests.image.docker import DOCKER, container, docker, named
 
 pytestmark = [pytest.mark.image, pytest.mark.slow, pytest.mark.e2e]
 
@@ -53,14 +54,17 @@ def test_without_a_read_only_root_it_writes_to_its_volumes_only_and_survives_a_s
         assert summary(run)["global_step"] > step
 
 
-@pytest.mark.parametrize("seconds", [0.1, 0.3, 1.0])
-def test_a_stop_during_the_start_is_obeyed(image, seconds):
-    # The kernel drops a SIGTERM that process 1 of a container has no handler for.
+@pytest.mark.parametrize(
+    "sign", [None, "siamese-job starts", "data loaded", "model built"], ids=str
+)
+def test_a_stop_during_the_start_is_obeyed(image, sign):
+    # Where SIGTERM is lost, training ends by itself with 0, or by SIGKILL with 137.
     with container(image, *TRAIN) as run:
-        time.sleep(seconds)
-        asked = time.monotonic()
+        if sign is None:
+            run.wait_for_handler()
+        else:
+            run.wait_for(sign)
         assert run.stop() in (ExitCode.PREEMPTED, ExitCode.TERMINATED), run.logs()
-        assert time.monotonic() - asked < 15
 
 
 def test_metrics_are_reached_from_outside(image):
@@ -68,30 +72,34 @@ def test_metrics_are_reached_from_outside(image):
     with container(image, *TRAIN, "--set", "metrics.port=9464", options=options) as run:
         run.wait_for("siamese-job starts")
         address = docker("port", run.name, "9464/tcp").stdout.strip()
-        with urllib.request.urlopen(f"http://{address}/livez", timeout=10) as answer:
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(f"http://{address}/livez", timeout=10) as answer:
             assert answer.status == 200
 
 
-def read_until(terminal, sign, *, seconds=60):
+def read_until(terminal, sign, *, seconds=120):
     seen = b""
     deadline = time.monotonic() + seconds
     while sign not in seen:
-        assert time.monotonic() < deadline, seen.decode()
+        left = max(0.0, deadline - time.monotonic())
+        readable, _, _ = select.select([terminal], [], [], left)
+        assert readable, f"{sign!r} never came:\n{seen.decode(errors='replace')}"
         seen += os.read(terminal, 4096)
     return seen
 
 
 def test_ctrl_c_at_a_terminal_stops_it(image):
     ours, theirs = pty.openpty()
-    command = [DOCKER, "run", "--rm", "-it", image, *TRAIN]
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    try:
-        read_until(ours, b"pairs/s=")
-        os.write(ours, b"\x03")
-        read_until(ours, b"Interrupted (Ctrl-C)")
-        assert process.wait(timeout=30) == ExitCode.INTERRUPTED
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
+    with named() as name:
+        command = [DOCKER, "run", "--name", name, "-it", image, *TRAIN]
+        process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        try:
+            read_until(ours, b"pairs/s=")
+            os.write(ours, b"\x03")
+            read_until(ours, b"Interrupted (Ctrl-C)")
+            assert process.wait(timeout=60) == ExitCode.INTERRUPTED
+        finally:
+            process.kill()
+            process.wait()
+            os.close(ours)

@@ -66,27 +66,48 @@ def test_links_of_the_documents_lead_somewhere():
                 assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
+OWN = {"KUBECONFIG": "mine"}
+IMAGE = {"E2E_IMAGE": "image"}
+EMPTY = {"KUBECONFIG": "", "E2E_IMAGE": "", "E2E_CLUSTER": ""}
+
+
 @pytest.mark.parametrize(
-    ("has_cluster", "called"),
-    [(False, ["test"]), (True, ["test", "e2e ../shared/cluster"])],
-    ids=["alone", "beside a cluster"],
+    ("beside_scripts", "given", "e2e", "said"),
+    [
+        (False, {}, None, "left out: neither KUBECONFIG nor ../shared/cluster/kube-up"),
+        (False, EMPTY, None, "left out: neither KUBECONFIG nor ../shared/cluster/kube-up"),
+        (True, {}, "e2e -- ../shared/cluster", ""),
+        (True, EMPTY, "e2e -- ../shared/cluster", ""),
+        (True, IMAGE, "e2e -image- ../shared/cluster", ""),
+        (False, OWN | IMAGE, "e2e mine-image-", ""),
+        (True, OWN | IMAGE, "e2e mine-image-", ""),
+        (False, OWN, None, "left out: E2E_IMAGE names no image"),
+        (True, OWN, "e2e -- ../shared/cluster", "E2E_IMAGE names no image"),
+    ],
 )
 def test_ci_runs_the_test_command_and_the_scenarios_where_they_can(
-    tmp_path, has_cluster, called
+    tmp_path, beside_scripts, given, e2e, said
 ):
     make, script = tmp_path / "bin/make", tmp_path / "checkout/.ci/run"
     for path in (make, script):
         path.parent.mkdir(parents=True)
-    make.write_text(f'#!/bin/sh\necho $1 $E2E_CLUSTER >> "{tmp_path}/calls"\n')
+    sees = '"$KUBECONFIG-$E2E_IMAGE-" $E2E_CLUSTER'
+    make.write_text(f'#!/bin/sh\necho $1 {sees} >> "{tmp_path}/calls"\n')
     script.write_bytes((ROOT / ".ci/run").read_bytes())
     start = tmp_path / "shared/cluster/kube-up"
-    if has_cluster:
+    if beside_scripts:
         start.parent.mkdir(parents=True)
         start.touch(0o755)
     make.chmod(0o755)
-    env = {"PATH": f"{make.parent}:{os.environ['PATH']}"}
-    subprocess.run(["bash", str(script)], check=True, env=env, capture_output=True)
-    assert (tmp_path / "calls").read_text().splitlines() == called
+    env = {"PATH": f"{make.parent}:{os.environ['PATH']}", **given}
+    done = subprocess.run(
+        ["bash", str(script)], check=True, env=env, capture_output=True, text=True
+    )
+    test, *more = (tmp_path / "calls").read_text().splitlines()
+    assert test.split()[0] == "test"
+    assert more == ([e2e] if e2e else [])
+    assert said in done.stdout
+    assert re.search(r"(?m)^ci: make test: \d+ s$", done.stdout)
     assert (ROOT / ".ci/run").stat().st_mode & 0o111
 
 

@@ -3,6 +3,7 @@ What the schema cannot say: each combination of values that cannot work, and wha
 */}}
 {{- define "siamese-job.checks" -}}
 {{- include "siamese-job.checkConfig" . -}}
+{{- include "siamese-job.checkPorts" . -}}
 {{- include "siamese-job.checkFiles" . -}}
 {{- include "siamese-job.checkEnvironment" . -}}
 {{- include "siamese-job.checkVolumes" . -}}
@@ -16,12 +17,18 @@ What the schema cannot say: each combination of values that cannot work, and wha
 {{- if not (dig "data" "train" "" .Values.config) -}}
 {{- fail "config.data.train is missing. Name the pair file to train on: a path in data.files, or below config.data.root in the image or in a volume." -}}
 {{- end -}}
-{{- $host := dig "metrics" "host" "0.0.0.0" .Values.config -}}
-{{- if ne $host "0.0.0.0" -}}
-{{- fail (printf "config.metrics.host is %q, where neither probes nor Prometheus reach the pod. Leave it out; in the container it is 0.0.0.0." $host) -}}
+{{- $host := include "siamese-job.metricsHost" . -}}
+{{- if and (include "siamese-job.metricsEnabled" .) (not (has $host (list "0.0.0.0" "::"))) -}}
+{{- fail (printf "config.metrics.host is %q, where neither probes nor Prometheus reach the pod. Leave it out for 0.0.0.0, every interface; where pods have IPv6 addresses only, give \"::\"." $host) -}}
 {{- end -}}
 {{- if eq (include "siamese-job.rootKind" .) "image" -}}
 {{- fail (printf "config.run.root is %q, which cannot be written in the container. Mount a volume there with extraVolumes and extraVolumeMounts, or give a bucket such as gs://bucket/prefix." (dig "run" "root" "runs" .Values.config)) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "siamese-job.checkPorts" -}}
+{{- if and (include "siamese-job.metricsEnabled" .) (eq (include "siamese-job.metricsPort" .) "2222") -}}
+{{- fail "config.metrics.port is 2222, where the workers of a run talk to each other. Leave it out, which gives 9090, or choose another port." -}}
 {{- end -}}
 {{- end -}}
 
@@ -63,13 +70,13 @@ What the schema cannot say: each combination of values that cannot work, and wha
 {{/* Helm's server-side apply refuses a list with two entries of one name. */}}
 {{- define "siamese-job.checkEnvironment" -}}
 {{- $set := list "JOB_COMPLETION_INDEX" "JOB_FAILURES" "JOB_PREEMPTIONS" "JOB_UID" "POD_NAME" -}}
-{{- $config := list "SIAMESE_METRICS__ENABLED" "SIAMESE_METRICS__HOST" "SIAMESE_METRICS__PORT" "SIAMESE_RUN__NAME" -}}
+{{- $read := "^SIAMESE_(RUN|RUN__NAME|RUN__ROOT|DATA|DATA__.*|METRICS|METRICS__(ENABLED|HOST|PORT))$" -}}
 {{- $seen := dict -}}
 {{- range .Values.extraEnv -}}
 {{- if has .name $set -}}
 {{- fail (printf "extraEnv: %q is set by the chart or by Kubernetes itself. Remove it." .name) -}}
 {{- end -}}
-{{- if has (upper .name) $config -}}
+{{- if regexMatch $read (upper .name) -}}
 {{- $key := upper .name | trimPrefix "SIAMESE_" | replace "__" "." | lower -}}
 {{- fail (printf "extraEnv: %q would hide config.%s from the chart. Set config.%s instead." .name $key $key) -}}
 {{- end -}}

@@ -24,6 +24,11 @@ whole numbers as 1e+06.
 {{- if dig "metrics" "enabled" true .Values.config -}}true{{- end -}}
 {{- end -}}
 
+{{/* Every interface; in the container a narrower one is of no use. */}}
+{{- define "siamese-job.metricsHost" -}}
+{{- dig "metrics" "host" "0.0.0.0" .Values.config -}}
+{{- end -}}
+
 {{- define "siamese-job.metricsPort" -}}
 {{- dig "metrics" "port" 0 .Values.config | default 9090 | int64 -}}
 {{- end -}}

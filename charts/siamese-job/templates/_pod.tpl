@@ -62,6 +62,11 @@ env:
   valueFrom: {fieldRef: {fieldPath: "metadata.annotations['batch.kubernetes.io/job-index-failure-count']"}}
 - name: JOB_PREEMPTIONS
   valueFrom: {fieldRef: {fieldPath: "metadata.annotations['batch.kubernetes.io/job-index-ignored-failure-count']"}}
+{{- if include "siamese-job.metricsEnabled" . }}
+# The image's own value beats the configuration file; this one is the file's.
+- name: SIAMESE_METRICS__HOST
+  value: {{ include "siamese-job.metricsHost" . | quote }}
+{{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
@@ -85,7 +90,8 @@ readinessProbe:
   httpGet: {path: /readyz, port: metrics}
   periodSeconds: 10
   timeoutSeconds: 5
-# The last resort: the program's own watchdog ends it earlier and leaves its stacks in the log.
+# For a process that answers nothing any more. A thread of its own answers, so a training step that
+# hangs is not noticed here; activeDeadlineSeconds of the Job ends that.
 livenessProbe:
   httpGet: {path: /livez, port: metrics}
   periodSeconds: 30

@@ -1,112 +1,162 @@
 """`make e2e`: a cluster, the image in it, then every test that needs either.
 
-With `KUBECONFIG` it uses that cluster, and `E2E_IMAGE` names an image it can pull. Else
-`E2E_CLUSTER` is a folder of scripts: `docker-up`, `base-image`, `kube-up`, which prints what to
-export, and `kube-load TAG`.
+Variables, where an empty one counts as not set:
+
+- `KUBECONFIG` and `E2E_IMAGE`: a cluster there is, and an image that it can pull and that
+  Docker here, if there is one, has. Pods must reach this machine at `E2E_HOST`, an address of
+  it, where tests serve a bucket (default: the InternalIP of the first node); and this machine
+  must reach pods at their own addresses, where Prometheus scrapes them.
+- `E2E_CLUSTER`, without `KUBECONFIG`: a folder of scripts that start one: `docker-up`,
+  `base-image TAG`, `kube-up`, which prints what to export, and `kube-load TAG`. The image is
+  built and loaded, or only loaded where `E2E_IMAGE` names one.
 """
 
 import hashlib
+import json
 import os
+import re
 import subprocess
 import sys
+from datetime import UTC, datetime
+from fnmatch import fnmatch
 from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[3]
-# What the image is made from; everything else is kept out of the build by .dockerignore.
-SOURCES = ("Dockerfile", ".dockerignore", "pyproject.toml", "requirements", "job", "examples")
+from tests.e2e.kubernetes.leftovers import is_alive, leftovers, machine
+from tests.e2e.kubernetes.phases import REPOSITORY, obey_sigterm, phase, run, say
+
 BASE_IMAGE = "localhost/python:3.11-slim-bookworm"
+# Every test that needs the cluster, the image, or a program that comes with the cluster.
+TESTS = (
+    "tests/e2e/kubernetes",
+    "tests/image",
+    "tests/chart/test_server.py",
+    "tests/storage/test_third_party_server.py",
+)
+TESTS_SECONDS = 45 * 60
 
 
 def main(arguments: list[str]) -> int:
-    """Prepares, then becomes pytest with `arguments`."""
-    env = dict(os.environ)
+    """Prepares, then runs pytest with `arguments`; its exit status."""
+    obey_sigterm()
+    env = {name: value for name, value in os.environ.items() if value}
     if "KUBECONFIG" not in env:
         env = _with_cluster(env)
-    if "E2E_IMAGE" not in env:
-        sys.exit("E2E_IMAGE is not set. Name an image that the cluster of KUBECONFIG can pull.")
-    _say(f"cluster {env['KUBECONFIG']}, image {env['E2E_IMAGE']}")
-    tests = [sys.executable, "-m", "pytest", "-m", "cluster or image", *arguments]
-    return subprocess.call(tests, cwd=REPOSITORY, env=env)
+    elif "E2E_IMAGE" not in env:
+        sys.exit(
+            "e2e: KUBECONFIG is set and E2E_IMAGE is not. Name an image that its cluster can "
+            "pull; or unset KUBECONFIG, and E2E_CLUSTER starts a cluster."
+        )
+    _delete_leftovers(env)
+    say(f"cluster {env['KUBECONFIG']}, image {env['E2E_IMAGE']}")
+    command = [sys.executable, "-m", "pytest", *TESTS, *arguments]
+    code, _ = run(*command, env=env, seconds=TESTS_SECONDS)
+    if code is None:
+        sys.exit(f"e2e: the tests were stopped after {TESTS_SECONDS} s")
+    return code
 
 
 def image_key() -> str:
     """Twelve digits that change with whatever goes into the image."""
     digest = hashlib.sha256()
-    for source in SOURCES:
-        path = REPOSITORY / source
-        files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for file in files:
-            if file.is_file() and "__pycache__" not in file.parts:
-                digest.update(f"{file.relative_to(REPOSITORY)}\0".encode())
-                digest.update(hashlib.sha256(file.read_bytes()).digest())
+    for file in image_sources():
+        digest.update(f"{file.relative_to(REPOSITORY)}\0".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:12]
+
+
+def image_sources() -> list[Path]:
+    """The files that the image is made from, by Dockerfile and .dockerignore."""
+    dockerfile = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
+    copied = re.findall(r"(?m)^COPY (?!--from)(.+) \S+$", dockerfile)
+    names = [name for line in copied for name in line.split()]
+    ignored = (REPOSITORY / ".dockerignore").read_text(encoding="utf-8")
+    left_out = re.findall(r"(?m)^\*\*/(.+)$", ignored)
+    found = set()
+    for path in [REPOSITORY / name for name in ("Dockerfile", ".dockerignore", *names)]:
+        for file in path.rglob("*") if path.is_dir() else [path]:
+            parts = file.relative_to(REPOSITORY).parts
+            if file.is_file() and not any(fnmatch(p, out) for p in parts for out in left_out):
+                found.add(file)
+    return sorted(found)
 
 
 def _with_cluster(env: dict[str, str]) -> dict[str, str]:
     """Starts the cluster of E2E_CLUSTER and puts the image into it."""
     if "E2E_CLUSTER" not in env:
         sys.exit(
-            "No cluster: neither KUBECONFIG nor E2E_CLUSTER is set. Give KUBECONFIG and "
+            "e2e: no cluster: neither KUBECONFIG nor E2E_CLUSTER is set. Give KUBECONFIG and "
             "E2E_IMAGE, or in E2E_CLUSTER a folder with docker-up, base-image, kube-up and "
             "kube-load."
         )
     folder = Path(env["E2E_CLUSTER"]).resolve()
     # One after the other: each may install Debian packages, which one process at a time can.
-    _run(str(folder / "docker-up"), env=env)
-    _run(str(folder / "base-image"), BASE_IMAGE, env=env)
-    _say("starting Kubernetes")
-    exports = subprocess.run(
-        [str(folder / "kube-up")], env=env, stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
-    script = f"{exports}\nenv -0"
+    phase(str(folder / "docker-up"), env=env, seconds=300)
+    if "E2E_IMAGE" in env:
+        tag = env["E2E_IMAGE"]
+        if not _is_built(tag):
+            sys.exit(f"e2e: E2E_IMAGE is {tag}, which Docker does not have. Build or pull it.")
+    else:
+        tag = f"siamese-job:e2e-{image_key()}"
+        phase(str(folder / "base-image"), BASE_IMAGE, env=env, seconds=600)
+        _build(tag, env=env)
+        _untag_older(tag)
+    exports = phase(str(folder / "kube-up"), env=env, seconds=600, is_read=True)
     variables = subprocess.run(
-        ["bash", "-c", script], env=env, stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
+        ["bash", "-c", f"{exports}\nenv -0"], env=env, stdout=subprocess.PIPE, check=True
+    ).stdout.decode()
     env = dict(entry.split("=", 1) for entry in variables.split("\0") if "=" in entry)
-    tag = f"siamese-job:e2e-{image_key()}"
-    _build(tag, env=env)
     _load(tag, folder=folder, env=env)
     return {**env, "E2E_IMAGE": tag}
 
 
+def _is_built(tag: str) -> bool:
+    command = ["docker", "image", "inspect", tag]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 def _build(tag: str, *, env: dict[str, str]) -> None:
-    if subprocess.run(["docker", "image", "inspect", tag], capture_output=True).returncode == 0:
-        _say(f"{tag} is built")
+    if _is_built(tag):
+        say(f"{tag} is built")
         return
     flags = "DOCKER_BUILD_FLAGS=--network host"
-    _run("make", "--no-print-directory", "image", f"BASE_IMAGE={BASE_IMAGE}", flags, env=env)
-    version = _version()
-    _run("docker", "tag", f"siamese-job:{version}", tag, env=env)
+    make = ["make", "--no-print-directory", "image", f"BASE_IMAGE={BASE_IMAGE}", flags]
+    phase(*make, env=env, seconds=1800)
+    phase("docker", "tag", f"siamese-job:{_version()}", tag, env=env, seconds=60)
+
+
+def _untag_older(tag: str) -> None:
+    """Lets go of the images of earlier calls; what is in use stays."""
+    listing = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "siamese-job"]
+    tags = subprocess.run(listing, capture_output=True, text=True, check=False).stdout.split()
+    older = [one for one in tags if one.startswith("siamese-job:e2e-") and one != tag]
+    if older:
+        say(f"removing {' '.join(older)}")
+        command = ["docker", "image", "rm", *older]
+        subprocess.run(command, capture_output=True, check=False)
 
 
 def _load(tag: str, *, folder: Path, env: dict[str, str]) -> None:
-    names = subprocess.run(
-        ["kubectl", "get", "nodes", "-o", "jsonpath={.items[*].status.images[*].names}"],
-        env=env,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout
-    if tag in names:
-        _say(f"{tag} is loaded")
+    path = "jsonpath={.items[*].status.images[*].names}"
+    names = phase("kubectl", "get", "nodes", "-o", path, env=env, seconds=60, is_read=True)
+    # A tag of somebody's own may have been built again since.
+    if f'{tag}"' in names and tag.startswith("siamese-job:e2e-"):
+        say(f"{tag} is loaded")
         return
-    _run(str(folder / "kube-load"), tag, env=env)
+    phase(str(folder / "kube-load"), tag, env=env, seconds=900)
+
+
+def _delete_leftovers(env: dict[str, str]) -> None:
+    listing = ["kubectl", "get", "namespaces", "-o", "json"]
+    found = json.loads(phase(*listing, env=env, seconds=60, is_read=True))["items"]
+    names = leftovers(found, now=datetime.now(UTC), here=machine(), is_alive=is_alive)
+    if names:
+        phase("kubectl", "delete", "namespace", *names, env=env, seconds=300)
 
 
 def _version() -> str:
     from job import __version__
 
     return __version__
-
-
-def _run(*command: str, env: dict[str, str]) -> None:
-    _say(" ".join(command))
-    subprocess.run(command, cwd=REPOSITORY, env=env, check=True)
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"e2e: {line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -4,8 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import pytest
+
 from job.storage.gs import GsStore
 from job.storage.protocol import ObjectStore
+from tests.e2e.conftest import ask_directly
 from tests.fakes.gcs_server import FakeGcs
 
 
@@ -29,7 +32,8 @@ class Bucket:
 @contextmanager
 def serve_bucket(host: str) -> Iterator[Bucket]:
     """Serves an empty bucket on an address of this machine for the block."""
-    with FakeGcs(bucket="runs", host=host) as server:
+    with pytest.MonkeyPatch.context() as patch, FakeGcs(bucket="runs", host=host) as server:
+        ask_directly(patch, host)
         store = GsStore("gs://runs", emulator=server.url)
         yield Bucket(server.url.removeprefix("http://"), store)
         store.close()

@@ -148,9 +148,11 @@ class Cluster:
         return f"{described.stdout}\n{self.logs(job)}"
 
 
-def run(*command: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *command: str, stdin: str | None = None, seconds: float = 300
+) -> subprocess.CompletedProcess[str]:
     """A command with its output as text, however it ends."""
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=seconds)
 
 
 def _succeeded(*command: str, stdin: str | None = None) -> str:

@@ -14,7 +14,9 @@ import pytest
 from tests.e2e.kubernetes import values
 from tests.e2e.kubernetes.bucket import Bucket, serve_bucket
 from tests.e2e.kubernetes.cluster import Cluster, run
-from tests.e2e.kubernetes.prometheus import Prometheus, start_prometheus
+from tests.e2e.kubernetes.discovery import Discovery
+from tests.e2e.kubernetes.leftovers import PREFIX, owner_labels
+from tests.e2e.prometheus import Prometheus, start_prometheus
 
 LINGER_SECONDS = 10
 
@@ -22,18 +24,26 @@ LINGER_SECONDS = 10
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     image = os.environ.get("E2E_IMAGE")
-    if "KUBECONFIG" not in os.environ or image is None:
-        pytest.skip("no cluster: `make e2e` starts one")
-    namespace = f"siamese-e2e-{secrets.token_hex(3)}"
-    host = "{.items[0].status.addresses[?(@.type=='InternalIP')].address}"
-    address = run("kubectl", "get", "nodes", "-o", f"jsonpath={host}").stdout
-    cluster = Cluster(namespace, address, image, tmp_path_factory.mktemp("values"))
+    if not os.environ.get("KUBECONFIG") or not image:
+        pytest.skip("no cluster to test on: `make e2e` starts one")
+    namespace = f"{PREFIX}{secrets.token_hex(3)}"
+    host = os.environ.get("E2E_HOST") or _address_of_the_first_node()
+    cluster = Cluster(namespace, host, image, tmp_path_factory.mktemp("values"))
+    labels = {"pod-security.kubernetes.io/enforce": "restricted", **owner_labels()}
     cluster.kubectl("create", "namespace", namespace)
-    cluster.kubectl(
-        "label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted"
-    )
-    yield cluster
-    run("kubectl", "delete", "namespace", namespace, "--wait=false")
+    try:
+        pairs = [f"{name}={value}" for name, value in labels.items()]
+        cluster.kubectl("label", "namespace", namespace, *pairs)
+        yield cluster
+    finally:
+        run("kubectl", "delete", "namespace", namespace, "--wait=false")
+
+
+def _address_of_the_first_node() -> str:
+    path = "{.items[0].status.addresses[?(@.type=='InternalIP')].address}"
+    found = run("kubectl", "get", "nodes", "-o", f"jsonpath={path}")
+    assert found.stdout, f"E2E_HOST is not set, and no node has an address.\n{found.stderr}"
+    return found.stdout
 
 
 @pytest.fixture(scope="session")
@@ -59,9 +69,14 @@ def tiny(cluster: Cluster, bucket: Bucket, tmp_path: Path) -> dict[str, Any]:
 def prometheus(
     cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
-    """A Prometheus beside the cluster that discovers the namespace's pods."""
+    """A Prometheus beside the cluster that scrapes the namespace's pods as they come."""
     folder = tmp_path_factory.mktemp("prometheus")
-    with start_prometheus(folder, namespace=cluster.namespace) as prometheus:
+    targets = folder / "targets.json"
+    scrape = [{"job_name": "pods", "file_sd_configs": [{"files": [str(targets)]}]}]
+    with (
+        start_prometheus(folder, scrape=scrape, every="2s") as prometheus,
+        Discovery(targets, namespace=cluster.namespace),
+    ):
         yield prometheus
 
 

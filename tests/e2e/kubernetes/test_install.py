@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.e2e.kubernetes.conftest import FinishedRun
+from tests.image.docker import DOCKER, named
 
 pytestmark = [pytest.mark.cluster, pytest.mark.e2e]
 
@@ -52,7 +53,7 @@ def test_a_pod_says_how_it_ended_without_its_log(cluster, undisturbed):
     assert words["message"].endswith(f"gs://runs/e2e/{undisturbed.name}/summary.json")
 
 
-@pytest.mark.skipif(shutil.which("docker") is None, reason="docker is not installed")
+@pytest.mark.skipif(shutil.which(DOCKER) is None, reason=f"{DOCKER} is not installed")
 def test_the_image_alone_ends_in_the_same_bits(cluster, undisturbed, bucket, tmp_path):
     """What the chart mounted, in a container without Kubernetes."""
     job = cluster.get("job", undisturbed.job)
@@ -65,11 +66,16 @@ def test_the_image_alone_ends_in_the_same_bits(cluster, undisturbed, bucket, tmp
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     for path in (tmp_path, *tmp_path.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
-    command = ["docker", "run", "--rm", "--network", "host"]
-    command += ["-e", f"STORAGE_EMULATOR_HOST=http://{bucket.address}"]
+    command = ["--network", "host", "-e", f"STORAGE_EMULATOR_HOST=http://{bucket.address}"]
+    # Docker may be configured to hand proxies to its containers.
+    command += [word for name in ("no_proxy", "NO_PROXY") for word in ("-e", f"{name}=*")]
     command += ["-v", f"{tmp_path}:/etc/siamese:ro", cluster.image]
     command += ["train", "/etc/siamese/config.yaml", "--set", "run.root=gs://runs/docker"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    with named() as name:
+        result = subprocess.run(
+            [DOCKER, "run", "--name", name, *command],
+            capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
     summary = json.loads(bucket.read(f"docker/{undisturbed.name}/summary.json"))
     assert summary["state_sha256"] == undisturbed.summary["state_sha256"]
@@ -101,9 +107,12 @@ def _unpack(cluster, source, *, folder):
     ],
 )
 def test_prometheus_holds_the_last_values_of_the_run(prometheus, undisturbed, expr):
+    run = f'run="{undisturbed.name}"'
     name = re.match(r"\w+", expr)[0]
-    held = prometheus.query(f'last_over_time({name}{{run="{undisturbed.name}"}}[1h])')
+    held = prometheus.vector(f"last_over_time({name}{{{run}}}[1h])")
     assert held, f"{name}: nothing held"
     # The pod has ended, so an instant query finds nothing: look back to its last scrape.
-    looking_back = re.sub(r"siamese_\w+(\{[^}]*\})?", r"last_over_time(\g<0>[1h])", expr)
-    assert prometheus.query(looking_back), f"{expr} is not so: {held}"
+    looking_back = re.sub(
+        r"(siamese_\w+)(?:\{([^}]*)\})?", rf"last_over_time(\1{{{run},\2}}[1h])", expr
+    )
+    assert prometheus.vector(looking_back), f"{expr} is not so: {held}"

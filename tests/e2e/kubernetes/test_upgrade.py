@@ -19,7 +19,7 @@ def test_a_run_s_life_from_install_to_uninstall(cluster, tiny):
 
     again = cluster.installed("life", tiny)
     assert again == first
-    cluster.completed(again, seconds=30)
+    cluster.completed(again)
     assert "already finished" in cluster.logs(again)
     assert "loading" not in cluster.logs(again)
 

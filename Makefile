@@ -30,7 +30,9 @@ VENV := .venv/.made-$(call key)
 RUNTIME := .venv/.runtime-$(call key,pyproject.toml requirements/runtime.txt)
 DEV := .venv/.dev-$(call key,pyproject.toml requirements/runtime.txt requirements/dev.txt)
 
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Locks are complete. Without --no-deps, pip looks at newer releases of what a package asks for with
+# an extra (pytest-cov: coverage[toml]), finds no hash of them and stops.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 # Two makes at once take turns; whoever comes second finds the stamp.
 TAKE_TURNS := exec 9<Makefile; flock 9; if [ -e $$stamp ]; then exit 0; fi
 
@@ -162,7 +164,7 @@ $(RUNTIME): | $(VENV)
 	rm -f .venv/.runtime-*
 	$(PIP_INSTALL) --require-hashes -r requirements/runtime.txt
 	# setuptools, the build backend, is in the lock: nothing is fetched to build the project.
-	$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	$(PIP_INSTALL) --no-build-isolation --editable .
 	touch $@
 
 $(DEV): | $(RUNTIME)

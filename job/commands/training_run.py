@@ -49,9 +49,7 @@ def train_run(session: Session, *, dataset: Dataset, folder: RunFolder) -> None:
     describe_process(session, assembly=assembly, dataset_sha256=dataset.fingerprint)
     batch_size = config.training.global_batch_size
     step = TrainStep(assembly.siamese, strategy=assembly.strategy, global_batch_size=batch_size)
-    data = TrainingData(
-        assembly.tokens, dataset.pairs["train"], batch_size, seed=config.run.seed
-    )
+    data = TrainingData(assembly.feed, dataset.pairs["train"], batch_size, seed=config.run.seed)
     custom = _custom_callbacks(session)
     steps_in_epoch = data.steps_in_epoch
     # Until here nothing was written, and everything that can be refused has been.
@@ -186,7 +184,7 @@ def _validation(
         started = time.monotonic()
         scores = score_split(
             scorer,
-            tokens=assembly.tokens,
+            feed=assembly.feed,
             pairs=pairs,
             batch_size=session.config.evaluation.batch_size,
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from job.data.ragged import RaggedArray
+from job.data.feeds import Feed
 from job.data.tables import Dataset
 from job.errors import DivergedError
 from job.evaluation.baselines import BASELINES
@@ -49,7 +49,7 @@ def evaluate(
     scorer: PairScorer,
     *,
     dataset: Dataset,
-    tokens: RaggedArray,
+    feed: Feed,
     criterion: str,
     batch_size: int,
 ) -> Findings:
@@ -58,7 +58,7 @@ def evaluate(
     Args:
         scorer: The model.
         dataset: Its data.
-        tokens: Token ids of every item.
+        feed: Gives the items of the data set.
         criterion: `evaluation.threshold`.
         batch_size: Items encoded at a time.
 
@@ -66,9 +66,7 @@ def evaluate(
         DivergedError: The model's scores are not finite: no threshold can be chosen.
     """
     scores = {
-        split: score_split(
-            scorer, tokens=tokens, pairs=dataset.pairs[split], batch_size=batch_size
-        )
+        split: score_split(scorer, feed=feed, pairs=dataset.pairs[split], batch_size=batch_size)
         for split in ("validation", "test")
     }
     validation, test = scores["validation"], scores["test"]

@@ -6,7 +6,7 @@ Every item of the split is encoded once, every pair scored exactly once.
 import numpy as np
 
 from job.data.batches import item_batches
-from job.data.ragged import RaggedArray
+from job.data.feeds import Feed
 from job.data.tables import PairTable
 from job.evaluation.metrics import average_precision, confusion, equal_error_rate, roc_auc
 from job.models.scoring import PairScorer, PairScores
@@ -15,18 +15,18 @@ QUALITY = ("accuracy", "f1", "mcc", "roc_auc", "average_precision", "eer")
 
 
 def score_split(
-    scorer: PairScorer, *, tokens: RaggedArray, pairs: PairTable, batch_size: int
+    scorer: PairScorer, *, feed: Feed, pairs: PairTable, batch_size: int
 ) -> PairScores:
     """Scores the pairs of a split.
 
     Args:
         scorer: The model.
-        tokens: Token ids of every item of the data set.
+        feed: Gives the items of the data set.
         pairs: The split's pairs.
         batch_size: Items encoded at a time.
     """
-    batches = item_batches(tokens, batch_size=batch_size, rows=pairs.items())
-    embedding_ND = scorer.embed(batches, num_items=len(tokens))
+    batches = item_batches(feed, batch_size=batch_size, rows=pairs.items())
+    embedding_ND = scorer.embed(batches, num_items=len(feed.lengths))
     return scorer.score(embedding_ND, left=pairs.left, right=pairs.right, label=pairs.label)
 
 

@@ -48,8 +48,8 @@ class PairScorer:
         self._siamese = siamese
         self._poll = poll
         self._encode = tf.function(
-            lambda ids_BT: siamese.encoder(ids_BT, training=False),
-            input_signature=[tf.TensorSpec((None, None), tf.int32)],
+            lambda items: siamese.encoder(items, training=False),
+            input_signature=[tf.TensorSpec((None, *siamese.item.shape), siamese.item.dtype)],
         )
         size = siamese.encoder.output_shape[-1]
         self._judge = tf.function(
@@ -68,12 +68,12 @@ class PairScorer:
         return tf.sigmoid(logit_B), self._siamese.loss(label_B, logit_B)
 
     def embed(
-        self, batches: Iterable[tuple[IntArray, npt.NDArray[np.int32]]], *, num_items: int
+        self, batches: Iterable[tuple[IntArray, npt.NDArray[np.generic]]], *, num_items: int
     ) -> FloatArray:
         """Encodes items.
 
         Args:
-            batches: (item numbers int64 (B,), token ids int32 (B, T)), as
+            batches: (item numbers int64 (B,), items (B, ...)), as
                 `data.batches.item_batches` gives them.
             num_items: N, the number of rows of the result; items in no batch stay NaN.
 
@@ -82,9 +82,9 @@ class PairScorer:
         """
         size = self._siamese.encoder.output_shape[-1]
         embedding_ND = np.full((num_items, size), np.nan, np.float32)
-        for rows, ids_BT in batches:
+        for rows, items in batches:
             self._poll()
-            embedding_ND[rows] = self._encode(tf.constant(ids_BT)).numpy()
+            embedding_ND[rows] = self._encode(tf.constant(items)).numpy()
         return embedding_ND
 
     def score(

@@ -20,8 +20,8 @@ import numpy.typing as npt
 from job.callbacks.stack import CallbackStack
 from job.checkpoints.policy import SavePolicy
 from job.data.batches import training_block
+from job.data.feeds import Feed
 from job.data.order import epoch_order, steps_in_epoch
-from job.data.ragged import RaggedArray
 from job.data.tables import PairTable
 from job.errors import DivergedError, InterruptedByUserError, PreemptedError
 from job.training.pace import steps_this_call
@@ -37,13 +37,13 @@ class TrainingData:
     """The pairs of the training split and the order they are seen in.
 
     Attributes:
-        tokens: Token ids of every item.
+        feed: Gives the items.
         pairs: Training pairs, as numbers of items.
         global_batch_size: Pairs in one optimizer step.
         seed: The run's seed; the order of epoch e is a function of (seed, e).
     """
 
-    tokens: RaggedArray
+    feed: Feed
     pairs: PairTable
     global_batch_size: int
     seed: int
@@ -159,7 +159,7 @@ class TrainingLoop:
         self._callbacks.hooks.on_train_batch_begin(position.step_in_epoch)
         started = monotonic()
         block = training_block(
-            self._data.tokens,
+            self._data.feed,
             self._data.pairs,
             order,
             first_step=position.step_in_epoch,

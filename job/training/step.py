@@ -1,4 +1,4 @@
-"""The optimizer step, K of them in one `tf.function`. K steps, B pairs, T time, D embedding.
+"""The optimizer step, K of them in one `tf.function`. K steps, B pairs, D embedding.
 
 The loop over steps is inside the graph and around `strategy.run`: an optimizer may not merge
 replicas inside a graph loop. Every replica takes its own rows of the global batch, so the
@@ -56,9 +56,10 @@ class TrainStep:
         self._strategy = strategy
         self._global_batch_size = global_batch_size
         self._rows = global_batch_size // replicas
-        ids_KBT = tf.TensorSpec((None, global_batch_size, None), tf.int32)
+        item = siamese.item
+        items = tf.TensorSpec((None, global_batch_size, *item.shape), item.dtype)
         label_KB = tf.TensorSpec((None, global_batch_size), tf.float32)
-        self._steps = tf.function(self._run_steps, input_signature=[ids_KBT, ids_KBT, label_KB])
+        self._steps = tf.function(self._run_steps, input_signature=[items, items, label_KB])
 
     def __call__(self, block: PairBlock) -> StepResults:
         """Takes as many optimizer steps as the block holds batches."""
@@ -68,13 +69,13 @@ class TrainStep:
         return StepResults(loss.numpy(), correct.numpy())
 
     def _run_steps(
-        self, left_KBT: tf.Tensor, right_KBT: tf.Tensor, label_KB: tf.Tensor
+        self, left_KB: tf.Tensor, right_KB: tf.Tensor, label_KB: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         num_steps = tf.shape(label_KB)[0]
         losses = tf.TensorArray(tf.float32, num_steps)
         corrects = tf.TensorArray(tf.float32, num_steps)
         for k in tf.range(num_steps):
-            batch = (left_KBT[k], right_KBT[k], label_KB[k])
+            batch = (left_KB[k], right_KB[k], label_KB[k])
             loss, correct = self._strategy.run(self._replica_step, args=batch)
             total = tf.distribute.ReduceOp.SUM
             losses = losses.write(k, self._strategy.reduce(total, loss, axis=None))
@@ -91,9 +92,9 @@ class TrainStep:
         )
 
     def _replica_step(
-        self, left_BT: tf.Tensor, right_BT: tf.Tensor, label_B: tf.Tensor
+        self, left_B: tf.Tensor, right_B: tf.Tensor, label_B: tf.Tensor
     ) -> tuple[Any, Any]:
-        left, right = self._own_rows(left_BT), self._own_rows(right_BT)
+        left, right = self._own_rows(left_B), self._own_rows(right_B)
         label = self._own_rows(label_B)
         siamese = self._siamese
         with tf.GradientTape() as tape:

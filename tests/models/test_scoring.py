@@ -4,6 +4,7 @@ import pytest
 from job.config.model import LstmConfig, ModelConfig
 from job.config.training import TrainingConfig
 from job.data.batches import item_batches
+from job.data.feeds import TokenFeed
 from job.data.ragged import RaggedArray, offsets_of
 from job.data.tables import PairTable
 from job.errors import PreemptedError
@@ -16,6 +17,7 @@ TOKENS = RaggedArray(
     np.random.default_rng(0).integers(2, 9, LENGTHS.sum()).astype(np.int32),
     offsets_of(LENGTHS),
 )
+FEED = TokenFeed(TOKENS, vocabulary_size=9)
 PAIRS = PairTable(
     np.array([0, 1, 2, 5, 0]), np.array([1, 1, 4, 2, 5]), np.array([1, 1, 0, 0, 1], np.uint8)
 )
@@ -24,14 +26,14 @@ PAIRS = PairTable(
 @pytest.fixture(scope="module")
 def siamese():
     section = ModelConfig(encoder=LstmConfig(units=4, embedding_size=3))
-    return build_siamese(section, training=TrainingConfig(), vocabulary_size=9, seed=1)
+    return build_siamese(section, training=TrainingConfig(), item=FEED.input, seed=1)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 100])
 def test_scores_are_those_of_the_pair_model_whatever_the_batches(siamese, batch_size):
     scores = score_split(
         PairScorer(siamese, poll=lambda: None),
-        tokens=TOKENS,
+        feed=FEED,
         pairs=PAIRS,
         batch_size=batch_size,
     )
@@ -48,7 +50,7 @@ def test_only_the_items_of_the_pairs_are_encoded_and_each_once(siamese):
     scorer = PairScorer(siamese, poll=lambda: None)
     encode = scorer._encode
     scorer._encode = lambda ids: seen.append(ids.shape[0]) or encode(ids)
-    score_split(scorer, tokens=TOKENS, pairs=PAIRS, batch_size=2)
+    score_split(scorer, feed=FEED, pairs=PAIRS, batch_size=2)
     assert sum(seen) == 5  # item 3 is in no pair
 
 
@@ -58,7 +60,7 @@ def test_a_stop_is_noticed_between_batches(siamese):
 
     scorer = PairScorer(siamese, poll=stop)
     with pytest.raises(PreemptedError):
-        scorer.embed(item_batches(TOKENS, batch_size=2), num_items=6)
+        scorer.embed(item_batches(FEED, batch_size=2), num_items=6)
 
 
 def test_a_model_that_diverged_has_no_quality():

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from job.config.compatibility import HEADS
 from job.config.root import Config
 from job.data.feeds import Feed, TokenFeed
 from job.data.tables import Dataset
@@ -74,7 +75,22 @@ def assemble(config: Config, *, dataset: Dataset) -> Assembly:
             "devices": ", ".join(assembly.devices),
         },
     )
+    _warn_of_additive_head(config.model.head.kind)
     return assembly
+
+
+def _warn_of_additive_head(head: str) -> None:
+    if HEADS[head].expresses_similarity:
+        return
+    log.warning(
+        "additive head",
+        extra={
+            "head": head,
+            "why": "its logit is g(left) + h(right): it weighs each item alone and cannot "
+            "express similarity",
+            "do": "set model.head.kind to abs_diff_product, or keep it to reproduce the book",
+        },
+    )
 
 
 def library_versions() -> dict[str, str]:

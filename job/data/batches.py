@@ -21,11 +21,19 @@ class PairBlock:
         left: (K, B, ...), the first item of each pair as the feed gives it.
         right: (K, B, ...), the second, of the same shape.
         label: float32 (K, B), 1.0 = match, 0.0 = no match.
+        left_item: int64 (K, B), number of the first item of each pair in the data set.
+        right_item: int64 (K, B), of the second.
+        left_class: int64 (K, B), class of the first item; -1 = unknown.
+        right_class: int64 (K, B), of the second.
     """
 
     left: NDArray[np.generic]
     right: NDArray[np.generic]
     label: NDArray[np.float32]
+    left_item: NDArray[np.int64]
+    right_item: NDArray[np.int64]
+    left_class: NDArray[np.int64]
+    right_class: NDArray[np.int64]
 
 
 def training_block(
@@ -36,6 +44,7 @@ def training_block(
     first_step: int,
     num_steps: int,
     global_batch_size: int,
+    item_class: NDArray[np.int64] | None = None,
 ) -> PairBlock:
     """The batches of steps `first_step` to `first_step + num_steps` of an epoch.
 
@@ -46,6 +55,7 @@ def training_block(
         first_step: First step of the block, >= 0.
         num_steps: K >= 1.
         global_batch_size: B >= 1.
+        item_class: `Dataset.item_class`.
 
     Raises:
         ValueError: The epoch has fewer whole batches than that.
@@ -61,7 +71,21 @@ def training_block(
     items = feed.batch(sides)
     left, right = items.reshape(2, num_steps, global_batch_size, *items.shape[1:])
     label = pairs.label[chosen].astype(np.float32)
-    return PairBlock(left, right, label.reshape(num_steps, global_batch_size))
+    numbers = (*np.split(sides, 2), *np.split(classes_of(sides, item_class), 2))
+    per_pair = (array.reshape(num_steps, global_batch_size) for array in (label, *numbers))
+    return PairBlock(left, right, *per_pair)
+
+
+def classes_of(
+    items: NDArray[np.int64], item_class: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
+    """The class of each item of int64 (R,), -1 where it is not known.
+
+    Args:
+        items: Item numbers.
+        item_class: int64 (N,), the class of every item; None: none is known.
+    """
+    return np.full_like(items, -1) if item_class is None else item_class[items]
 
 
 def item_batches(

@@ -66,7 +66,13 @@ def evaluate(
         DivergedError: The model's scores are not finite: no threshold can be chosen.
     """
     scores = {
-        split: score_split(scorer, feed=feed, pairs=dataset.pairs[split], batch_size=batch_size)
+        split: score_split(
+            scorer,
+            feed=feed,
+            pairs=dataset.pairs[split],
+            batch_size=batch_size,
+            item_class=dataset.item_class,
+        )
         for split in ("validation", "test")
     }
     validation, test = scores["validation"], scores["test"]

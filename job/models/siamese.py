@@ -19,7 +19,7 @@ from job.config.model import ModelConfig
 from job.config.training import TrainingConfig
 from job.models.encoders import build_encoder
 from job.models.heads import build_head
-from job.models.losses import PairLoss, build_loss
+from job.models.losses import BatchLoss, build_loss
 from job.models.optimizers import build_optimizer
 from job.types import ItemInput
 
@@ -36,7 +36,7 @@ class Siamese:
         head: two float32 (B, D) embeddings -> float32 (B, 1) logit.
         scorer: two times B items -> float32 (B, 1) score in [0, 1]; compiled with the
             optimizer, so that Keras callbacks find it where they expect it.
-        loss: float32 (B,) labels and logits -> float32 (B,) losses.
+        loss: A batch of pairs -> float32 (B,) losses.
         optimizer: Built for every trainable variable of `scorer`.
     """
 
@@ -44,7 +44,7 @@ class Siamese:
     encoder: keras.Model
     head: keras.Model
     scorer: keras.Model
-    loss: PairLoss
+    loss: BatchLoss
     optimizer: keras.optimizers.Optimizer
 
     def variables(self) -> dict[str, Any]:
@@ -109,4 +109,5 @@ def build_siamese(
     optimizer = build_optimizer(training.optimizer)
     optimizer.build(scorer.trainable_variables)
     scorer.compile(optimizer=optimizer)
-    return Siamese(item, encoder, head, scorer, build_loss(training.loss), optimizer)
+    loss = build_loss(training.loss, head=model.head.kind)
+    return Siamese(item, encoder, head, scorer, loss, optimizer)

@@ -41,12 +41,14 @@ class TrainingData:
         pairs: Training pairs, as numbers of items.
         global_batch_size: Pairs in one optimizer step.
         seed: The run's seed; the order of epoch e is a function of (seed, e).
+        item_class: `Dataset.item_class`.
     """
 
     feed: Feed
     pairs: PairTable
     global_batch_size: int
     seed: int
+    item_class: npt.NDArray[np.int64] | None = None
 
     @property
     def steps_in_epoch(self) -> int:
@@ -165,6 +167,7 @@ class TrainingLoop:
             first_step=position.step_in_epoch,
             num_steps=steps,
             global_batch_size=self._data.global_batch_size,
+            item_class=self._data.item_class,
         )
         results = self._step(block)
         if self._is_traced:

@@ -96,3 +96,30 @@ def test_item_batches_can_be_of_some_items():
     batches = list(item_batches(feed(multiple=1), batch_size=8, rows=np.array([4, 2])))
     assert [rows.tolist() for rows, _ in batches] == [[4, 2]]
     assert list(item_batches(feed(), batch_size=8, rows=np.array([], np.int64))) == []
+
+
+def test_a_block_says_which_items_and_classes_its_pairs_hold():
+    order = np.array([4, 2, 0, 1, 3])
+    block = training_block(
+        feed(),
+        PAIRS,
+        order,
+        first_step=0,
+        num_steps=2,
+        global_batch_size=2,
+        item_class=np.array([7, 8, -1, 9, 7]),
+    )
+    # Pairs 4, 2 then 0, 1.
+    assert block.left_item.tolist() == [[0, 2], [0, 1]]
+    assert block.right_item.tolist() == [[4, 0], [1, 2]]
+    assert block.left_class.tolist() == [[7, -1], [7, 8]]
+    assert block.right_class.tolist() == [[7, 7], [8, -1]]
+    numbers = (block.left_item, block.right_item, block.left_class, block.right_class)
+    assert all(array.dtype == np.int64 for array in numbers)
+
+
+def test_without_classes_every_class_is_unknown():
+    block = training_block(
+        feed(), PAIRS, np.arange(5), first_step=0, num_steps=1, global_batch_size=3
+    )
+    assert block.left_class.tolist() == block.right_class.tolist() == [[-1, -1, -1]]

@@ -99,3 +99,16 @@ def test_describe_is_one_line_with_sizes():
     line = siamese(bidirectional=True).describe()
     assert "\n" not in line
     assert "8-d embedding" in line
+
+
+def test_the_paths_of_the_default_model_stay():
+    # They are the keys of checkpoints: a change makes every stored run unreadable.
+    assert [key for key in siamese().variables() if key.startswith("model|")] == [
+        "model|embedding/embeddings",
+        "model|forward/lstm_cell/kernel",
+        "model|forward/lstm_cell/recurrent_kernel",
+        "model|forward/lstm_cell/bias",
+        "model|seed_generator_0/seed_generator_state",
+        "model|logit/kernel",
+        "model|logit/bias",
+    ]

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from job.config.heads import CosineConfig
+from job.config.losses import MultipleNegativesConfig, TripletConfig
 from job.config.model import LstmConfig, ModelConfig
 from job.config.training import TrainingConfig
 from job.data.batches import item_batches
@@ -11,6 +13,8 @@ from job.errors import PreemptedError
 from job.evaluation.splits import QUALITY, measure, score_split
 from job.models.scoring import PairScorer, PairScores
 from job.models.siamese import build_siamese
+from tests.models import reference_losses as reference
+from tests.models.test_batch_losses import pair_batch
 
 LENGTHS = np.array([3, 1, 7, 2, 9, 4])
 TOKENS = RaggedArray(
@@ -69,3 +73,48 @@ def test_a_model_that_diverged_has_no_quality():
     measured = measure(scores, threshold=0.5)
     assert set(measured) == {"loss", *QUALITY}
     assert all(np.isnan(value) for value in measured.values())
+
+
+CLASSES = np.array([0, 0, 1, -1, 1, 0])
+IN_BATCH = {
+    "multiple_negatives": (
+        MultipleNegativesConfig(temperature=0.5),
+        lambda batch: reference.multiple_negatives(
+            batch, kind="cosine", temperature=0.5, symmetric=False
+        ),
+    ),
+    "triplet": (
+        TripletConfig(margin=1.0),
+        lambda batch: reference.triplet(batch, kind="cosine", margin=1.0, mining="semi_hard"),
+    ),
+}
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 100])
+@pytest.mark.parametrize("name", IN_BATCH)
+def test_a_loss_that_looks_at_the_batch_sees_consecutive_blocks_of_pairs(name, batch_size):
+    loss, expected = IN_BATCH[name]
+    section = ModelConfig(encoder=LstmConfig(units=4, embedding_size=3), head=CosineConfig())
+    built = build_siamese(section, training=TrainingConfig(loss=loss), item=FEED.input, seed=1)
+    scores = score_split(
+        PairScorer(built, poll=lambda: None),
+        feed=FEED,
+        pairs=PAIRS,
+        batch_size=batch_size,
+        item_class=CLASSES,
+    )
+    embedding = built.encoder(TOKENS.padded(np.arange(6), multiple=8)).numpy()
+    losses = []
+    for start in range(0, len(PAIRS), batch_size):
+        part = slice(start, start + batch_size)
+        left, right = PAIRS.left[part], PAIRS.right[part]
+        batch = pair_batch(
+            embedding[left],
+            embedding[right],
+            label=PAIRS.label[part],
+            items=(left, right),
+            classes=(CLASSES[left], CLASSES[right]),
+        )
+        losses += expected(batch)
+    np.testing.assert_allclose(scores.loss, losses, rtol=1e-4, atol=1e-5)
+    assert len(scores.loss) == len(PAIRS)

@@ -12,7 +12,26 @@ from typing import Literal
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
+Kind = Literal["text"]
+
 Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
+
+
+@dataclass(frozen=True)
+class ItemInput:
+    """How an encoder is given one item.
+
+    Attributes:
+        kind: What an item is.
+        dtype: NumPy name of the type of its values.
+        shape: Its shape without the batch; None is a time axis of any length, padded.
+        vocabulary_size: Of a text: number of token ids, padding (0) and unknown (1) included.
+    """
+
+    kind: Kind
+    dtype: str
+    shape: tuple[int | None, ...]
+    vocabulary_size: int = 0
 
 
 @dataclass(frozen=True)

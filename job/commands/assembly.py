@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from job.config.compatibility import HEADS
 from job.config.root import Config
-from job.data.ragged import RaggedArray
+from job.data.feeds import Feed, TokenFeed
 from job.data.tables import Dataset
 from job.data.vocabulary import Vocabulary
 from job.distribution.strategy import open_strategy
@@ -26,13 +27,13 @@ class Assembly:
         strategy: What training runs under.
         siamese: The model, with fresh weights.
         vocabulary: Token ids of characters, from the training items alone.
-        tokens: Token ids of every item.
+        feed: The items as the encoder takes them.
     """
 
     strategy: tf.distribute.Strategy
     siamese: Siamese
     vocabulary: Vocabulary
-    tokens: RaggedArray
+    feed: Feed
 
     @property
     def devices(self) -> list[str]:
@@ -53,16 +54,17 @@ def assemble(config: Config, *, dataset: Dataset) -> Assembly:
         ConfigError: The devices asked for are not there.
     """
     vocabulary = Vocabulary.from_texts(dataset.texts(dataset.pairs["train"].items()))
+    feed = TokenFeed(vocabulary.encode(dataset.items), vocabulary.size)
     with captured_native_stderr():
         strategy = open_strategy(config.distribution, seed=config.run.seed)
         with strategy.scope():
             siamese = build_siamese(
                 config.model,
                 training=config.training,
-                vocabulary_size=vocabulary.size,
+                item=feed.input,
                 seed=config.run.seed,
             )
-    assembly = Assembly(strategy, siamese, vocabulary, vocabulary.encode(dataset.items))
+    assembly = Assembly(strategy, siamese, vocabulary, feed)
     log.info(
         "model built",
         extra={
@@ -73,7 +75,22 @@ def assemble(config: Config, *, dataset: Dataset) -> Assembly:
             "devices": ", ".join(assembly.devices),
         },
     )
+    _warn_of_additive_head(config.model.head.kind)
     return assembly
+
+
+def _warn_of_additive_head(head: str) -> None:
+    if HEADS[head].expresses_similarity:
+        return
+    log.warning(
+        "additive head",
+        extra={
+            "head": head,
+            "why": "its logit is g(left) + h(right): it weighs each item alone and cannot "
+            "express similarity",
+            "do": "set model.head.kind to abs_diff_product, or keep it to reproduce the book",
+        },
+    )
 
 
 def library_versions() -> dict[str, str]:
@@ -90,7 +107,7 @@ def build_outside_strategy(config: Config, assembly: Assembly) -> Siamese:
     plain = build_siamese(
         config.model,
         training=config.training,
-        vocabulary_size=assembly.vocabulary.size,
+        item=assembly.feed.input,
         seed=config.run.seed,
     )
     plain.scorer.set_weights([w.value.numpy() for w in assembly.siamese.scorer.weights])

@@ -41,7 +41,7 @@ def close_run(
         attempt: Training has ended, its last state is committed.
         stop_reason: Which callback ended it, "" for the last epoch.
         dataset: The data.
-        assembly: The model and tokens.
+        assembly: The model and the items as it takes them.
         scorer: Scores with the model.
         folder: Where everything is written.
     """
@@ -53,7 +53,7 @@ def close_run(
     findings = evaluate(
         scorer,
         dataset=dataset,
-        tokens=assembly.tokens,
+        feed=assembly.feed,
         criterion=config.evaluation.threshold,
         batch_size=config.evaluation.batch_size,
     )

@@ -57,7 +57,7 @@ def _measure(loaded: LoadedConfig, *, folder: RunFolder) -> dict[str, Any]:
     findings = evaluate(
         PairScorer(assembly.siamese, poll=lambda: None),
         dataset=dataset,
-        tokens=assembly.tokens,
+        feed=assembly.feed,
         criterion=config.evaluation.threshold,
         batch_size=config.evaluation.batch_size,
     )

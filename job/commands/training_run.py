@@ -22,7 +22,7 @@ from job.commands.run_folder import RunFolder
 from job.commands.session import Session
 from job.commands.summary import recorded_failure
 from job.config.monitors import MONITORS
-from job.data.tables import Dataset, PairTable
+from job.data.tables import Dataset
 from job.distribution.environment import describe_environment
 from job.evaluation.splits import measure, score_split
 from job.models.scoring import PairScorer
@@ -51,7 +51,11 @@ def train_run(session: Session, *, dataset: Dataset, folder: RunFolder) -> None:
     batch_size = config.training.global_batch_size
     step = TrainStep(assembly.siamese, strategy=assembly.strategy, global_batch_size=batch_size)
     data = TrainingData(
-        assembly.tokens, dataset.pairs["train"], batch_size, seed=config.run.seed
+        assembly.feed,
+        dataset.pairs["train"],
+        batch_size,
+        seed=config.run.seed,
+        item_class=dataset.item_class,
     )
     custom = _custom_callbacks(session)
     session.stop.check()
@@ -84,7 +88,7 @@ def train_run(session: Session, *, dataset: Dataset, folder: RunFolder) -> None:
                 ),
                 callbacks=stack,
                 validate=_validation(
-                    session, pairs=dataset.pairs["validation"], assembly=assembly, scorer=scorer
+                    session, dataset=dataset, assembly=assembly, scorer=scorer
                 ),
                 stop=session.stop,
             ).run(attempt.state)
@@ -179,7 +183,7 @@ def _callback_stack(
 
 
 def _validation(
-    session: Session, *, pairs: PairTable, assembly: Assembly, scorer: PairScorer
+    session: Session, *, dataset: Dataset, assembly: Assembly, scorer: PairScorer
 ) -> Callable[[], Mapping[str, float]]:
     """What the loop calls at an epoch's end: every validation pair, exactly once."""
 
@@ -188,9 +192,10 @@ def _validation(
         started = time.monotonic()
         scores = score_split(
             scorer,
-            tokens=assembly.tokens,
-            pairs=pairs,
+            feed=assembly.feed,
+            pairs=dataset.pairs["validation"],
             batch_size=session.config.evaluation.batch_size,
+            item_class=dataset.item_class,
         )
         measured = measure(scores, threshold=0.5)
         session.metrics.validation_finished(time.monotonic() - started)

@@ -110,6 +110,11 @@ class DataConfig(Section):
         "Above it the run stops (exit 3).",
     )
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether the data say which class an item belongs to; pair files do not."""
+        return False
+
     @model_validator(mode="after")
     def _group_is_named(self) -> "DataConfig":
         if self.split.by == "group" and self.columns.group is None:

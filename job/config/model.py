@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from job.config.heads import AbsDiffProductConfig, Head
 from job.config.section import Section
 
 
@@ -29,19 +30,13 @@ class LstmConfig(Section):
     )
 
 
-class AbsDiffProductConfig(Section):
-    """Dense(1) on [|u - v|, u * v]; symmetric, and able to express similarity."""
-
-    kind: Literal["abs_diff_product"] = Field("abs_diff_product", description="Which head.")
-
-
 class ModelConfig(Section):
     """One encoder for both items, one head for the pair."""
 
     encoder: LstmConfig = Field(
         default_factory=LstmConfig, description="The encoder both items share."
     )
-    head: AbsDiffProductConfig = Field(
+    head: Head = Field(
         default_factory=AbsDiffProductConfig,
         description="What turns two embeddings into a score.",
     )

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from job.config.compatibility import IncompatibleError
 from job.config.hints import unknown_key, wrong_type
 from job.config.keys import ROOT, Key, Path, child, choices_of, kinds_of, narrowed
 from job.config.layers import Layered, is_given
@@ -44,7 +45,11 @@ def from_validation(error: ValidationError, *, layered: Layered) -> list[Problem
     Returns:
         One problem for each error, not sorted.
     """
-    return [_problem(details, layered) for details in error.errors(include_url=False)]
+    return [
+        problem
+        for details in error.errors(include_url=False)
+        for problem in _problems(details, layered)
+    ]
 
 
 def required_in(sections: tuple[Any, ...]) -> list[str]:
@@ -54,6 +59,16 @@ def required_in(sections: tuple[Any, ...]) -> list[str]:
         for section in sections
         for name, field in section.model_fields.items()
         if field.is_required()
+    ]
+
+
+def _problems(details: ErrorDetails, layered: Layered) -> list[Problem]:
+    cause = details.get("ctx", {}).get("error")
+    if not isinstance(cause, IncompatibleError):
+        return [_problem(details, layered)]
+    return [
+        Problem(layered.origin_of(complaint.path), dotted(complaint.path), complaint.text)
+        for complaint in cause.complaints
     ]
 
 

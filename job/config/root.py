@@ -1,7 +1,8 @@
 """The whole configuration, and the checks that need more than one section."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from job.config.compatibility import IncompatibleError, complaints
 from job.config.data import DataConfig
 from job.config.model import ModelConfig
 from job.config.run import (
@@ -47,3 +48,12 @@ class Config(Section):
     logging: LoggingConfig = Field(
         default_factory=LoggingConfig, description="What is written to standard output."
     )
+
+    @model_validator(mode="after")
+    def _head_loss_and_data_fit(self) -> "Config":
+        found = complaints(
+            self.model, training=self.training, has_classes=self.data.has_classes
+        )
+        if found:
+            raise IncompatibleError(found)
+        return self

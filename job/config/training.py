@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
+from job.config.losses import BinaryCrossentropyConfig, Loss
 from job.config.monitors import Monitor
 from job.config.section import MUTABLE, Section, rule
 
@@ -33,14 +34,6 @@ class SgdConfig(Section):
 Optimizer = Annotated[AdamConfig | RmspropConfig | SgdConfig, Field(discriminator="kind")]
 
 
-class BinaryCrossentropyConfig(Section):
-    """Binary cross-entropy between the pair's label and its score."""
-
-    kind: Literal["binary_crossentropy"] = Field(
-        "binary_crossentropy", description="Which loss."
-    )
-
-
 class TrainingConfig(Section):
     """How the model learns."""
 
@@ -67,7 +60,7 @@ class TrainingConfig(Section):
     optimizer: Optimizer = Field(
         default_factory=AdamConfig, description="What turns gradients into steps."
     )
-    loss: BinaryCrossentropyConfig = Field(
+    loss: Loss = Field(
         default_factory=BinaryCrossentropyConfig, description="What training minimises."
     )
 
@@ -156,7 +149,12 @@ class EvaluationConfig(Section):
         description="Which weights are measured and exported: those of the best epoch by "
         "`checkpoint.monitor`, or the last ones.",
     )
-    batch_size: int = Field(1024, ge=1, description="Items encoded at a time.")
+    batch_size: int = Field(
+        1024,
+        ge=1,
+        description="Items encoded at a time. For a loss that compares the pairs of a batch "
+        "also the pairs that a measured loss compares.",
+    )
 
 
 class ExportConfig(Section):

@@ -1,4 +1,4 @@
-"""Cuts token rows into the rectangles that training and evaluation take.
+"""Cuts items into the rectangles that training and evaluation take.
 
 Both functions are pure: the same arguments give the same bytes, whichever step they begin at.
 """
@@ -9,45 +9,53 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from job.data.ragged import RaggedArray
+from job.data.feeds import Feed
 from job.data.tables import PairTable
 
 
 @dataclass(frozen=True, eq=False)
 class PairBlock:
-    """K consecutive batches of B pairs, padded to one length T.
+    """K consecutive batches of B pairs, padded to one shape.
 
     Attributes:
-        left: int32 (K, B, T), token ids, 0 = padding.
-        right: int32 (K, B, T), the same T as `left`.
+        left: (K, B, ...), the first item of each pair as the feed gives it.
+        right: (K, B, ...), the second, of the same shape.
         label: float32 (K, B), 1.0 = match, 0.0 = no match.
+        left_item: int64 (K, B), number of the first item of each pair in the data set.
+        right_item: int64 (K, B), of the second.
+        left_class: int64 (K, B), class of the first item; -1 = unknown.
+        right_class: int64 (K, B), of the second.
     """
 
-    left: NDArray[np.int32]
-    right: NDArray[np.int32]
+    left: NDArray[np.generic]
+    right: NDArray[np.generic]
     label: NDArray[np.float32]
+    left_item: NDArray[np.int64]
+    right_item: NDArray[np.int64]
+    left_class: NDArray[np.int64]
+    right_class: NDArray[np.int64]
 
 
 def training_block(
-    tokens: RaggedArray,
+    feed: Feed,
     pairs: PairTable,
     order: NDArray[np.int64],
     *,
     first_step: int,
     num_steps: int,
     global_batch_size: int,
-    padding_multiple: int = 8,
+    item_class: NDArray[np.int64] | None = None,
 ) -> PairBlock:
     """The batches of steps `first_step` to `first_step + num_steps` of an epoch.
 
     Args:
-        tokens: int32, token ids of every item.
+        feed: Gives the items.
         pairs: The training pairs.
         order: int64 (P,), what `epoch_order` gave.
         first_step: First step of the block, >= 0.
         num_steps: K >= 1.
         global_batch_size: B >= 1.
-        padding_multiple: T is a multiple of this.
+        item_class: `Dataset.item_class`.
 
     Raises:
         ValueError: The epoch has fewer whole batches than that.
@@ -60,36 +68,45 @@ def training_block(
         )
     chosen = order[first_step * global_batch_size : stop]
     sides = np.concatenate([pairs.left[chosen], pairs.right[chosen]])
-    ids = tokens.padded(sides, multiple=padding_multiple).astype(np.int32, copy=False)
-    left, right = ids.reshape(2, num_steps, global_batch_size, -1)
+    items = feed.batch(sides)
+    left, right = items.reshape(2, num_steps, global_batch_size, *items.shape[1:])
     label = pairs.label[chosen].astype(np.float32)
-    return PairBlock(left, right, label.reshape(num_steps, global_batch_size))
+    numbers = (*np.split(sides, 2), *np.split(classes_of(sides, item_class), 2))
+    per_pair = (array.reshape(num_steps, global_batch_size) for array in (label, *numbers))
+    return PairBlock(left, right, *per_pair)
+
+
+def classes_of(
+    items: NDArray[np.int64], item_class: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
+    """The class of each item of int64 (R,), -1 where it is not known.
+
+    Args:
+        items: Item numbers.
+        item_class: int64 (N,), the class of every item; None: none is known.
+    """
+    return np.full_like(items, -1) if item_class is None else item_class[items]
 
 
 def item_batches(
-    tokens: RaggedArray,
+    feed: Feed,
     *,
     batch_size: int,
-    padding_multiple: int = 8,
     rows: NDArray[np.int64] | None = None,
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.generic]]]:
     """Every item once, the short ones first, so that little is padded.
 
     Args:
-        tokens: int32, token ids of every item.
+        feed: Gives the items.
         batch_size: Items in a batch, >= 1; the last batch may hold fewer.
-        padding_multiple: T is a multiple of this.
         rows: int64 (R,), the items to visit; None visits all.
 
     Yields:
-        Row numbers int64 (b,) and their token ids int32 (b, T), 0 = padding.
+        Row numbers int64 (b,) and those items as the feed gives them, (b, ...).
     """
     if rows is None:
-        rows = np.arange(len(tokens))
-    by_length = rows[np.argsort(tokens.lengths[rows], kind="stable")]
+        rows = np.arange(len(feed.lengths))
+    by_length = rows[np.argsort(feed.lengths[rows], kind="stable")]
     for start in range(0, len(by_length), batch_size):
         batch = by_length[start : start + batch_size]
-        yield (
-            batch,
-            tokens.padded(batch, multiple=padding_multiple).astype(np.int32, copy=False),
-        )
+        yield batch, feed.batch(batch)

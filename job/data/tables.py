@@ -69,6 +69,8 @@ class Dataset:
         pairs: The pairs of each split, in file order.
         quarantine: Rows that were kept out.
         fingerprint: sha256, see `fingerprint_of`.
+        item_class: int64 (N,), the class of each item, -1 where it is not known; None for
+            data without classes.
     """
 
     kind: str
@@ -76,14 +78,29 @@ class Dataset:
     pairs: Mapping[Split, PairTable]
     quarantine: Quarantine
     fingerprint: str
+    item_class: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        classes = self.item_class
+        if classes is not None and (
+            classes.shape != (len(self.items),) or classes.dtype != np.int64
+        ):
+            raise ValueError(
+                f"item_class must be int64 ({len(self.items)},), one class per item, got "
+                f"{classes.dtype} {classes.shape}"
+            )
 
     def texts(self, rows: NDArray[np.int64]) -> list[str]:
         """The items of the given row numbers, int64 (R,), as strings."""
         return [self.items.row(row).tobytes().decode() for row in rows.tolist()]
 
 
-def fingerprint_of(items: RaggedArray, pairs: Mapping[Split, PairTable]) -> str:
-    """Names the data by its content: items, pairs, labels, membership and order.
+def fingerprint_of(
+    items: RaggedArray,
+    pairs: Mapping[Split, PairTable],
+    item_class: NDArray[np.int64] | None = None,
+) -> str:
+    """Names the data by its content: items, classes, pairs, labels, membership and order.
 
     File names, formats and compression do not enter; a changed row does.
     """
@@ -96,6 +113,8 @@ def fingerprint_of(items: RaggedArray, pairs: Mapping[Split, PairTable]) -> str:
 
     add("items", items.values)
     add("offsets", items.offsets)
+    if item_class is not None:
+        add("classes", item_class)
     for split in SPLITS:
         if split in pairs:
             add(f"{split} left", pairs[split].left)

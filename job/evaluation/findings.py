@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from job.data.ragged import RaggedArray
+from job.data.feeds import Feed
 from job.data.tables import Dataset
 from job.errors import DivergedError
 from job.evaluation.baselines import BASELINES
@@ -49,7 +49,7 @@ def evaluate(
     scorer: PairScorer,
     *,
     dataset: Dataset,
-    tokens: RaggedArray,
+    feed: Feed,
     criterion: str,
     batch_size: int,
 ) -> Findings:
@@ -58,7 +58,7 @@ def evaluate(
     Args:
         scorer: The model.
         dataset: Its data.
-        tokens: Token ids of every item.
+        feed: Gives the items of the data set.
         criterion: `evaluation.threshold`.
         batch_size: Items encoded at a time.
 
@@ -67,7 +67,11 @@ def evaluate(
     """
     scores = {
         split: score_split(
-            scorer, tokens=tokens, pairs=dataset.pairs[split], batch_size=batch_size
+            scorer,
+            feed=feed,
+            pairs=dataset.pairs[split],
+            batch_size=batch_size,
+            item_class=dataset.item_class,
         )
         for split in ("validation", "test")
     }

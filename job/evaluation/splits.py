@@ -4,9 +4,10 @@ Every item of the split is encoded once, every pair scored exactly once.
 """
 
 import numpy as np
+import numpy.typing as npt
 
-from job.data.batches import item_batches
-from job.data.ragged import RaggedArray
+from job.data.batches import classes_of, item_batches
+from job.data.feeds import Feed
 from job.data.tables import PairTable
 from job.evaluation.metrics import average_precision, confusion, equal_error_rate, roc_auc
 from job.models.scoring import PairScorer, PairScores
@@ -15,19 +16,33 @@ QUALITY = ("accuracy", "f1", "mcc", "roc_auc", "average_precision", "eer")
 
 
 def score_split(
-    scorer: PairScorer, *, tokens: RaggedArray, pairs: PairTable, batch_size: int
+    scorer: PairScorer,
+    *,
+    feed: Feed,
+    pairs: PairTable,
+    batch_size: int,
+    item_class: npt.NDArray[np.int64] | None = None,
 ) -> PairScores:
     """Scores the pairs of a split.
 
     Args:
         scorer: The model.
-        tokens: Token ids of every item of the data set.
+        feed: Gives the items of the data set.
         pairs: The split's pairs.
-        batch_size: Items encoded at a time.
+        batch_size: Items encoded at a time, and consecutive pairs that a loss may compare
+            with each other.
+        item_class: `Dataset.item_class`.
     """
-    batches = item_batches(tokens, batch_size=batch_size, rows=pairs.items())
-    embedding_ND = scorer.embed(batches, num_items=len(tokens))
-    return scorer.score(embedding_ND, left=pairs.left, right=pairs.right, label=pairs.label)
+    batches = item_batches(feed, batch_size=batch_size, rows=pairs.items())
+    embedding_ND = scorer.embed(batches, num_items=len(feed.lengths))
+    return scorer.score(
+        embedding_ND,
+        left=pairs.left,
+        right=pairs.right,
+        label=pairs.label,
+        item_class=classes_of(np.arange(len(feed.lengths)), item_class),
+        loss_block_size=batch_size,
+    )
 
 
 def measure(scores: PairScores, *, threshold: float) -> dict[str, float]:

@@ -3,7 +3,7 @@
 An encoder is one `keras.Model`; both items of a pair go through that same object. Padding
 (id 0) is masked, so an item's embedding does not depend on what it is batched with::
 
-    encoder = build_encoder(section, vocabulary_size=60, seed=7)
+    encoder = build_encoder(section, item=feed.input, seed=7)
     embedding_ND = encoder(ids_NT)
 """
 
@@ -13,6 +13,7 @@ import keras
 
 from job.config.model import LstmConfig
 from job.models.seeds import derive_seed
+from job.types import ItemInput
 
 
 def _lstm(section: LstmConfig, *, name: str, seed: int, backwards: bool) -> keras.layers.LSTM:
@@ -30,20 +31,20 @@ def _lstm(section: LstmConfig, *, name: str, seed: int, backwards: bool) -> kera
     )
 
 
-def build_lstm(section: LstmConfig, *, vocabulary_size: int, seed: int) -> keras.Model:
+def build_lstm(section: LstmConfig, *, item: ItemInput, seed: int) -> keras.Model:
     """The recurrent encoder of token sequences.
 
     Args:
         section: Sizes and options.
-        vocabulary_size: Number of token ids, padding (0) and unknown (1) included.
+        item: Text: token ids of a known number.
         seed: The run's seed; initial weights and dropout depend on it alone.
 
     Returns:
         A model from int32 (N, T) token ids to float32 (N, D) embeddings.
     """
-    ids_NT = keras.Input((None,), dtype="int32", name="ids")
+    ids_NT = keras.Input(item.shape, dtype=item.dtype, name="ids")
     embedded_NTD = keras.layers.Embedding(
-        vocabulary_size,
+        item.vocabulary_size,
         section.embedding_size,
         mask_zero=True,
         embeddings_initializer=keras.initializers.RandomUniform(
@@ -61,6 +62,6 @@ def build_lstm(section: LstmConfig, *, vocabulary_size: int, seed: int) -> keras
 ENCODERS: dict[str, Callable[..., keras.Model]] = {"lstm": build_lstm}
 
 
-def build_encoder(section: LstmConfig, *, vocabulary_size: int, seed: int) -> keras.Model:
+def build_encoder(section: LstmConfig, *, item: ItemInput, seed: int) -> keras.Model:
     """The encoder that the configuration names; see the builder of each kind."""
-    return ENCODERS[section.kind](section, vocabulary_size=vocabulary_size, seed=seed)
+    return ENCODERS[section.kind](section, item=item, seed=seed)

@@ -1,7 +1,8 @@
 """Scores pairs by encoding each item once. N items, B items or pairs in a batch, D embedding.
 
 Cost is linear in items, not in pairs: a word in a hundred pairs is encoded once. Every pair
-is scored exactly once.
+is scored exactly once. The loss of a pair that a loss compares with others, those of a batch,
+is computed over consecutive blocks of pairs, so that every pair is in exactly one of them.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from job.models.pair_batch import PairBatch, alone
 from job.models.siamese import Siamese
 
 FloatArray = npt.NDArray[np.float32]
@@ -26,7 +28,8 @@ class PairScores:
     Attributes:
         label: float32 (P,), 1.0 = match, 0.0 = no match.
         score: float32 (P,), in [0, 1], large = similar.
-        loss: float32 (P,), the training loss of each pair.
+        loss: float32 (P,), the training loss of each pair. A loss that compares the pairs
+            of a batch sees those of the pair's block, see `PairScorer.score`.
     """
 
     label: FloatArray
@@ -48,32 +51,28 @@ class PairScorer:
         self._siamese = siamese
         self._poll = poll
         self._encode = tf.function(
-            lambda ids_BT: siamese.encoder(ids_BT, training=False),
-            input_signature=[tf.TensorSpec((None, None), tf.int32)],
+            lambda items: siamese.encoder(items, training=False),
+            input_signature=[tf.TensorSpec((None, *siamese.item.shape), siamese.item.dtype)],
         )
-        size = siamese.encoder.output_shape[-1]
-        self._judge = tf.function(
-            self._judge_batch,
-            input_signature=[
-                tf.TensorSpec((None, size), tf.float32),
-                tf.TensorSpec((None, size), tf.float32),
-                tf.TensorSpec((None,), tf.float32),
-            ],
-        )
+        embedding = tf.TensorSpec((None, siamese.encoder.output_shape[-1]), tf.float32)
+        label, number = tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int64)
+        signature = [label, embedding, embedding, number, number, number, number]
+        self._judge = tf.function(self._judge_batch, input_signature=signature)
 
     def _judge_batch(
-        self, left_BD: tf.Tensor, right_BD: tf.Tensor, label_B: tf.Tensor
+        self, label_B: tf.Tensor, left_BD: tf.Tensor, right_BD: tf.Tensor, *numbers_B: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         logit_B = self._siamese.head([left_BD, right_BD], training=False)[:, 0]
-        return tf.sigmoid(logit_B), self._siamese.loss(label_B, logit_B)
+        batch = PairBatch(label_B, logit_B, left_BD, right_BD, *numbers_B)
+        return tf.sigmoid(logit_B), self._siamese.loss.of(batch, gather=alone)
 
     def embed(
-        self, batches: Iterable[tuple[IntArray, npt.NDArray[np.int32]]], *, num_items: int
+        self, batches: Iterable[tuple[IntArray, npt.NDArray[np.generic]]], *, num_items: int
     ) -> FloatArray:
         """Encodes items.
 
         Args:
-            batches: (item numbers int64 (B,), token ids int32 (B, T)), as
+            batches: (item numbers int64 (B,), items (B, ...)), as
                 `data.batches.item_batches` gives them.
             num_items: N, the number of rows of the result; items in no batch stay NaN.
 
@@ -82,9 +81,9 @@ class PairScorer:
         """
         size = self._siamese.encoder.output_shape[-1]
         embedding_ND = np.full((num_items, size), np.nan, np.float32)
-        for rows, ids_BT in batches:
+        for rows, items in batches:
             self._poll()
-            embedding_ND[rows] = self._encode(tf.constant(ids_BT)).numpy()
+            embedding_ND[rows] = self._encode(tf.constant(items)).numpy()
         return embedding_ND
 
     def score(
@@ -94,6 +93,8 @@ class PairScorer:
         left: IntArray,
         right: IntArray,
         label: npt.NDArray[np.uint8],
+        item_class: IntArray,
+        loss_block_size: int,
     ) -> PairScores:
         """Scores pairs of encoded items.
 
@@ -102,16 +103,20 @@ class PairScorer:
             left: int64 (P,), item number of the first item of each pair.
             right: int64 (P,), of the second.
             label: (P,), 1 = match, 0 = no match.
+            item_class: int64 (N,), class of each item; -1 = unknown.
+            loss_block_size: Consecutive pairs that a loss may compare with each other, >= 1;
+                the last block may hold fewer. Of no effect on scores, nor on a loss that
+                looks at one pair at a time.
         """
         label_P = np.asarray(label, np.float32)
         score, loss = np.empty_like(label_P), np.empty_like(label_P)
-        for start in range(0, len(label_P), _PAIRS_PER_CALL):
+        size = loss_block_size if self._siamese.loss.is_in_batch else _PAIRS_PER_CALL
+        for start in range(0, len(label_P), size):
             self._poll()
-            part = slice(start, start + _PAIRS_PER_CALL)
-            score_B, loss_B = self._judge(
-                tf.constant(embedding_ND[left[part]]),
-                tf.constant(embedding_ND[right[part]]),
-                tf.constant(label_P[part]),
-            )
+            part = slice(start, start + size)
+            u, v = left[part], right[part]
+            arrays = (label_P[part], embedding_ND[u], embedding_ND[v], u, v)
+            classes = (item_class[u], item_class[v])
+            score_B, loss_B = self._judge(*map(tf.constant, (*arrays, *classes)))
             score[part], loss[part] = score_B.numpy(), loss_B.numpy()
         return PairScores(label_P, score, loss)

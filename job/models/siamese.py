@@ -3,7 +3,7 @@
 `scorer` is what users and Keras callbacks see; training and evaluation use the two parts.
 Both towers of `scorer` are the one `encoder` object::
 
-    siamese = build_siamese(model_section, training_section, vocabulary_size=60, seed=7)
+    siamese = build_siamese(model_section, training_section, item=feed.input, seed=7)
     score_B1 = siamese.scorer([left_BT, right_BT])
 """
 
@@ -19,8 +19,9 @@ from job.config.model import ModelConfig
 from job.config.training import TrainingConfig
 from job.models.encoders import build_encoder
 from job.models.heads import build_head
-from job.models.losses import PairLoss, build_loss
+from job.models.losses import BatchLoss, build_loss
 from job.models.optimizers import build_optimizer
+from job.types import ItemInput
 
 _SEED_GENERATOR = re.compile(r"^seed_generator(_\d+)?/")
 
@@ -30,18 +31,20 @@ class Siamese:
     """A Siamese model and what trains it.
 
     Attributes:
-        encoder: int32 (N, T) token ids -> float32 (N, D) embeddings.
+        item: What the encoder takes.
+        encoder: N items, such as int32 (N, T) token ids -> float32 (N, D) embeddings.
         head: two float32 (B, D) embeddings -> float32 (B, 1) logit.
-        scorer: two int32 (B, T) id matrices -> float32 (B, 1) score in [0, 1]; compiled with
-            the optimizer, so that Keras callbacks find it where they expect it.
-        loss: float32 (B,) labels and logits -> float32 (B,) losses.
+        scorer: two times B items -> float32 (B, 1) score in [0, 1]; compiled with the
+            optimizer, so that Keras callbacks find it where they expect it.
+        loss: A batch of pairs -> float32 (B,) losses.
         optimizer: Built for every trainable variable of `scorer`.
     """
 
+    item: ItemInput
     encoder: keras.Model
     head: keras.Model
     scorer: keras.Model
-    loss: PairLoss
+    loss: BatchLoss
     optimizer: keras.optimizers.Optimizer
 
     def variables(self) -> dict[str, Any]:
@@ -86,24 +89,25 @@ def _stable_paths(variables: Sequence[Any]) -> list[str]:
 
 
 def build_siamese(
-    model: ModelConfig, *, training: TrainingConfig, vocabulary_size: int, seed: int
+    model: ModelConfig, *, training: TrainingConfig, item: ItemInput, seed: int
 ) -> Siamese:
     """Builds the model; call it under the scope of the strategy that will train it.
 
     Args:
         model: Encoder and head.
         training: Loss and optimizer.
-        vocabulary_size: Number of token ids, padding and unknown included.
+        item: What the encoder takes.
         seed: The run's seed.
     """
-    encoder = build_encoder(model.encoder, vocabulary_size=vocabulary_size, seed=seed)
+    encoder = build_encoder(model.encoder, item=item, seed=seed)
     head = build_head(model.head, embedding_size=encoder.output_shape[-1], seed=seed)
-    left_BT = keras.Input((None,), dtype="int32", name="left")
-    right_BT = keras.Input((None,), dtype="int32", name="right")
-    logit_B1 = head([encoder(left_BT), encoder(right_BT)])
+    left = keras.Input(item.shape, dtype=item.dtype, name="left")
+    right = keras.Input(item.shape, dtype=item.dtype, name="right")
+    logit_B1 = head([encoder(left), encoder(right)])
     score_B1 = keras.layers.Activation("sigmoid", name="score")(logit_B1)
-    scorer = keras.Model([left_BT, right_BT], score_B1, name="scorer")
+    scorer = keras.Model([left, right], score_B1, name="scorer")
     optimizer = build_optimizer(training.optimizer)
     optimizer.build(scorer.trainable_variables)
     scorer.compile(optimizer=optimizer)
-    return Siamese(encoder, head, scorer, build_loss(training.loss), optimizer)
+    loss = build_loss(training.loss, head=model.head.kind)
+    return Siamese(item, encoder, head, scorer, loss, optimizer)

@@ -20,8 +20,8 @@ import numpy.typing as npt
 from job.callbacks.stack import CallbackStack
 from job.checkpoints.policy import SavePolicy
 from job.data.batches import training_block
+from job.data.feeds import Feed
 from job.data.order import epoch_order, steps_in_epoch
-from job.data.ragged import RaggedArray
 from job.data.tables import PairTable
 from job.errors import DivergedError, InterruptedByUserError, PreemptedError
 from job.training.pace import steps_this_call
@@ -37,16 +37,18 @@ class TrainingData:
     """The pairs of the training split and the order they are seen in.
 
     Attributes:
-        tokens: Token ids of every item.
+        feed: Gives the items.
         pairs: Training pairs, as numbers of items.
         global_batch_size: Pairs in one optimizer step.
         seed: The run's seed; the order of epoch e is a function of (seed, e).
+        item_class: `Dataset.item_class`.
     """
 
-    tokens: RaggedArray
+    feed: Feed
     pairs: PairTable
     global_batch_size: int
     seed: int
+    item_class: npt.NDArray[np.int64] | None = None
 
     @property
     def steps_in_epoch(self) -> int:
@@ -159,12 +161,13 @@ class TrainingLoop:
         self._callbacks.hooks.on_train_batch_begin(position.step_in_epoch)
         started = monotonic()
         block = training_block(
-            self._data.tokens,
+            self._data.feed,
             self._data.pairs,
             order,
             first_step=position.step_in_epoch,
             num_steps=steps,
             global_batch_size=self._data.global_batch_size,
+            item_class=self._data.item_class,
         )
         results = self._step(block)
         if self._is_traced:

@@ -1,10 +1,11 @@
-"""The optimizer step, K of them in one `tf.function`. K steps, B pairs, T time, D embedding.
+"""The optimizer step, K of them in one `tf.function`. K steps, B pairs, D embedding.
 
 The loop over steps is inside the graph and around `strategy.run`: an optimizer may not merge
 replicas inside a graph loop. Every replica takes its own rows of the global batch, so the
 result depends on the global batch alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import tensorflow as tf
 
 from job.data.batches import PairBlock
 from job.errors import ConfigError
+from job.models.pair_batch import PairBatch, alone
 from job.models.siamese import Siamese
 
 
@@ -56,25 +58,33 @@ class TrainStep:
         self._strategy = strategy
         self._global_batch_size = global_batch_size
         self._rows = global_batch_size // replicas
-        ids_KBT = tf.TensorSpec((None, global_batch_size, None), tf.int32)
-        label_KB = tf.TensorSpec((None, global_batch_size), tf.float32)
-        self._steps = tf.function(self._run_steps, input_signature=[ids_KBT, ids_KBT, label_KB])
+        item = siamese.item
+        items = tf.TensorSpec((None, global_batch_size, *item.shape), item.dtype)
+        label = tf.TensorSpec((None, global_batch_size), tf.float32)
+        number = tf.TensorSpec((None, global_batch_size), tf.int64)
+        signature = [items, items, label, number, number, number, number]
+        self._steps = tf.function(self._run_steps, input_signature=signature)
 
     def __call__(self, block: PairBlock) -> StepResults:
         """Takes as many optimizer steps as the block holds batches."""
-        loss, correct = self._steps(
-            tf.constant(block.left), tf.constant(block.right), tf.constant(block.label)
+        arrays = (
+            block.left,
+            block.right,
+            block.label,
+            block.left_item,
+            block.right_item,
+            block.left_class,
+            block.right_class,
         )
+        loss, correct = self._steps(*map(tf.constant, arrays))
         return StepResults(loss.numpy(), correct.numpy())
 
-    def _run_steps(
-        self, left_KBT: tf.Tensor, right_KBT: tf.Tensor, label_KB: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        num_steps = tf.shape(label_KB)[0]
+    def _run_steps(self, *block_KB: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        num_steps = tf.shape(block_KB[0])[0]
         losses = tf.TensorArray(tf.float32, num_steps)
         corrects = tf.TensorArray(tf.float32, num_steps)
         for k in tf.range(num_steps):
-            batch = (left_KBT[k], right_KBT[k], label_KB[k])
+            batch = tuple(array_KB[k] for array_KB in block_KB)
             loss, correct = self._strategy.run(self._replica_step, args=batch)
             total = tf.distribute.ReduceOp.SUM
             losses = losses.write(k, self._strategy.reduce(total, loss, axis=None))
@@ -90,22 +100,39 @@ class TrainStep:
             [self._rows] + [-1] * (batch.shape.rank - 1),
         )
 
+    def _gather(self, rows: tf.Tensor) -> tf.Tensor:
+        if self._strategy.num_replicas_in_sync == 1:
+            return alone(rows)
+        gathered = tf.distribute.get_replica_context().all_gather(rows, axis=0)
+        return tf.ensure_shape(gathered, [self._global_batch_size, *rows.shape[1:]])
+
     def _replica_step(
-        self, left_BT: tf.Tensor, right_BT: tf.Tensor, label_B: tf.Tensor
+        self, left_B: tf.Tensor, right_B: tf.Tensor, label_B: tf.Tensor, *numbers_B: tf.Tensor
     ) -> tuple[Any, Any]:
-        left, right = self._own_rows(left_BT), self._own_rows(right_BT)
+        left, right = self._own_rows(left_B), self._own_rows(right_B)
         label = self._own_rows(label_B)
+        numbers = map(self._own_rows, numbers_B)
         siamese = self._siamese
         with tf.GradientTape() as tape:
             # One encoder call for both items: half the graph, and the same embeddings.
             both = siamese.encoder(tf.concat([left, right], axis=0), training=True)
             u, v = tf.split(both, 2)
             logit = siamese.head([u, v], training=True)[:, 0]
+            loss_B = siamese.loss.of(
+                PairBatch(label, logit, u, v, *numbers), gather=self._gather
+            )
             # Dividing by the global batch makes the sum over replicas its mean.
-            loss = tf.reduce_sum(siamese.loss(label, logit)) / self._global_batch_size
+            loss = tf.reduce_sum(loss_B) / self._global_batch_size
         variables = siamese.scorer.trainable_variables
-        siamese.optimizer.apply_gradients(
-            zip(tape.gradient(loss, variables), variables, strict=True)
-        )
+        gradients = _with_zeros(tape.gradient(loss, variables), variables)
+        siamese.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         correct = tf.reduce_sum(tf.cast((logit >= 0.0) == (label >= 0.5), tf.float32))
         return loss, correct
+
+
+def _with_zeros(gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
+    """A loss on the embeddings gives the head's own weights no gradient: they stay."""
+    return [
+        tf.zeros(variable.shape, variable.dtype) if gradient is None else gradient
+        for gradient, variable in zip(gradients, variables, strict=True)
+    ]

@@ -272,3 +272,25 @@ def test_metrics_can_be_turned_off(project, capsys):
     assert "metrics=off" in capsys.readouterr().out
     assert summary(project)["metrics_port"] is None
     assert os.listdir(project / "runs" / "tiny")
+
+
+def test_the_additive_head_is_warned_about_once(project, capsys):
+    assert train(project, "model.head.kind=concat") == ExitCode.FINISHED
+    out = capsys.readouterr().out
+    [warning] = [line for line in out.splitlines() if "additive head" in line]
+    assert " WARNING " in warning
+    assert "cannot express similarity" in warning
+
+
+def test_a_run_trains_on_the_pairs_of_the_batch_and_can_be_killed_and_resumed(project):
+    sets = ["model.head.kind=cosine", "training.loss.kind=multiple_negatives"]
+    assert train(project, *sets) == ExitCode.FINISHED
+    whole = summary(project)
+    history = json.loads((project / "runs/tiny/history.json").read_text())
+    assert history[-1]["loss"] < history[0]["loss"]
+    again = ["run.name=again", *sets]
+    assert train(project, *again, "training.epochs=1") == ExitCode.FINISHED
+    assert train(project, *again) == ExitCode.FINISHED
+    assert summary(project, "again")["state_sha256"] == whole["state_sha256"]
+    golden = json.loads((project / "runs/tiny/export/golden.json").read_text())
+    assert all(0 < row["score"] < 1 for row in golden)

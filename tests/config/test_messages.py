@@ -32,7 +32,8 @@ SECTIONS = (
         ),
         (
             "model: {units: 3}",
-            "3:9: model.units: unknown key (got 3). Did you mean 'model.encoder.units'?",
+            "3:9: model.units: unknown key (got 3). Did you mean 'model.encoder.units' or "
+            "'model.head.units'?",
         ),
         (
             "optimizer: {kind: adam}",

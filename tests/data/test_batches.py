@@ -2,19 +2,26 @@ import numpy as np
 import pytest
 
 from job.data.batches import item_batches, training_block
+from job.data.feeds import TokenFeed
 from job.data.order import epoch_order
 from job.data.ragged import RaggedArray
 from tests.data.conftest import pair_table
 
 # Items: [1], [2 2], [3 3 3], [] and [4 4].
 TOKENS = RaggedArray(np.array([1, 2, 2, 3, 3, 3, 4, 4], np.int32), np.array([0, 1, 3, 6, 6, 8]))
+
+
+def feed(tokens: RaggedArray = TOKENS, *, multiple: int = 8) -> TokenFeed:
+    return TokenFeed(tokens, vocabulary_size=9, padding_multiple=multiple)
+
+
 PAIRS = pair_table([(0, 1, 1), (1, 2, 0), (2, 0, 1), (4, 3, 0), (0, 4, 1)])
 
 
 def test_a_block_holds_the_pairs_of_its_steps_in_order():
     order = np.array([4, 2, 0, 1, 3])
     block = training_block(
-        TOKENS, PAIRS, order, first_step=0, num_steps=2, global_batch_size=2, padding_multiple=1
+        feed(multiple=1), PAIRS, order, first_step=0, num_steps=2, global_batch_size=2
     )
     assert block.left.dtype == block.right.dtype == np.int32
     assert block.label.dtype == np.float32
@@ -26,7 +33,7 @@ def test_a_block_holds_the_pairs_of_its_steps_in_order():
 
 def test_both_sides_are_padded_to_one_multiple():
     block = training_block(
-        TOKENS, PAIRS, np.arange(5), first_step=0, num_steps=1, global_batch_size=1
+        feed(), PAIRS, np.arange(5), first_step=0, num_steps=1, global_batch_size=1
     )
     assert block.left.shape == block.right.shape == (1, 1, 8)
 
@@ -50,7 +57,7 @@ def test_steps_are_the_same_wherever_a_block_begins(cut):
 
     def steps(first: int, num: int) -> list[tuple]:
         block = training_block(
-            tokens, pairs, order, first_step=first, num_steps=num, global_batch_size=8
+            feed(tokens), pairs, order, first_step=first, num_steps=num, global_batch_size=8
         )
         return [
             ([*map(strip, left)], [*map(strip, right)], label.tolist())
@@ -64,12 +71,12 @@ def test_steps_are_the_same_wherever_a_block_begins(cut):
 def test_steps_outside_the_epoch_are_refused(first, num):
     with pytest.raises(ValueError, match="do not lie in an epoch of 5 pairs"):
         training_block(
-            TOKENS, PAIRS, np.arange(5), first_step=first, num_steps=num, global_batch_size=2
+            feed(), PAIRS, np.arange(5), first_step=first, num_steps=num, global_batch_size=2
         )
 
 
 def test_item_batches_visit_every_item_once_short_ones_first():
-    batches = list(item_batches(TOKENS, batch_size=2, padding_multiple=2))
+    batches = list(item_batches(feed(multiple=2), batch_size=2))
     assert [rows.tolist() for rows, _ in batches] == [[3, 0], [1, 4], [2]]
     assert [ids.tolist() for _, ids in batches] == [
         [[0, 0], [1, 0]],
@@ -81,13 +88,38 @@ def test_item_batches_visit_every_item_once_short_ones_first():
 
 def test_items_of_one_length_keep_their_order():
     tokens = RaggedArray(np.ones(300, np.int32), np.arange(0, 301, 3))
-    ((rows, _),) = item_batches(tokens, batch_size=100)
+    ((rows, _),) = item_batches(feed(tokens), batch_size=100)
     assert rows.tolist() == list(range(100))
 
 
 def test_item_batches_can_be_of_some_items():
-    batches = list(
-        item_batches(TOKENS, batch_size=8, padding_multiple=1, rows=np.array([4, 2]))
-    )
+    batches = list(item_batches(feed(multiple=1), batch_size=8, rows=np.array([4, 2])))
     assert [rows.tolist() for rows, _ in batches] == [[4, 2]]
-    assert list(item_batches(TOKENS, batch_size=8, rows=np.array([], np.int64))) == []
+    assert list(item_batches(feed(), batch_size=8, rows=np.array([], np.int64))) == []
+
+
+def test_a_block_says_which_items_and_classes_its_pairs_hold():
+    order = np.array([4, 2, 0, 1, 3])
+    block = training_block(
+        feed(),
+        PAIRS,
+        order,
+        first_step=0,
+        num_steps=2,
+        global_batch_size=2,
+        item_class=np.array([7, 8, -1, 9, 7]),
+    )
+    # Pairs 4, 2 then 0, 1.
+    assert block.left_item.tolist() == [[0, 2], [0, 1]]
+    assert block.right_item.tolist() == [[4, 0], [1, 2]]
+    assert block.left_class.tolist() == [[7, -1], [7, 8]]
+    assert block.right_class.tolist() == [[7, 7], [8, -1]]
+    numbers = (block.left_item, block.right_item, block.left_class, block.right_class)
+    assert all(array.dtype == np.int64 for array in numbers)
+
+
+def test_without_classes_every_class_is_unknown():
+    block = training_block(
+        feed(), PAIRS, np.arange(5), first_step=0, num_steps=1, global_batch_size=3
+    )
+    assert block.left_class.tolist() == block.right_class.tolist() == [[-1, -1, -1]]

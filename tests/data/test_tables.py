@@ -80,3 +80,21 @@ def test_the_fingerprint_sees_every_change(what):
     dataset = dataset_of(ROWS)
     assert change(dataset, "nothing") == dataset.fingerprint
     assert change(dataset, what) != dataset.fingerprint
+
+
+@pytest.mark.parametrize("classes", [np.zeros(4, np.int64), np.zeros(5, np.int32)])
+def test_classes_that_are_not_one_int64_per_item_are_refused(classes):
+    dataset = dataset_of(ROWS)
+    with pytest.raises(ValueError, match=r"item_class must be int64 \(5,\)"):
+        dataclasses.replace(dataset, item_class=classes)
+
+
+def test_the_fingerprint_sees_classes_and_stays_without_them():
+    dataset = dataset_of(ROWS)
+    assert dataset.item_class is None
+    prints = {
+        fingerprint_of(dataset.items, dataset.pairs, classes)
+        for classes in (None, np.arange(5), np.zeros(5, np.int64))
+    }
+    assert len(prints) == 3
+    assert FINGERPRINT in prints

@@ -7,13 +7,15 @@ from job.config.training import TrainingConfig
 from job.models.encoders import build_encoder
 from job.models.seeds import derive_seed
 from job.models.siamese import build_siamese
+from job.types import ItemInput
 
 VOCABULARY_SIZE = 9
+ITEM = ItemInput("text", "int32", (None,), vocabulary_size=VOCABULARY_SIZE)
 
 
 def encoder(**options):
     section = LstmConfig(units=4, embedding_size=3, **options)
-    return build_encoder(section, vocabulary_size=VOCABULARY_SIZE, seed=3)
+    return build_encoder(section, item=ITEM, seed=3)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -60,9 +62,7 @@ def test_derived_seeds_differ_by_name_and_by_run():
 
 def siamese(**encoder_options):
     model = ModelConfig(encoder=LstmConfig(units=4, embedding_size=3, **encoder_options))
-    return build_siamese(
-        model, training=TrainingConfig(), vocabulary_size=VOCABULARY_SIZE, seed=3
-    )
+    return build_siamese(model, training=TrainingConfig(), item=ITEM, seed=3)
 
 
 def test_both_towers_are_literally_the_same_encoder():
@@ -99,3 +99,16 @@ def test_describe_is_one_line_with_sizes():
     line = siamese(bidirectional=True).describe()
     assert "\n" not in line
     assert "8-d embedding" in line
+
+
+def test_the_paths_of_the_default_model_stay():
+    # They are the keys of checkpoints: a change makes every stored run unreadable.
+    assert [key for key in siamese().variables() if key.startswith("model|")] == [
+        "model|embedding/embeddings",
+        "model|forward/lstm_cell/kernel",
+        "model|forward/lstm_cell/recurrent_kernel",
+        "model|forward/lstm_cell/bias",
+        "model|seed_generator_0/seed_generator_state",
+        "model|logit/kernel",
+        "model|logit/bias",
+    ]

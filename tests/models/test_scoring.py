@@ -1,21 +1,27 @@
 import numpy as np
 import pytest
 
+from job.config.heads import CosineConfig
+from job.config.losses import MultipleNegativesConfig, TripletConfig
 from job.config.model import LstmConfig, ModelConfig
 from job.config.training import TrainingConfig
 from job.data.batches import item_batches
+from job.data.feeds import TokenFeed
 from job.data.ragged import RaggedArray, offsets_of
 from job.data.tables import PairTable
 from job.errors import PreemptedError
 from job.evaluation.splits import QUALITY, measure, score_split
 from job.models.scoring import PairScorer, PairScores
 from job.models.siamese import build_siamese
+from tests.models import reference_losses as reference
+from tests.models.test_batch_losses import pair_batch
 
 LENGTHS = np.array([3, 1, 7, 2, 9, 4])
 TOKENS = RaggedArray(
     np.random.default_rng(0).integers(2, 9, LENGTHS.sum()).astype(np.int32),
     offsets_of(LENGTHS),
 )
+FEED = TokenFeed(TOKENS, vocabulary_size=9)
 PAIRS = PairTable(
     np.array([0, 1, 2, 5, 0]), np.array([1, 1, 4, 2, 5]), np.array([1, 1, 0, 0, 1], np.uint8)
 )
@@ -24,14 +30,14 @@ PAIRS = PairTable(
 @pytest.fixture(scope="module")
 def siamese():
     section = ModelConfig(encoder=LstmConfig(units=4, embedding_size=3))
-    return build_siamese(section, training=TrainingConfig(), vocabulary_size=9, seed=1)
+    return build_siamese(section, training=TrainingConfig(), item=FEED.input, seed=1)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 100])
 def test_scores_are_those_of_the_pair_model_whatever_the_batches(siamese, batch_size):
     scores = score_split(
         PairScorer(siamese, poll=lambda: None),
-        tokens=TOKENS,
+        feed=FEED,
         pairs=PAIRS,
         batch_size=batch_size,
     )
@@ -48,7 +54,7 @@ def test_only_the_items_of_the_pairs_are_encoded_and_each_once(siamese):
     scorer = PairScorer(siamese, poll=lambda: None)
     encode = scorer._encode
     scorer._encode = lambda ids: seen.append(ids.shape[0]) or encode(ids)
-    score_split(scorer, tokens=TOKENS, pairs=PAIRS, batch_size=2)
+    score_split(scorer, feed=FEED, pairs=PAIRS, batch_size=2)
     assert sum(seen) == 5  # item 3 is in no pair
 
 
@@ -58,7 +64,7 @@ def test_a_stop_is_noticed_between_batches(siamese):
 
     scorer = PairScorer(siamese, poll=stop)
     with pytest.raises(PreemptedError):
-        scorer.embed(item_batches(TOKENS, batch_size=2), num_items=6)
+        scorer.embed(item_batches(FEED, batch_size=2), num_items=6)
 
 
 def test_a_model_that_diverged_has_no_quality():
@@ -67,3 +73,48 @@ def test_a_model_that_diverged_has_no_quality():
     measured = measure(scores, threshold=0.5)
     assert set(measured) == {"loss", *QUALITY}
     assert all(np.isnan(value) for value in measured.values())
+
+
+CLASSES = np.array([0, 0, 1, -1, 1, 0])
+IN_BATCH = {
+    "multiple_negatives": (
+        MultipleNegativesConfig(temperature=0.5),
+        lambda batch: reference.multiple_negatives(
+            batch, kind="cosine", temperature=0.5, symmetric=False
+        ),
+    ),
+    "triplet": (
+        TripletConfig(margin=1.0),
+        lambda batch: reference.triplet(batch, kind="cosine", margin=1.0, mining="semi_hard"),
+    ),
+}
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 100])
+@pytest.mark.parametrize("name", IN_BATCH)
+def test_a_loss_that_looks_at_the_batch_sees_consecutive_blocks_of_pairs(name, batch_size):
+    loss, expected = IN_BATCH[name]
+    section = ModelConfig(encoder=LstmConfig(units=4, embedding_size=3), head=CosineConfig())
+    built = build_siamese(section, training=TrainingConfig(loss=loss), item=FEED.input, seed=1)
+    scores = score_split(
+        PairScorer(built, poll=lambda: None),
+        feed=FEED,
+        pairs=PAIRS,
+        batch_size=batch_size,
+        item_class=CLASSES,
+    )
+    embedding = built.encoder(TOKENS.padded(np.arange(6), multiple=8)).numpy()
+    losses = []
+    for start in range(0, len(PAIRS), batch_size):
+        part = slice(start, start + batch_size)
+        left, right = PAIRS.left[part], PAIRS.right[part]
+        batch = pair_batch(
+            embedding[left],
+            embedding[right],
+            label=PAIRS.label[part],
+            items=(left, right),
+            classes=(CLASSES[left], CLASSES[right]),
+        )
+        losses += expected(batch)
+    np.testing.assert_allclose(scores.loss, losses, rtol=1e-4, atol=1e-5)
+    assert len(scores.loss) == len(PAIRS)

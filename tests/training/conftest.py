@@ -11,6 +11,7 @@ from job.callbacks.stack import CallbackStack
 from job.checkpoints.policy import SavePolicy
 from job.config.model import LstmConfig, ModelConfig
 from job.config.training import AdamConfig, TrainingConfig
+from job.data.feeds import TokenFeed
 from job.data.ragged import RaggedArray, offsets_of
 from job.data.tables import PairTable
 from job.models.siamese import Siamese, build_siamese
@@ -18,6 +19,7 @@ from job.training.loop import Schedule, TrainingData, TrainingLoop
 from job.training.state import TrainingState, read_variables, write_variables
 from job.training.step import TrainStep
 from job.training.stop import StopRequest
+from job.types import ItemInput
 
 NUM_PAIRS = 100
 BATCH = 16
@@ -62,7 +64,8 @@ def make_data() -> TrainingData:
     left, right = rng.integers(0, len(tokens), (2, NUM_PAIRS))
     first = tokens.values[tokens.offsets[:-1]]
     label = (first[left] == first[right]).astype(np.uint8)
-    return TrainingData(tokens, PairTable(left, right, label), BATCH, seed=5)
+    feed = TokenFeed(tokens, vocabulary_size=9)
+    return TrainingData(feed, PairTable(left, right, label), BATCH, seed=5)
 
 
 def make_toy(strategy: tf.distribute.Strategy, *, bidirectional=False) -> Toy:
@@ -71,7 +74,7 @@ def make_toy(strategy: tf.distribute.Strategy, *, bidirectional=False) -> Toy:
         siamese = build_siamese(
             ModelConfig(encoder=encoder),
             training=TrainingConfig(optimizer=AdamConfig(learning_rate=0.01)),
-            vocabulary_size=9,
+            item=ItemInput("text", "int32", (None,), vocabulary_size=9),
             seed=2,
         )
     step = TrainStep(siamese, strategy=strategy, global_batch_size=BATCH)

@@ -76,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._serve()
 
-    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - named by the base class
+    do_POST = do_PUT = do_DELETE = do_GET
 
     def _serve(self) -> None:
         num_bytes = int(self.headers.get("Content-Length") or 0)

@@ -1,0 +1,121 @@
+"""The loss section: what training minimises.
+
+Which heads and data a loss takes stands in `config.compatibility`; the formulas are in
+`models.pair_losses` and `models.batch_losses`.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from job.config.section import Section
+
+
+class BinaryCrossentropyConfig(Section):
+    """Binary cross-entropy between the pair's label and its score."""
+
+    kind: Literal["binary_crossentropy"] = Field(
+        "binary_crossentropy", description="Which loss."
+    )
+    positive_weight: float = Field(
+        1.0,
+        gt=0.0,
+        le=10_000.0,
+        description="How many times a matching pair counts. The number of pairs that do not "
+        "match over the number that do balances the two.",
+    )
+    label_smoothing: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="Share of each label that is replaced by 1/2, for labels that are "
+        "sometimes wrong.",
+    )
+
+
+class ContrastiveConfig(Section):
+    """Contrastive loss: matches together, the others at least a margin apart."""
+
+    kind: Literal["contrastive"] = Field("contrastive", description="Which loss.")
+    margin: float = Field(
+        1.0,
+        gt=0.0,
+        description="Distance beyond which a pair that does not match costs nothing. In the "
+        "head's distance: 1 - cos, at most 2, for `cosine`; ||u - v|| for `euclidean`.",
+    )
+
+
+class OnlineContrastiveConfig(Section):
+    """Contrastive loss on the hard pairs of the batch only."""
+
+    kind: Literal["online_contrastive"] = Field("online_contrastive", description="Which loss.")
+    margin: float = Field(
+        1.0,
+        gt=0.0,
+        description="Distance beyond which a pair that does not match costs nothing. In the "
+        "head's distance: 1 - cos, at most 2, for `cosine`; ||u - v|| for `euclidean`.",
+    )
+
+
+class TripletConfig(Section):
+    """Triplet loss over the items of the batch: a class together, the next one further off."""
+
+    kind: Literal["triplet"] = Field("triplet", description="Which loss.")
+    margin: float = Field(
+        0.2,
+        gt=0.0,
+        description="How much further than an item of the same class one of another class has "
+        "to be. In the head's distance: 1 - cos, at most 2, for `cosine`; ||u - v|| for "
+        "`euclidean`.",
+    )
+    mining: Literal["batch_hard", "semi_hard"] = Field(
+        "semi_hard",
+        description="Which triplets of the batch count. `batch_hard`: for each item the "
+        "furthest of its class and the nearest of another. `semi_hard`: for each pair of a "
+        "class the nearest other item that is further apart than the pair.",
+    )
+
+
+class MultipleNegativesConfig(Section):
+    """InfoNCE: among all right items of the batch, find the one that matches the left item."""
+
+    kind: Literal["multiple_negatives"] = Field("multiple_negatives", description="Which loss.")
+    temperature: float = Field(
+        0.05,
+        ge=0.001,
+        le=10.0,
+        description="What similarities are divided by; smaller looks harder at the nearest "
+        "items.",
+    )
+    symmetric: bool = Field(
+        False,
+        description="Whether the left item is looked for among the left items, too; the loss "
+        "is the mean of both.",
+    )
+
+
+class CircleConfig(Section):
+    """Circle loss over the items of the batch: weighs each similarity by how far off it is."""
+
+    kind: Literal["circle"] = Field("circle", description="Which loss.")
+    margin: float = Field(
+        0.25,
+        ge=0.0,
+        lt=1.0,
+        description="Relaxation: cosines above 1 - margin within a class and below margin "
+        "between classes are good.",
+    )
+    gamma: float = Field(
+        64.0, gt=0.0, le=1024.0, description="What weighted cosines are multiplied by."
+    )
+
+
+Loss = Annotated[
+    BinaryCrossentropyConfig
+    | ContrastiveConfig
+    | OnlineContrastiveConfig
+    | TripletConfig
+    | MultipleNegativesConfig
+    | CircleConfig,
+    Field(discriminator="kind"),
+]

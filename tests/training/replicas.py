@@ -1,0 +1,120 @@
+"""Trains a tiny model under every in-batch loss and prints what came out, as JSON.
+
+`python -m tests.training.replicas NUM`: the number of replicas is fixed for the life of a
+process, so a comparison needs a process each.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from job.config.heads import CosineConfig, EuclideanConfig
+from job.config.losses import (
+    BinaryCrossentropyConfig,
+    CircleConfig,
+    MultipleNegativesConfig,
+    OnlineContrastiveConfig,
+    TripletConfig,
+)
+from job.config.model import ModelConfig
+from job.config.run import DistributionConfig
+from job.config.training import SgdConfig, TrainingConfig
+from job.data.batches import training_block
+from job.data.tables import PairTable
+from job.distribution.strategy import open_strategy
+from job.models.heads import build_head
+from job.models.losses import build_loss
+from job.models.optimizers import build_optimizer
+from job.models.siamese import Siamese
+from job.training.state import read_variables
+from job.training.step import TrainStep
+from job.types import ItemInput
+
+BATCH, STEPS, NUM_ITEMS, FEATURES = 16, 5, 40, 6
+ITEM = ItemInput("text", "float32", (FEATURES,))
+CASES = {
+    "binary_crossentropy": (BinaryCrossentropyConfig(), CosineConfig()),
+    "online_contrastive": (OnlineContrastiveConfig(), CosineConfig()),
+    "batch_hard": (TripletConfig(margin=1.0, mining="batch_hard"), EuclideanConfig()),
+    "semi_hard": (TripletConfig(margin=1.0), EuclideanConfig()),
+    "multiple_negatives": (MultipleNegativesConfig(temperature=0.1), CosineConfig()),
+    "multiple_negatives_symmetric": (MultipleNegativesConfig(symmetric=True), CosineConfig()),
+    "multiple_negatives_euclidean": (
+        MultipleNegativesConfig(temperature=1.0),
+        EuclideanConfig(),
+    ),
+    "circle": (CircleConfig(gamma=16.0), CosineConfig()),
+}
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """A feed of plain vectors: no encoder is cheaper than one dense layer."""
+
+    values: np.ndarray
+    input: ItemInput = ITEM
+
+    @property
+    def lengths(self):
+        return np.ones(len(self.values), np.int64)
+
+    def batch(self, rows):
+        return self.values[rows]
+
+
+def build(loss, head) -> Siamese:
+    x = keras.Input((FEATURES,))
+    initializer = keras.initializers.GlorotUniform(seed=1)
+    layer = keras.layers.Dense(5, "tanh", kernel_initializer=initializer, name="dense")
+    encoder = keras.Model(x, layer(x), name="encoder")
+    scored = build_head(ModelConfig(head=head).head, embedding_size=5, seed=1)
+    left, right = keras.Input((FEATURES,)), keras.Input((FEATURES,))
+    scorer = keras.Model([left, right], scored([encoder(left), encoder(right)]), name="scorer")
+    training = TrainingConfig(loss=loss, optimizer=SgdConfig(learning_rate=0.1))
+    optimizer = build_optimizer(training.optimizer)
+    optimizer.build(scorer.trainable_variables)
+    loss = build_loss(training.loss, head=head.kind)
+    return Siamese(ITEM, encoder, scored, scorer, loss, optimizer)
+
+
+def block():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(NUM_ITEMS, FEATURES)).astype(np.float32)
+    classes = rng.integers(-1, 6, NUM_ITEMS)
+    left, right = rng.integers(0, NUM_ITEMS, (2, BATCH * STEPS))
+    # Near pairs match, so that few pairs are hard, and which depends on the whole batch.
+    apart = np.linalg.norm(values[left] - values[right], axis=1)
+    label = (apart < np.median(apart)).astype(np.uint8)
+    return training_block(
+        Vectors(values),
+        PairTable(left, right, label),
+        np.arange(BATCH * STEPS),
+        first_step=0,
+        num_steps=STEPS,
+        global_batch_size=BATCH,
+        item_class=classes,
+    )
+
+
+def main(num_replicas: int) -> None:
+    strategy = open_strategy(DistributionConfig(devices=f"cpu:{num_replicas}"), seed=0)
+    assert strategy.num_replicas_in_sync == num_replicas
+    found = {}
+    for name, (loss, head) in CASES.items():
+        with strategy.scope():
+            siamese = build(loss, head)
+        step = TrainStep(siamese, strategy=strategy, global_batch_size=BATCH)
+        results = step(block())
+        weights = read_variables(siamese.variables())
+        found[name] = {
+            "loss": results.loss.tolist(),
+            "weights": {key: value.tolist() for key, value in sorted(weights.items())},
+        }
+    json.dump(found, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

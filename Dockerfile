@@ -49,7 +49,7 @@ RUN python -m compileall -q -x '/(test|tests|idlelib|lib2to3|ensurepip|(site|dis
     && rm -f /usr/local/bin/pip* /usr/local/bin/wheel /usr/bin/pip* /usr/bin/wheel \
     && find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
     && find / -xdev -type d -perm -0002 ! -path /tmp -exec chmod o-w {} + \
-    && mkdir -m 1777 /work
+    && mkdir -m 1777 /scratch
 COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=package /package /opt/venv
 COPY --from=package /examples /examples
@@ -68,8 +68,8 @@ ENV PATH=/opt/venv/bin:${PATH} \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     SIAMESE_METRICS__HOST=0.0.0.0
-WORKDIR /work
-VOLUME ["/tmp", "/work"]
+WORKDIR /scratch
+VOLUME ["/scratch", "/tmp"]
 USER 10001:10001
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["siamese-job"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # What the chart mounts as emptyDir.
-SCRATCH = frozenset({Path("/work"), Path("/tmp"), Path("/dev/shm"), Path("/")})
+SCRATCH = frozenset({Path("/scratch"), Path("/tmp"), Path("/dev/shm"), Path("/")})
 
 
 @dataclass(frozen=True)

@@ -23,15 +23,15 @@ def test_notes_are_commands_that_can_be_copied(render):
 @pytest.mark.parametrize(
     ("root", "mount", "place", "is_lost"),
     [
-        (None, None, "/work/runs/mine", True),
-        ("deep/runs/", None, "/work/deep/runs/mine", True),
+        (None, None, "/scratch/runs/mine", True),
+        ("deep/runs/", None, "/scratch/deep/runs/mine", True),
         ("/tmp/runs", None, "/tmp/runs/mine", True),
         ("gs://bucket/prefix", None, "gs://bucket/prefix/mine", False),
         ("file:///tmp/runs", None, "/tmp/runs/mine", True),
         ("/runs/a", "/runs", "/runs/a/mine", False),
         ("/runs", "/runs/", "/runs/mine", False),
-        ("runs", "/work/runs", "/work/runs/mine", False),
-        ("runs", "/work/run", "/work/runs/mine", True),
+        ("runs", "/scratch/runs", "/scratch/runs/mine", False),
+        ("runs", "/scratch/run", "/scratch/runs/mine", True),
     ],
 )
 def test_notes_say_where_results_are_and_warn_when_they_go_with_the_pod(

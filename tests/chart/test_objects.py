@@ -155,17 +155,17 @@ def test_the_container_trains_the_mounted_configuration_without_a_shell(render):
     assert container["name"] == "trainer"
     assert "command" not in container
     assert container["args"] == ["train", "/etc/siamese/config.yaml"]
-    assert container["workingDir"] == "/work"
+    assert container["workingDir"] == "/scratch"
 
 
 def test_only_scratch_can_be_written(render):
     render({"scratch.sizeLimit": "2097152Ki", "image.repository": "here.test:5000/team/job"})
     release = render({"scratch.sizeLimit": "3Gi"})
     mounts = {one["mountPath"]: one for one in release.container["volumeMounts"]}
-    assert set(mounts) == {"/etc/siamese", "/work", "/tmp", "/dev/shm"}
+    assert set(mounts) == {"/etc/siamese", "/scratch", "/tmp", "/dev/shm"}
     assert mounts["/etc/siamese"]["readOnly"] is True
     volumes = {one["name"]: one for one in release.pod["volumes"]}
-    assert volumes["work"]["emptyDir"] == {"sizeLimit": "3Gi"}
+    assert volumes["scratch"]["emptyDir"] == {"sizeLimit": "3Gi"}
     assert volumes["tmp"]["emptyDir"] == {"sizeLimit": "1Gi"}
     assert volumes["shm"]["emptyDir"] == {"medium": "Memory", "sizeLimit": "64Mi"}
 

@@ -109,8 +109,8 @@ def test_all_problems_are_reported_at_once(refusal):
             'extraEnv: "A" is given twice. Keep one of the two.',
         ),
         (
-            {"extraVolumes": [{"name": "work", "emptyDir": {}}]},
-            'extraVolumes: a volume "work" is there already',
+            {"extraVolumes": [{"name": "scratch", "emptyDir": {}}]},
+            'extraVolumes: a volume "scratch" is there already',
         ),
         (
             {"extraVolumes": [{"name": "a"}, {"name": "a"}]},

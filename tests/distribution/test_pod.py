@@ -34,15 +34,15 @@ def test_annotations_that_are_not_there_yet_count_as_none_before():
 @pytest.mark.parametrize(
     ("folder", "ends"),
     [
-        ("/work/runs/typos", True),
-        ("/work/kept/typos", False),  # a volume mounted below the scratch volume
+        ("/scratch/runs/typos", True),
+        ("/scratch/kept/typos", False),  # a volume mounted below the scratch volume
         ("/tmp/runs", True),
         ("/runs/typos", False),
         ("/etc/runs", True),
-        ("/work/kept/../runs", True),
+        ("/scratch/kept/../runs", True),
     ],
 )
 def test_a_folder_ends_with_the_pod_unless_a_volume_holds_it(folder, ends):
-    mounts = {"/", "/work", "/tmp", "/dev/shm", "/runs", "/work/kept"}
+    mounts = {"/", "/scratch", "/tmp", "/dev/shm", "/runs", "/scratch/kept"}
     found = ends_with_the_pod(Path(folder), is_mount=lambda path: str(path) in mounts)
     assert found is ends

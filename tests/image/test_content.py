@@ -15,8 +15,8 @@ def test_it_runs_the_program_as_a_numeric_user_without_a_shell(image):
     assert config["User"] == "10001:10001"
     assert config["Entrypoint"] == ["siamese-job"]
     assert config["StopSignal"] == "SIGTERM"
-    assert config["WorkingDir"] == "/work"
-    assert sorted(config["Volumes"]) == ["/tmp", "/work"]
+    assert config["WorkingDir"] == "/scratch"
+    assert sorted(config["Volumes"]) == ["/scratch", "/tmp"]
 
 
 def test_labels_say_what_it_is_and_where_it_comes_from(image):
@@ -62,9 +62,9 @@ def test_metrics_listen_on_every_interface_and_the_origin_is_shown(image):
 def test_only_the_volumes_are_writable_by_everybody_and_nothing_lends_rights(image):
     kinds = "\\( -type f -o -type d \\)"
     listing = shell(image, f"find / -xdev {kinds} -perm -0002", user="0:0")
-    assert sorted(listing.split()) == ["/tmp", "/work"]
-    volumes = shell(image, "stat -c '%a %n' /tmp /work")
-    assert volumes.splitlines() == ["1777 /tmp", "1777 /work"]
+    assert sorted(listing.split()) == ["/scratch", "/tmp"]
+    volumes = shell(image, "stat -c '%a %n' /scratch /tmp")
+    assert volumes.splitlines() == ["1777 /scratch", "1777 /tmp"]
     assert shell(image, "find / -xdev -type f -perm /6000; echo .", user="0:0").split() == ["."]
 
 

@@ -25,7 +25,7 @@ LOCKED_DOWN = (
 
 
 def summary(run):
-    archive = tarfile.open(fileobj=io.BytesIO(run.read("/work/runs/typos/summary.json")))
+    archive = tarfile.open(fileobj=io.BytesIO(run.read("/scratch/runs/typos/summary.json")))
     return json.load(archive.extractfile("summary.json"))
 
 

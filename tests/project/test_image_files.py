@@ -85,7 +85,7 @@ def test_the_last_stage_runs_the_program_itself_as_a_numeric_user():
     assert values("USER") == ["10001:10001"]
     assert json.loads(values("ENTRYPOINT")[0]) == ["siamese-job"]
     assert values("STOPSIGNAL") == ["SIGTERM"]
-    assert json.loads(values("VOLUME")[0]) == ["/tmp", "/work"]
+    assert json.loads(values("VOLUME")[0]) == ["/scratch", "/tmp"]
 
 
 def test_what_changes_with_every_commit_comes_last():

@@ -88,23 +88,23 @@ What the schema cannot say: each combination of values that cannot work, and wha
 {{- end -}}
 
 {{- define "siamese-job.checkVolumes" -}}
-{{- $names := list "config" "work" "tmp" "shm" -}}
+{{- $names := list "config" "scratch" "tmp" "shm" -}}
 {{- range .Values.extraVolumes -}}
 {{- if has .name $names -}}
 {{- fail (printf "extraVolumes: a volume %q is there already, the chart's or one of these. Choose another name." .name) -}}
 {{- end -}}
 {{- $names = append $names .name -}}
 {{- end -}}
-{{- $paths := list "/etc/siamese" "/work" "/tmp" "/dev/shm" -}}
+{{- $paths := list "/etc/siamese" "/scratch" "/tmp" "/dev/shm" -}}
 {{- range .Values.extraVolumeMounts -}}
 {{- $path := clean .mountPath -}}
 {{- if has $path $paths -}}
-{{- fail (printf "extraVolumeMounts: something is mounted at %q already, by the chart or by one of these. Choose another path; below /work is possible." $path) -}}
+{{- fail (printf "extraVolumeMounts: something is mounted at %q already, by the chart or by one of these. Choose another path; below /scratch is possible." $path) -}}
 {{- end -}}
 {{- if hasPrefix "/etc/siamese/" $path -}}
 {{- fail (printf "extraVolumeMounts: %q lies in the read-only folder of the configuration. Choose another path and name it in config.data.root." $path) -}}
 {{- end -}}
-{{- if not (has .name (without $names "config" "work" "tmp" "shm")) -}}
+{{- if not (has .name (without $names "config" "scratch" "tmp" "shm")) -}}
 {{- fail (printf "extraVolumeMounts: there is no volume %q. Describe it in extraVolumes." .name) -}}
 {{- end -}}
 {{- $paths = append $paths $path -}}

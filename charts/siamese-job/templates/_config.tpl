@@ -60,7 +60,7 @@ line ends does not survive every YAML writer and reader on the way. Text for tru
 {{- else if hasPrefix "/" $root -}}
 {{- clean $root -}}
 {{- else -}}
-{{- clean (printf "/work/%s" $root) -}}
+{{- clean (printf "/scratch/%s" $root) -}}
 {{- end -}}
 {{- end -}}
 
@@ -68,7 +68,7 @@ line ends does not survive every YAML writer and reader on the way. Text for tru
 {{- define "siamese-job.rootKind" -}}
 {{- $root := include "siamese-job.root" . -}}
 {{- $kind := "image" -}}
-{{- range list "/work" "/tmp" "/dev/shm" -}}
+{{- range list "/scratch" "/tmp" "/dev/shm" -}}
 {{- if hasPrefix (printf "%s/" .) (printf "%s/" $root) -}}{{- $kind = "scratch" -}}{{- end -}}
 {{- end -}}
 {{- range .Values.extraVolumeMounts -}}

@@ -52,7 +52,7 @@ spec:
 image: {{ include "siamese-job.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 args: [train, /etc/siamese/config.yaml]
-workingDir: /work
+workingDir: /scratch
 env:
 - name: POD_NAME
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
@@ -112,8 +112,8 @@ volumeMounts:
 - name: config
   mountPath: /etc/siamese
   readOnly: true
-- name: work
-  mountPath: /work
+- name: scratch
+  mountPath: /scratch
 - name: tmp
   mountPath: /tmp
 - name: shm
@@ -138,7 +138,7 @@ volumeMounts:
           path: {{ toJson $path }}
         {{- end }}
     {{- end }}
-- name: work
+- name: scratch
   emptyDir:
     sizeLimit: {{ .Values.scratch.sizeLimit | quote }}
 - name: tmp

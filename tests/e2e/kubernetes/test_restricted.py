@@ -18,7 +18,7 @@ def test_a_random_user_trains_on_a_read_only_root_with_little_shared_memory(clus
     assert mounts["/dev/shm"]["emptyDir"]["sizeLimit"] == "64Mi"
     # With a read-only root the rest of the file system cannot be written: these are all paths.
     writable = {path for path, volume in mounts.items() if "emptyDir" in volume}
-    assert writable == {"/dev/shm", "/tmp", "/work"}
+    assert writable == {"/dev/shm", "/tmp", "/scratch"}
     cluster.uninstall("strict")
 
 

@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _obey_sigterm_as_process_one() -> None:
-    """Lets SIGTERM end the process from its start, also as process 1 of a container.
+    """Lets SIGTERM end the process from here on, also as process 1 of a container.
 
     The kernel drops a signal that process 1 has no handler for: it would train on until it is
     killed. `train` puts its own handler in place as soon as there is a state to commit.

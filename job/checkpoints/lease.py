@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from job.checkpoints.canonical import DamagedError
 from job.checkpoints.layout import HEAD
-from job.checkpoints.records import RECORD_LIMIT_BYTES, Head, dumps, parse
+from job.checkpoints.records import RECORD_LIMIT_BYTES, Head, NewerSchemaError, dumps, parse
 from job.errors import FencedError, StorageOutageError
 from job.storage.protocol import (
     ObjectMissingError,
@@ -90,6 +90,8 @@ class Lease:
             return True
         try:
             other = parse(Head, found.data)
+        except NewerSchemaError as error:
+            raise self._fenced_by_newer_version() from error
         except DamagedError as error:
             log.warning("head replaced", extra={"store": self._store.uri, "reason": str(error)})
             return False
@@ -105,9 +107,19 @@ class Lease:
         try:
             found = self._store.read(HEAD, limit_bytes=RECORD_LIMIT_BYTES)
             other = parse(Head, found.data)
+        except NewerSchemaError as error:
+            raise self._fenced_by_newer_version() from error
         except (ObjectMissingError, ObjectTooLargeError, DamagedError):
             return  # no other attempt's record: the next write of HEAD puts it right
         self._require_own(other)
+
+    def _fenced_by_newer_version(self) -> FencedError:
+        # Not damage: this attempt's own version never wrote such a record.
+        return FencedError(
+            f"run '{self._head.run}': an attempt of a later version of the program took over "
+            f"from attempt {self._head.token}. Only the newest attempt may write. Nothing is "
+            f"lost: leave it to that one."
+        )
 
     def _require_own(self, other: Head) -> None:
         mine = self._head

@@ -48,11 +48,12 @@ def online_contrastive(
     nearest_negative = tf.reduce_min(tf.where(label_B < 0.5, distance_B, _FAR))
     furthest_positive = tf.reduce_max(tf.where(label_B >= 0.5, distance_B, -_FAR))
     is_one_class = tf.logical_or(nearest_negative >= _FAR, furthest_positive <= -_FAR)
-    is_hard_b = tf.where(
-        batch.label_B >= 0.5, distance_b > nearest_negative, distance_b < furthest_positive
+    # Turned round, so that a distance that is no number counts as hard and its loss is seen.
+    is_easy_b = tf.where(
+        batch.label_B >= 0.5, distance_b <= nearest_negative, distance_b >= furthest_positive
     )
     loss_b = contrastive(batch.label_B, distance_b, margin=margin)
-    return tf.where(tf.logical_or(is_hard_b, is_one_class), loss_b, tf.zeros_like(loss_b))
+    return tf.where(is_easy_b & ~is_one_class, tf.zeros_like(loss_b), loss_b)
 
 
 def triplet_batch_hard(

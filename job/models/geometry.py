@@ -21,11 +21,14 @@ def unit(embedding_BD: Any) -> Any:
 
 
 def safe_sqrt(squared: Any) -> Any:
-    """Square root whose gradient at 0 is 0 instead of infinite; 0 for negative numbers."""
-    is_positive = ops.greater(squared, 0.0)
+    """Square root whose gradient at 0 is 0 instead of infinite; 0 for negative numbers.
+
+    What is no number stays none: a model that diverged must not look like one that is good.
+    """
+    is_flat = ops.less_equal(squared, 0.0)
     # The inner `where` keeps the infinite derivative out of the gradient, not just the value.
-    root = ops.sqrt(ops.where(is_positive, squared, ops.ones_like(squared)))
-    return ops.where(is_positive, root, ops.zeros_like(squared))
+    root = ops.sqrt(ops.where(is_flat, ops.ones_like(squared), squared))
+    return ops.where(is_flat, ops.zeros_like(squared), root)
 
 
 def cosine(left_BD: Any, right_BD: Any) -> Any:

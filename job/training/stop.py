@@ -12,7 +12,7 @@ from types import FrameType
 
 from job.errors import ExitCode, InterruptedByUserError, JobError, PreemptedError
 
-# What is left of the 15 s that spot nodes grant, for a store that may come back.
+# Time between tries, of the 15 s that spot nodes grant, for a store that may come back.
 _PATIENCE_SECONDS = 8.0
 _POLL_SECONDS = 0.1
 
@@ -24,7 +24,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self._signal: signal.Signals | None = None
-        self._asked_at = 0.0
+        self._waited_seconds = 0.0
 
     def install(self) -> None:
         """Handles SIGTERM and SIGINT from now on; main thread only."""
@@ -34,7 +34,6 @@ class StopRequest:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None:
             os._exit(_CODES[signal.Signals(number)])
-        self._asked_at = time.monotonic()
         self._signal = signal.Signals(number)
 
     @property
@@ -76,9 +75,14 @@ class StopRequest:
         """
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0.0:
-            if self.requested and time.monotonic() > self._asked_at + _PATIENCE_SECONDS:
-                raise self.error(
-                    "The bucket does not answer, so steps after the last checkpoint are lost; "
-                    "the same command goes on from there."
-                )
-            time.sleep(min(left, _POLL_SECONDS))
+            step = min(left, _POLL_SECONDS)
+            if self.requested:
+                # Waiting counts, not the time since the signal: a commit that takes long and
+                # meets one error on its way is no outage.
+                self._waited_seconds += step
+                if self._waited_seconds > _PATIENCE_SECONDS:
+                    raise self.error(
+                        "The bucket does not answer, so steps after the last checkpoint may be "
+                        "lost; the same command goes on from there."
+                    )
+            time.sleep(step)

@@ -1,3 +1,6 @@
+import json
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -5,6 +8,7 @@ from job.checkpoints.canonical import loads
 from job.checkpoints.codec import spec_of
 from job.checkpoints.layout import HEAD, META
 from job.checkpoints.lease import Lease
+from job.checkpoints.manager import CheckpointManager
 from job.checkpoints.reading import read_head
 from job.checkpoints.records import Owner, dumps
 from job.errors import FencedError, StorageOutageError
@@ -132,3 +136,23 @@ def test_head_whose_answer_was_lost_is_not_written_twice() -> None:
     assert second is not None
     # The memory store numbers its writes.
     assert second.generation == first.generation + 1 == 4
+
+
+LAST_ACTS = {
+    "finish": lambda manager: manager.finish("completed", "done"),
+    "write_result": lambda manager: manager.write_result("summary.json", b"{}"),
+}
+
+
+@pytest.mark.parametrize("act", LAST_ACTS.values(), ids=LAST_ACTS)
+def test_later_version_that_took_the_run_over_is_no_damage(
+    act: Callable[[CheckpointManager], None],
+) -> None:
+    store = MemoryStore()
+    manager = acquired(store)
+    theirs = json.dumps({**json.loads(store.read(HEAD).data), "schema": 2, "token": 2}).encode()
+    store.write(HEAD, theirs, if_generation=None)
+    with pytest.raises(FencedError, match="a later version of the program took over"):
+        act(manager)
+    assert store.read(HEAD).data == theirs
+    assert store.stat("summary.json") is None

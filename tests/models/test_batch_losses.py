@@ -4,15 +4,20 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from pydantic import TypeAdapter
 
+from job.config.compatibility import HEADS
+from job.config.heads import Head
 from job.config.losses import (
     BinaryCrossentropyConfig,
     CircleConfig,
     ContrastiveConfig,
+    Loss,
     MultipleNegativesConfig,
     OnlineContrastiveConfig,
     TripletConfig,
 )
+from job.models.heads import build_head
 from job.models.losses import LOSSES, build_loss
 from job.models.pair_batch import PairBatch, alone
 from tests.models import reference_losses as reference
@@ -368,3 +373,26 @@ def test_two_replicas_that_gather_see_the_loss_of_one(name):
 
         parts.append(loss.of(own, gather=gather).numpy())
     np.testing.assert_allclose(np.concatenate(parts), losses(name, batch), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [(head, loss) for head in HEADS for loss in HEADS[head].losses],
+    ids="-".join,
+)
+def test_embeddings_that_are_no_numbers_never_look_like_a_good_model(head, kind):
+    """Else a run that diverged ends as finished, and its best epoch is the one that did."""
+    head_model = build_head(_section(Head, head), embedding_size=3, seed=1)
+    loss = build_loss(_section(Loss, kind), head=head)
+    label = tf.constant([1.0, 0.0, 1.0, 0.0])
+    nan = tf.fill((4, 3), math.nan)
+    numbers = tf.constant([0, 1, 2, 3], tf.int64), tf.constant([4, 5, 6, 7], tf.int64)
+    classes = tf.constant([0, 1, 0, 1], tf.int64), tf.constant([0, 0, 0, 0], tf.int64)
+    logit = head_model([nan, nan])[:, 0]
+    assert np.isnan(logit).all()
+    values = loss.of(PairBatch(label, logit, nan, nan, *numbers, *classes), gather=alone)
+    assert not np.isfinite(tf.reduce_sum(values).numpy())
+
+
+def _section(union, kind):
+    return TypeAdapter(union).validate_python({"kind": kind})

@@ -4,7 +4,7 @@
 
     pod = pod_of(os.environ)
     if pod is not None:
-        log.info("in a pod", extra={"pod": pod.name, "restarts": pod.num_restarts})
+        log.info("in a pod", extra={"pod": pod.name})
 """
 
 import os
@@ -31,11 +31,6 @@ class Pod:
     job_uid: str
     num_failures: int
     num_preemptions: int
-
-    @property
-    def num_restarts(self) -> int:
-        """Pods of this index before this one."""
-        return self.num_failures + self.num_preemptions
 
 
 def pod_of(env: Mapping[str, str]) -> Pod | None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from job.cli import main
+from job.commands import closing
 from job.errors import ExitCode
 from tests.tiny import files_below, save_config
 
@@ -215,17 +216,22 @@ def test_json_logs_are_one_object_a_line(project, capsys):
     assert "run finished" in {record["event"] for record in records}
 
 
-def test_best_weights_are_measured_and_the_last_ones_hashed(project):
-    (project / "spoiler.py").write_text(
+def spoil_after_first_epoch(project, *, module):
+    """A callback that makes every later epoch worse; a module's name can be used only once."""
+    (project / f"{module}.py").write_text(
         "import keras\n"
         "class Spoiler(keras.callbacks.Callback):\n"
         "    def on_epoch_end(self, epoch, logs=None):\n"
         "        self.model.optimizer.learning_rate = 10.0\n"
     )
+    target = f"{module}:Spoiler"
     save_config(
-        project,
-        lambda config: config.update(callbacks={"custom": [{"target": "spoiler:Spoiler"}]}),
+        project, lambda config: config.update(callbacks={"custom": [{"target": target}]})
     )
+
+
+def test_best_weights_are_measured_and_the_last_ones_hashed(project):
+    spoil_after_first_epoch(project, module="spoiler")
     assert train(project, "run.name=best") == ExitCode.FINISHED
     assert train(project, "run.name=last", "evaluation.weights=last") == ExitCode.FINISHED
     best, last = summary(project, "best"), summary(project, "last")
@@ -238,18 +244,7 @@ def test_best_weights_are_measured_and_the_last_ones_hashed(project):
 def test_a_stop_while_measuring_names_the_last_state_and_the_next_start_ends_the_run(
     project, capsys, monkeypatch
 ):
-    (project / "measured.py").write_text(
-        "import keras\n"
-        "class Spoiler(keras.callbacks.Callback):\n"
-        "    def on_epoch_end(self, epoch, logs=None):\n"
-        "        self.model.optimizer.learning_rate = 10.0\n"
-    )
-    save_config(
-        project,
-        lambda config: config.update(callbacks={"custom": [{"target": "measured:Spoiler"}]}),
-    )
-    from job.commands import closing
-
+    spoil_after_first_epoch(project, module="measured")
     measure = closing.evaluate
 
     def stopped(*args, **kwargs):

@@ -24,7 +24,6 @@ def test_a_pod_knows_how_often_its_index_was_started_and_why(failures, preemptio
         }
     )
     assert pod == Pod("typos-0-x", "3f6e", *expected)
-    assert pod.num_restarts == sum(expected)
 
 
 def test_annotations_that_are_not_there_yet_count_as_none_before():

@@ -12,7 +12,7 @@ from typing import Literal
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
-Kind = Literal["text"]
+Kind = Literal["text", "sequence", "image"]
 
 Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
@@ -21,17 +21,24 @@ Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 class ItemInput:
     """How an encoder is given one item.
 
+    Texts are token ids, padded with 0. Sequences are padded with steps of NaN, which no item
+    holds. Pictures are red, green and blue from 0 to 255.
+
     Attributes:
         kind: What an item is.
         dtype: NumPy name of the type of its values.
         shape: Its shape without the batch; None is a time axis of any length, padded.
         vocabulary_size: Of a text: number of token ids, padding (0) and unknown (1) included.
+        mean: Of a sequence: mean of each feature over the steps of the training items.
+        std: Of a sequence: standard deviation likewise, > 0.
     """
 
     kind: Kind
     dtype: str
     shape: tuple[int | None, ...]
     vocabulary_size: int = 0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,10 @@ def assemble(config: Config, *, dataset: Dataset) -> Assembly:
     Raises:
         ConfigError: The devices asked for are not there.
     """
-    vocabulary = Vocabulary.from_texts(dataset.texts(dataset.pairs["train"].items()))
-    feed = TokenFeed(vocabulary.encode(dataset.items), vocabulary.size)
+    vocabulary = dataset.statistics
+    if not isinstance(vocabulary, Vocabulary):
+        raise ValueError("texts have a vocabulary")
+    feed = TokenFeed(dataset.items.values, vocabulary)
     with captured_native_stderr():
         strategy = open_strategy(config.distribution, seed=config.run.seed)
         with strategy.scope():

@@ -152,8 +152,8 @@ def _export(
         characters=assembly.vocabulary.characters,
         threshold=findings.threshold,
         golden=GoldenPairs(
-            dataset.texts(pairs.left[:count]),
-            dataset.texts(pairs.right[:count]),
+            dataset.items.texts(pairs.left[:count]),
+            dataset.items.texts(pairs.right[:count]),
             findings.test_scores.score[:count],
         ),
         write=attempt.manager.write_result,

@@ -1,14 +1,17 @@
-"""Which head, loss and data go together: one table, and the checks that read it.
+"""Which encoder, head, loss and data go together: the tables, and the checks that read them.
 
-`docs/models.md` shows the table, and a test compares the two. The checks are pure::
+`docs/models.md` shows the tables, and a test compares the two. The checks are pure::
 
-    complaints(model, training=training, has_classes=False)  # [] when all fit
+    complaints(model, training=training, data=data)  # [] when all fit
 """
 
 from dataclasses import dataclass
 
+from job.config.data import Data, ImageDataConfig
+from job.config.encoders import CnnConfig, LstmConfig
 from job.config.losses import ContrastiveConfig, OnlineContrastiveConfig, TripletConfig
 from job.config.model import ModelConfig
+from job.config.sampling import ClassSamplingConfig
 from job.config.scalars import shown
 from job.config.training import TrainingConfig
 
@@ -38,10 +41,25 @@ class LossTraits:
     Attributes:
         is_in_batch: It compares each pair with others, those of the whole global batch.
         needs_classes: It reads the class of each item.
+        needs_negatives: It learns nothing from pairs that all match.
     """
 
     is_in_batch: bool
     needs_classes: bool
+    needs_negatives: bool
+
+
+@dataclass(frozen=True)
+class EncoderTraits:
+    """What an encoder takes.
+
+    Attributes:
+        kinds: Kinds of items.
+        min_size: Smallest `data.size` of pictures; 0 where there is none.
+    """
+
+    kinds: tuple[str, ...]
+    min_size: int = 0
 
 
 _ON_LOGITS = ("binary_crossentropy",)
@@ -58,12 +76,18 @@ HEADS: dict[str, HeadTraits] = {
 }
 
 LOSSES: dict[str, LossTraits] = {
-    "binary_crossentropy": LossTraits(False, needs_classes=False),
-    "contrastive": LossTraits(False, needs_classes=False),
-    "online_contrastive": LossTraits(True, needs_classes=False),
-    "triplet": LossTraits(True, needs_classes=True),
-    "multiple_negatives": LossTraits(True, needs_classes=False),
-    "circle": LossTraits(True, needs_classes=True),
+    "binary_crossentropy": LossTraits(False, needs_classes=False, needs_negatives=True),
+    "contrastive": LossTraits(False, needs_classes=False, needs_negatives=True),
+    "online_contrastive": LossTraits(True, needs_classes=False, needs_negatives=True),
+    "triplet": LossTraits(True, needs_classes=True, needs_negatives=False),
+    "multiple_negatives": LossTraits(True, needs_classes=False, needs_negatives=False),
+    "circle": LossTraits(True, needs_classes=True, needs_negatives=False),
+}
+
+ENCODERS: dict[str, EncoderTraits] = {
+    "lstm": EncoderTraits(("text", "sequence")),
+    "cnn": EncoderTraits(("image",), min_size=8),
+    "xception": EncoderTraits(("image",), min_size=71),
 }
 
 
@@ -88,26 +112,72 @@ class IncompatibleError(ValueError):
         self.complaints = complaints
 
 
-def complaints(
-    model: ModelConfig, *, training: TrainingConfig, has_classes: bool
-) -> list[Complaint]:
-    """Checks head, loss and data against each other.
+def complaints(model: ModelConfig, *, training: TrainingConfig, data: Data) -> list[Complaint]:
+    """Checks encoder, head, loss and data against each other.
 
     Args:
-        model: Names the head.
+        model: Names encoder and head.
         training: Names the loss and the batch.
-        has_classes: Whether the data say which class an item belongs to.
+        data: Says what an item is and where pairs come from.
 
     Returns:
         One complaint for each setting that has to change; empty when all fit.
     """
     found = [
+        _encoder_and_kind(model, data),
+        _size(model, data),
+        _embedding_size(model, data),
         _head_and_loss(model, training),
-        _classes(training, has_classes=has_classes),
+        _classes(training, has_classes=data.has_classes),
+        _only_matches(training, data),
+        _whole_classes(training, data),
         _batch_of_one(training),
         _margin(model, training),
     ]
     return [complaint for complaint in found if complaint is not None]
+
+
+def _encoder_and_kind(model: ModelConfig, data: Data) -> Complaint | None:
+    encoder, kind = model.encoder.kind, data.kind
+    if kind in ENCODERS[encoder].kinds:
+        return None
+    fitting = " or ".join(name for name, traits in ENCODERS.items() if kind in traits.kinds)
+    text = (
+        f"{encoder} takes data.kind: {' or '.join(ENCODERS[encoder].kinds)} (got {kind}). For "
+        f"{kind} set it to {fitting}"
+    )
+    return Complaint(("model", "encoder", "kind"), text)
+
+
+def _size(model: ModelConfig, data: Data) -> Complaint | None:
+    encoder = model.encoder
+    if not isinstance(data, ImageDataConfig) or data.kind not in ENCODERS[encoder.kind].kinds:
+        return None
+    least, why = ENCODERS[encoder.kind].min_size, ""
+    if isinstance(encoder, CnnConfig) and 2 ** len(encoder.filters) > least:
+        least = 2 ** len(encoder.filters)
+        why = f", whose {len(encoder.filters)} filters halve a picture as many times"
+    if data.size >= least:
+        return None
+    text = (
+        f"must be at least {least} for model.encoder.kind: {encoder.kind}{why} (got "
+        f"{data.size}). Raise it, or take another encoder"
+    )
+    return Complaint(("data", "size"), text)
+
+
+def _embedding_size(model: ModelConfig, data: Data) -> Complaint | None:
+    encoder = model.encoder
+    default = LstmConfig.model_fields["embedding_size"].default
+    if data.kind != "sequence" or not isinstance(encoder, LstmConfig):
+        return None
+    if encoder.embedding_size == default:
+        return None
+    text = (
+        "has no effect on data.kind: sequence, whose items are vectors already (got "
+        f"{encoder.embedding_size}). Leave it out; `units` decides the size of the embedding"
+    )
+    return Complaint(("model", "encoder", "embedding_size"), text)
 
 
 def _head_and_loss(model: ModelConfig, training: TrainingConfig) -> Complaint | None:
@@ -132,6 +202,35 @@ def _classes(training: TrainingConfig, *, has_classes: bool) -> Complaint | None
         f"data that give each item a class, or one of {free}"
     )
     return Complaint(("training", "loss", "kind"), text)
+
+
+def _only_matches(training: TrainingConfig, data: Data) -> Complaint | None:
+    loss = training.loss.kind
+    if not isinstance(data.sampling, ClassSamplingConfig) or not LOSSES[loss].needs_negatives:
+        return None
+    fitting = ", ".join(kind for kind, traits in LOSSES.items() if not traits.needs_negatives)
+    text = (
+        f"{loss} learns from pairs that match and pairs that do not, and data.sampling.kind: "
+        f"classes draws only the former (got {loss}). Set data.sampling.kind to pairs, or use "
+        f"one of {fitting}"
+    )
+    return Complaint(("training", "loss", "kind"), text)
+
+
+def _whole_classes(training: TrainingConfig, data: Data) -> Complaint | None:
+    sampling = data.sampling
+    if not isinstance(sampling, ClassSamplingConfig):
+        return None
+    items = 2 * training.global_batch_size
+    per_class = sampling.items_per_class
+    if items % per_class == 0 and items > per_class:
+        return None
+    text = (
+        f"must divide 2 * training.global_batch_size = {items} at least twice, so that a batch "
+        f"holds whole classes and more than one (got {per_class}). Choose a divisor, or another "
+        "batch size"
+    )
+    return Complaint(("data", "sampling", "items_per_class"), text)
 
 
 def _batch_of_one(training: TrainingConfig) -> Complaint | None:

@@ -1,106 +1,71 @@
-"""The data section: where pairs come from and how they are split."""
+"""The data section: what an item is, where items and pairs come from, how they are split.
 
-from typing import Literal
+A section for each kind of item; what they share is in `DataConfig`, which is what functions
+that do not care about the kind take.
+"""
+
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from job.config.section import Section
-
-
-class ColumnsConfig(Section):
-    """Names of the columns (CSV, TSV) or keys (JSONL) of a pair file."""
-
-    left: str = Field("left", min_length=1, description="Column of the first item.")
-    right: str = Field("right", min_length=1, description="Column of the second item.")
-    label: str = Field(
-        "label", min_length=1, description="Column of the label: 1 = match, 0 = no match."
-    )
-    group: str | None = Field(
-        None,
-        min_length=1,
-        description="Column that names what a pair belongs to (a person, a word family); "
-        "needed by `data.split.by: group`. null: there is none.",
-    )
-
-    @model_validator(mode="after")
-    def _are_distinct(self) -> "ColumnsConfig":
-        names = [self.left, self.right, self.label, *([self.group] if self.group else [])]
-        if len(set(names)) != len(names):
-            raise ValueError(f"each column needs a name of its own (got {', '.join(names)})")
-        return self
-
-
-class SplitConfig(Section):
-    """How a split without a file of its own is cut from the training file."""
-
-    by: Literal["identity", "group", "row"] = Field(
-        "identity",
-        description="What must not straddle two splits. `identity`: an item, through however "
-        "many pairs it connects. `group`: a value of `data.columns.group`. `row`: nothing; "
-        "honest only when no item repeats.",
-    )
-    validation_fraction: float = Field(
-        0.1,
-        gt=0.0,
-        lt=1.0,
-        description="Share of the pairs that goes to validation when `data.validation` is "
-        "null.",
-    )
-    test_fraction: float = Field(
-        0.1,
-        gt=0.0,
-        lt=1.0,
-        description="Share of the pairs that goes to test when `data.test` is null.",
-    )
-
-    @model_validator(mode="after")
-    def _leaves_training_pairs(self) -> "SplitConfig":
-        if self.validation_fraction + self.test_fraction >= 1.0:
-            raise ValueError(
-                "validation_fraction + test_fraction must stay below 1 "
-                f"(got {self.validation_fraction} + {self.test_fraction})"
-            )
-        return self
+from job.config.augmentation import ImageAugmentationConfig, SequenceAugmentationConfig
+from job.config.rows import ColumnsConfig, SplitConfig
+from job.config.sampling import PairSamplingConfig, Sampling
+from job.config.section import MUTABLE, Section
+from job.config.tokens import CharactersConfig, Tokens
 
 
 class DataConfig(Section):
-    """Where pairs come from."""
+    """Where items and pairs come from, whatever an item is."""
 
-    kind: Literal["text"] = Field("text", description="What an item is. `text`: a string.")
+    kind: str = Field(description="What an item is.")
     train: str = Field(
         min_length=1,
-        description="Pair file to train on: .csv, .tsv or .jsonl, plain or .gz, relative to "
-        "`data.root`.",
+        description="File to train on, relative to `data.root` or as `gs://bucket/name`: a "
+        ".csv, .tsv or .jsonl file, plain or .gz; for `rows: items` also an .npz file or a "
+        "folder that holds a folder for each class.",
     )
     validation: str | None = Field(
         None,
         min_length=1,
-        description="Pair file for validation. null: cut from `data.train` by `data.split`.",
+        description="The same for validation. null: cut from `data.train` by `data.split`.",
     )
     test: str | None = Field(
         None,
         min_length=1,
-        description="Pair file for the final test. null: cut from `data.train` by "
-        "`data.split`.",
+        description="The same for the final test. null: cut from `data.train` by `data.split`.",
+    )
+    rows: Literal["pairs", "items"] = Field(
+        "pairs",
+        description="What a row of these files is. `pairs`: two items and whether they match. "
+        "`items`: an item and its class; two items match when their class is the same, and "
+        "pairs are drawn as `data.sampling` says.",
+    )
+    items: str | None = Field(
+        None,
+        min_length=1,
+        description="File that holds the items by an id, for pair files whose columns hold "
+        "ids: .csv, .tsv, .jsonl, plain or .gz, or .npz. null: a pair file holds the items "
+        "themselves, texts as they are and others as paths.",
     )
     root: str | None = Field(
         None,
         min_length=1,
-        description="Folder that data paths are relative to and may not leave. null: the "
-        "folder of the configuration file.",
+        description="Folder or `gs://bucket/prefix` that data paths are relative to and may "
+        "not leave. null: the folder of the configuration file.",
     )
     columns: ColumnsConfig = Field(
-        default_factory=ColumnsConfig, description="Names of the columns of the pair files."
+        default_factory=ColumnsConfig,
+        description="Names of the columns, keys or arrays of the files.",
     )
     split: SplitConfig = Field(
         default_factory=SplitConfig,
         description="How a split without a file of its own is cut from the training file.",
     )
-    max_length: int = Field(
-        256,
-        ge=1,
-        le=65536,
-        description="Longest item, in characters; a row with a longer one is quarantined.",
+    sampling: Sampling | None = Field(
+        None,
+        description="How pairs are drawn from labelled items. null: as kind `pairs` with its "
+        "defaults. Only for `rows: items`.",
     )
     max_bad_fraction: float = Field(
         0.01,
@@ -109,17 +74,139 @@ class DataConfig(Section):
         description="Share of a file's rows that may be bad; they are left out and reported. "
         "Above it the run stops (exit 3).",
     )
+    packed: str | None = Field(
+        None,
+        min_length=1,
+        description="Folder that `siamese-job data pack` made from this section, relative to "
+        "the configuration file, or `gs://bucket/prefix`; it is read instead of the files. "
+        "Nothing else changes, the result least of all. null: the files are read.",
+        json_schema_extra=MUTABLE,
+    )
+    mirror: str | None = Field(
+        None,
+        min_length=1,
+        description="Folder that data from `gs://` are copied to before they are read, "
+        "relative to the working directory; what is there and intact is not copied again. "
+        "null: a folder of the system's temporary folder.",
+        json_schema_extra=MUTABLE,
+    )
 
     @property
     def has_classes(self) -> bool:
         """Whether the data say which class an item belongs to; pair files do not."""
-        return False
+        return self.rows == "items"
+
+    @property
+    def sampling_or_default(self) -> Sampling:
+        """How pairs are drawn from labelled items."""
+        return self.sampling or PairSamplingConfig()
 
     @model_validator(mode="after")
     def _group_is_named(self) -> "DataConfig":
         if self.split.by == "group" and self.columns.group is None:
             raise ValueError(
                 "`split.by: group` needs `columns.group` (got null): name the column that says "
-                "what a pair belongs to"
+                "what a row belongs to"
             )
         return self
+
+    @model_validator(mode="after")
+    def _has_no_split_twice(self) -> "DataConfig":
+        given = [
+            f"`{name}`" for name in ("validation", "test") if getattr(self, name) is not None
+        ]
+        if self.columns.split is not None and given:
+            raise ValueError(
+                f"`columns.split` says which split a row of `train` belongs to, so {given[0]} "
+                "cannot be a file of its own: leave one of the two out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rows_have_what_is_named(self) -> "DataConfig":
+        if self.rows == "items" and self.items is not None:
+            raise ValueError(
+                "`items` is for pair files that hold ids; with `rows: items` the files hold "
+                f"the items themselves (got items: {self.items}): leave `items` out"
+            )
+        if self.rows == "pairs" and self.sampling is not None:
+            raise ValueError(
+                "`sampling` has no effect on `rows: pairs`, whose files are the pairs (got "
+                f"sampling.kind: {self.sampling.kind}): leave it out, or set `rows: items`"
+            )
+        return self
+
+
+class TextDataConfig(DataConfig):
+    """Items are strings."""
+
+    kind: Literal["text"] = Field("text", description="What an item is.")
+    tokens: Tokens = Field(
+        default_factory=CharactersConfig, description="What a text is cut into."
+    )
+    max_length: int = Field(
+        256,
+        ge=1,
+        le=65536,
+        description="Longest item, in characters; a row with a longer one is quarantined.",
+    )
+
+
+class SequenceDataConfig(DataConfig):
+    """Items are sequences of vectors."""
+
+    kind: Literal["sequence"] = Field("sequence", description="What an item is.")
+    num_features: int | None = Field(
+        None,
+        ge=1,
+        le=65536,
+        description="Length of a vector; a row with another one is quarantined. null: that of "
+        "the first sequence of `data.train`.",
+    )
+    max_length: int = Field(
+        16384,
+        ge=1,
+        le=1_000_000,
+        description="Longest item, in time steps; a row with a longer one is quarantined.",
+    )
+    augmentation: SequenceAugmentationConfig | None = Field(
+        None, description="How sequences are varied while training. null: not at all."
+    )
+
+
+class ImageDataConfig(DataConfig):
+    """Items are pictures."""
+
+    kind: Literal["image"] = Field("image", description="What an item is.")
+    size: int = Field(
+        64,
+        ge=8,
+        le=1024,
+        description="Width and height in pixels that every picture is brought to.",
+    )
+    resize: Literal["pad", "stretch"] = Field(
+        "pad",
+        description="How a picture that is not square becomes so. `pad`: with white beside "
+        "it. `stretch`: by changing its proportions.",
+    )
+    storage: Literal["encoded", "decoded"] = Field(
+        "decoded",
+        description="What is kept of a picture, in memory and in a packed set. `encoded`: its "
+        "PNG or JPEG bytes, decoded whenever it is needed. `decoded`: its pixels at "
+        "`data.size`, 3 bytes each: faster, and larger unless the picture is small.",
+    )
+    max_pixels: int = Field(
+        50_000_000,
+        ge=64,
+        le=1_000_000_000,
+        description="Most pixels a picture may declare; a row with a larger one is "
+        "quarantined before it is decoded.",
+    )
+    augmentation: ImageAugmentationConfig | None = Field(
+        None, description="How pictures are varied while training. null: not at all."
+    )
+
+
+Data = Annotated[
+    TextDataConfig | SequenceDataConfig | ImageDataConfig, Field(discriminator="kind")
+]

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from job.config.root import Config
-from job.config.section import Section
+from job.config.section import DEFAULT_KIND, Section
 from job.config.suggest import nearest
 
 Path = tuple[str | int, ...]
@@ -132,6 +132,9 @@ def default_kind(key: Key) -> str | None:
     if not kinds_of(key.sections):
         return None
     default = default_of(key.fields[0]) if key.fields else None
+    extra = key.fields[0].json_schema_extra if key.fields else None
+    if isinstance(extra, dict) and DEFAULT_KIND in extra:
+        return str(extra[DEFAULT_KIND])
     if isinstance(default, Section):
         return str(default.model_dump()["kind"])
     return next(iter(kinds_of(key.sections))) if len(key.sections) == 1 else None

@@ -3,7 +3,7 @@
 from pydantic import Field, model_validator
 
 from job.config.compatibility import IncompatibleError, complaints
-from job.config.data import DataConfig
+from job.config.data import Data
 from job.config.model import ModelConfig
 from job.config.run import (
     CheckpointConfig,
@@ -12,7 +12,7 @@ from job.config.run import (
     MetricsConfig,
     RunConfig,
 )
-from job.config.section import Section
+from job.config.section import Section, default_kind
 from job.config.training import CallbacksConfig, EvaluationConfig, ExportConfig, TrainingConfig
 
 
@@ -20,7 +20,10 @@ class Config(Section):
     """Everything a run is made from."""
 
     run: RunConfig = Field(description="Names the run and the folder it lives in.")
-    data: DataConfig = Field(description="Where pairs come from.")
+    data: Data = Field(
+        description="What an item is and where pairs come from.",
+        json_schema_extra=default_kind("text"),
+    )
     model: ModelConfig = Field(
         default_factory=ModelConfig, description="The shared encoder and the pair head."
     )
@@ -51,9 +54,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _head_loss_and_data_fit(self) -> "Config":
-        found = complaints(
-            self.model, training=self.training, has_classes=self.data.has_classes
-        )
+        found = complaints(self.model, training=self.training, data=self.data)
         if found:
             raise IncompatibleError(found)
         return self

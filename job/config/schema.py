@@ -13,6 +13,7 @@ from typing import Any
 
 from job.config.keys import ROOT, Key, child, default_kind
 from job.config.root import Config
+from job.config.section import DEFAULT_KIND
 
 COMMITTED = Path(__file__).with_name("schema.json")
 
@@ -51,6 +52,7 @@ def _inlined(node: Any, definitions: dict[str, Any]) -> Any:
     if isinstance(kept.get("title"), str):
         del kept["title"]  # the key's name in title case
     kept.pop("discriminator", None)  # of OpenAPI; `oneOf` and `const` say the same
+    kept.pop(DEFAULT_KIND, None)  # said by which kinds require `kind`
     return kept
 
 

@@ -15,6 +15,15 @@ MUTABLE: dict[str, Any] = {"mutable": True}
 # The keyword under which YAML and JSON editors look for what to say instead of a pattern.
 PATTERN_RULE = "patternErrorMessage"
 
+# Under which a field of several kinds without a default names the kind that is meant when a
+# file names none.
+DEFAULT_KIND = "default_kind"
+
+
+def default_kind(kind: str) -> dict[str, Any]:
+    """Says which kind a required section has unless its `kind` says otherwise."""
+    return {DEFAULT_KIND: kind}
+
 
 def rule(words: str) -> dict[str, Any]:
     """Says what a `pattern` asks for, to be read after "must be"."""

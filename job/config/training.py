@@ -57,6 +57,22 @@ class TrainingConfig(Section):
         description="Optimizer steps run between two returns to Python, where a stop is "
         "noticed. Changes speed, never the result.",
     )
+    bucket_window_batches: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="Consecutive batches whose pairs are dealt anew among them by length, so "
+        "that less is padded. 1: none. More is faster where lengths differ; batches are then "
+        "less mixed.",
+    )
+    input_threads: int = Field(
+        2,
+        ge=1,
+        le=64,
+        description="Threads that prepare batches (decoding, augmentation, padding) ahead of "
+        "the steps. Changes speed, never the result.",
+        json_schema_extra=MUTABLE,
+    )
     optimizer: Optimizer = Field(
         default_factory=AdamConfig, description="What turns gradients into steps."
     )
@@ -116,6 +132,21 @@ class CustomCallbackConfig(Section):
     )
 
 
+class ActivationsConfig(Section):
+    """Writes the activations of every layer for one validation pair at each epoch's end."""
+
+    keep_epochs: int = Field(
+        3, ge=1, description="Newest files kept, one an epoch.", json_schema_extra=MUTABLE
+    )
+    metric_layers: list[str] = Field(
+        default_factory=list,
+        max_length=12,
+        description="Layers whose mean, standard deviation, share of zeros and norm are "
+        "exported as metrics, by name as in the files; at most 12.",
+        json_schema_extra=MUTABLE,
+    )
+
+
 class CallbacksConfig(Section):
     """What happens while training, in the fixed order of `callbacks/stack.py`."""
 
@@ -129,6 +160,9 @@ class CallbacksConfig(Section):
     )
     early_stopping: EarlyStoppingConfig | None = Field(
         None, description="End training on a plateau. null: never."
+    )
+    activations: ActivationsConfig | None = Field(
+        None, description="Log activations for one validation pair. null: do not."
     )
     custom: list[CustomCallbackConfig] = Field(
         default_factory=list,

@@ -89,24 +89,19 @@ def classes_of(
 
 
 def item_batches(
-    feed: Feed,
-    *,
-    batch_size: int,
-    rows: NDArray[np.int64] | None = None,
+    feed: Feed, *, batch_size: int, rows: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.generic]]]:
     """Every item once, the short ones first, so that little is padded.
 
     Args:
         feed: Gives the items.
         batch_size: Items in a batch, >= 1; the last batch may hold fewer.
-        rows: int64 (R,), the items to visit; None visits all.
+        rows: int64 (R,), the items to visit.
 
     Yields:
         Row numbers int64 (b,) and those items as the feed gives them, (b, ...).
     """
-    if rows is None:
-        rows = np.arange(len(feed.lengths))
-    by_length = rows[np.argsort(feed.lengths[rows], kind="stable")]
+    by_length = rows[np.argsort(feed.lengths_of(rows), kind="stable")]
     for start in range(0, len(by_length), batch_size):
         batch = by_length[start : start + batch_size]
         yield batch, feed.batch(batch)

@@ -2,7 +2,7 @@
 
 Everything that cuts batches goes through one of these, whatever an item is::
 
-    feed = TokenFeed(tokens, vocabulary_size=60)
+    feed = TokenFeed(items.values, vocabulary)
     ids_RT = feed.batch(np.array([3, 1]))
 """
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.data.ragged import RaggedArray
+from job.data.vocabulary import Vocabulary
 from job.types import ItemInput
 
 
@@ -24,9 +25,8 @@ class Feed(Protocol):
         """What the encoder has to take."""
         ...
 
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """int64 (N,), what decides how much an item is padded; equal for all where none is."""
+    def lengths_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """int64 (R,), about how long items are, for sorting; equal where none is padded."""
         ...
 
     def batch(self, rows: NDArray[np.int64]) -> NDArray[np.generic]:
@@ -43,23 +43,22 @@ class TokenFeed:
     """Texts as token ids, padded with 0.
 
     Args:
-        tokens: int32, token ids of every item, none of them 0.
-        vocabulary_size: Number of token ids, padding and unknown included.
+        texts: uint8, the UTF-8 bytes of every item.
+        vocabulary: Turns them into ids.
         padding_multiple: T is a multiple of this, so that few different T occur.
     """
 
-    tokens: RaggedArray
-    vocabulary_size: int
+    texts: RaggedArray
+    vocabulary: Vocabulary
     padding_multiple: int = 8
 
     @property
     def input(self) -> ItemInput:
-        return ItemInput("text", "int32", (None,), vocabulary_size=self.vocabulary_size)
+        return ItemInput("text", "int32", (None,), vocabulary_size=self.vocabulary.size)
 
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        return self.tokens.lengths
+    def lengths_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self.texts.lengths_of(rows)
 
     def batch(self, rows: NDArray[np.int64]) -> NDArray[np.generic]:
-        padded = self.tokens.padded(rows, multiple=self.padding_multiple)
-        return padded.astype(np.int32, copy=False)
+        tokens = self.vocabulary.encode(self.texts.take(rows))
+        return tokens.padded(np.arange(len(tokens)), multiple=self.padding_multiple)

@@ -91,8 +91,8 @@ class Inspection:
 def inspect_dataset(dataset: Dataset) -> Inspection:
     """Measures a dataset; reads nothing but its arrays."""
     items = {split: pairs.items() for split, pairs in dataset.pairs.items()}
-    vocabulary = Vocabulary.from_texts(dataset.texts(items["train"]))
-    tokens = vocabulary.encode(dataset.items)
+    vocabulary = Vocabulary.from_texts(dataset.items.texts(items["train"]))
+    tokens = vocabulary.encode(dataset.items.values)
     left, right = one_sided_auc(
         tokens, train=dataset.pairs["train"], held_out=dataset.pairs["validation"]
     )
@@ -152,7 +152,7 @@ def _unseen_characters(
     dataset: Dataset, items: NDArray[np.int64], *, tokens: RaggedArray
 ) -> str:
     found: set[str] = set()
-    for row, text in zip(items.tolist(), dataset.texts(items), strict=True):
+    for row, text in zip(items.tolist(), dataset.items.texts(items), strict=True):
         unknown = np.flatnonzero(tokens.row(row) == UNKNOWN_ID)
         found.update(text[position] for position in unknown.tolist())
     return "".join(sorted(found))

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from job.config.data import DataConfig
-from job.data.paths import data_file, data_root
+from job.config.data import TextDataConfig
+from job.data.files import DataFiles
 from job.data.quarantine import NOTHING_QUARANTINED, Quarantine, require_tolerable
 from job.data.ragged import RaggedArray
 from job.data.sources import RawPairs, extension, read_pairs
 from job.data.splits import cut_pairs, require_both_classes, require_filled
-from job.data.tables import Dataset, PairTable, fingerprint_of
+from job.data.tables import Dataset, ItemTable, PairTable, SplitCounts, fingerprint_of
+from job.data.vocabulary import Vocabulary
 from job.types import SPLITS, Split
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 _ROWS_LOGGED = 3
 
 
-def load_dataset(section: DataConfig, *, folder: Path, seed: int) -> Dataset:
+def load_dataset(section: TextDataConfig, *, folder: Path, seed: int) -> Dataset:
     """Reads every pair file, keeps bad rows out, and cuts the splits that have no file.
 
     Args:
@@ -42,24 +43,28 @@ def load_dataset(section: DataConfig, *, folder: Path, seed: int) -> Dataset:
     }
     names = {split: name for split, name in given.items() if name is not None}
     raw = _read_all(section, names, folder=folder)
-    items, files = _numbered(raw)
+    values, files = _numbered(raw)
     for split, table in files.items():
         require_both_classes(table, split=split, origin=f"data.{split}: {names[split]!r}")
     _warn_of_shared_items(files)
     pairs = _with_cut_splits(files, raw["train"].group, section=section, seed=seed)
     quarantine = sum((file.quarantine for file in raw.values()), NOTHING_QUARANTINED)
-    return Dataset(section.kind, items, pairs, quarantine, fingerprint_of(items, pairs))
+    items = ItemTable("text", values)
+    counts = {split: SplitCounts.of(pairs[split], items) for split in SPLITS}
+    vocabulary = Vocabulary.from_texts(items.texts(pairs["train"].items()))
+    fingerprint = fingerprint_of(items, pairs)
+    return Dataset(items, pairs, None, vocabulary, counts, quarantine, fingerprint)
 
 
 def _read_all(
-    section: DataConfig, names: Mapping[Split, str], *, folder: Path
+    section: TextDataConfig, names: Mapping[Split, str], *, folder: Path
 ) -> dict[Split, RawPairs]:
-    root = data_root(section.root, folder=folder)
+    data = DataFiles.below(section.root, folder=folder)
     # Every path is checked before the first file is read: a typo in the last one shows at once.
     paths = {}
     for split, name in names.items():
         extension(name, key=f"data.{split}")
-        paths[split] = data_file(name, key=f"data.{split}", root=root)
+        paths[split] = data.file(name, key=f"data.{split}")
     raw = {}
     for split, path in paths.items():
         raw[split] = read_pairs(
@@ -106,7 +111,11 @@ def _numbered(raw: Mapping[Split, RawPairs]) -> tuple[RaggedArray, dict[Split, P
 
 
 def _with_cut_splits(
-    files: Mapping[Split, PairTable], group: Sequence[str], *, section: DataConfig, seed: int
+    files: Mapping[Split, PairTable],
+    group: Sequence[str],
+    *,
+    section: TextDataConfig,
+    seed: int,
 ) -> dict[Split, PairTable]:
     """The pairs of every split; those without a file come out of the training file."""
     fractions: dict[Split, float] = {

@@ -1,4 +1,4 @@
-"""Rows of different lengths in one flat array, and their padding to a rectangle."""
+"""Rows of different lengths in one array, and their padding to a rectangle."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class RaggedArray:
     """N rows of any lengths, stored one after the other.
 
     Args:
-        values: 1-D array of every value.
+        values: (V, ...), every value; one may be a number, a vector or a line of a picture.
         offsets: int64 (N + 1,); row i is `values[offsets[i]:offsets[i + 1]]`.
     """
 
@@ -21,14 +21,15 @@ class RaggedArray:
 
     def __post_init__(self) -> None:
         values, offsets = self.values, self.offsets
-        if values.ndim != 1 or offsets.ndim != 1 or offsets.dtype != np.int64:
+        if values.ndim < 1 or offsets.ndim != 1 or offsets.dtype != np.int64:
             raise ValueError(
-                "values and offsets must be 1-D and offsets int64, got shapes "
+                "values need a first axis and offsets must be 1-D and int64, got shapes "
                 f"{values.shape} and {offsets.shape}, offsets {offsets.dtype}"
             )
         if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(values):
             raise ValueError("offsets must begin with 0 and end with the number of values")
-        if (np.diff(offsets) < 0).any():
+        # What is memory-mapped was checked before it was packed; it is not read through here.
+        if not isinstance(offsets, np.memmap) and (np.diff(offsets) < 0).any():
             raise ValueError("offsets must not decrease")
 
     @classmethod
@@ -46,6 +47,19 @@ class RaggedArray:
         """int64 (N,), number of values of each row."""
         return np.diff(self.offsets)
 
+    def lengths_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """int64 (R,), number of values of some rows; reads no others."""
+        lengths: NDArray[np.int64] = self.offsets[rows + 1] - self.offsets[rows]
+        return lengths
+
+    def take(self, rows: NDArray[np.int64]) -> "RaggedArray":
+        """Copies of the rows of the given numbers, int64 (R,), repeats allowed."""
+        starts = self.offsets[rows]
+        offsets = offsets_of(self.lengths_of(rows))
+        # Each value's place: where its row begins here, moved to where it begins there.
+        places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], np.diff(offsets))
+        return RaggedArray(self.values[places], offsets)
+
     def row(self, index: int) -> NDArray[np.generic]:
         """Row `index`, 0 <= index < N, as a view."""
         if not 0 <= index < len(self):
@@ -53,7 +67,7 @@ class RaggedArray:
         return self.values[self.offsets[index] : self.offsets[index + 1]]
 
     def padded(
-        self, rows: NDArray[np.int64], *, multiple: int, fill: int = 0
+        self, rows: NDArray[np.int64], *, multiple: int, fill: float = 0
     ) -> NDArray[np.generic]:
         """The chosen rows as a rectangle, shorter ones filled at the end.
 
@@ -64,16 +78,17 @@ class RaggedArray:
             fill: Written behind the end of a row.
 
         Returns:
-            (R, T), dtype of `values`.
+            (R, T, ...), dtype of `values`.
         """
         starts = self.offsets[rows]
         lengths = self.offsets[rows + 1] - starts
         longest = int(lengths.max(initial=1))
         columns = np.arange(-(-longest // multiple) * multiple)
         if not len(self.values):
-            return np.full((len(rows), len(columns)), fill, self.values.dtype)
+            shape = (len(rows), len(columns), *self.values.shape[1:])
+            return np.full(shape, fill, self.values.dtype)
         # One gather beyond the row's end and one overwrite are faster than a masked scatter.
-        padded = self.values.take(starts[:, None] + columns, mode="clip")
+        padded = self.values.take(starts[:, None] + columns, axis=0, mode="clip")
         padded[columns >= lengths[:, None]] = fill
         return padded
 

@@ -1,19 +1,82 @@
 """The one data model: unique items, and pairs as row numbers into them.
 
 An item is stored, tokenised and embedded once, however many pairs hold it, and an item that two
-splits share shows as one row number in both.
+splits share shows as one row number in both. Arrays may be memory-mapped: nothing here copies
+one, and what would have to read one whole is counted when a data set is made.
 """
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from job.data.moments import Moments
 from job.data.quarantine import Quarantine
 from job.data.ragged import RaggedArray
-from job.types import SPLITS, Split
+from job.data.vocabulary import Vocabulary
+from job.types import SPLITS, Kind, Split
+
+# What the values of an item are:
+#   text      uint8 (V,): UTF-8 bytes
+#   sequence  float32 (V, F): time steps
+#   encoded   uint8 (V,): a PNG or JPEG file
+#   decoded   uint8 (V, S, 3): lines of a picture of S x S pixels, S of them an item
+Form = Literal["text", "sequence", "encoded", "decoded"]
+
+KIND_OF: Mapping[Form, Kind] = {
+    "text": "text",
+    "sequence": "sequence",
+    "encoded": "image",
+    "decoded": "image",
+}
+
+# What was counted over the training items: of texts, of sequences, of pictures.
+Statistics = Vocabulary | Moments | None
+
+
+@dataclass(frozen=True, eq=False)
+class ItemTable:
+    """N unique items, in order of first appearance in train, validation, test.
+
+    Args:
+        form: What the values are.
+        values: One row an item.
+        item_class: int64 (N,), the class of each item, numbered by first appearance; None for
+            data without classes.
+    """
+
+    form: Form
+    values: RaggedArray
+    item_class: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        classes = self.item_class
+        if classes is not None and (classes.shape != (len(self),) or classes.dtype != np.int64):
+            raise ValueError(
+                f"item_class must be int64 ({len(self)},), one class per item, got "
+                f"{classes.dtype} {classes.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def kind(self) -> Kind:
+        """What an item is."""
+        return KIND_OF[self.form]
+
+    def classes_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The class of each item of int64 (R,), -1 where classes are not known."""
+        return np.full_like(rows, -1) if self.item_class is None else self.item_class[rows]
+
+    def texts(self, rows: NDArray[np.int64]) -> list[str]:
+        """The items of the given row numbers, int64 (R,), as strings; of texts only."""
+        if self.form != "text":
+            raise ValueError(f"items of the form {self.form} are no texts")
+        return [self.values.row(row).tobytes().decode() for row in rows.tolist()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,51 +117,77 @@ class PairTable:
         """The pairs whose flag in `chosen`, bool (P,), is set, in their order."""
         return PairTable(self.left[chosen], self.right[chosen], self.label[chosen])
 
+    def take(self, rows: NDArray[np.int64]) -> "PairTable":
+        """The pairs of the given numbers, int64 (R,), in that order."""
+        return PairTable(self.left[rows], self.right[rows], self.label[rows])
+
     def items(self) -> NDArray[np.int64]:
         """int64 (M,), row numbers of every item of these pairs, ascending, each once."""
         return np.unique(np.concatenate([self.left, self.right]))
 
 
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """Everything a run reads, in memory.
+@dataclass(frozen=True)
+class SplitCounts:
+    """How much a split holds.
 
-    Args:
-        kind: What an item is.
-        items: uint8, the UTF-8 bytes of each item, in order of first appearance.
-        pairs: The pairs of each split, in file order.
-        quarantine: Rows that were kept out.
-        fingerprint: sha256, see `fingerprint_of`.
-        item_class: int64 (N,), the class of each item, -1 where it is not known; None for
-            data without classes.
+    Attributes:
+        pairs: Pairs; of labelled training items: those of an epoch.
+        positive: Pairs that match.
+        items: Distinct items.
+        classes: Distinct classes of these items; None for data without classes.
     """
 
-    kind: str
-    items: RaggedArray
+    pairs: int
+    positive: int
+    items: int
+    classes: int | None = None
+
+    @property
+    def negative(self) -> int:
+        return self.pairs - self.positive
+
+    @classmethod
+    def of(cls, pairs: PairTable, items: ItemTable) -> "SplitCounts":
+        """Counts the pairs of a split; reads all of them."""
+        rows = pairs.items()
+        classes = None if items.item_class is None else len(np.unique(items.item_class[rows]))
+        return cls(len(pairs), pairs.num_positive, len(rows), classes)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Everything a run reads.
+
+    Args:
+        items: The items of all splits.
+        pairs: The pairs of each split, in file order. Where training pairs are drawn from
+            labelled items, validation and test only.
+        training_items: int64 (M,), items that training pairs are drawn from, ascending; None
+            where `pairs` has those of training.
+        statistics: What was counted over the training items.
+        counts: How much each split holds.
+        quarantine: Rows that were kept out.
+        fingerprint: sha256, see `fingerprint_of`.
+    """
+
+    items: ItemTable
     pairs: Mapping[Split, PairTable]
+    training_items: NDArray[np.int64] | None
+    statistics: Statistics
+    counts: Mapping[Split, SplitCounts]
     quarantine: Quarantine
     fingerprint: str
-    item_class: NDArray[np.int64] | None = None
 
-    def __post_init__(self) -> None:
-        classes = self.item_class
-        if classes is not None and (
-            classes.shape != (len(self.items),) or classes.dtype != np.int64
-        ):
-            raise ValueError(
-                f"item_class must be int64 ({len(self.items)},), one class per item, got "
-                f"{classes.dtype} {classes.shape}"
-            )
-
-    def texts(self, rows: NDArray[np.int64]) -> list[str]:
-        """The items of the given row numbers, int64 (R,), as strings."""
-        return [self.items.row(row).tobytes().decode() for row in rows.tolist()]
+    @property
+    def kind(self) -> Kind:
+        """What an item is."""
+        return self.items.kind
 
 
 def fingerprint_of(
-    items: RaggedArray,
+    items: ItemTable,
     pairs: Mapping[Split, PairTable],
-    item_class: NDArray[np.int64] | None = None,
+    training_items: NDArray[np.int64] | None = None,
 ) -> str:
     """Names the data by its content: items, classes, pairs, labels, membership and order.
 
@@ -111,10 +200,12 @@ def fingerprint_of(
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).data)
 
-    add("items", items.values)
-    add("offsets", items.offsets)
-    if item_class is not None:
-        add("classes", item_class)
+    add("items", items.values.values)
+    add("offsets", items.values.offsets)
+    if items.item_class is not None:
+        add("classes", items.item_class)
+    if training_items is not None:
+        add("training items", training_items)
     for split in SPLITS:
         if split in pairs:
             add(f"{split} left", pairs[split].left)

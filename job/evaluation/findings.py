@@ -71,7 +71,7 @@ def evaluate(
             feed=feed,
             pairs=dataset.pairs[split],
             batch_size=batch_size,
-            item_class=dataset.item_class,
+            items=dataset.items,
         )
         for split in ("validation", "test")
     }
@@ -84,7 +84,7 @@ def evaluate(
         )
     threshold = choose_threshold(validation.label, validation.score, criterion=criterion)
     pairs = dataset.pairs["test"]
-    left, right = dataset.texts(pairs.left), dataset.texts(pairs.right)
+    left, right = dataset.items.texts(pairs.left), dataset.items.texts(pairs.right)
     return Findings(
         threshold=threshold,
         criterion=criterion,

@@ -1,14 +1,13 @@
-"""Measures the model on a split. P pairs, N items.
+"""Measures the model on a split. P pairs, M items.
 
 Every item of the split is encoded once, every pair scored exactly once.
 """
 
 import numpy as np
-import numpy.typing as npt
 
-from job.data.batches import classes_of, item_batches
+from job.data.batches import item_batches
 from job.data.feeds import Feed
-from job.data.tables import PairTable
+from job.data.tables import ItemTable, PairTable
 from job.evaluation.metrics import average_precision, confusion, equal_error_rate, roc_auc
 from job.models.scoring import PairScorer, PairScores
 
@@ -21,7 +20,7 @@ def score_split(
     feed: Feed,
     pairs: PairTable,
     batch_size: int,
-    item_class: npt.NDArray[np.int64] | None = None,
+    items: ItemTable,
 ) -> PairScores:
     """Scores the pairs of a split.
 
@@ -31,16 +30,21 @@ def score_split(
         pairs: The split's pairs.
         batch_size: Items encoded at a time, and consecutive pairs that a loss may compare
             with each other.
-        item_class: `Dataset.item_class`.
+        items: The items of the data set; their classes are read.
     """
-    batches = item_batches(feed, batch_size=batch_size, rows=pairs.items())
-    embedding_ND = scorer.embed(batches, num_items=len(feed.lengths))
+    rows = pairs.items()
+    batches = item_batches(feed, batch_size=batch_size, rows=rows)
+    embedding_MD = scorer.embed(
+        ((np.searchsorted(rows, numbers), values) for numbers, values in batches),
+        num_items=len(rows),
+    )
     return scorer.score(
-        embedding_ND,
-        left=pairs.left,
-        right=pairs.right,
+        embedding_MD,
+        left=np.searchsorted(rows, pairs.left),
+        right=np.searchsorted(rows, pairs.right),
         label=pairs.label,
-        item_class=classes_of(np.arange(len(feed.lengths)), item_class),
+        item=rows,
+        item_class=items.classes_of(rows),
         loss_block_size=batch_size,
     )
 

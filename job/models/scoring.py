@@ -1,4 +1,4 @@
-"""Scores pairs by encoding each item once. N items, B items or pairs in a batch, D embedding.
+"""Scores pairs by encoding each item once. M items, B items or pairs in a batch, D embedding.
 
 Cost is linear in items, not in pairs: a word in a hundred pairs is encoded once. Every pair
 is scored exactly once. The loss of a pair that a loss compares with others, those of a batch,
@@ -72,38 +72,39 @@ class PairScorer:
         """Encodes items.
 
         Args:
-            batches: (item numbers int64 (B,), items (B, ...)), as
-                `data.batches.item_batches` gives them.
-            num_items: N, the number of rows of the result; items in no batch stay NaN.
+            batches: (places int64 (B,) in the result, items (B, ...)).
+            num_items: M, the number of rows of the result; places in no batch stay NaN.
 
         Returns:
-            float32 (N, D).
+            float32 (M, D).
         """
         size = self._siamese.encoder.output_shape[-1]
-        embedding_ND = np.full((num_items, size), np.nan, np.float32)
-        for rows, items in batches:
+        embedding_MD = np.full((num_items, size), np.nan, np.float32)
+        for places, items in batches:
             self._poll()
-            embedding_ND[rows] = self._encode(tf.constant(items)).numpy()
-        return embedding_ND
+            embedding_MD[places] = self._encode(tf.constant(items)).numpy()
+        return embedding_MD
 
     def score(
         self,
-        embedding_ND: FloatArray,
+        embedding_MD: FloatArray,
         *,
         left: IntArray,
         right: IntArray,
         label: npt.NDArray[np.uint8],
+        item: IntArray,
         item_class: IntArray,
         loss_block_size: int,
     ) -> PairScores:
         """Scores pairs of encoded items.
 
         Args:
-            embedding_ND: float32 (N, D) from `embed`.
-            left: int64 (P,), item number of the first item of each pair.
+            embedding_MD: float32 (M, D) from `embed`.
+            left: int64 (P,), row of the first item of each pair in `embedding_MD`.
             right: int64 (P,), of the second.
             label: (P,), 1 = match, 0 = no match.
-            item_class: int64 (N,), class of each item; -1 = unknown.
+            item: int64 (M,), number of each item in the data set.
+            item_class: int64 (M,), class of each item; -1 = unknown.
             loss_block_size: Consecutive pairs that a loss may compare with each other, >= 1;
                 the last block may hold fewer. Of no effect on scores, nor on a loss that
                 looks at one pair at a time.
@@ -115,8 +116,10 @@ class PairScorer:
             self._poll()
             part = slice(start, start + size)
             u, v = left[part], right[part]
-            arrays = (label_P[part], embedding_ND[u], embedding_ND[v], u, v)
-            classes = (item_class[u], item_class[v])
-            score_B, loss_B = self._judge(*map(tf.constant, (*arrays, *classes)))
+            arrays = (
+                *(label_P[part], embedding_MD[u], embedding_MD[v]),
+                *(item[u], item[v], item_class[u], item_class[v]),
+            )
+            score_B, loss_B = self._judge(*map(tf.constant, arrays))
             score[part], loss[part] = score_B.numpy(), loss_B.numpy()
         return PairScores(label_P, score, loss)

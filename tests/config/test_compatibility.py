@@ -112,8 +112,8 @@ def test_a_loss_on_classes_is_taken_where_there_are_classes(
     loss: TripletConfig | CircleConfig,
 ) -> None:
     model, training = ModelConfig(head=CosineConfig()), TrainingConfig(loss=loss)
-    assert complain(model, training=training, has_classes=True) == []
-    [complaint] = complain(model, training=training, has_classes=False)
+    assert complain(model, training=training, data=data(rows="items")) == []
+    [complaint] = complain(model, training=training, data=data())
     assert complaint.path == ("training", "loss", "kind")
 
 
@@ -150,4 +150,4 @@ def test_all_that_does_not_fit_is_said_at_once(complaints: Complaints) -> None:
 
 def test_pair_losses_fit_any_batch_and_head() -> None:
     training = TrainingConfig(global_batch_size=1)
-    assert complain(ModelConfig(head=MlpConfig()), training=training, has_classes=False) == []
+    assert complain(ModelConfig(head=MlpConfig()), training=training, data=data()) == []

@@ -9,12 +9,14 @@ import tensorflow as tf
 
 from job.config.compatibility import HEADS
 from job.config.root import Config
-from job.data.feeds import Feed, TokenFeed
+from job.data.epochs import BucketedPairs, FilePairs, TrainingPairs
+from job.data.feeds import Feed, feed_of
+from job.data.sampling import drawn_pairs
 from job.data.tables import Dataset
-from job.data.vocabulary import Vocabulary
 from job.distribution.strategy import open_strategy
 from job.models.siamese import Siamese, build_siamese
 from job.telemetry.native_stderr import captured_native_stderr
+from job.types import ItemInput
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +28,14 @@ class Assembly:
     Attributes:
         strategy: What training runs under.
         siamese: The model, with fresh weights.
-        vocabulary: Token ids of characters, from the training items alone.
         feed: The items as the encoder takes them.
+        pairs: The pairs to train on.
     """
 
     strategy: tf.distribute.Strategy
     siamese: Siamese
-    vocabulary: Vocabulary
     feed: Feed
+    pairs: TrainingPairs
 
     @property
     def devices(self) -> list[str]:
@@ -51,12 +53,11 @@ def assemble(config: Config, *, dataset: Dataset) -> Assembly:
     """Opens the devices and builds the model on them.
 
     Raises:
-        ConfigError: The devices asked for are not there.
+        ConfigError: The devices asked for are not there, or the training pairs do not make a
+            batch.
     """
-    vocabulary = dataset.statistics
-    if not isinstance(vocabulary, Vocabulary):
-        raise ValueError("texts have a vocabulary")
-    feed = TokenFeed(dataset.items.values, vocabulary)
+    feed = feed_of(dataset, config.data)
+    pairs = training_pairs(config, dataset=dataset, feed=feed)
     with captured_native_stderr():
         strategy = open_strategy(config.distribution, seed=config.run.seed)
         with strategy.scope():
@@ -66,19 +67,52 @@ def assemble(config: Config, *, dataset: Dataset) -> Assembly:
                 item=feed.input,
                 seed=config.run.seed,
             )
-    assembly = Assembly(strategy, siamese, vocabulary, feed)
+    assembly = Assembly(strategy, siamese, feed, pairs)
     log.info(
         "model built",
         extra={
             "encoder": config.model.encoder.kind,
             "head": config.model.head.kind,
             "model": siamese.describe(),
-            "characters": len(vocabulary.characters),
+            "input": describe_input(feed.input),
             "devices": ", ".join(assembly.devices),
         },
     )
     _warn_of_additive_head(config.model.head.kind)
     return assembly
+
+
+def training_pairs(config: Config, *, dataset: Dataset, feed: Feed) -> TrainingPairs:
+    """The pairs that training sees, as the configuration asks for them.
+
+    Raises:
+        ConfigError: They do not make a batch.
+    """
+    seed, batch_size = config.run.seed, config.training.global_batch_size
+    pairs: TrainingPairs
+    if dataset.training_items is None:
+        pairs = FilePairs(dataset.pairs["train"], seed, batch_size)
+    else:
+        pairs = drawn_pairs(
+            config.data.sampling_or_default,
+            items=dataset.items,
+            rows=dataset.training_items,
+            seed=seed,
+            global_batch_size=batch_size,
+        )
+    if pairs.num_steps and config.training.bucket_window_batches > 1:
+        window = config.training.bucket_window_batches
+        return BucketedPairs(pairs, feed.lengths_of, window, seed)
+    return pairs
+
+
+def describe_input(item: ItemInput) -> str:
+    """For people: what the encoder is given of an item."""
+    if item.kind == "text":
+        return f"{item.vocabulary_size - 2} tokens"
+    if item.kind == "sequence":
+        return f"{item.shape[-1]} features a step"
+    return f"{item.shape[0]} x {item.shape[1]} pixels"
 
 
 def _warn_of_additive_head(head: str) -> None:

@@ -149,7 +149,7 @@ def _export(
     count = config.export.num_golden_pairs
     export_model(
         build_outside_strategy(config, assembly),
-        characters=assembly.vocabulary.characters,
+        characters=dataset.statistics.characters,
         threshold=findings.threshold,
         golden=GoldenPairs(
             dataset.items.texts(pairs.left[:count]),

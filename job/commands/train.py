@@ -106,13 +106,15 @@ def _warn_of_scratch(session: Session, *, folder: RunFolder) -> None:
 def _describe_data(session: Session, dataset: Dataset) -> None:
     shown: dict[str, object] = {"items": len(dataset.items)}
     for split in SPLITS:
-        pairs = dataset.pairs[split]
-        shown[split] = f"{len(pairs)} pairs ({pairs.num_positive / len(pairs):.0%} match)"
+        counts = dataset.counts[split]
+        classes = "" if counts.classes is None else f" of {counts.classes} classes"
+        matching = f"{counts.positive / counts.pairs:.0%} match"
+        shown[split] = f"{counts.pairs} pairs{classes} ({matching})"
         session.metrics.set_dataset(
             split,
-            examples=len(pairs.items()),
-            positive=pairs.num_positive,
-            negative=pairs.num_negative,
+            examples=counts.items,
+            positive=counts.positive,
+            negative=counts.negative,
         )
     bad = dataset.quarantine.num_bad
     session.metrics.count_input_records(dataset.quarantine.rows_read - bad, corrupt=bad)

@@ -51,11 +51,12 @@ def train_run(session: Session, *, dataset: Dataset, folder: RunFolder) -> None:
     batch_size = config.training.global_batch_size
     step = TrainStep(assembly.siamese, strategy=assembly.strategy, global_batch_size=batch_size)
     data = TrainingData(
+        assembly.pairs,
         assembly.feed,
-        dataset.pairs["train"],
+        dataset.items,
         batch_size,
         seed=config.run.seed,
-        item_class=dataset.item_class,
+        threads=config.training.input_threads,
     )
     custom = _custom_callbacks(session)
     session.stop.check()
@@ -195,7 +196,7 @@ def _validation(
             feed=assembly.feed,
             pairs=dataset.pairs["validation"],
             batch_size=session.config.evaluation.batch_size,
-            item_class=dataset.item_class,
+            items=dataset.items,
         )
         measured = measure(scores, threshold=0.5)
         session.metrics.validation_finished(time.monotonic() - started)

@@ -15,14 +15,14 @@ from time import monotonic
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from job.callbacks.stack import CallbackStack
 from job.checkpoints.policy import SavePolicy
-from job.data.batches import training_block
+from job.data.batches import PairArrays, pair_arrays
+from job.data.epochs import TrainingPairs
 from job.data.feeds import Feed
-from job.data.order import epoch_order, steps_in_epoch
-from job.data.tables import PairTable
+from job.data.prefetch import Prefetcher
+from job.data.tables import ItemTable
 from job.errors import DivergedError, InterruptedByUserError, PreemptedError
 from job.training.pace import steps_this_call
 from job.training.state import TrainingState
@@ -32,32 +32,45 @@ from job.training.stop import StopRequest
 Outcome = Literal["finished", "stopped_early", "interrupted"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrainingData:
-    """The pairs of the training split and the order they are seen in.
+    """The pairs to train on, in the order they are seen, and their items.
 
     Attributes:
+        pairs: Gives the pairs of every batch.
         feed: Gives the items.
-        pairs: Training pairs, as numbers of items.
+        items: The items of the data set; their classes are read.
         global_batch_size: Pairs in one optimizer step.
-        seed: The run's seed; the order of epoch e is a function of (seed, e).
-        item_class: `Dataset.item_class`.
+        seed: The run's seed.
+        threads: How many batches are prepared at a time.
     """
 
+    pairs: TrainingPairs
     feed: Feed
-    pairs: PairTable
+    items: ItemTable
     global_batch_size: int
     seed: int
-    item_class: npt.NDArray[np.int64] | None = None
+    threads: int = 1
 
     @property
     def steps_in_epoch(self) -> int:
         """Whole global batches in one pass."""
-        return steps_in_epoch(len(self.pairs), self.global_batch_size)
+        return self.pairs.num_steps
 
-    def order(self, epoch: int) -> npt.NDArray[np.int64]:
-        """Row numbers of the pairs in the order that `epoch` visits them, int64 (P,)."""
-        return epoch_order(len(self.pairs), seed=self.seed, epoch=epoch)
+    def batches(self, epoch: int) -> Prefetcher[PairArrays]:
+        """The batches of an epoch, by step."""
+        chosen = self.pairs.epoch(epoch)
+        return Prefetcher(
+            lambda step: pair_arrays(
+                chosen.batch(step),
+                feed=self.feed,
+                items=self.items,
+                seed=self.seed,
+                epoch=epoch,
+            ),
+            stop=chosen.num_steps,
+            threads=self.threads,
+        )
 
 
 @dataclass(frozen=True)
@@ -131,14 +144,14 @@ class TrainingLoop:
     def _run_epoch(self, state: TrainingState) -> bool:
         """Finishes the epoch under way; False when a signal came first."""
         epoch = state.position.epoch
-        order = self._data.order(epoch)
         self._callbacks.hooks.on_epoch_begin(epoch)
-        while state.position.step_in_epoch < self._data.steps_in_epoch:
-            if self._stop.requested:
-                return False
-            if self._callbacks.stop_reason:
-                break
-            self._run_call(state, order=order)
+        with self._data.batches(epoch) as batches:
+            while state.position.step_in_epoch < self._data.steps_in_epoch:
+                if self._stop.requested:
+                    return False
+                if self._callbacks.stop_reason:
+                    break
+                self._run_call(state, batches=batches)
         try:
             validation = self._validate()
         except (PreemptedError, InterruptedByUserError):
@@ -149,7 +162,7 @@ class TrainingLoop:
         self._callbacks.hooks.on_epoch_end(epoch, logs)
         return True
 
-    def _run_call(self, state: TrainingState, *, order: npt.NDArray[np.int64]) -> None:
+    def _run_call(self, state: TrainingState, *, batches: Prefetcher[PairArrays]) -> None:
         position = state.position
         steps = steps_this_call(
             position,
@@ -160,16 +173,8 @@ class TrainingLoop:
         )
         self._callbacks.hooks.on_train_batch_begin(position.step_in_epoch)
         started = monotonic()
-        block = training_block(
-            self._data.feed,
-            self._data.pairs,
-            order,
-            first_step=position.step_in_epoch,
-            num_steps=steps,
-            global_batch_size=self._data.global_batch_size,
-            item_class=self._data.item_class,
-        )
-        results = self._step(block)
+        taken = batches.take(first=position.step_in_epoch, count=steps)
+        results = self._step(taken)
         if self._is_traced:
             self._seconds_per_step = (monotonic() - started) / steps
         self._is_traced = True

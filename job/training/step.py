@@ -1,8 +1,9 @@
-"""The optimizer step, K of them in one `tf.function`. K steps, B pairs, D embedding.
+"""The optimizer step, K of them in one `tf.function`. K steps, B pairs, T time, D embedding.
 
 The loop over steps is inside the graph and around `strategy.run`: an optimizer may not merge
 replicas inside a graph loop. Every replica takes its own rows of the global batch, so the
-result depends on the global batch alone.
+result depends on the global batch alone. Batches of a call are padded each by itself, so the
+result does not depend on which of them share a call either.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from job.data.batches import PairBlock
+from job.data.batches import PairArrays
 from job.errors import ConfigError
 from job.models.pair_batch import PairBatch, alone
 from job.models.siamese import Siamese
@@ -58,33 +59,42 @@ class TrainStep:
         self._strategy = strategy
         self._global_batch_size = global_batch_size
         self._rows = global_batch_size // replicas
-        item = siamese.item
-        items = tf.TensorSpec((None, global_batch_size, *item.shape), item.dtype)
+        # Batches lie one behind the other: (sum of 2B * T, ...), T being the first axis of an
+        # item, with the T of each batch beside them.
+        axes = siamese.item.shape
+        items = tf.TensorSpec((None, *axes[1:]), siamese.item.dtype)
+        length = tf.TensorSpec((None,), tf.int32)
         label = tf.TensorSpec((None, global_batch_size), tf.float32)
         number = tf.TensorSpec((None, global_batch_size), tf.int64)
-        signature = [items, items, label, number, number, number, number]
+        signature = [items, length, label, number, number, number, number]
         self._steps = tf.function(self._run_steps, input_signature=signature)
 
-    def __call__(self, block: PairBlock) -> StepResults:
-        """Takes as many optimizer steps as the block holds batches."""
-        arrays = (
-            block.left,
-            block.right,
-            block.label,
-            block.left_item,
-            block.right_item,
-            block.left_class,
-            block.right_class,
+    def __call__(self, batches: Sequence[PairArrays]) -> StepResults:
+        """Takes one optimizer step for each batch, in order."""
+        items = [batch.items.reshape(-1, *batch.items.shape[2:]) for batch in batches]
+        length = np.array([batch.items.shape[1] for batch in batches], np.int32)
+        names = ("label", "left_item", "right_item", "left_class", "right_class")
+        stacked = (np.stack([getattr(batch, name) for batch in batches]) for name in names)
+        loss, correct = self._steps(
+            *map(tf.constant, (np.concatenate(items), length, *stacked))
         )
-        loss, correct = self._steps(*map(tf.constant, arrays))
         return StepResults(loss.numpy(), correct.numpy())
 
-    def _run_steps(self, *block_KB: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        num_steps = tf.shape(block_KB[0])[0]
+    def _run_steps(
+        self, items: tf.Tensor, length_K: tf.Tensor, *arrays_KB: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        num_steps = tf.shape(length_K)[0]
         losses = tf.TensorArray(tf.float32, num_steps)
         corrects = tf.TensorArray(tf.float32, num_steps)
+        sides_shape = (2, self._global_batch_size, *self._siamese.item.shape)
+        begin = 0
         for k in tf.range(num_steps):
-            batch = tuple(array_KB[k] for array_KB in block_KB)
+            end = begin + 2 * self._global_batch_size * length_K[k]
+            shape = (2, self._global_batch_size, length_K[k], *items.shape[1:])
+            sides = tf.ensure_shape(tf.reshape(items[begin:end], shape), sides_shape)
+            left, right = tf.unstack(sides)
+            begin = end
+            batch = (left, right, *(array_KB[k] for array_KB in arrays_KB))
             loss, correct = self._strategy.run(self._replica_step, args=batch)
             total = tf.distribute.ReduceOp.SUM
             losses = losses.write(k, self._strategy.reduce(total, loss, axis=None))
@@ -94,11 +104,8 @@ class TrainStep:
     def _own_rows(self, batch: tf.Tensor) -> tf.Tensor:
         context = tf.distribute.get_replica_context()
         start = context.replica_id_in_sync_group * self._rows
-        return tf.slice(
-            batch,
-            tf.stack([start] + [0] * (batch.shape.rank - 1)),
-            [self._rows] + [-1] * (batch.shape.rank - 1),
-        )
+        rows = batch[start : start + self._rows]
+        return tf.ensure_shape(rows, (self._rows, *batch.shape[1:]))
 
     def _gather(self, rows: tf.Tensor) -> tf.Tensor:
         if self._strategy.num_replicas_in_sync == 1:

@@ -6,13 +6,13 @@ from job.config.losses import MultipleNegativesConfig, TripletConfig
 from job.config.model import LstmConfig, ModelConfig
 from job.config.training import TrainingConfig
 from job.data.batches import item_batches
-from job.data.feeds import TokenFeed
 from job.data.ragged import RaggedArray, offsets_of
-from job.data.tables import PairTable
+from job.data.tables import ItemTable, PairTable
 from job.errors import PreemptedError
 from job.evaluation.splits import QUALITY, measure, score_split
 from job.models.scoring import PairScorer, PairScores
 from job.models.siamese import build_siamese
+from tests.feeds import IdFeed
 from tests.models import reference_losses as reference
 from tests.models.test_batch_losses import pair_batch
 
@@ -21,7 +21,9 @@ TOKENS = RaggedArray(
     np.random.default_rng(0).integers(2, 9, LENGTHS.sum()).astype(np.int32),
     offsets_of(LENGTHS),
 )
-FEED = TokenFeed(TOKENS, vocabulary_size=9)
+FEED = IdFeed(TOKENS)
+CLASSES = np.array([0, 0, 1, -1, 1, 0])
+ITEMS = ItemTable("text", TOKENS, CLASSES)
 PAIRS = PairTable(
     np.array([0, 1, 2, 5, 0]), np.array([1, 1, 4, 2, 5]), np.array([1, 1, 0, 0, 1], np.uint8)
 )
@@ -40,6 +42,7 @@ def test_scores_are_those_of_the_pair_model_whatever_the_batches(siamese, batch_
         feed=FEED,
         pairs=PAIRS,
         batch_size=batch_size,
+        items=ITEMS,
     )
     everything = TOKENS.padded(np.arange(6), multiple=8)
     expected = siamese.scorer([everything[PAIRS.left], everything[PAIRS.right]]).numpy()[:, 0]
@@ -54,7 +57,7 @@ def test_only_the_items_of_the_pairs_are_encoded_and_each_once(siamese):
     scorer = PairScorer(siamese, poll=lambda: None)
     encode = scorer._encode
     scorer._encode = lambda ids: seen.append(ids.shape[0]) or encode(ids)
-    score_split(scorer, feed=FEED, pairs=PAIRS, batch_size=2)
+    score_split(scorer, feed=FEED, pairs=PAIRS, batch_size=2, items=ITEMS)
     assert sum(seen) == 5  # item 3 is in no pair
 
 
@@ -64,7 +67,7 @@ def test_a_stop_is_noticed_between_batches(siamese):
 
     scorer = PairScorer(siamese, poll=stop)
     with pytest.raises(PreemptedError):
-        scorer.embed(item_batches(FEED, batch_size=2), num_items=6)
+        scorer.embed(item_batches(FEED, batch_size=2, rows=np.arange(6)), num_items=6)
 
 
 def test_a_model_that_diverged_has_no_quality():
@@ -75,7 +78,6 @@ def test_a_model_that_diverged_has_no_quality():
     assert all(np.isnan(value) for value in measured.values())
 
 
-CLASSES = np.array([0, 0, 1, -1, 1, 0])
 IN_BATCH = {
     "multiple_negatives": (
         MultipleNegativesConfig(temperature=0.5),
@@ -101,7 +103,7 @@ def test_a_loss_that_looks_at_the_batch_sees_consecutive_blocks_of_pairs(name, b
         feed=FEED,
         pairs=PAIRS,
         batch_size=batch_size,
-        item_class=CLASSES,
+        items=ITEMS,
     )
     embedding = built.encoder(TOKENS.padded(np.arange(6), multiple=8)).numpy()
     losses = []

@@ -9,17 +9,19 @@ import tensorflow as tf
 
 from job.callbacks.stack import CallbackStack
 from job.checkpoints.policy import SavePolicy
-from job.config.model import LstmConfig, ModelConfig
+from job.config.encoders import LstmConfig
+from job.config.model import ModelConfig
 from job.config.training import AdamConfig, TrainingConfig
-from job.data.feeds import TokenFeed
+from job.data.epochs import FilePairs
 from job.data.ragged import RaggedArray, offsets_of
-from job.data.tables import PairTable
+from job.data.tables import ItemTable, PairTable
 from job.models.siamese import Siamese, build_siamese
 from job.training.loop import Schedule, TrainingData, TrainingLoop
 from job.training.state import TrainingState, read_variables, write_variables
 from job.training.step import TrainStep
 from job.training.stop import StopRequest
 from job.types import ItemInput
+from tests.feeds import IdFeed
 
 NUM_PAIRS = 100
 BATCH = 16
@@ -64,8 +66,8 @@ def make_data() -> TrainingData:
     left, right = rng.integers(0, len(tokens), (2, NUM_PAIRS))
     first = tokens.values[tokens.offsets[:-1]]
     label = (first[left] == first[right]).astype(np.uint8)
-    feed = TokenFeed(tokens, vocabulary_size=9)
-    return TrainingData(feed, PairTable(left, right, label), BATCH, seed=5)
+    pairs = FilePairs(PairTable(left, right, label), seed=5, global_batch_size=BATCH)
+    return TrainingData(pairs, IdFeed(tokens), ItemTable("text", tokens), BATCH, seed=5)
 
 
 def make_toy(strategy: tf.distribute.Strategy, *, bidirectional=False) -> Toy:

@@ -6,7 +6,6 @@ process, so a comparison needs a process each.
 
 import json
 import sys
-from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -22,8 +21,7 @@ from job.config.losses import (
 from job.config.model import ModelConfig
 from job.config.run import DistributionConfig
 from job.config.training import SgdConfig, TrainingConfig
-from job.data.batches import training_block
-from job.data.tables import PairTable
+from job.data.batches import PairArrays
 from job.distribution.strategy import open_strategy
 from job.models.heads import build_head
 from job.models.losses import build_loss
@@ -50,21 +48,6 @@ CASES = {
 }
 
 
-@dataclass(frozen=True)
-class Vectors:
-    """A feed of plain vectors: no encoder is cheaper than one dense layer."""
-
-    values: np.ndarray
-    input: ItemInput = ITEM
-
-    @property
-    def lengths(self):
-        return np.ones(len(self.values), np.int64)
-
-    def batch(self, rows):
-        return self.values[rows]
-
-
 def build(loss, head) -> Siamese:
     x = keras.Input((FEATURES,))
     initializer = keras.initializers.GlorotUniform(seed=1)
@@ -80,23 +63,18 @@ def build(loss, head) -> Siamese:
     return Siamese(ITEM, encoder, scored, scorer, loss, optimizer)
 
 
-def block():
+def batches() -> list[PairArrays]:
     rng = np.random.default_rng(0)
     values = rng.normal(size=(NUM_ITEMS, FEATURES)).astype(np.float32)
     classes = rng.integers(-1, 6, NUM_ITEMS)
-    left, right = rng.integers(0, NUM_ITEMS, (2, BATCH * STEPS))
+    left, right = rng.integers(0, NUM_ITEMS, (2, STEPS, BATCH))
     # Near pairs match, so that few pairs are hard, and which depends on the whole batch.
-    apart = np.linalg.norm(values[left] - values[right], axis=1)
-    label = (apart < np.median(apart)).astype(np.uint8)
-    return training_block(
-        Vectors(values),
-        PairTable(left, right, label),
-        np.arange(BATCH * STEPS),
-        first_step=0,
-        num_steps=STEPS,
-        global_batch_size=BATCH,
-        item_class=classes,
-    )
+    apart = np.linalg.norm(values[left] - values[right], axis=2)
+    label = (apart < np.median(apart)).astype(np.float32)
+    return [
+        PairArrays(np.concatenate([values[u], values[v]]), y, u, v, classes[u], classes[v])
+        for u, v, y in zip(left, right, label, strict=True)
+    ]
 
 
 def main(num_replicas: int) -> None:
@@ -107,7 +85,7 @@ def main(num_replicas: int) -> None:
         with strategy.scope():
             siamese = build(loss, head)
         step = TrainStep(siamese, strategy=strategy, global_batch_size=BATCH)
-        results = step(block())
+        results = step(batches())
         weights = read_variables(siamese.variables())
         found[name] = {
             "loss": results.loss.tolist(),

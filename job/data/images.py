@@ -1,0 +1,2 @@
+def read_picture(*a, **k):
+    raise NotImplementedError

@@ -26,7 +26,7 @@ class Assembly:
     Attributes:
         strategy: What training runs under.
         siamese: The model, with fresh weights.
-        vocabulary: Token ids of characters, from the training items alone.
+        vocabulary: Numbers of the tokens that occur in the training items.
         feed: The items as the encoder takes them.
     """
 
@@ -73,7 +73,7 @@ def assemble(config: Config, *, dataset: Dataset) -> Assembly:
             "encoder": config.model.encoder.kind,
             "head": config.model.head.kind,
             "model": siamese.describe(),
-            "characters": len(vocabulary.characters),
+            vocabulary.kind: len(vocabulary.tokens),
             "devices": ", ".join(assembly.devices),
         },
     )

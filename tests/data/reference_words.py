@@ -94,7 +94,7 @@ def stays(text: str, place: int) -> bool:
     if owner < 0 or kind(text[owner]) == "separator":
         return False
     if here == "symbol" and before == "joiner":
-        return kind(text[owner]) in ("symbol", "sign")
+        return kind(text[owner]) in ("symbol", "sign", "han or kana")
     if here == "regional" and before == "regional":
         start = place
         while start and kind(text[start - 1]) == "regional":

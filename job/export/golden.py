@@ -43,8 +43,8 @@ class GoldenPairs:
             arrays: dict[str, Any] = {**self.arguments(), "score": self.score}
             np.savez(folder / "golden.npz", **arrays)
             return "golden.npz"
-        triples = zip(self.left, self.right, self.score.tolist(), strict=True)
-        rows = [{"left": left, "right": right, "score": score} for left, right, score in triples]
+        pairs = zip(self.left, self.right, self.score.tolist(), strict=True)
+        rows = [dict(zip(("left", "right", "score"), pair, strict=True)) for pair in pairs]
         text = json.dumps(rows, ensure_ascii=False, indent=1)
         (folder / "golden.json").write_text(f"{text}\n", encoding="utf-8")
         return "golden.json"

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from job.config.tokens import CharactersConfig
 from job.data.probe import one_sided_auc
 from job.data.quarantine import Quarantine
 from job.data.ragged import RaggedArray, offsets_of
 from job.data.tables import Dataset, PairTable
-from job.data.vocabulary import UNKNOWN_ID, Vocabulary
+from job.data.vocabulary import UNKNOWN_ID, build_vocabulary
 from job.types import Json, Split
 
 _CHARACTERS_KEPT = 20
@@ -91,8 +92,9 @@ class Inspection:
 def inspect_dataset(dataset: Dataset) -> Inspection:
     """Measures a dataset; reads nothing but its arrays."""
     items = {split: pairs.items() for split, pairs in dataset.pairs.items()}
-    vocabulary = Vocabulary.from_texts(dataset.items.texts(items["train"]))
-    tokens = vocabulary.encode(dataset.items.values)
+    texts = dataset.items.values
+    vocabulary = build_vocabulary(CharactersConfig(), items=texts, rows=items["train"])
+    tokens = vocabulary.encode(texts)
     left, right = one_sided_auc(
         tokens, train=dataset.pairs["train"], held_out=dataset.pairs["validation"]
     )

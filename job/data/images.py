@@ -111,7 +111,8 @@ def read_picture(data: bytes, *, size: int, resize: Resize, max_pixels: int) -> 
     if file.width * file.height > max_pixels:
         raise PictureError(
             "too_large",
-            f"picture declares {file.width} x {file.height} pixels (at most {max_pixels} are allowed)",
+            f"picture declares {file.width} x {file.height} pixels (at most {max_pixels} are "
+            "allowed)",
         )
     try:
         content = _content(file, size=size, resize=resize)

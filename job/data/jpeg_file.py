@@ -20,7 +20,7 @@ _DROPPED = frozenset({*range(0xE0, 0xFF)} - {0xE0, 0xEE})
 _EXIF_MARKER, _EXIF = 0xE1, b"Exif\0\0"
 
 # FF may be repeated, and FF 00 is no marker. Other bytes between segments are passed over.
-_MARKER = re.compile(rb"\xff+([^\0\xff])", re.DOTALL)
+_MARKER = re.compile(rb"\xff([^\0\xff])", re.DOTALL)
 
 
 def read_jpeg(data: bytes) -> PictureFile:

@@ -16,7 +16,6 @@ from job.data.quarantine import Reason
 
 _BYTE_ORDER = {b"II*\0": "<", b"MM\0*": ">"}
 _ORIENTATION = 0x0112
-_SHORT = 3
 
 
 class PictureError(Exception):
@@ -81,8 +80,8 @@ def exif_orientation(exif: bytes) -> int:
         (start,) = struct.unpack_from(f"{order}I", exif, 4)
         (count,) = struct.unpack_from(f"{order}H", exif, start)
         for entry in range(start + 2, start + 2 + 12 * count, 12):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", exif, entry)
-            if tag == _ORIENTATION and kind == _SHORT and 1 <= value <= 8:
+            tag, _, _, value = struct.unpack_from(f"{order}HHIH", exif, entry)
+            if tag == _ORIENTATION and 1 <= value <= 8:
                 return int(value)
     except struct.error:
         return 1

@@ -139,6 +139,6 @@ def _inflated_size(header: bytes) -> int:
     size = 0
     for left, top, across, down in passes:
         columns, lines = -(-(width - left) // across), -(-(height - top) // down)
-        if columns > 0:
-            size += max(lines, 0) * (1 + (columns * bits + 7) // 8)
+        if columns:
+            size += lines * (1 + (columns * bits + 7) // 8)
     return size

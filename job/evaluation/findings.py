@@ -12,7 +12,7 @@ import numpy as np
 from job.data.feeds import Feed
 from job.data.tables import Dataset
 from job.errors import DivergedError
-from job.evaluation.baselines import BASELINES
+from job.evaluation.baselines import baseline_scores
 from job.evaluation.metrics import roc_auc
 from job.evaluation.splits import measure, score_split
 from job.evaluation.thresholds import choose_threshold
@@ -41,7 +41,7 @@ class Findings:
 
     @property
     def baseline_roc_auc(self) -> float:
-        """The better baseline's."""
+        """The best baseline's."""
         return max(self.baselines.values())
 
 
@@ -84,15 +84,14 @@ def evaluate(
         )
     threshold = choose_threshold(validation.label, validation.score, criterion=criterion)
     pairs = dataset.pairs["test"]
-    left, right = dataset.items.texts(pairs.left), dataset.items.texts(pairs.right)
+    baselines = baseline_scores(
+        dataset.items, pairs=pairs, statistics=dataset.statistics, pixels=feed.batch
+    )
     return Findings(
         threshold=threshold,
         criterion=criterion,
         validation=measure(validation, threshold=threshold),
         test=measure(test, threshold=threshold),
-        baselines={
-            name: roc_auc(pairs.label, baseline(left, right))
-            for name, baseline in BASELINES.items()
-        },
+        baselines={name: roc_auc(pairs.label, found) for name, found in baselines.items()},
         test_scores=test,
     )

@@ -147,7 +147,7 @@ BAD: Mapping[str, Callable[[], bytes]] = {
     "truncated PNG": lambda: encoded(quarters())[:-30],
     "truncated JPEG": lambda: encoded(quarters(256, 256), "JPEG")[:-1000],
     "PNG of 60000 x 60000": lambda: png(60_000, 60_000, bytes(100)),
-    "PNG with fewer lines than declared": lambda: png(8, 8, bytes(25 * 4)),
+    "PNG with fewer lines than declared": lambda: png(8, 8, (b"\0" + b"@" * 24) * 7),
     "PNG with a wrong checksum": lambda: changed(encoded(quarters()), 60),
     "GIF named .png": lambda: encoded(quarters(), "GIF"),
     "WebP named .png": lambda: b"RIFF\x24\0\0\0WEBPVP8 " + bytes(24),

@@ -174,7 +174,7 @@ def test_an_interlaced_png_is_read_and_its_lines_are_counted(width, height):
     lines = interlaced_lines(pixels)
     whole = pictures.png(width, height, b"".join(lines), interlaced=True)
     assert read(whole, size=8, resize="stretch").max() == 0
-    short = pictures.png(width, height, b"".join(lines)[:-1], interlaced=True)
+    short = pictures.png(width, height, b"".join(lines[:-1]), interlaced=True)
     with pytest.raises(PictureError, match=r"it holds less than|truncated"):
         read(short)
 
@@ -198,6 +198,21 @@ def test_of_an_animated_png_the_still_picture_is_read():
 
 def test_a_text_that_would_fill_the_memory_is_not_unpacked():
     assert_shows(read(pictures.with_text(inflated=100_000_000)))
+
+
+def test_a_jpeg_may_store_red_green_and_blue_as_they_are():
+    data = bytearray(encoded(quarters(48, 32), "JPEG", quality=95, keep_rgb=True))
+    # Without the names R, G and B of the channels only Adobe's segment says what they are.
+    frame, scan = data.index(b"\xff\xc0"), data.index(b"\xff\xda")
+    data[frame + 10 : frame + 19 : 3] = data[scan + 5 : scan + 11 : 2] = b"\1\2\3"
+    assert_shows(read(bytes(data)), within=3)
+
+
+def test_the_first_exif_data_of_a_jpeg_count():
+    data = pictures.rotated_jpeg(6)
+    segment = b"\xff\xe1\0\x2e" + b"Exif\0\0" + pictures.exif(3)
+    frame = data.index(b"\xff\xc0")
+    assert_shows(read(data[:frame] + segment + data[frame:]), within=3)
 
 
 def test_bytes_between_the_segments_of_a_jpeg_are_passed_over():
@@ -228,7 +243,9 @@ def test_stretching_leaves_no_white_beside_a_picture():
         (20, 10, (0, 8), (2, 6)),
         (10, 20, (2, 6), (0, 8)),
         (8, 5, (0, 8), (1, 6)),  # three lines left over: one above, two below
+        (5, 8, (1, 6), (0, 8)),
         (1000, 1, (0, 8), (3, 4)),  # never less than one line
+        (1, 1000, (3, 4), (0, 8)),
         (3, 3, (0, 8), (0, 8)),
     ],
 )
@@ -267,6 +284,17 @@ def test_shrinking_equals_the_filter_written_out(factor):
     found = fit_pixels(pixels, size=8, resize="stretch")[..., 0].astype(float)
     # Beyond a factor of 6, whole numbers of pixels are averaged first.
     np.testing.assert_allclose(found, expected, atol=1 if factor < 6 else 3)
+
+
+@pytest.mark.parametrize("factor", [3, 7, 16, 50])
+def test_shrinking_moves_nothing(factor):
+    ramp = np.arange(8 * factor)
+    found = fit_pixels(
+        np.tile(ramp * 250 / len(ramp), (8 * factor, 1)).astype(np.uint8), size=8, resize="pad"
+    )[4, :, 0]
+    middle = (np.arange(8) + 0.5) * factor - 0.5
+    # The filter reaches beyond the edges, where it averages fewer pixels: not there.
+    np.testing.assert_allclose(found[1:-1], (middle * 250 / len(ramp))[1:-1], atol=1.5)
 
 
 def test_a_jpeg_decoded_at_a_part_of_its_size_shows_the_same():

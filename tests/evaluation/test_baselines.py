@@ -1,135 +1,174 @@
-"""No-learning scores against slow references of a few lines each."""
-
-import math
-import random
-from collections import Counter
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from job.data.moments import Moments
+from job.data.ragged import RaggedArray, offsets_of
+from job.data.tables import ItemTable, PairTable
+from job.data.vocabulary import Vocabulary
 from job.evaluation import baselines
-from job.evaluation.baselines import BASELINES, edit_similarity, ngram_cosine
+from job.evaluation.baselines import baseline_scores
+from job.evaluation.metrics import roc_auc
+from job.evaluation.text_baselines import edit_similarity, ngram_cosine
+from job.evaluation.vector_baselines import resampled_steps
 
-# Few characters, so that pairs share some; \x00 and a lone surrogate, since both are legal.
-TEXT = st.text(st.sampled_from("aab\u00e9\u4e2d\U0001f600\x00\ud800"), max_size=9)
-PAIRS = st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=20)
-
-
-def slow_cosine(left, right):
-    def bag(text):
-        marked = ["start", *text, "end"]
-        grams = Counter(text)
-        for size in (2, 3):
-            grams.update(tuple(marked[i : i + size]) for i in range(len(marked) - size + 1))
-        return grams
-
-    a, b = bag(left), bag(right)
-    shared = sum(count * b[gram] for gram, count in a.items())
-    squares = sum(c * c for c in a.values()) * sum(c * c for c in b.values())
-    return shared / math.sqrt(squares)
+COUNT = 12
+LEFT, RIGHT = np.random.default_rng(0).integers(0, COUNT, (2, 50))
+PAIRS = PairTable(LEFT, RIGHT, (LEFT % 3 == RIGHT % 3).astype(np.uint8))
+MOMENTS = Moments((0.5, 0.5), (2.0, 2.0))
 
 
-def slow_edit_similarity(left, right):
-    row = list(range(len(right) + 1))
-    for i, a in enumerate(left, start=1):
-        following = [i]
-        for j, b in enumerate(right, start=1):
-            following.append(min(row[j] + 1, following[j - 1] + 1, row[j - 1] + (a != b)))
-        row = following
-    return 1 - row[-1] / max(len(left), len(right), 1)
+def texts():
+    rows = ["abc", "abd", "", "xyz" * 9, "\u00e9\u4e2d"] + [f"text {i}" for i in range(7)]
+    return rows, ItemTable("text", RaggedArray.from_bytes([text.encode() for text in rows]))
 
 
-def columns(pairs):
-    left, right = zip(*pairs, strict=True)
-    return list(left), list(right)
+def sequences():
+    random = np.random.default_rng(1)
+    lengths = random.integers(1, 90, COUNT)
+    values = random.normal(size=(lengths.sum(), 2)).astype(np.float32)
+    return ItemTable("sequence", RaggedArray(values, offsets_of(lengths)))
+
+
+def pictures(form="decoded"):
+    pixels = np.random.default_rng(2).integers(0, 256, (COUNT, 20, 20, 3), np.uint8)
+    values = RaggedArray(pixels.reshape(-1, 20, 3), np.arange(COUNT + 1) * 20)
+    if form == "encoded":
+        values = RaggedArray.from_bytes([b"file"] * COUNT)
+    return pixels, ItemTable(form, values)
+
+
+def not_called(rows):
+    raise AssertionError("only pictures have pixels")
+
+
+def scores_of(kind, pairs=PAIRS):
+    if kind == "text":
+        return baseline_scores(
+            texts()[1], pairs=pairs, statistics=Vocabulary("ab"), pixels=not_called
+        )
+    if kind == "sequence":
+        return baseline_scores(sequences(), pairs=pairs, statistics=MOMENTS, pixels=not_called)
+    pixels, items = pictures()
+    return baseline_scores(items, pairs=pairs, statistics=None, pixels=pixels.__getitem__)
+
+
+KINDS = ["text", "sequence", "image"]
 
 
 @pytest.mark.parametrize(
-    ("left", "right", "edit", "cosine"),
+    ("kind", "names"),
     [
-        ("kitten", "sitting", 1 - 3 / 7, None),
-        ("flaw", "lawn", 1 - 2 / 4, None),
-        ("abc", "abc", 1.0, 1.0),
-        ("", "", 1.0, 1.0),
-        ("", "abc", 0.0, 0.0),
-        ("abc", "xyz", 0.0, 0.0),
-        # a | ^a a$ | ^a$ and b | ^b b$ | ^b$.
-        ("a", "b", 0.0, 0.0),
-        # a:1 ^a a$ ^a$ and a:2 ^a aa a$ ^aa aa$: 2 + 1 + 1 shared, lengths sqrt(4), sqrt(9).
-        ("a", "aa", 0.5, 4 / 6),
-        ("\u00e9", "e", 0.0, 0.0),
-        ("\U0001f600\U0001f600", "\U0001f600", 0.5, 4 / 6),
+        ("text", {"ngram_cosine", "edit_similarity"}),
+        ("sequence", {"resampled_cosine", "mean_similarity", "deviation_similarity"}),
+        ("image", {"centred_pixel_cosine"}),
     ],
 )
-def test_similarities_match_the_values_derived_by_hand(left, right, edit, cosine):
-    assert edit_similarity([left], [right])[0] == pytest.approx(edit, abs=1e-15)
-    if cosine is not None:
-        assert ngram_cosine([left], [right])[0] == pytest.approx(cosine, abs=1e-15)
+def test_every_kind_of_item_has_its_baselines(kind, names):
+    scores = scores_of(kind)
+    assert set(scores) == names
+    for found in scores.values():
+        assert found.dtype == np.float64
+        assert found.shape == (50,)
+        assert np.isfinite(found).all()
 
 
-@given(PAIRS)
-def test_edit_similarity_equals_the_textbook_table(pairs):
-    found = edit_similarity(*columns(pairs))
-    assert found.dtype == np.float64
-    assert found.tolist() == pytest.approx(
-        [slow_edit_similarity(*pair) for pair in pairs], abs=1e-15
+@pytest.mark.parametrize("kind", KINDS)
+def test_baselines_are_symmetric(kind):
+    scores, mirrored = (
+        scores_of(kind, pairs) for pairs in (PAIRS, PairTable(RIGHT, LEFT, PAIRS.label))
     )
+    for name, found in scores.items():
+        assert np.array_equal(found, mirrored[name])
 
 
-@given(PAIRS)
-def test_ngram_cosine_equals_counting_by_hand(pairs):
-    found = ngram_cosine(*columns(pairs))
-    assert found.dtype == np.float64
-    assert found.tolist() == pytest.approx([slow_cosine(*pair) for pair in pairs], abs=1e-15)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("budget", [1, 2000, 4000])
+def test_baselines_do_not_depend_on_how_many_pairs_are_compared_at_a_time(
+    kind, budget, monkeypatch
+):
+    whole = scores_of(kind)
+    monkeypatch.setattr(baselines, "_CELLS", budget)
+    monkeypatch.setattr(baselines, "_TEXT_PAIRS", max(1, budget // 250))
+    for name, found in scores_of(kind).items():
+        assert np.array_equal(found, whole[name])
 
 
-@pytest.mark.parametrize("name", BASELINES)
-@given(pairs=PAIRS)
-def test_scores_are_symmetric_and_stay_between_0_and_1(name, pairs):
-    left, right = columns(pairs)
-    found = BASELINES[name](left, right)
-    assert np.array_equal(found, BASELINES[name](right, left))
-    assert found.min() >= 0.0
-    assert found.max() <= 1.0
-    assert np.array_equal(BASELINES[name](left, left), np.ones(len(left)))
+@pytest.mark.parametrize("kind", ["text", "sequence"])
+def test_no_pairs_have_no_scores(kind):
+    nothing = PAIRS.where(np.zeros(50, np.bool_))
+    for found in scores_of(kind, nothing).values():
+        assert found.shape == (0,)
 
 
-@pytest.mark.parametrize("name", BASELINES)
-def test_cutting_into_chunks_changes_nothing(name, monkeypatch):
-    rng = random.Random(5)
-    texts = ["".join(rng.choices("abcde", k=rng.randrange(12))) for _ in range(400)]
-    left, right = texts[:200], texts[200:]
-    whole = BASELINES[name](left, right)
-    monkeypatch.setattr(baselines, "_CELLS", 64)
-    assert np.array_equal(BASELINES[name](left, right), whole)
+@pytest.mark.parametrize(
+    ("budget", "at_most", "calls"),
+    # 12 vectors of 64 numbers fit into 768; else 2 vectors for each pair, 300 // 128 pairs.
+    [(768, 12, 1), (767, 10, 10), (300, 4, 25), (1, 2, 50)],
+)
+def test_no_more_vectors_are_made_at_a_time_than_the_budget_allows(
+    budget, at_most, calls, monkeypatch
+):
+    asked = []
+
+    def counted(values, rows, *, moments):
+        asked.append(len(rows))
+        return resampled_steps(values, rows, moments=moments)
+
+    monkeypatch.setattr(baselines, "_CELLS", budget)
+    monkeypatch.setattr(baselines, "resampled_steps", counted)
+    scores_of("sequence")
+    assert len(asked) == calls
+    assert max(asked) <= at_most
 
 
-@pytest.mark.parametrize("name", BASELINES)
-def test_no_pairs_give_no_scores(name):
-    assert BASELINES[name]([], []).shape == (0,)
+def test_texts_are_scored_by_their_characters():
+    rows, _ = texts()
+    left, right = [rows[row] for row in LEFT], [rows[row] for row in RIGHT]
+    scores = scores_of("text")
+    assert np.array_equal(scores["ngram_cosine"], ngram_cosine(left, right))
+    assert np.array_equal(scores["edit_similarity"], edit_similarity(left, right))
 
 
-@pytest.mark.parametrize("name", BASELINES)
-def test_sides_of_different_length_are_refused(name):
-    with pytest.raises(ValueError, match="left has 2 texts and right 1"):
-        BASELINES[name](["a", "b"], ["a"])
+def test_files_of_pictures_are_not_looked_at_here():
+    pixels, items = pictures("encoded")
+    scores = baseline_scores(items, pairs=PAIRS, statistics=None, pixels=pixels.__getitem__)
+    assert np.array_equal(*(s["centred_pixel_cosine"] for s in (scores, scores_of("image"))))
 
 
-def test_a_long_text_beside_short_ones_is_scored_in_a_chunk_of_its_own():
-    left = ["ab" * 2000, "a", "b"]
-    right = ["ab" * 1999, "a", "c"]
-    assert edit_similarity(left, right).tolist() == [1 - 2 / 4000, 1.0, 0.0]
+def test_what_all_pictures_share_makes_no_two_alike():
+    # One motif in half of the pictures, another in the rest, on a bright background.
+    random = np.random.default_rng(3)
+    motif = random.integers(0, 60, (2, 16, 16, 3))
+    pixels = 170 + motif[np.arange(40) % 2] + random.integers(-20, 20, (40, 16, 16, 3))
+    left, right = random.integers(0, 40, (2, 300))
+    pairs = PairTable(left, right, (left % 2 == right % 2).astype(np.uint8))
+    items = ItemTable(
+        "decoded", RaggedArray(np.zeros((640, 16, 3), np.uint8), np.arange(41) * 16)
+    )
+    scores = baseline_scores(
+        items, pairs=pairs, statistics=None, pixels=pixels.astype(np.uint8).__getitem__
+    )["centred_pixel_cosine"]
+    assert scores[pairs.label == 1].min() > 0.3
+    assert scores[pairs.label == 0].max() < -0.3
 
 
-def test_an_alphabet_of_tens_of_thousands_does_not_overflow():
-    characters = "".join(map(chr, range(0x10000, 0x10000 + 120_000)))
-    left = [characters[start : start + 3] for start in range(0, 60_000, 3)]
-    right = [characters[start : start + 3] for start in range(60_000, 120_000, 3)]
-    assert not ngram_cosine(left, right).any()
-    assert np.array_equal(ngram_cosine(left, left), np.ones(20_000))
+def test_sequences_of_one_shape_or_one_spread_are_alike():
+    random = np.random.default_rng(4)
+    time = np.linspace(0, 6, 200)[:, None] + np.zeros(2)
+    kinds = [np.sin(time), 3 * np.cos(5 * time)]
+    rows = [kinds[i % 2][:: 1 + i % 3] + random.normal(0, 0.1, (1, 2)) for i in range(20)]
+    lengths = np.array([len(row) for row in rows])
+    values = RaggedArray(np.concatenate(rows).astype(np.float32), offsets_of(lengths))
+    left, right = random.integers(0, 20, (2, 200))
+    pairs = PairTable(left, right, (left % 2 == right % 2).astype(np.uint8))
+    scores = baseline_scores(
+        ItemTable("sequence", values), pairs=pairs, statistics=MOMENTS, pixels=not_called
+    )
+    for name in ("resampled_cosine", "deviation_similarity"):
+        assert roc_auc(pairs.label, scores[name]) == 1.0
+    assert (scores["mean_similarity"] <= 0).all()
 
 
-def test_baselines_know_their_names():
-    assert set(BASELINES) == {"ngram_cosine", "edit_similarity"}
+def test_sequences_without_moments_are_refused():
+    with pytest.raises(ValueError, match="sequences need the moments of the training items"):
+        baseline_scores(sequences(), pairs=PAIRS, statistics=None, pixels=not_called)

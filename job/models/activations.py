@@ -81,7 +81,8 @@ class ActivationProbe:
         """
         with seeds_kept(self._encoder):
             values = self._run(tf.constant(left_1), tf.constant(right_1))
-        return {name: x.numpy() for name, x in zip(self._names, values, strict=True)}
+        # Not `numpy()`, which copies: of a large model these are hundreds of megabytes.
+        return {name: np.asarray(x) for name, x in zip(self._names, values, strict=True)}
 
     def _run_pair(self, left_1: tf.Tensor, right_1: tf.Tensor) -> list[tf.Tensor]:
         left_1D, *left = self._encoder([left_1], training=False)

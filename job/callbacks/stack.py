@@ -51,7 +51,7 @@ def build_stack(
         deciders: Keras' own.
         custom: The user's, already made.
         checkpoint: Saves; everything before it is part of what it saves.
-        watchers: Metrics and progress; they change nothing.
+        watchers: Metrics, progress and activations; they change nothing.
     """
     own = (deciders.terminate_on_nan, deciders.reduce_learning_rate, deciders.early_stopping)
     return [*(c for c in own if c is not None), *custom, checkpoint, *watchers]

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from job.checkpoints import canonical
 from job.checkpoints.canonical import DamagedError
+from job.checkpoints.npz import encode_npz
 from job.checkpoints.state import RunState, Variables, little_endian
 from job.types import Position
 
@@ -29,7 +30,6 @@ Spec = Mapping[str, tuple[tuple[int, ...], str]]
 META_SCHEMA = 1
 META_LIMIT_BYTES = 64 << 20
 _HEADER_LIMIT_BYTES = 16 << 10
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip file can hold
 
 
 def spec_of(variables: Variables) -> Spec:
@@ -51,19 +51,9 @@ def encode_variables(variables: Variables) -> bytes:
     Raises:
         TypeError: A variable's dtype cannot be stored without pickle.
     """
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for key in sorted(variables):
-            array = little_endian(variables[key])
-            header = io.BytesIO()
-            npy.write_array_header_1_0(header, npy.header_data_from_array_1_0(array))
-            member = zipfile.ZipInfo(_member(key), _EPOCH)
-            member.create_system = 3  # Unix, wherever it is written
-            member.file_size = header.tell() + array.nbytes
-            with archive.open(member, "w") as file:
-                file.write(header.getvalue())
-                file.write(array.tobytes())
-    return out.getvalue()
+    return encode_npz(
+        {quote(key, safe=""): little_endian(variables[key]) for key in sorted(variables)}
+    )
 
 
 def decode_variables(data: bytes, *, expected: Spec) -> dict[str, NDArray[Any]]:

@@ -15,6 +15,7 @@ HEAD.json, deletes.
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Self
 
@@ -37,7 +38,12 @@ from job.checkpoints.takeover import (
 )
 from job.checkpoints.writing import delete_checkpoints, sweep
 from job.errors import FencedError, StorageOutageError
-from job.storage.protocol import ObjectStore, PreconditionFailedError
+from job.storage.protocol import (
+    ObjectMissingError,
+    ObjectStat,
+    ObjectStore,
+    PreconditionFailedError,
+)
 from job.types import Json
 
 log = logging.getLogger(__name__)
@@ -225,16 +231,46 @@ class CheckpointManager:
             FencedError: A newer attempt holds the run; nothing was written.
             StorageOutageError: Something that is no attempt keeps writing it.
         """
+        self._change_result(
+            name,
+            lambda seen: self._store.write(
+                name, data, if_generation=seen.generation if seen else 0
+            ),
+            doing="written",
+        )
+
+    def delete_result(self, name: str) -> None:
+        """Removes what `write_result` left, as carefully; it may be gone already.
+
+        Raises:
+            FencedError: A newer attempt holds the run; nothing was removed.
+            StorageOutageError: Something that is no attempt keeps writing it.
+        """
+
+        def remove(seen: ObjectStat | None) -> None:
+            if seen is not None:
+                with suppress(ObjectMissingError):
+                    self._store.delete(name, if_generation=seen.generation)
+
+        self._change_result(name, remove, doing="removed")
+
+    def results(self, prefix: str) -> list[str]:
+        """Names of what lies in the run folder and begins with `prefix`, sorted."""
+        return [listed.name for listed in self._store.list(prefix)]
+
+    def _change_result(
+        self, name: str, change: Callable[[ObjectStat | None], object], *, doing: str
+    ) -> None:
         for _ in range(_RESULT_TRIES):
             seen = self._store.stat(name)
             self._lease.verify()
             try:
-                self._store.write(name, data, if_generation=seen.generation if seen else 0)
+                change(seen)
             except PreconditionFailedError:
                 continue
             return
         raise StorageOutageError(
-            f"{self._store.uri}/{name} changed {_RESULT_TRIES} times while it was written. "
+            f"{self._store.uri}/{name} changed {_RESULT_TRIES} times while it was {doing}. "
             f"Only the attempt that holds the run may write it. Find what else does, and start "
             f"again."
         )

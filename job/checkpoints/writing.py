@@ -39,10 +39,10 @@ from job.storage.protocol import (
 
 log = logging.getLogger(__name__)
 
-# What stands in the way of removing one checkpoint and of nothing else. Not every `JobError`:
+# What stands in the way of removing one object and of nothing else. Not every `JobError`:
 # a store that is away stays so for the next object, at the price of another whole budget, and
 # a request to stop arrives as one, too, out of a wait for the store.
-_KEPT = (CheckpointError, ConfigError, DiskFullError, PermissionDeniedError)
+KEPT = (CheckpointError, ConfigError, DiskFullError, PermissionDeniedError)
 
 
 def put_object(store: ObjectStore, dir: str, name: str, data: bytes) -> ObjectRecord:
@@ -87,7 +87,7 @@ def delete_checkpoints(
     for entry in entries:
         try:
             _delete_checkpoint(store, entry, run=run)
-        except _KEPT as error:
+        except KEPT as error:
             log.warning(
                 "checkpoint not deleted", extra={"dir": entry.dir, "reason": str(error)}
             )
@@ -107,7 +107,7 @@ def sweep(store: ObjectStore, head: Head) -> None:
             continue
         try:
             _delete_uncommitted(store, folder)
-        except _KEPT as error:
+        except KEPT as error:
             log.warning(
                 "checkpoint not deleted", extra={"dir": folder.path, "reason": str(error)}
             )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from job.callbacks.activations import FOLDER as FOLDER_OF_ACTIVATIONS
 from job.checkpoints.reading import load_dir
 from job.commands.assembly import Assembly, build_outside_strategy
 from job.commands.attempt import Attempt
@@ -64,6 +65,8 @@ def close_run(
     )
     _show_metrics(attempt, findings=findings)
     artifacts = {"summary": NAME, "history": HISTORY}
+    if config.callbacks.activations is not None:
+        artifacts["activations"] = FOLDER_OF_ACTIVATIONS
     history = json.dumps([_json_numbers(epoch) for epoch in attempt.state.history], indent=1)
     attempt.manager.write_result(HISTORY, f"{history}\n".encode())
     if config.export.enabled:

@@ -14,6 +14,7 @@ from job.callbacks.metrics import MetricsCallback
 from job.callbacks.progress import ProgressCallback
 from job.callbacks.stack import CallbackStack, build_deciders, build_stack
 from job.checkpoints.policy import SavePolicy
+from job.commands.activations import Look, activation_callbacks, first_validation_pair
 from job.commands.assembly import Assembly, assemble, library_versions
 from job.commands.attempt import Attempt
 from job.commands.closing import close_run
@@ -59,6 +60,9 @@ def train_run(session: Session, *, dataset: Dataset, folder: RunFolder) -> None:
         threads=config.training.input_threads,
     )
     custom = _custom_callbacks(session)
+    look = first_validation_pair(
+        config.callbacks.activations, assembly=assembly, dataset=dataset
+    )
     session.stop.check()
     steps_in_epoch = data.steps_in_epoch
     # Until here nothing was written, and everything that can be refused has been.
@@ -77,7 +81,9 @@ def train_run(session: Session, *, dataset: Dataset, folder: RunFolder) -> None:
         )
         with recorded_failure(attempt):
             scorer = PairScorer(assembly.siamese, poll=session.stop.check)
-            stack = _callback_stack(attempt, custom=custom, steps_in_epoch=steps_in_epoch)
+            stack = _callback_stack(
+                attempt, custom=custom, look=look, steps_in_epoch=steps_in_epoch
+            )
             session.health.finish_startup()
             outcome = TrainingLoop(
                 step=step,
@@ -133,7 +139,11 @@ def _custom_callbacks(session: Session) -> list[keras.callbacks.Callback]:
 
 
 def _callback_stack(
-    attempt: Attempt, *, custom: list[keras.callbacks.Callback], steps_in_epoch: int
+    attempt: Attempt,
+    *,
+    custom: list[keras.callbacks.Callback],
+    look: Look | None,
+    steps_in_epoch: int,
 ) -> CallbackStack:
     session, config = attempt.session, attempt.session.config
     epochs, batch_size = config.training.epochs, config.training.global_batch_size
@@ -175,7 +185,10 @@ def _callback_stack(
     )
     stack = CallbackStack(
         build_stack(
-            deciders, custom=custom, checkpoint=checkpoint, watchers=[metrics, progress]
+            deciders,
+            custom=custom,
+            checkpoint=checkpoint,
+            watchers=[metrics, progress, *activation_callbacks(attempt, look=look)],
         ),
         model=attempt.siamese.scorer,
         memory=attempt.memory,

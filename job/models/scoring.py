@@ -13,6 +13,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from job.models.pair_batch import PairBatch, alone
+from job.models.seeds import seeds_kept
 from job.models.siamese import Siamese
 
 FloatArray = npt.NDArray[np.float32]
@@ -80,9 +81,10 @@ class PairScorer:
         """
         size = self._siamese.encoder.output_shape[-1]
         embedding_MD = np.full((num_items, size), np.nan, np.float32)
-        for places, items in batches:
-            self._poll()
-            embedding_MD[places] = self._encode(tf.constant(items)).numpy()
+        with seeds_kept(self._siamese.encoder):
+            for places, items in batches:
+                self._poll()
+                embedding_MD[places] = self._encode(tf.constant(items)).numpy()
         return embedding_MD
 
     def score(

@@ -44,8 +44,8 @@ class Label:
 
     Attributes:
         name: As exported.
-        values: The only values it may take; empty where they describe the run itself and are
-            set once (versions, choices of the configuration).
+        values: The only values it may take; empty where they come from the run itself
+            (versions, choices of the configuration, its layers).
     """
 
     name: str
@@ -111,6 +111,7 @@ OPERATION = Label("operation", get_args(CheckpointOperation))
 RESULT = Label("result", ("success", "failure"))
 RECORD_RESULT = Label("result", ("ok", "corrupt", "filtered"))
 LEVEL = Label("level", LEVELS)
+LAYER = Label("layer")  # of those that `callbacks.activations.metric_layers` names, at most 12
 BUILD_LABELS = tuple(
     Label(name)
     for name in (
@@ -261,8 +262,17 @@ CHECKPOINTS = (
     gauge("checkpoints_retained", "Committed checkpoints that are kept."),
 )
 
+ACTIVATIONS = (
+    gauge(
+        "activation_mean", "Mean activation of a layer for the first validation pair.", LAYER
+    ),
+    gauge("activation_std", "Standard deviation of a layer's activations for it.", LAYER),
+    gauge("activation_zero_ratio", "Share of a layer's activations for it that are 0.", LAYER),
+    gauge("activation_norm", "Euclidean norm of a layer's activations for it.", LAYER),
+)
+
 FAMILIES: tuple[Family, ...] = (
-    ABOUT_THE_RUN + PROGRESS + TRAINING + QUALITY + DATA + CHECKPOINTS
+    ABOUT_THE_RUN + PROGRESS + TRAINING + QUALITY + DATA + CHECKPOINTS + ACTIVATIONS
 )
 
 

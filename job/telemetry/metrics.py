@@ -205,6 +205,23 @@ class RunMetrics:
         self._families.observe("validation_duration_seconds", seconds)
         self.heartbeat()
 
+    def set_activations(
+        self, layer: str, *, mean: float, std: float, zero_ratio: float, norm: float
+    ) -> None:
+        """Records how a layer answers to one validation pair.
+
+        Args:
+            layer: Its name; one of at most 12.
+            mean: Mean of its activations.
+            std: Their standard deviation.
+            zero_ratio: Share of them that are 0, in [0, 1].
+            norm: Square root of the sum of their squares.
+        """
+        self._families.set("activation_mean", mean, layer=layer)
+        self._families.set("activation_std", std, layer=layer)
+        self._families.set("activation_zero_ratio", zero_ratio, layer=layer)
+        self._families.set("activation_norm", norm, layer=layer)
+
     # Data.
 
     def set_dataset(self, split: Split, *, examples: int, positive: int, negative: int) -> None:

@@ -21,7 +21,7 @@ def names(section):
         build_deciders(section),
         custom=[Named("custom")],
         checkpoint=Named("checkpoint"),
-        watchers=[Named("metrics"), Named("progress")],
+        watchers=[Named("metrics"), Named("progress"), Named("activations")],
     )
     return [getattr(callback, "name", type(callback).__name__) for callback in stack]
 
@@ -38,6 +38,7 @@ def test_what_decides_comes_before_the_checkpoint_and_what_watches_after_it():
         "checkpoint",
         "metrics",
         "progress",
+        "activations",
     ]
 
 
@@ -47,6 +48,7 @@ def test_a_callback_that_is_off_is_not_in_the_stack():
         "checkpoint",
         "metrics",
         "progress",
+        "activations",
     ]
 
 

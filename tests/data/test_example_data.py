@@ -275,17 +275,6 @@ def test_every_recording_of_a_digit_is_in_one_split():
     assert arrays["values"].shape == (20, 13)
 
 
-def test_an_archive_is_the_same_bytes_each_time_and_holds_no_pickle():
-    arrays = {"values": np.arange(6.0).reshape(2, 3).T, "class": np.array(["a", "be"])}
-    for compressed in (False, True):
-        data = files.npz(arrays, compressed=compressed)
-        assert data == files.npz(arrays, compressed=compressed)
-        for name, array in opened(data).items():
-            assert np.array_equal(array, arrays[name])
-    with pytest.raises(ValueError, match="allow_pickle"):
-        files.npz({"class": np.array(["a"], dtype=object)})
-
-
 class Folder:
     """A folder with SHA256SUMS, and a count of how often its data are made."""
 

@@ -1,3 +1,6 @@
+import itertools
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
@@ -68,6 +71,25 @@ def test_a_stop_is_noticed_between_batches(siamese):
     scorer = PairScorer(siamese, poll=stop)
     with pytest.raises(PreemptedError):
         scorer.embed(item_batches(FEED, batch_size=2, rows=np.arange(6)), num_items=6)
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, None])
+def test_measuring_draws_no_random_number_also_when_it_is_stopped(stop_after):
+    encoder = LstmConfig(units=4, embedding_size=3, dropout=0.5)
+    section = ModelConfig(encoder=encoder)
+    built = build_siamese(section, training=TrainingConfig(), item=FEED.input, seed=1)
+    before = {key: np.array(x.numpy()) for key, x in built.variables().items()}
+    polls = itertools.count()
+
+    def poll():
+        if next(polls) == stop_after:
+            raise PreemptedError("now")
+
+    scorer = PairScorer(built, poll=poll)
+    with pytest.raises(PreemptedError) if stop_after else nullcontext():
+        scorer.embed(item_batches(FEED, batch_size=2, rows=np.arange(6)), num_items=6)
+    assert any("seed_generator" in key for key in before)
+    assert all(np.array_equal(x.numpy(), before[key]) for key, x in built.variables().items())
 
 
 def test_a_model_that_diverged_has_no_quality():

@@ -5,10 +5,16 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from job.config.training import ActivationsConfig
 from job.telemetry.families import FAMILIES, PHASES, QUALITY_METRICS
 from job.telemetry.metrics import RunMetrics, metrics_table
 from job.types import SPLITS
 
+(MAX_LAYERS,) = (
+    bound.max_length
+    for bound in ActivationsConfig.model_fields["metric_layers"].metadata
+    if hasattr(bound, "max_length")
+)
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
 BUILD = {
@@ -86,6 +92,8 @@ def exercise(metrics: RunMetrics) -> None:
     metrics.checkpoint_failed()
     metrics.preemption_noticed()
     metrics.count_log_message(20)
+    for layer in range(MAX_LAYERS):
+        metrics.set_activations(f"encoder/{layer}", mean=0.1, std=0.2, zero_ratio=0.5, norm=3)
 
 
 def exposition(registry: CollectorRegistry) -> str:
@@ -138,6 +146,10 @@ def test_every_metric_name_is_frozen():
         ("checkpoint_last_step", "gauge"),
         ("checkpoint_bytes", "gauge"),
         ("checkpoints_retained", "gauge"),
+        ("activation_mean", "gauge"),
+        ("activation_std", "gauge"),
+        ("activation_zero_ratio", "gauge"),
+        ("activation_norm", "gauge"),
     ]
 
 
@@ -278,6 +290,14 @@ def test_a_split_shows_its_loss_and_its_quality(metrics, read):
     assert read("loss", split="test") is None
     assert read("quality_ratio", split="validation", metric="eer") == 0.08
     assert read("quality_ratio", split="test", metric="roc_auc") == 0.96
+
+
+def test_a_layer_shows_its_activations_in_four_numbers(metrics, read):
+    metrics.set_activations("encoder/lstm", mean=-0.1, std=0.2, zero_ratio=0.5, norm=3.0)
+    shown = ("mean", "std", "zero_ratio", "norm")
+    for name, value in zip(shown, (-0.1, 0.2, 0.5, 3.0), strict=True):
+        assert read(f"activation_{name}", layer="encoder/lstm") == value
+        assert read(f"activation_{name}", layer="encoder/embedding") is None
 
 
 def test_checkpoints_are_counted_by_how_they_ended(metrics, read):

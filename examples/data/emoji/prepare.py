@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from examples.data import files
+from job.checkpoints.npz import encode_npz
 
 # Vendor, which is also the package's name below @iconify-json/, to the sha256 of the package.
 # README.md names the versions.
@@ -181,7 +182,7 @@ def main() -> None:
     }
     pictures = distinct(pictures)
     category = categories(pictures, of_icon={vendor: by for vendor, _, by in packages})
-    data = files.npz(arrays_of(pictures, category=category), compressed=True)
+    data = encode_npz(arrays_of(pictures, category=category), compressed=True)
     files.replace(Path(sys.argv[1]) / "emoji.npz", data)
     print(f"emoji.npz: {len(pictures)} pictures, {len(category)} emoji, {len(data):,} bytes")
 

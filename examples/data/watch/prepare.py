@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from examples.data import files
+from job.checkpoints.npz import encode_npz
 
 PINNED = "seglearn==1.2.5"
 SOURCE = "seglearn/data/watch_dataset.npy"
@@ -62,7 +63,7 @@ def arrays_of(found: Iterable[tuple[np.ndarray, str, int]]) -> dict[str, np.ndar
 
 def make() -> dict[str, bytes]:
     """The file by its name."""
-    return {"watch.npz": files.npz(arrays_of(recordings()))}
+    return {"watch.npz": encode_npz(arrays_of(recordings()))}
 
 
 if __name__ == "__main__":

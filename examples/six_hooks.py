@@ -1,0 +1,130 @@
+"""A callback of your own that uses all six hooks: it tells where the time of an epoch goes.
+
+Put a file like this beside the configuration and name it there::
+
+    callbacks:
+      custom:
+      - target: six_hooks:Timekeeper
+
+It logs a line an epoch: `epoch timed epoch=3 calls=12 steps=180 training_seconds=4.1 ...`.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import keras
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Tally:
+    """What has been counted.
+
+    Attributes:
+        epoch: The epoch under way, counted from 0; -1 before the first.
+        calls: Calls of the training function in it; each runs one or several steps.
+        steps: Optimizer steps in it.
+        training_seconds: Time inside those calls.
+        other_seconds: Time between them: validation, checkpoints, other callbacks.
+        slowest_call_seconds: The longest call; the first of a process also compiles.
+        run_seconds: Time of the epochs before this one.
+        last_loss: Training loss of the epoch before; None before the second.
+    """
+
+    epoch: int = -1
+    calls: int = 0
+    steps: int = 0
+    training_seconds: float = 0.0
+    other_seconds: float = 0.0
+    slowest_call_seconds: float = 0.0
+    run_seconds: float = 0.0
+    last_loss: float | None = None
+
+
+class Timekeeper(keras.callbacks.Callback):
+    """Counts and times the calls of each epoch.
+
+    It remembers over restarts: what it has counted is part of every checkpoint, so an epoch
+    that a second process finishes is counted whole, and steps that are done again count once.
+
+    Args:
+        clock: Seconds from any beginning; never goes back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._tally = Tally()
+        self._mark = 0.0
+        self._first_batch = 0
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Starts from nothing; after this hook a restart hands over what was counted before."""
+        self._tally = Tally()
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Opens the epoch's account; one that a restart goes on with is open already."""
+        before = self._tally
+        if epoch != before.epoch:
+            self._tally = Tally(
+                epoch, run_seconds=before.run_seconds, last_loss=before.last_loss
+            )
+        self._lap()
+
+    def on_train_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """A call begins with this batch of the epoch."""
+        self._tally.other_seconds += self._lap()
+        self._first_batch = batch
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """The call has ended with this batch, often some after the one it began with."""
+        tally, seconds = self._tally, self._lap()
+        tally.calls += 1
+        tally.steps += batch - self._first_batch + 1
+        tally.training_seconds += seconds
+        tally.slowest_call_seconds = max(tally.slowest_call_seconds, seconds)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Closes the account; `logs` holds what training and validation measured."""
+        tally, loss = self._tally, (logs or {})["loss"]
+        tally.other_seconds += self._lap()
+        shown: dict[str, object] = {
+            "epoch": epoch + 1,
+            "calls": tally.calls,
+            "steps": tally.steps,
+            "training_seconds": round(tally.training_seconds, 3),
+            "other_seconds": round(tally.other_seconds, 3),
+            "slowest_call_seconds": round(tally.slowest_call_seconds, 3),
+        }
+        if tally.last_loss is not None:
+            shown["loss_change"] = round(loss - tally.last_loss, 4)
+        log.info("epoch timed", extra=shown)
+        tally.run_seconds += tally.training_seconds + tally.other_seconds
+        tally.last_loss = loss
+
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        """Comes last, also after an error or a signal: what was opened is closed here."""
+        log.info(
+            "run timed",
+            extra={
+                "epochs_begun": self._tally.epoch + 1,
+                "finished_epochs_seconds": round(self._tally.run_seconds, 3),
+            },
+        )
+
+    def get_state(self) -> dict[str, Any]:
+        """What a restart needs: anything that JSON can hold."""
+        return asdict(self._tally)
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Takes back what `get_state` gave, in another process."""
+        self._tally = Tally(**state)
+
+    def _lap(self) -> float:
+        """Seconds since this was last asked."""
+        before, self._mark = self._mark, self._clock()
+        return self._mark - before

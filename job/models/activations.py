@@ -1,0 +1,171 @@
+"""What every layer makes of one pair. T time steps, D embedding size.
+
+The book's activation logger: a second model over the same layers that gives every output
+instead of the last one. It reads weights and changes none; training and its graph know nothing
+of it::
+
+    probe = ActivationProbe(siamese)
+    activations = probe(left_1T, right_1T)  # {"encoder/lstm/left": ..., "head/logit": ...}
+    statistics_of(activations, "encoder/lstm").zero_ratio
+
+Source: Chollet, Deep Learning with Python, 1st edition, section 7.2.1.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from job.models.seeds import seeds_kept
+from job.models.siamese import Siamese
+
+Activations = Mapping[str, npt.NDArray[np.float32]]
+
+SIDES = ("left", "right")
+SCORE = "score"
+_NUMBER = re.compile(r"_\d+$")
+
+
+class ActivationProbe:
+    """Runs a pair through a model and keeps what every layer gives.
+
+    Args:
+        siamese: The model; its current weights are used at each call.
+
+    Attributes:
+        layers: What there is to see, in the order of computation: `encoder/<layer>` and
+            `head/<layer>` for every layer and every operation between layers, the inputs
+            included, and `score`. A layer in a model that is itself a layer is
+            `<model>.<layer>`; an output of a layer with several is `<layer>.<number>`.
+    """
+
+    def __init__(self, siamese: Siamese) -> None:
+        encoder = {f"encoder/{name}": x for name, x in _outputs(siamese.encoder).items()}
+        head = {f"head/{name}": x for name, x in _outputs(siamese.head).items()}
+        self.layers = (*encoder, *head, SCORE)
+        self._names = (
+            *(f"{layer}/{side}" for side in SIDES for layer in encoder),
+            *(*head, SCORE),
+        )
+        self._scorer = siamese.scorer
+        self._encoder = keras.Model(
+            siamese.encoder.inputs,
+            [siamese.encoder.outputs[0], *encoder.values()],
+            name="encoder_probe",
+        )
+        self._head = keras.Model(
+            siamese.head.inputs, [siamese.head.outputs[0], *head.values()], name="head_probe"
+        )
+        item = tf.TensorSpec((1, *siamese.item.shape), siamese.item.dtype)
+        # Not eagerly: an LSTM would return to Python at each of its time steps.
+        self._run = tf.function(self._run_pair, input_signature=[item, item])
+
+    def __call__(
+        self, left_1: npt.NDArray[np.generic], right_1: npt.NDArray[np.generic]
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        """Computes the activations of a pair, as when it is scored: nothing is dropped.
+
+        Args:
+            left_1: (1, ...), one item as the encoder takes it; the sides may differ in T.
+            right_1: Likewise.
+
+        Returns:
+            float32 arrays as the layers give them, the first axis being the one item, whatever
+            the layer's own type. The encoder's by `<layer>/left` and `<layer>/right`, the
+            head's by `<layer>`; the names are those of `layers`.
+        """
+        with seeds_kept(self._scorer):
+            values = self._run(tf.constant(left_1), tf.constant(right_1))
+        # Not `numpy()`, which copies: of a large model these are hundreds of megabytes.
+        return {name: np.asarray(x) for name, x in zip(self._names, values, strict=True)}
+
+    def _run_pair(self, left_1: tf.Tensor, right_1: tf.Tensor) -> list[tf.Tensor]:
+        left_1D, *left = self._encoder([left_1], training=False)
+        right_1D, *right = self._encoder([right_1], training=False)
+        logit_11, *head = self._head([left_1D, right_1D], training=False)
+        values = [*left, *right, *head, tf.sigmoid(logit_11)]
+        return [tf.cast(value, tf.float32) for value in values]
+
+
+@dataclass(frozen=True)
+class ActivationStatistics:
+    """A layer in four numbers, over all its values for both items.
+
+    Attributes:
+        mean: Mean.
+        std: Standard deviation, >= 0.
+        zero_ratio: Share of values that are exactly 0, in [0, 1].
+        norm: Square root of the sum of squares, >= 0.
+    """
+
+    mean: float
+    std: float
+    zero_ratio: float
+    norm: float
+
+
+def statistics_of(activations: Activations, layer: str) -> ActivationStatistics:
+    """Sums up one layer. All but `zero_ratio` are NaN where a value is.
+
+    Args:
+        activations: From `ActivationProbe`.
+        layer: One of its `layers`.
+    """
+    names = [layer] if layer in activations else [f"{layer}/{side}" for side in SIDES]
+    values = np.concatenate([activations[name].ravel() for name in names]).astype(np.float64)
+    # A model that diverged has infinite values, whose mean and deviation are no numbers.
+    with np.errstate(invalid="ignore"):
+        return ActivationStatistics(
+            mean=float(np.mean(values)),
+            std=float(np.std(values)),
+            zero_ratio=float(np.mean(values == 0.0)),
+            norm=float(np.linalg.norm(values)),
+        )
+
+
+def _outputs(model: keras.Model) -> dict[str, Any]:
+    """The symbolic outputs of every operation of a model, by name, in order of computation.
+
+    Of an operation that is called several times, those of its first call.
+    """
+    # Not all models list their operations; the graph between a model's ends does.
+    operations = keras.Function(model.inputs, model.outputs).operations
+    found: dict[str, Any] = {}
+    for name, operation in zip(_names(operations), operations, strict=True):
+        # Not `operation.output`: that of a model is what it was built from, not this call's.
+        call = operation._inbound_nodes[0]
+        outputs = call.output_tensors
+        numbered = (f"{name}.{number}" for number in range(len(outputs)))
+        found |= zip([name] if len(outputs) == 1 else numbered, outputs, strict=True)
+        if isinstance(operation, (keras.Function, keras.Sequential)):
+            inner = _outputs(operation)
+            again = keras.Model(
+                operation.inputs, list(inner.values()), name=f"{operation.name}_probe"
+            )
+            copies = again(list(call.input_tensors))
+            found |= zip((f"{name}.{one}" for one in inner), copies, strict=True)
+    return found
+
+
+def _names(operations: Sequence[Any]) -> Iterator[str]:
+    """A name for each operation that does not depend on what was built before.
+
+    Layers keep theirs, which are ours. The operations between them are called `<kind>_<n>`
+    with a process-wide n, which is replaced by their place in the model.
+    """
+    taken = {one.name for one in operations if isinstance(one, keras.Layer)}
+    for one in operations:
+        if isinstance(one, keras.Layer):
+            yield one.name
+            continue
+        kind = _NUMBER.sub("", one.name)
+        numbered = (f"{kind}_{number}" for number in itertools.count(1))
+        name = next(name for name in itertools.chain([kind], numbered) if name not in taken)
+        taken.add(name)
+        yield name

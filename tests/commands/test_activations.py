@@ -1,0 +1,88 @@
+"""The activation logger in whole runs."""
+
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from job.cli import main
+from job.errors import ExitCode
+from tests.tiny import files_below, save_config
+
+pytestmark = pytest.mark.slow
+
+ON = {"keep_epochs": 2, "metric_layers": ["encoder/lstm", "head/logit"]}
+
+
+def set_up(project, activations, *, devices="cpu"):
+    def change(config):
+        config["callbacks"] = {"activations": activations}
+        config["model"]["encoder"]["bidirectional"] = True
+        config["distribution"] = {"devices": devices}
+
+    return str(save_config(project, change))
+
+
+def train(project, name, activations, *sets):
+    config = set_up(project, activations)
+    sets = (f"run.name={name}", "export.enabled=false", *sets)
+    overrides = [word for one in sets for word in ("--set", one)]
+    assert main(["train", config, *overrides]) == ExitCode.FINISHED
+    return project / "runs" / name
+
+
+def state(folder):
+    return json.loads((folder / "summary.json").read_text())["state_sha256"]
+
+
+def test_a_logged_run_ends_in_the_same_bits_and_leaves_its_newest_files(project):
+    off, on = train(project, "off", None), train(project, "on", ON)
+    assert state(on) == state(off)
+    assert not (off / "activations").exists()
+    files = files_below(on / "activations")
+    assert list(files) == ["epoch-0002.npz", "epoch-0003.npz"]
+    assert files["epoch-0002.npz"] != files["epoch-0003.npz"]
+    assert json.loads((on / "summary.json").read_text())["artifacts"]["activations"] == (
+        "activations"
+    )
+    with np.load(io.BytesIO(files["epoch-0003.npz"]), allow_pickle=False) as file:
+        for name in ("embedding", "lstm"):
+            assert {f"encoder/{name}/left", f"encoder/{name}/right"} <= set(file.files)
+        assert {"head/concatenate", "head/logit", "score"} <= set(file.files)
+        assert {file[name].dtype.name for name in file.files} == {"float32"}
+        assert file["encoder/lstm/left"].shape == (1, 8)
+
+
+def test_a_run_in_parts_leaves_the_files_of_one_that_ran_through(project):
+    whole = files_below(train(project, "whole", ON) / "activations")
+    # Its second epoch was committed without a file, as by a process killed in between.
+    train(project, "parts", None, "training.epochs=2")
+    parts = files_below(train(project, "parts", ON) / "activations")
+    assert parts == whole
+
+
+def test_a_layer_that_is_not_there_is_refused_before_anything_is_written(project, capsys):
+    config = set_up(project, {"metric_layers": ["encoder/lsmt"]})
+    assert main(["train", config]) == ExitCode.CONFIG
+    assert "Did you mean 'encoder/lstm'? Name any of: encoder/ids, " in capsys.readouterr().err
+    assert not (project / "runs").exists()
+
+
+def test_looking_changes_nothing_on_two_replicas(project):
+    states = []
+    for name, activations in (("off", None), ("on", ON)):
+        config = set_up(project, activations, devices="cpu:2")
+        sets = (f"run.name={name}", "training.epochs=2", "export.enabled=false")
+        overrides = [word for one in sets for word in ("--set", one)]
+        command = [sys.executable, "-m", "job", "train", config, *overrides]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == ExitCode.FINISHED, done.stderr
+        states.append(state(project / "runs" / name))
+    assert states[0] == states[1]
+    files = files_below(project / "runs" / "on" / "activations")
+    assert list(files) == ["epoch-0001.npz", "epoch-0002.npz"]
+    with np.load(io.BytesIO(files["epoch-0002.npz"])) as file:
+        assert np.isfinite(file["score"]).all()

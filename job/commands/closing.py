@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from job.checkpoints.reading import load_dir
 from job.commands.assembly import Assembly, build_outside_strategy
 from job.commands.attempt import Attempt
+from job.commands.quarantine_report import NAME as QUARANTINE
 from job.commands.run_folder import RunFolder
 from job.commands.screen import closing_screen
 from job.commands.summary import NAME, current_state_sha256, summarise, write_summary
@@ -58,7 +59,7 @@ def close_run(
         batch_size=config.evaluation.batch_size,
     )
     _show_metrics(attempt, findings=findings)
-    artifacts = {"summary": NAME, "history": HISTORY}
+    artifacts = {"summary": NAME, "history": HISTORY, "quarantine": QUARANTINE}
     history = json.dumps([_json_numbers(epoch) for epoch in attempt.state.history], indent=1)
     attempt.manager.write_result(HISTORY, f"{history}\n".encode())
     if config.export.enabled:

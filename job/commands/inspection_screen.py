@@ -195,7 +195,7 @@ def _copies(inspection: Inspection) -> str:
         return "" if is_by_content else f"{title} under two names: none"
     text = _matrix(f"{title} in", inspection.equal_items, diagonal=True)
     if inspection.num_contradictory_items:
-        text += f"\n  In several classes: {inspection.num_contradictory_items:,} of them."
+        text += f"\n  Of different classes: {inspection.num_contradictory_items:,} of them."
     return text
 
 

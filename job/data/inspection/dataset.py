@@ -158,7 +158,7 @@ def inspect_dataset(
             )
             for split in rows
         },
-        shared_items=shared_items(rows),
+        shared_items=shared_items(rows, num_items=len(dataset.items)),
         equal_items=equal_items(rows, content=content),
         num_contradictory_items=contradictory,
         one_sided=one_sided(marks, train=train, held_out=pairs["validation"]),
@@ -171,7 +171,11 @@ def _items_of(dataset: Dataset, split: Split) -> NDArray[np.int64]:
     """The items of a split, int64 (R,), each once."""
     if split == "train" and dataset.training_items is not None:
         return dataset.training_items
-    return dataset.pairs[split].items()
+    pairs = dataset.pairs[split]
+    # As `pairs.items()`, but in the time it takes to look at each pair once.
+    holds = np.zeros(len(dataset.items), np.bool_)
+    holds[pairs.left] = holds[pairs.right] = True
+    return np.flatnonzero(holds)
 
 
 def _inspect_split(

@@ -93,7 +93,7 @@ def _bad_rows(inspection: Inspection) -> _Found:
     bad, rows = inspection.quarantine.num_bad, inspection.quarantine.rows_read
     if bad:
         yield Finding(
-            "bad_rows", None, f"{bad:,} of {rows:,} rows were kept out; correct or remove them"
+            "bad_rows", None, f"rows kept out: {bad:,} of {rows:,}; correct or remove them"
         )
 
 
@@ -120,16 +120,16 @@ def _odd_pairs(inspection: Inspection) -> _Found:
             yield Finding(
                 "contradictory_pairs",
                 split,
-                f"{it.odd.num_contradictory:,} pairs occur with both labels; decide which one "
-                "holds",
+                f"pairs that occur with both labels: {it.odd.num_contradictory:,}; decide which "
+                "label holds",
             )
     for split, it in inspection.splits.items():
         if it.odd.num_identical_negative:
             yield Finding(
                 "identical_negatives",
                 split,
-                f"{it.odd.num_identical_negative:,} pairs of an item with itself are said not "
-                "to match; remove them",
+                "pairs of an item with itself that are said not to match: "
+                f"{it.odd.num_identical_negative:,}; remove them",
             )
 
 
@@ -138,8 +138,8 @@ def _items(inspection: Inspection) -> _Found:
         yield Finding(
             "contradictory_items",
             None,
-            f"{inspection.num_contradictory_items:,} items occur in several classes; decide "
-            "which one holds",
+            f"equal items of different classes: {inspection.num_contradictory_items:,}; decide "
+            "which class holds",
         )
     for one, other in _two_splits(inspection):
         shared = inspection.shared_items[one][other]
@@ -147,8 +147,9 @@ def _items(inspection: Inspection) -> _Found:
             yield Finding(
                 "shared_items",
                 other,
-                f"{shared:,} of {inspection.splits[other].counts.items:,} items are in {one} "
-                "too, which flatters scores; keep each on one side (data.split.by: identity)",
+                f"items that {one} holds too: {shared:,} of "
+                f"{inspection.splits[other].counts.items:,}, which flatters scores; keep each in "
+                "one split (data.split.by: identity)",
             )
     for one, other in _two_splits(inspection):
         equal = inspection.equal_items[one][other]
@@ -156,8 +157,8 @@ def _items(inspection: Inspection) -> _Found:
             yield Finding(
                 "equal_items",
                 other,
-                f"{equal:,} items are in {one} too under other names, which flatters scores; "
-                "keep one of each",
+                f"items that {one} holds too, under other names: {equal:,}, which flatters "
+                "scores; keep one of each",
             )
 
 
@@ -175,8 +176,8 @@ def _classes(inspection: Inspection, *, section: DataConfig) -> _Found:
             yield Finding(
                 "shared_classes",
                 split,
-                f"{known:,} of {total:,} classes are in train too and the others are not, so "
-                "scores answer two questions at once; split by class, or keep to its classes",
+                f"classes that train holds too: {known:,} of {total:,}, so that scores answer "
+                "two questions at once; give all of them to train, or none",
             )
     if has_new_classes and training.num_classes < FEW_CLASSES:
         yield Finding(
@@ -206,8 +207,9 @@ def _features(inspection: Inspection) -> _Found:
         yield Finding(
             "constant_features",
             "train",
-            f"{features.num_constant_elsewhere:,} features never change in training but do "
-            "elsewhere; leave them out, or train on data where they change",
+            "features that never change in training but do elsewhere: "
+            f"{features.num_constant_elsewhere:,}; leave them out, or train on data where they "
+            "change",
         )
     for split, it in features.furthest.items():
         if it is not None and it.deviations > EXTREME_DEVIATIONS:

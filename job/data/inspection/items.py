@@ -31,16 +31,15 @@ def content_of(values: RaggedArray) -> NDArray[np.int64]:
     return content
 
 
-def shared_items(rows: Mapping[Split, NDArray[np.int64]]) -> Matrix:
+def shared_items(rows: Mapping[Split, NDArray[np.int64]], *, num_items: int) -> Matrix:
     """Items that two splits have in common; of a split with itself: its items.
 
     Args:
         rows: int64 (R,), the items of each split, each once.
+        num_items: Items of the data set.
     """
-    return {
-        one: {other: len(np.intersect1d(rows[one], rows[other])) for other in rows}
-        for one in rows
-    }
+    holds = {split: _flags(chosen, num_items) for split, chosen in rows.items()}
+    return {one: {other: _num(holds[one] & holds[other]) for other in rows} for one in rows}
 
 
 def equal_items(
@@ -54,14 +53,15 @@ def equal_items(
         rows: int64 (R,), the items of each split, each once.
         content: int64 (N,), as `content_of` gives it.
     """
+    num_items = len(content)
+    is_item = {split: _flags(chosen, num_items) for split, chosen in rows.items()}
+    holds = {split: _flags(content[chosen], num_items) for split, chosen in rows.items()}
 
     def count(one: Split, other: Split) -> int:
         if one == other:
-            return len(rows[one]) - len(np.unique(content[rows[one]]))
-        common = np.intersect1d(content[rows[one]], content[rows[other]])
-        either = content[np.union1d(rows[one], rows[other])]
-        found, times = np.unique(either, return_counts=True)
-        return len(np.intersect1d(common, found[times > 1]))
+            return len(rows[one]) - _num(holds[one])
+        times = np.bincount(content[is_item[one] | is_item[other]], minlength=num_items)
+        return _num(holds[one] & holds[other] & (times > 1))
 
     return {one: {other: count(one, other) for other in rows} for one in rows}
 
@@ -75,5 +75,16 @@ def num_contradictory_items(
         item_class: int64 (N,), the class of each item.
         content: int64 (N,), as `content_of` gives it.
     """
-    kinds = np.unique(np.stack([content, item_class]), axis=1)[0]
-    return int(np.count_nonzero(np.unique(kinds, return_counts=True)[1] > 1))
+    differs = item_class != item_class[content]
+    return _num(_flags(content[differs], len(content)))
+
+
+def _flags(numbers: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
+    """Whether each number below `count` occurs, bool (count,)."""
+    flags = np.zeros(count, np.bool_)
+    flags[numbers] = True
+    return flags
+
+
+def _num(flags: NDArray[np.bool_]) -> int:
+    return int(np.count_nonzero(flags))

@@ -47,7 +47,7 @@ def odd_pairs(pairs: PairTable, *, content: NDArray[np.int64]) -> OddPairs:
     either_way = np.minimum(left, right) * len(content) + np.maximum(left, right)
     identical = left == right
     return OddPairs(
-        num_duplicates=len(pairs) - len(np.unique(one_way * 2 + pairs.label)),
+        num_duplicates=len(pairs) - len(_distinct(one_way * 2 + pairs.label)),
         num_mirrored=_num_common(either_way, left < right, left > right),
         num_contradictory=_num_common(either_way, pairs.label == 1, pairs.label == 0),
         num_identical=int(np.count_nonzero(identical)),
@@ -99,4 +99,13 @@ def first_training_pairs(
 def _num_common(
     values: NDArray[np.int64], one: NDArray[np.bool_], other: NDArray[np.bool_]
 ) -> int:
-    return len(np.intersect1d(values[one], values[other]))
+    both = np.concatenate([_distinct(values[one]), _distinct(values[other])])
+    return len(both) - len(_distinct(both))
+
+
+def _distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Each value once, ascending. `np.unique` takes ten times as long for a million of them."""
+    ordered = np.sort(values)
+    is_first = np.ones(len(ordered), np.bool_)
+    is_first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[is_first]

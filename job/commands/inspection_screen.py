@@ -69,7 +69,7 @@ def _pairs(inspection: Inspection) -> str:
     if inspection.has_drawn_pairs:
         number = inspection.splits["train"].num_looked_at
         text += (
-            f"\n  Each epoch draws its own; looked at are the first {number:,} of the first."
+            f"\n  Each epoch draws its own; the first {number:,} of the first are looked at."
         )
     return text
 

@@ -120,8 +120,8 @@ def _odd_pairs(inspection: Inspection) -> _Found:
             yield Finding(
                 "contradictory_pairs",
                 split,
-                f"pairs that occur with both labels: {it.odd.num_contradictory:,}; decide which "
-                "label holds",
+                f"pairs that occur with both labels: {it.odd.num_contradictory:,}; decide "
+                "which label holds",
             )
     for split, it in inspection.splits.items():
         if it.odd.num_identical_negative:
@@ -148,8 +148,8 @@ def _items(inspection: Inspection) -> _Found:
                 "shared_items",
                 other,
                 f"items that {one} holds too: {shared:,} of "
-                f"{inspection.splits[other].counts.items:,}, which flatters scores; keep each in "
-                "one split (data.split.by: identity)",
+                f"{inspection.splits[other].counts.items:,}, which flatters scores; keep each "
+                "in one split (data.split.by: identity)",
             )
     for one, other in _two_splits(inspection):
         equal = inspection.equal_items[one][other]

@@ -36,17 +36,14 @@ class Distribution:
         return cls(*np.percentile(numbers, [0, 50, 90, 99, 100]).tolist())
 
 
-def parts(
-    rows: NDArray[np.int64], *, sizes: NDArray[np.int64], cells: int = _CELLS
-) -> Iterator[NDArray[np.int64]]:
-    """Cuts row numbers where what they mean would pass `cells`; at least one row each.
+def parts(rows: NDArray[np.int64], *, sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Cuts row numbers where what they mean grows large; at least one row each.
 
     Args:
         rows: int64 (R,), row numbers.
         sizes: int64 (R,), how many numbers each of them means.
-        cells: Numbers in a part.
     """
-    part = np.cumsum(sizes) // cells
+    part = np.cumsum(sizes) // _CELLS
     for chosen in np.split(rows, np.flatnonzero(np.diff(part)) + 1):
         if len(chosen):
             yield chosen

@@ -20,7 +20,7 @@ from job.config.load import load_config
 from job.config.yaml12 import read_document
 from job.errors import DataError, JobError
 
-SPLITS = ("train", "validation", "test")
+KEYS = ("train", "validation", "test", "items")
 # The chart's `siamese-job.isBinary` must say the same; a test compares them.
 BINARY = (".gz", ".npz", ".npy", ".png", ".jpg", ".jpeg", ".zip")
 
@@ -42,21 +42,41 @@ def values_from(config: Path) -> dict[str, Any]:
     loaded = load_config(config, env={}, sets=[])
     values: dict[str, Any] = read_document(config.read_bytes()).values
     data = values["data"]
+    if is_bucket(data.get("root") or ""):
+        return {"config": values, "data": {"files": {}}}
     folder = loaded.folder / (data.pop("root", None) or "")
     files = {}
-    for split in SPLITS:
-        if path := data.get(split):
-            name = os.path.normpath(path)
-            content = (folder / path).read_bytes()
-            if name.lower().endswith(BINARY):
-                files[name] = base64.b64encode(content).decode()
-            else:
-                files[name] = _decoded(content, key=f"data.{split}", path=folder / path)
+    for key in KEYS:
+        if (path := data.get(key)) and not is_bucket(path):
+            files |= _contents(folder, path, key=f"data.{key}")
     return {"config": values, "data": {"files": files}}
 
 
+def is_bucket(path: str) -> bool:
+    """Whether a data path names an object of a bucket, which pods read for themselves."""
+    return path.startswith("gs://")
+
+
+def _contents(folder: Path, path: str, *, key: str) -> dict[str, str]:
+    """A file, or the files of a folder, as `data.files` has them."""
+    found = folder / path
+    inside = sorted(p for p in found.rglob("*") if p.is_file()) if found.is_dir() else [found]
+    contents = {}
+    for file in inside:
+        name = os.path.normpath(os.path.join(path, file.relative_to(found)))
+        content = file.read_bytes()
+        if name.lower().endswith(BINARY):
+            contents[name] = base64.b64encode(content).decode()
+        else:
+            contents[name] = _decoded(content, key=key, path=file)
+    return contents
+
+
 def left_out(config: Path, values: Mapping[str, Any]) -> list[str]:
-    """What the run needs and the values lack: modules of `callbacks.custom` beside the file.
+    """What the run needs and the values lack.
+
+    These are modules of `callbacks.custom` beside the file, and files that rows of the data
+    name.
 
     Args:
         config: The file that `values` were made from.
@@ -65,8 +85,16 @@ def left_out(config: Path, values: Mapping[str, Any]) -> list[str]:
     Returns:
         One line for each callback, with what to do.
     """
-    custom = (values["config"].get("callbacks") or {}).get("custom") or []
+    data = values["config"]["data"]
     lines = []
+    if data.get("kind", "text") != "text" and data.get("rows", "pairs") == "pairs":
+        if not data.get("items") and not is_bucket(data.get("root") or ""):
+            lines.append(
+                "data.train: the files that its rows name are left out. Pack the data "
+                "(`siamese-job data pack`) into a bucket or a volume and name the pack in "
+                "config.data.packed."
+            )
+    custom = (values["config"].get("callbacks") or {}).get("custom") or []
     for index, callback in enumerate(custom):
         name = callback["target"].partition(":")[0].partition(".")[0]
         beside = [path for path in (f"{name}.py", name) if (config.parent / path).exists()]

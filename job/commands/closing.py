@@ -5,6 +5,9 @@ import logging
 import math
 from collections.abc import Mapping
 
+import numpy as np
+from numpy.typing import NDArray
+
 from job.checkpoints.reading import load_dir
 from job.commands.assembly import Assembly, build_outside_strategy
 from job.commands.attempt import Attempt
@@ -12,10 +15,12 @@ from job.commands.quarantine_report import NAME as QUARANTINE
 from job.commands.run_folder import RunFolder
 from job.commands.screen import closing_screen
 from job.commands.summary import NAME, current_state_sha256, summarise, write_summary
+from job.data.feeds import Feed
 from job.data.tables import Dataset
 from job.errors import ExitCode
 from job.evaluation.findings import Findings, evaluate
-from job.export.writer import FOLDER, GoldenPairs, export_model
+from job.export.golden import GoldenPairs, Items
+from job.export.writer import FOLDER, export_model
 from job.models.scoring import PairScorer
 from job.telemetry.termination import leave_last_words
 from job.types import Split
@@ -148,22 +153,25 @@ def _export(
 ) -> dict[str, str]:
     config, pairs = attempt.session.config, dataset.pairs["test"]
     count = config.export.num_golden_pairs
-    export_model(
+    left, right = (
+        _as_exported(dataset, rows[:count], feed=assembly.feed)
+        for rows in (pairs.left, pairs.right)
+    )
+    artifacts = export_model(
         build_outside_strategy(config, assembly),
-        characters=dataset.statistics.characters,
+        statistics=dataset.statistics,
         threshold=findings.threshold,
-        golden=GoldenPairs(
-            dataset.items.texts(pairs.left[:count]),
-            dataset.items.texts(pairs.right[:count]),
-            findings.test_scores.score[:count],
-        ),
+        golden=GoldenPairs(left, right, findings.test_scores.score[:count]),
         write=attempt.manager.write_result,
     )
     log.info("model exported", extra={"folder": f"{folder.uri}/{FOLDER}"})
-    return {
-        "scorer": f"{FOLDER}/scorer",
-        "encoder": f"{FOLDER}/encoder.keras",
-        "pair_model": f"{FOLDER}/pair_model.keras",
-        "vocabulary": f"{FOLDER}/vocabulary.json",
-        "golden_pairs": f"{FOLDER}/golden.json",
-    }
+    return artifacts
+
+
+def _as_exported(dataset: Dataset, rows: NDArray[np.int64], *, feed: Feed) -> Items:
+    """Items in the form that the exported model takes."""
+    if dataset.kind == "text":
+        return dataset.items.texts(rows)
+    if dataset.kind == "sequence":
+        return dataset.items.values.take(rows)
+    return feed.batch(rows).astype(np.uint8)  # whole numbers from 0 to 255

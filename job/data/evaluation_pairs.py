@@ -10,6 +10,9 @@ from job.types import SPLITS, Split
 
 # Above every epoch and beside the stream of `data.splits`.
 _FIRST_STREAM = 2**63 + 1
+# All matches are listed where there are fewer than this, or few for what is wanted.
+_ENUMERATED = 1 << 20
+_FEW = 8
 # Where one class holds nearly all items, a round finds few pairs; what there is is taken then.
 _MAX_ROUNDS = 100
 
@@ -53,21 +56,45 @@ def _matches(
 ) -> NDArray[np.int64]:
     """Places (K, 2) of two items of a class, K at most `wanted`, no two the same.
 
-    The matching pairs of all classes are numbered: of a class with n items, pair (i, j),
-    i < j, has the number j (j - 1) / 2 + i.
+    Every item is as likely to be in a match as any other. If every match were as likely as any
+    other, one class of a hundred items would have as many as five hundred classes of five.
     """
-    per_class = classes.size * (classes.size - 1) // 2
-    end = np.cumsum(per_class)
-    total = int(end[-1])
-    number = np.arange(total) if total <= wanted else random.choice(total, wanted, False)
-    at = np.searchsorted(end, number, side="right")
-    within = number - (end - per_class)[at]
-    # The root is exact to a unit as long as 8 * within fits the 53 bits of a float64.
-    larger = ((1 + np.sqrt(1 + 8 * within.astype(np.float64))) // 2).astype(np.int64)
-    larger -= larger * (larger - 1) // 2 > within
-    larger += larger * (larger + 1) // 2 <= within
-    smaller = within - larger * (larger - 1) // 2
-    return classes.start[at][:, None] + np.stack([smaller, larger], axis=1)
+    total = int((classes.size * (classes.size - 1) // 2).sum())
+    if total <= max(_FEW * wanted, _ENUMERATED):
+        pairs = _all_matches(classes)
+        # The smallest of exponential numbers over weights are a weighted draw without
+        # replacement (Efraimidis, Spirakis 2006, algorithm A with the logarithm of its keys).
+        partners = classes.size[classes.class_at[pairs[:, 0]]] - 1
+        key = random.exponential(size=total) * partners
+        return pairs[np.argsort(key)[:wanted]]
+    pairable = np.flatnonzero(classes.size[classes.class_at] > 1)
+    at, found = classes.class_at, np.empty((0, 2), np.int64)
+    for _ in range(_MAX_ROUNDS):
+        first = random.choice(pairable, wanted)
+        start, size = classes.start[at[first]], classes.size[at[first]]
+        second = start + (first - start + random.integers(1, size)) % size
+        found = _distinct(found, np.stack([first, second], axis=1), count=len(at))
+        if len(found) >= wanted:
+            break
+    return found[:wanted]
+
+
+def _all_matches(classes: ClassIndex) -> NDArray[np.int64]:
+    """Places (K, 2) of every two items of a class, the smaller place first."""
+    # Each place is paired with all behind it in its class.
+    behind = (classes.start + classes.size)[classes.class_at] - 1 - np.arange(len(classes.rows))
+    first = np.repeat(np.arange(len(classes.rows)), behind)
+    step = np.arange(len(first)) - np.repeat(np.cumsum(behind) - behind, behind) + 1
+    return np.stack([first, first + step], axis=1)
+
+
+def _distinct(
+    found: NDArray[np.int64], drawn: NDArray[np.int64], *, count: int
+) -> NDArray[np.int64]:
+    """Both together in that order, of pairs of the same two places the first."""
+    both = np.concatenate([found, np.sort(drawn, axis=1)])
+    first = np.unique(both[:, 0] * count + both[:, 1], return_index=True)[1]
+    return both[np.sort(first)]
 
 
 def _others(
@@ -82,11 +109,9 @@ def _others(
         return pairs[random.permutation(len(pairs))[:wanted]]
     found = np.empty((0, 2), np.int64)
     for _ in range(_MAX_ROUNDS):
+        drawn = random.integers(count, size=(2 * wanted, 2))
+        drawn = drawn[class_at[drawn[:, 0]] != class_at[drawn[:, 1]]]
+        found = _distinct(found, drawn, count=count)
         if len(found) >= wanted:
             break
-        drawn = np.sort(random.integers(count, size=(2 * wanted, 2)), axis=1)
-        drawn = drawn[class_at[drawn[:, 0]] != class_at[drawn[:, 1]]]
-        both = np.concatenate([found, drawn])
-        first = np.unique(both[:, 0] * count + both[:, 1], return_index=True)[1]
-        found = both[np.sort(first)]
     return found[:wanted]

@@ -15,7 +15,7 @@ from job.data.ragged import RaggedArray
 from job.data.sources import RawPairs, extension, read_pairs
 from job.data.splits import cut_pairs, require_both_classes, require_filled
 from job.data.tables import Dataset, ItemTable, PairTable, SplitCounts, fingerprint_of
-from job.data.vocabulary import Vocabulary
+from job.data.vocabulary import build_vocabulary
 from job.types import SPLITS, Split
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def load_dataset(section: TextDataConfig, *, folder: Path, seed: int) -> Dataset
     quarantine = sum((file.quarantine for file in raw.values()), NOTHING_QUARANTINED)
     items = ItemTable("text", values)
     counts = {split: SplitCounts.of(pairs[split], items) for split in SPLITS}
-    vocabulary = Vocabulary.from_texts(items.texts(pairs["train"].items()))
+    vocabulary = build_vocabulary(section.tokens, items=values, rows=pairs["train"].items())
     fingerprint = fingerprint_of(items, pairs)
     return Dataset(items, pairs, None, vocabulary, counts, quarantine, fingerprint)
 

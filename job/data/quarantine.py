@@ -16,7 +16,17 @@ from typing import Literal
 from job.errors import DataError
 from job.types import Json
 
-Reason = Literal["label", "empty", "too_long", "missing", "undecodable", "malformed"]
+Reason = Literal[
+    "label",
+    "empty",
+    "too_long",
+    "missing",
+    "undecodable",
+    "malformed",
+    "format",
+    "damaged",
+    "too_large",
+]
 
 SAMPLES_KEPT = 10
 SAMPLE_CHARACTERS = 60
@@ -24,11 +34,14 @@ _SHOWN_IN_ERROR = 3
 
 _ADVICE: Mapping[Reason, str] = {
     "label": "Write 1 for a match and 0 for none, or name another column: data.columns.label.",
-    "empty": "Fill in or remove the rows without a text.",
+    "empty": "Fill in or remove the rows without an item.",
     "too_long": "Raise data.max_length, or shorten the texts.",
     "missing": "Name the columns in data.columns, or complete the rows.",
     "undecodable": "Save the file as UTF-8.",
     "malformed": "Correct the rows; a text that holds a separator or a quote must be quoted.",
+    "format": "Convert the pictures to PNG, or to JPEG in RGB or grey.",
+    "damaged": "Copy or export the pictures again.",
+    "too_large": "Raise data.max_pixels, or make the pictures smaller.",
 }
 
 

@@ -3,111 +3,118 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
+from job.data.tables import Statistics
+from job.data.vocabulary import Vocabulary
 from job.errors import JobError
-from job.export.serving import TextModule, code_points_of
+from job.export.golden import GoldenPairs
+from job.export.serving import serving_module
 from job.models.siamese import Siamese
 
 FOLDER = "export"
-# Another batch shape may round another way; a real fault is orders of magnitude larger.
-TOLERANCE = 1e-5
-
-
-@dataclass(frozen=True)
-class GoldenPairs:
-    """Pairs with the scores that training's own model gives them.
-
-    Attributes:
-        left: First items.
-        right: Second items.
-        score: float32 (G,), in [0, 1].
-    """
-
-    left: Sequence[str]
-    right: Sequence[str]
-    score: npt.NDArray[np.float32]
+SCHEMA = 2
+# Another batch shape may round another way, the more so the fewer bits a number has; a real
+# fault is orders of magnitude larger.
+TOLERANCE: Mapping[str, float] = {"float32": 1e-5, "float16": 2e-3, "bfloat16": 2e-2}
 
 
 def export_model(
     siamese: Siamese,
     *,
-    characters: str,
+    statistics: Statistics,
     threshold: float,
     golden: GoldenPairs,
     write: Callable[[str, bytes], None],
-) -> list[str]:
-    """Exports the scorer (strings in, scores out) and the bare Keras models.
+) -> dict[str, str]:
+    """Exports the scorer (items in, scores out) and the bare Keras models.
 
     Args:
         siamese: The trained model, built outside any strategy.
-        characters: The vocabulary, ascending by code point.
+        statistics: What was counted over the training items.
         threshold: The operating point that `match` uses.
         golden: Scores to check the export against.
         write: Replaces an object of the run; names begin with `export/`, the manifest is last.
 
     Returns:
-        Names of the objects written.
+        Names of what was written, by what it is.
 
     Raises:
         JobError: What was loaded back scores the golden pairs differently.
     """
+    artifacts = {"encoder": "encoder.keras", "pair_model": "pair_model.keras"}
     with tempfile.TemporaryDirectory(prefix="siamese-export-") as name:
         folder = Path(name)
-        module = TextModule(
-            siamese, code_points=code_points_of(characters), threshold=threshold
-        )
-        signatures = {"score": module.score, "embed": module.embed}
-        tf.saved_model.save(module, folder / "scorer", signatures=signatures)
-        siamese.encoder.save(folder / "encoder.keras")
-        siamese.scorer.save(folder / "pair_model.keras")
-        _check(folder, golden=golden)
-        _write_json(folder / "golden.json", _golden_rows(golden))
-        _write_json(folder / "vocabulary.json", list(characters))
-        return _upload(folder, threshold=threshold, write=write)
+        siamese.encoder.save(folder / artifacts["encoder"])
+        siamese.scorer.save(folder / artifacts["pair_model"])
+        for path in artifacts.values():
+            keras.models.load_model(folder / path, compile=False)
+        module = serving_module(siamese, statistics=statistics, threshold=threshold)
+        inputs = _save_scorer(module, folder / "scorer")
+        _check(folder / "scorer", golden=golden, tolerance=_tolerance(siamese))
+        artifacts |= {"scorer": "scorer", "golden_pairs": golden.save(folder)}
+        if isinstance(statistics, Vocabulary):
+            artifacts["vocabulary"] = "vocabulary.json"
+            text = json.dumps(statistics.to_json(), ensure_ascii=False, indent=1)
+            (folder / artifacts["vocabulary"]).write_text(f"{text}\n", encoding="utf-8")
+        item = siamese.item
+        manifest = {
+            "schema": SCHEMA,
+            "kind": item.kind,
+            "threshold": threshold,
+            "inputs": inputs,
+            "encoder_input": {"dtype": item.dtype, "shape": [None, *item.shape]},
+        }
+        _upload(folder, manifest=manifest, write=write)
+    return {what: f"{FOLDER}/{path}" for what, path in artifacts.items()}
 
 
-def _check(folder: Path, *, golden: GoldenPairs) -> None:
-    loaded = tf.saved_model.load(str(folder / "scorer"))
-    score = loaded.score(tf.constant(golden.left), tf.constant(golden.right))["score"].numpy()
-    for name in ("encoder.keras", "pair_model.keras"):
-        keras.models.load_model(folder / name, compile=False)
+def _save_scorer(module: Any, folder: Path) -> dict[str, Any]:
+    """Writes the SavedModel; returns type and shape of each input of each signature."""
+    signatures = {"score": module.score, "embed": module.embed}
+    tf.saved_model.save(module, folder, signatures=signatures)
+    return {
+        name: {
+            spec.name: {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
+            for spec in function.input_signature
+        }
+        for name, function in signatures.items()
+    }
+
+
+def _check(scorer: Path, *, golden: GoldenPairs, tolerance: float) -> None:
+    loaded = tf.saved_model.load(str(scorer))
+    arguments = {name: tf.constant(value) for name, value in golden.arguments().items()}
+    score = loaded.score(**arguments)["score"].numpy()
     gap = float(np.max(np.abs(score - golden.score), initial=0.0))
-    if not gap <= TOLERANCE:
+    if not gap <= tolerance:
         raise JobError(
             f"The exported scorer differs from the trained model by {gap:.2g} on "
-            f"{len(golden.score)} golden pairs (allowed: {TOLERANCE:g}). Nothing was exported; "
+            f"{len(golden.score)} golden pairs (allowed: {tolerance:g}). Nothing was exported; "
             "please report this with the configuration."
         )
 
 
-def _golden_rows(golden: GoldenPairs) -> list[dict[str, object]]:
-    rows = zip(golden.left, golden.right, golden.score.tolist(), strict=True)
-    return [{"left": left, "right": right, "score": score} for left, right, score in rows]
-
-
-def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+def _tolerance(siamese: Siamese) -> float:
+    """What rounding may change, from the coarsest numbers that the model computes in."""
+    layers = [*siamese.encoder.layers, *siamese.head.layers]
+    return max(TOLERANCE.get(layer.compute_dtype, TOLERANCE["float32"]) for layer in layers)
 
 
 def _upload(
-    folder: Path, *, threshold: float, write: Callable[[str, bytes], None]
-) -> list[str]:
-    names, digests = [], {}
+    folder: Path, *, manifest: dict[str, Any], write: Callable[[str, bytes], None]
+) -> None:
+    digests = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         relative = path.relative_to(folder).as_posix()
         data = path.read_bytes()
         digests[relative] = hashlib.sha256(data).hexdigest()
         write(f"{FOLDER}/{relative}", data)
-        names.append(f"{FOLDER}/{relative}")
-    manifest = {"schema": 1, "threshold": threshold, "sha256": digests}
-    data = json.dumps(manifest, indent=1, sort_keys=True).encode()
+    data = json.dumps(manifest | {"sha256": digests}, indent=1, sort_keys=True).encode()
     write(f"{FOLDER}/manifest.json", data)
-    return [*names, f"{FOLDER}/manifest.json"]

@@ -1,67 +1,48 @@
-"""Encoders: from an item's token ids to its embedding. N items, T time steps, D embedding size.
+"""Encoders: from items to their embeddings. N items, D embedding size.
 
-An encoder is one `keras.Model`; both items of a pair go through that same object. Padding
-(id 0) is masked, so an item's embedding does not depend on what it is batched with::
+An encoder is one functional `keras.Model`; both items of a pair go through that same object. It
+is made of Keras' own layers and operations only, with its normalisation inside: whoever opens
+an exported `.keras` file needs neither this program nor anything done to the items before::
 
     encoder = build_encoder(section, item=feed.input, seed=7)
-    embedding_ND = encoder(ids_NT)
+    embedding_ND = encoder(items)
+
+Every layer has a name of its own, which is part of the keys of checkpoints, and everything
+random a seed that follows from the run's and that name. Which kind of item an encoder takes
+stands in `config.compatibility`.
 """
 
 from collections.abc import Callable
 
 import keras
 
-from job.config.model import LstmConfig
-from job.models.seeds import derive_seed
+from job.config.encoders import Encoder
+from job.config.model import Precision
+from job.models.encoder_cnn import build_cnn
+from job.models.encoder_lstm import build_lstm
+from job.models.encoder_xception import build_xception
 from job.types import ItemInput
 
-
-def _lstm(section: LstmConfig, *, name: str, seed: int, backwards: bool) -> keras.layers.LSTM:
-    def seeded(use: str) -> int:
-        return derive_seed(seed, name=f"encoder/{name}/{use}")
-
-    return keras.layers.LSTM(
-        section.units,
-        dropout=section.dropout,
-        go_backwards=backwards,
-        kernel_initializer=keras.initializers.GlorotUniform(seed=seeded("kernel")),
-        recurrent_initializer=keras.initializers.Orthogonal(seed=seeded("recurrent")),
-        seed=seeded("dropout"),
-        name=name,
-    )
+ENCODERS: dict[str, Callable[..., keras.Model]] = {
+    "lstm": build_lstm,
+    "cnn": build_cnn,
+    "xception": build_xception,
+}
 
 
-def build_lstm(section: LstmConfig, *, item: ItemInput, seed: int) -> keras.Model:
-    """The recurrent encoder of token sequences.
+def build_encoder(
+    section: Encoder, *, item: ItemInput, seed: int, precision: Precision = "float32"
+) -> keras.Model:
+    """The encoder that the configuration names; see the builder of each kind.
 
     Args:
-        section: Sizes and options.
-        item: Text: token ids of a known number.
-        seed: The run's seed; initial weights and dropout depend on it alone.
+        section: Names the kind and its options.
+        item: What the encoder takes; of a kind that it can.
+        seed: The run's seed; initial weights and what is dropped depend on it alone.
+        precision: What its layers compute in. Weights are float32 always, and so is what sums
+            over many values: normalisation, statistics and pooling.
 
     Returns:
-        A model from int32 (N, T) token ids to float32 (N, D) embeddings.
+        A model from items, (N, ...) as `item` says, to float32 (N, D) embeddings.
     """
-    ids_NT = keras.Input(item.shape, dtype=item.dtype, name="ids")
-    embedded_NTD = keras.layers.Embedding(
-        item.vocabulary_size,
-        section.embedding_size,
-        mask_zero=True,
-        embeddings_initializer=keras.initializers.RandomUniform(
-            seed=derive_seed(seed, name="encoder/embedding")
-        ),
-        name="embedding",
-    )(ids_NT)
-    layer = _lstm(section, name="forward", seed=seed, backwards=False)
-    if section.bidirectional:
-        backward = _lstm(section, name="backward", seed=seed, backwards=True)
-        layer = keras.layers.Bidirectional(layer, backward_layer=backward, name="lstm")
-    return keras.Model(ids_NT, layer(embedded_NTD), name="encoder")
-
-
-ENCODERS: dict[str, Callable[..., keras.Model]] = {"lstm": build_lstm}
-
-
-def build_encoder(section: LstmConfig, *, item: ItemInput, seed: int) -> keras.Model:
-    """The encoder that the configuration names; see the builder of each kind."""
-    return ENCODERS[section.kind](section, item=item, seed=seed)
+    return ENCODERS[section.kind](section, item=item, seed=seed, precision=precision)

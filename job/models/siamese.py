@@ -1,4 +1,4 @@
-"""The Siamese model: one encoder for both items, one head for the pair. B pairs, T time steps.
+"""The Siamese model: one encoder for both items, one head. B pairs, T steps, D embedding size.
 
 `scorer` is what users and Keras callbacks see; training and evaluation use the two parts.
 Both towers of `scorer` are the one `encoder` object::
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras import ops
 
 from job.config.model import ModelConfig
 from job.config.training import TrainingConfig
@@ -47,11 +48,36 @@ class Siamese:
     loss: BatchLoss
     optimizer: keras.optimizers.Optimizer
 
+    @property
+    def has_batch_statistics(self) -> bool:
+        """Whether an embedding depends on its batch while training."""
+        kind = keras.layers.BatchNormalization
+        return any(isinstance(layer, kind) for layer in self.encoder.layers)
+
+    def embed_sides(self, left: Any, right: Any, *, training: bool) -> tuple[Any, Any]:
+        """Encodes both items of some pairs.
+
+        Args:
+            left: B items as `item` says.
+            right: B items of the same shape.
+            training: Whether to drop features and to use the statistics of the batch; those of
+                the left and of the right items are then taken apart, as by two towers.
+
+        Returns:
+            Two float32 (B, D).
+        """
+        if training and self.has_batch_statistics:
+            return self.encoder(left, training=True), self.encoder(right, training=True)
+        # One call for both: half the graph, and the same embeddings.
+        both = self.encoder(ops.concatenate([left, right], axis=0), training=training)
+        u_BD, v_BD = ops.split(both, 2)
+        return u_BD, v_BD
+
     def variables(self) -> dict[str, Any]:
         """Every variable that training changes, by `model|path` and `optimizer|path`.
 
-        Weights, seed generators, optimizer slots, iteration and learning rate are all here;
-        nothing else is needed to go on bit for bit.
+        Weights, moving statistics, seed generators, optimizer slots, iteration, learning rate
+        and loss scale are all here; nothing else is needed to go on bit for bit.
 
         Raises:
             ValueError: Two variables have the same path.
@@ -94,19 +120,19 @@ def build_siamese(
     """Builds the model; call it under the scope of the strategy that will train it.
 
     Args:
-        model: Encoder and head.
+        model: Encoder, head and precision.
         training: Loss and optimizer.
         item: What the encoder takes.
         seed: The run's seed.
     """
-    encoder = build_encoder(model.encoder, item=item, seed=seed)
+    encoder = build_encoder(model.encoder, item=item, seed=seed, precision=model.precision)
     head = build_head(model.head, embedding_size=encoder.output_shape[-1], seed=seed)
     left = keras.Input(item.shape, dtype=item.dtype, name="left")
     right = keras.Input(item.shape, dtype=item.dtype, name="right")
     logit_B1 = head([encoder(left), encoder(right)])
     score_B1 = keras.layers.Activation("sigmoid", name="score")(logit_B1)
     scorer = keras.Model([left, right], score_B1, name="scorer")
-    optimizer = build_optimizer(training.optimizer)
+    optimizer = build_optimizer(training.optimizer, precision=model.precision)
     optimizer.build(scorer.trainable_variables)
     scorer.compile(optimizer=optimizer)
     loss = build_loss(training.loss, head=model.head.kind)

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from job.data.batches import PairArrays
 from job.errors import ConfigError
+from job.models.optimizers import take_step
 from job.models.pair_batch import PairBatch, alone
 from job.models.siamese import Siamese
 
@@ -121,18 +122,17 @@ class TrainStep:
         numbers = map(self._own_rows, numbers_B)
         siamese = self._siamese
         with tf.GradientTape() as tape:
-            # One encoder call for both items: half the graph, and the same embeddings.
-            both = siamese.encoder(tf.concat([left, right], axis=0), training=True)
-            u, v = tf.split(both, 2)
+            u, v = siamese.embed_sides(left, right, training=True)
             logit = siamese.head([u, v], training=True)[:, 0]
             loss_B = siamese.loss.of(
                 PairBatch(label, logit, u, v, *numbers), gather=self._gather
             )
             # Dividing by the global batch makes the sum over replicas its mean.
             loss = tf.reduce_sum(loss_B) / self._global_batch_size
+            scaled = siamese.optimizer.scale_loss(loss)
         variables = siamese.scorer.trainable_variables
-        gradients = _with_zeros(tape.gradient(loss, variables), variables)
-        siamese.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        gradients = _with_zeros(tape.gradient(scaled, variables), variables)
+        take_step(siamese.optimizer, gradients, variables)
         correct = tf.reduce_sum(tf.cast((logit >= 0.0) == (label >= 0.5), tf.float32))
         return loss, correct
 

@@ -190,7 +190,7 @@ def test_the_exported_scorer_takes_strings_and_repeats_the_golden_scores(trained
     threshold = summary(project)["threshold"]
     expected = [row["score"] >= threshold for row in golden]
     assert answer["match"].numpy().tolist() == expected
-    assert model.embed(text=tf.constant(["abc", "\u65e5"]))["embedding"].shape == (2, 4)
+    assert model.embed(item=tf.constant(["abc", "\u65e5"]))["embedding"].shape == (2, 4)
 
 
 def test_evaluate_repeats_what_training_measured_and_writes_nothing(trained, capsys):

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from job.data import evaluation_pairs
 from job.data.evaluation_pairs import draw_evaluation_pairs
+from job.data.sampling import ClassIndex
 from job.data.tables import PairTable
 
 SMALL = np.array([3, 3, 3, 8, 8, 1, 3])  # matches: 6 of class 3, 1 of class 8
@@ -75,7 +77,20 @@ def test_seed_and_split_decide_what_is_drawn():
     assert len({str(rows) for rows in (same[0], *others)}) == 3
 
 
-def test_large_numbers_of_matches_are_numbered_exactly():
+@pytest.mark.parametrize("few", [True, False])
+def test_every_item_is_in_as_many_matches_whatever_the_size_of_its_class(monkeypatch, few):
+    # 40 classes of 5 items and one of 200: as many items, but 400 matches against 19,900.
+    classes = np.concatenate([np.repeat(np.arange(40), 5), np.full(200, 40)])
+    if not few:
+        monkeypatch.setattr(evaluation_pairs, "_ENUMERATED", 0)
+    large = 0
+    for seed in range(20):
+        pairs = drawn(classes, 100, seed=seed)
+        large += np.count_nonzero(classes[pairs.left[pairs.label == 1]] == 40)
+    assert 0.4 < large / (20 * 50) < 0.6
+
+
+def test_many_matches_are_not_listed():
     classes = np.zeros(1_000_000, np.int64)
     classes[-1] = 1
     pairs = drawn(classes, 20_000)
@@ -83,4 +98,10 @@ def test_large_numbers_of_matches_are_numbered_exactly():
     assert len(matches) == 10_000
     assert (matches.left != matches.right).all()
     assert max(matches.left.max(), matches.right.max()) < 999_999
-    assert np.median(np.maximum(matches.left, matches.right)) > 500_000
+
+
+def test_all_matches_are_listed_once():
+    classes = ClassIndex.of(SMALL, rows=np.arange(len(SMALL)))
+    found = {tuple(pair) for pair in evaluation_pairs._all_matches(classes).tolist()}
+    # By class: item 5; items 0, 1, 2, 6; items 3, 4.
+    assert found == {(1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4), (5, 6)}

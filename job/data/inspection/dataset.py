@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from job.config.data import DataConfig, TextDataConfig
+from job.config.data import DataConfig
 from job.data.feeds import PictureFeed, feed_of
 from job.data.inspection.classes import ClassCounts, class_counts
 from job.data.inspection.items import (
@@ -196,8 +196,8 @@ def _inspect_split(
     if items.item_class is not None:
         training_classes = items.item_class[rows["train"]]
         classes = class_counts(items.item_class[own], training_classes=training_classes)
-    if isinstance(section, TextDataConfig) and isinstance(statistics, Vocabulary):
-        tokens = unknown_tokens(items, own, vocabulary=statistics, kind=section.tokens.kind)
+    if isinstance(statistics, Vocabulary):
+        tokens = unknown_tokens(items, own, vocabulary=statistics)
     feed = feed_of(dataset, section)
     if isinstance(feed, PictureFeed):
         pictures = inspect_pictures(feed, own)

@@ -1,7 +1,6 @@
 """Texts: how long they are, and what the vocabulary lacks of them."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from job.data.inspection.parts import parts
 from job.data.ragged import RaggedArray, offsets_of
 from job.data.tables import ItemTable
-from job.data.vocabulary import UNKNOWN_ID, Vocabulary
+from job.data.vocabulary import UNKNOWN_ID, TokenKind, Vocabulary
 
 _TOKENS_KEPT = 20
 
@@ -20,7 +19,7 @@ class UnknownTokens:
     """Tokens that have no number of their own: no, or too few, training items hold them.
 
     Attributes:
-        kind: What a token is, `characters` or `words`.
+        kind: What a token is.
         num_tokens: Tokens of the items.
         num_unknown: Those of them that are unknown.
         num_items: Items that hold one.
@@ -28,7 +27,7 @@ class UnknownTokens:
         commonest: The commonest of them, equally common ones by code points.
     """
 
-    kind: str
+    kind: TokenKind
     num_tokens: int
     num_unknown: int
     num_items: int
@@ -66,7 +65,7 @@ def characters_of(texts: RaggedArray, rows: NDArray[np.int64]) -> NDArray[np.int
 
 
 def unknown_tokens(
-    items: ItemTable, rows: NDArray[np.int64], *, vocabulary: Vocabulary, kind: str
+    items: ItemTable, rows: NDArray[np.int64], *, vocabulary: Vocabulary
 ) -> UnknownTokens:
     """What a vocabulary lacks of some texts.
 
@@ -74,7 +73,6 @@ def unknown_tokens(
         items: Texts.
         rows: int64 (R,), which of them.
         vocabulary: That of the training items.
-        kind: `data.tokens.kind`.
     """
     num_tokens = num_unknown = num_items = 0
     found: Counter[str] = Counter()
@@ -88,13 +86,10 @@ def unknown_tokens(
         num_items += len(lacking)
         texts = items.texts(part[lacking])
         for place, text in zip(lacking.tolist(), texts, strict=True):
-            cut = cut_as(vocabulary, text)
+            cut = vocabulary.cut(text)
             at = np.flatnonzero(tokens.row(place) == UNKNOWN_ID)
             found.update(cut[position] for position in at.tolist())
     commonest = sorted(found, key=lambda token: (-found[token], token))[:_TOKENS_KEPT]
-    return UnknownTokens(kind, num_tokens, num_unknown, num_items, len(found), tuple(commonest))
-
-
-def cut_as(vocabulary: Vocabulary, text: str) -> Sequence[str]:
-    """The tokens of a text, one for each id that the vocabulary gives it."""
-    return text
+    return UnknownTokens(
+        vocabulary.kind, num_tokens, num_unknown, num_items, len(found), tuple(commonest)
+    )

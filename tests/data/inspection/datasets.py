@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from job.config.tokens import CharactersConfig
 from job.data.evaluation_pairs import draw_evaluation_pairs
 from job.data.moments import Moments
 from job.data.quarantine import NOTHING_QUARANTINED
@@ -17,7 +19,7 @@ from job.data.tables import (
     Statistics,
     fingerprint_of,
 )
-from job.data.vocabulary import Vocabulary
+from job.data.vocabulary import Vocabulary, build_vocabulary
 from job.types import SPLITS, Split
 
 Row = tuple[int, int, int]
@@ -47,8 +49,7 @@ def text_dataset(rows: Mapping[Split, Sequence[tuple[str, str, int]]]) -> Datase
     }
     items = ItemTable("text", texts(list(numbers)))
     pairs = {split: pair_table(chosen) for split, chosen in numbered.items()}
-    training = items.texts(pairs["train"].items())
-    return given(items, pairs, statistics=Vocabulary.from_texts(training))
+    return given(items, pairs, statistics=characters(items, pairs["train"].items()))
 
 
 def given(
@@ -85,7 +86,7 @@ def labelled(
     if form == "sequence":
         statistics = Moments.of(values, train)
     if form == "text":
-        statistics = Vocabulary.from_texts(items.texts(train))
+        statistics = characters(items, train)
     counts = {split: SplitCounts.of(table, items) for split, table in pairs.items()}
     num_classes = len(np.unique(classes[train]))
     return Dataset(
@@ -100,6 +101,10 @@ def labelled(
         quarantine=NOTHING_QUARANTINED,
         fingerprint=fingerprint_of(items, pairs, train),
     )
+
+
+def characters(items: ItemTable, rows: NDArray[np.int64]) -> Vocabulary:
+    return build_vocabulary(CharactersConfig(), items=items.values, rows=rows)
 
 
 def texts(items: Sequence[str]) -> RaggedArray:

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from job.config.tokens import WordsConfig
 from job.data.inspection.texts import UnknownTokens, characters_of, code_points, unknown_tokens
 from job.data.tables import ItemTable
-from job.data.vocabulary import Vocabulary
+from job.data.vocabulary import CharacterVocabulary, build_vocabulary
 from tests.data.inspection.datasets import texts
 
 # One, two, three and four bytes a character.
@@ -28,8 +29,8 @@ def items():
 
 
 def unknown(items, rows, *, characters="ab"):
-    vocabulary = Vocabulary.from_texts([characters])
-    return unknown_tokens(items, np.array(rows), vocabulary=vocabulary, kind="characters")
+    vocabulary = CharacterVocabulary(characters)
+    return unknown_tokens(items, np.array(rows), vocabulary=vocabulary)
 
 
 def test_what_the_vocabulary_lacks_is_counted_and_named_by_frequency(items):
@@ -61,3 +62,18 @@ def test_texts_in_parts_are_texts_at_once(items, monkeypatch):
     whole = unknown(items, [0, 1, 2])
     monkeypatch.setattr("job.data.inspection.parts._CELLS", 1)
     assert unknown(items, [0, 1, 2]) == whole
+
+
+def test_words_are_those_of_the_vocabulary():
+    items = ItemTable("text", texts(["Don't pay 3.14!", "pay pay Don't", "do not pay 2.71!"]))
+    words = build_vocabulary(WordsConfig(), items=items.values, rows=np.array([0, 1]))
+    # Known, because they occur twice in the first two: Don't, pay.
+    it = unknown_tokens(items, np.arange(3), vocabulary=words)
+    assert it == UnknownTokens(
+        kind="words",
+        num_tokens=12,
+        num_unknown=6,
+        num_items=2,
+        num_distinct=5,
+        commonest=("!", "2.71", "3.14", "do", "not"),
+    )

@@ -1,0 +1,134 @@
+"""The recurrent encoder. N items, T time steps, F features, D size of a state.
+
+A step that is padding is masked: the state passes it unchanged, and no pooling sees it. So an
+embedding does not depend on how far its batch was padded. In texts padding is id 0, in
+sequences a step whose features are all NaN, as `types.ItemInput` says.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from job.config.encoders import LstmConfig
+from job.config.model import Precision
+from job.models.seeds import derive_seed
+from job.types import ItemInput
+
+
+def build_lstm(
+    section: LstmConfig, *, item: ItemInput, seed: int, precision: Precision
+) -> keras.Model:
+    """LSTMs on top of each other, and one vector from the states of the topmost.
+
+    With its defaults it is the book's: `LSTM(32)` and its last state.
+
+    Args:
+        section: Sizes and options.
+        item: Text or sequence.
+        seed: The run's seed.
+        precision: What the LSTMs compute in.
+
+    Returns:
+        A model from int32 (N, T) token ids, or float32 (N, T, F) steps, to float32 (N, D).
+
+    Source: Chollet, Deep Learning with Python, 1st edition, section 7.1.5.
+    """
+    items, vectors, is_step_NT = _INPUTS[item.kind](section, item=item, seed=seed)
+    for number in range(1, section.layers + 1):
+        gives_last = number == section.layers and section.pooling == "last"
+        layer = _layer(section, number, gives_last=gives_last, seed=seed, precision=precision)
+        vectors = layer(vectors, mask=is_step_NT)
+    if precision != "float32":
+        vectors = ops.cast(vectors, "float32")
+    if section.pooling != "last":
+        vectors = _POOLINGS[section.pooling](vectors, ops.expand_dims(is_step_NT, -1))
+    return keras.Model(items, vectors, name="encoder")
+
+
+def _tokens(section: LstmConfig, *, item: ItemInput, seed: int) -> tuple[Any, Any, Any]:
+    """Input, vectors and mask of texts."""
+    ids_NT = keras.Input(item.shape, dtype=item.dtype, name="ids")
+    # A look-up computes nothing, and gradients of few bits would not add up in the table.
+    vectors_NTF = keras.layers.Embedding(
+        item.vocabulary_size,
+        section.embedding_size,
+        embeddings_initializer=keras.initializers.RandomUniform(
+            seed=derive_seed(seed, name="encoder/embedding")
+        ),
+        dtype="float32",
+        name="embedding",
+    )(ids_NT)
+    return ids_NT, vectors_NTF, ops.not_equal(ids_NT, 0)
+
+
+def _steps(section: LstmConfig, *, item: ItemInput, seed: int) -> tuple[Any, Any, Any]:
+    """Input, vectors of mean 0 and deviation 1, and mask of sequences."""
+    steps_NTF = keras.Input(item.shape, dtype=item.dtype, name="steps")
+    # A step that is NaN in part is no padding: it spoils its embedding where all can see it.
+    is_step_NT = ops.logical_not(ops.all(ops.isnan(steps_NTF), axis=-1))
+    mean_F, std_F = np.array(item.mean, np.float32), np.array(item.std, np.float32)
+    # Padding becomes the mean, 0 once normalised: NaN would pass masks as 0 * NaN in gradients,
+    # and 0 may lie too many deviations away for float16.
+    filled_NTF = ops.where(ops.expand_dims(is_step_NT, -1), steps_NTF, mean_F)
+    # Not the layer `Normalization`: it takes a deviation below 1e-7 for 1e-7, which leaves a
+    # feature measured in amperes or metres near 0.
+    vectors_NTF = (filled_NTF - mean_F) / std_F
+    return steps_NTF, vectors_NTF, is_step_NT
+
+
+_INPUTS: dict[str, Callable[..., tuple[Any, Any, Any]]] = {
+    "text": _tokens,
+    "sequence": _steps,
+}
+
+
+def _layer(
+    section: LstmConfig, number: int, *, gives_last: bool, seed: int, precision: Precision
+) -> keras.layers.Layer:
+    """LSTM `number`, counted from 1 at the bottom; of one direction or of both.
+
+    Its output is the last state of each direction, (N, D), or every state, (N, T, D).
+    """
+    suffix = f"_{number}" if number > 1 else ""
+
+    def lstm(name: str) -> keras.layers.LSTM:
+        def seeded(use: str) -> int:
+            return derive_seed(seed, name=f"encoder/{name}{suffix}/{use}")
+
+        return keras.layers.LSTM(
+            section.units,
+            dropout=section.dropout,
+            return_sequences=not gives_last,
+            go_backwards=name == "backward",
+            kernel_initializer=keras.initializers.GlorotUniform(seed=seeded("kernel")),
+            recurrent_initializer=keras.initializers.Orthogonal(seed=seeded("recurrent")),
+            seed=seeded("dropout"),
+            dtype=precision,
+            name=f"{name}{suffix}",
+        )
+
+    if not section.bidirectional:
+        return lstm("forward")
+    return keras.layers.Bidirectional(
+        lstm("forward"), backward_layer=lstm("backward"), dtype=precision, name=f"lstm{suffix}"
+    )
+
+
+def _mean(states_NTD: Any, is_step_NT1: Any) -> Any:
+    """Mean of the states over the steps of each item; 0 for an item without steps."""
+    total_ND = ops.sum(ops.where(is_step_NT1, states_NTD, 0.0), axis=1)
+    count_N1 = ops.sum(ops.cast(is_step_NT1, "float32"), axis=1)
+    return total_ND / ops.maximum(count_N1, 1.0)
+
+
+def _max(states_NTD: Any, is_step_NT1: Any) -> Any:
+    """Largest value of each state over the steps of each item; 0 for an item without steps."""
+    # No state is below -1: it is a sigmoid times a tanh.
+    largest_ND = ops.max(ops.where(is_step_NT1, states_NTD, -1.0), axis=1)
+    return ops.where(ops.any(is_step_NT1, axis=1), largest_ND, 0.0)
+
+
+_POOLINGS: dict[str, Callable[[Any, Any], Any]] = {"mean": _mean, "max": _max}

@@ -11,6 +11,7 @@ from job.data.inspection.parts import Distribution
 from job.types import Kind, Split
 
 _ROWS_SHOWN = 10
+_TOKENS_SHOWN = 10
 _FIRST_COLUMN = 24
 _WIDTH = 96
 
@@ -217,8 +218,8 @@ def _unknown_of(it: SplitInspection) -> str:
     if tokens is None or not tokens.num_unknown:
         return "none"
     # `repr`: a control character must not reach the terminal.
-    shown = " ".join(map(repr, tokens.commonest))
-    more = " ..." if tokens.num_distinct > len(tokens.commonest) else ""
+    shown = " ".join(map(repr, tokens.commonest[:_TOKENS_SHOWN]))
+    more = " ..." if tokens.num_distinct > _TOKENS_SHOWN else ""
     return (
         f"{tokens.num_distinct:,} in {tokens.num_items:,} of {it.counts.items:,} items, "
         f"{tokens.share:.2%} of all: {shown}{more}"

@@ -12,6 +12,7 @@ from job.data.inspection.pictures import (
 )
 from job.data.ragged import RaggedArray
 from tests.data.inspection.datasets import pictures
+from tests.data.pictures import encoded
 
 
 def feed_of(pixels):
@@ -72,3 +73,10 @@ def test_a_description_is_that_of_a_slow_reference(size):
         ]
         colours = [read[row].mean(axis=(0, 1)), read[row].std(axis=(0, 1))]
         np.testing.assert_allclose(described, np.concatenate([*tiles, *colours]), rtol=1e-9)
+
+
+def test_files_are_decoded_to_be_looked_at():
+    files = [encoded(np.full((9, 9, 3), value, np.uint8)) for value in (0, 100, 250)]
+    section = ImageDataConfig(kind="image", train="t.csv", size=8, storage="encoded")
+    it = inspect_pictures(PictureFeed(RaggedArray.from_bytes(files), section), np.arange(3))
+    assert (it.num_plain, it.brightness.min, it.brightness.max) == (3, 0.0, 250.0)

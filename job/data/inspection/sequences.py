@@ -86,7 +86,7 @@ def describe_sequences(
 
     Of each feature, in its deviations from its mean: mean, deviation, least, most, and the
     values at the beginning, at the end and between; besides, the length. Beyond 32 features,
-    several are added up with signs, so that each still shows.
+    every 32nd is added up.
 
     Args:
         sequences: float32 (V, F) values, at least one step a sequence.
@@ -164,6 +164,5 @@ def _folded(steps: NDArray[np.float64]) -> NDArray[np.float64]:
     folded = np.zeros((len(steps), _COLUMNS))
     for start in range(0, steps.shape[1], _COLUMNS):
         block = steps[:, start : start + _COLUMNS]
-        sign = -1.0 if (start // _COLUMNS).bit_count() % 2 else 1.0
-        folded[:, : block.shape[1]] += sign * block
+        folded[:, : block.shape[1]] += block
     return folded

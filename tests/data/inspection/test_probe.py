@@ -75,6 +75,23 @@ def test_items_without_marks_say_nothing():
     assert it.right == 0.5
 
 
+# Items 0 and 1 hold one mark each: 1 is seen in 30 matches and 3 others, 2 in a single match.
+OFTEN = [(0, 9, 1)] * 30 + [(0, 9, 0)] * 3 + [(1, 9, 1)] + [(8, 9, 0)] * 30
+
+
+def test_what_is_seen_once_counts_less_than_what_is_seen_often():
+    marks = own_marks({0: [1], 1: [2], 8: [3], 9: [0]})
+    held_out = pair_table([(0, 9, 1), (1, 9, 0)])
+    assert one_sided(marks, train=pair_table(OFTEN), held_out=held_out).left == 1.0
+
+
+def test_an_item_of_many_marks_counts_as_their_mean():
+    # Mark 1 says more than mark 2, also than ten of them.
+    marks = own_marks({0: [1], 1: [2], 2: [2] * 10, 8: [3], 9: [0]})
+    held_out = pair_table([(0, 9, 1), (2, 9, 0)])
+    assert one_sided(marks, train=pair_table(OFTEN), held_out=held_out).left == 1.0
+
+
 def test_items_in_parts_are_items_at_once(monkeypatch):
     whole = one_sided(
         own_marks(MARKS), train=pair_table(TRAIN), held_out=pair_table(VALIDATION)

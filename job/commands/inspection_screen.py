@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
+from job.commands.table import table
 from job.data.inspection.classes import ClassCounts
 from job.data.inspection.dataset import Inspection, SplitInspection
 from job.data.inspection.findings import FEW_CLASSES, Finding
@@ -12,7 +13,6 @@ from job.types import Kind, Split
 
 _ROWS_SHOWN = 10
 _TOKENS_SHOWN = 10
-_FIRST_COLUMN = 24
 _WIDTH = 96
 
 # From here on, hardly a pair is in the wrong order.
@@ -66,7 +66,7 @@ def _pairs(inspection: Inspection) -> str:
         )
         for split, it in inspection.splits.items()
     ]
-    text = _table(("pairs", "all", "matches", "non-matches", "matching", "items"), rows)
+    text = table(("pairs", "all", "matches", "non-matches", "matching", "items"), rows)
     if inspection.has_drawn_pairs:
         number = inspection.splits["train"].num_looked_at
         text += (
@@ -98,7 +98,7 @@ def _classes(inspection: Inspection) -> str:
         for split, it in classes.items()
     ]
     header = ("classes", "all", "least items", "median", "most", "of one item", "in train")
-    return "\n".join([_table(header, rows), *_class_notes(classes)])
+    return "\n".join([table(header, rows), *_class_notes(classes)])
 
 
 def _class_notes(classes: Mapping[Split, ClassCounts]) -> Iterator[str]:
@@ -128,7 +128,7 @@ def _lengths(inspection: Inspection) -> str:
         if it.lengths is not None
     ]
     header = (f"{unit} of an item", "least", "median", "90 %", "99 %", "most")
-    return _table(header, rows) if rows else ""
+    return table(header, rows) if rows else ""
 
 
 def _pictures(inspection: Inspection) -> str:
@@ -144,7 +144,7 @@ def _pictures(inspection: Inspection) -> str:
     ]
     percentiles = ("least", "median", "90 %", "99 %", "most")
     header = ("brightness (0 to 255)", *percentiles, "of one colour", "looked at")
-    return _table(header, rows) if rows else ""
+    return table(header, rows) if rows else ""
 
 
 def _features(inspection: Inspection) -> str:
@@ -157,7 +157,7 @@ def _features(inspection: Inspection) -> str:
         if it is not None
     ]
     header = ("furthest from the mean", "value", "feature", "training deviations")
-    text = _table(header, rows)
+    text = table(header, rows)
     if features.num_constant:
         shown = ", ".join(map(str, features.constant))
         more = ", ..." if features.num_constant > len(features.constant) else ""
@@ -180,7 +180,7 @@ def _oddities(inspection: Inspection) -> str:
         for split, it in inspection.splits.items()
     ]
     header = ("odd pairs", "repeated", "mirrored", "both labels", "item with itself")
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def _overlap(inspection: Inspection) -> str:
@@ -242,7 +242,7 @@ def _baselines(baselines: Mapping[Split, Mapping[str, float]]) -> str:
         (name.replace("_", " "), *(f"{measured[name]:.3f}" for measured in baselines.values()))
         for name in names
     ]
-    text = _table(("ROC-AUC without learning", *baselines), rows)
+    text = table(("ROC-AUC without learning", *baselines), rows)
     best = max(max(measured.values()) for measured in baselines.values())
     if best >= _NOTHING_TO_GAIN:
         text += (
@@ -295,15 +295,4 @@ def _matrix(title: str, matrix: Matrix, *, diagonal: bool) -> str:
         )
         for one, others in matrix.items()
     ]
-    return _table((title, *matrix), rows)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns under their headings, the first to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    widths[0] = max(widths[0], _FIRST_COLUMN)
-    lines = []
-    for first, *rest in (header, *rows):
-        cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
-        lines.append("  ".join([first.ljust(widths[0]), *cells]))
-    return "\n".join(lines)
+    return table((title, *matrix), rows)

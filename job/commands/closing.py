@@ -12,6 +12,7 @@ from job.callbacks.activations import FOLDER as FOLDER_OF_ACTIVATIONS
 from job.checkpoints.reading import load_dir
 from job.commands.assembly import Assembly, build_outside_strategy
 from job.commands.attempt import Attempt
+from job.commands.quarantine_report import NAME as QUARANTINE
 from job.commands.run_folder import RunFolder
 from job.commands.screen import closing_screen
 from job.commands.summary import NAME, current_state_sha256, summarise, write_summary
@@ -64,7 +65,7 @@ def close_run(
         batch_size=config.evaluation.batch_size,
     )
     _show_metrics(attempt, findings=findings)
-    artifacts = {"summary": NAME, "history": HISTORY}
+    artifacts = {"summary": NAME, "history": HISTORY, "quarantine": QUARANTINE}
     if config.callbacks.activations is not None:
         artifacts["activations"] = FOLDER_OF_ACTIVATIONS
     history = json.dumps([_json_numbers(epoch) for epoch in attempt.state.history], indent=1)

@@ -70,10 +70,13 @@ def _register_data(subparsers: Subparsers) -> None:
     parser = commands.add_parser(
         "inspect",
         help="counts, balance, lengths, repeats, overlap of the splits, bad rows",
-        description="Reads the pairs as training would and reports on them; writes nothing.",
+        description="Reads the data as training would and reports on them; writes nothing.",
     )
     add_config_arguments(parser)
     parser.add_argument(
         "--json", action="store_true", help="one JSON object instead of a screen"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with 3 when something is wrong"
     )
     parser.set_defaults(run=_lazily("data", "inspect"))

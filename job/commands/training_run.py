@@ -19,6 +19,7 @@ from job.commands.assembly import Assembly, assemble, library_versions
 from job.commands.attempt import Attempt
 from job.commands.closing import close_run
 from job.commands.describe import describe_process
+from job.commands.quarantine_report import write_quarantine
 from job.commands.run_folder import RunFolder
 from job.commands.session import Session
 from job.commands.summary import recorded_failure
@@ -80,6 +81,7 @@ def train_run(session: Session, *, dataset: Dataset, folder: RunFolder) -> None:
             ),
         )
         with recorded_failure(attempt):
+            write_quarantine(attempt.manager, dataset.quarantine)
             scorer = PairScorer(assembly.siamese, poll=session.stop.check)
             stack = _callback_stack(
                 attempt, custom=custom, look=look, steps_in_epoch=steps_in_epoch

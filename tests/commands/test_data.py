@@ -4,10 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from job.cli import main
 from job.commands.registry import register_commands
 from job.errors import ConfigError, DataError, ExitCode
+from job.types import SPLITS
 
 
 def run(*arguments: str) -> ExitCode:
@@ -53,17 +56,32 @@ train                         -           0     1
 validation                    0           -     0
 test                          1           0     -
 
-characters that no training item holds
+characters that are not known from training
   validation: none
-  test: 4 in 3 of 4 items: '\\x1b' 'b' '\u00e9' '\u00ea'
+  test: 4 in 3 of 4 items, 57.14% of all: '\\x1b' 'b' '\u00e9' '\u00ea'
 
 guessing validation labels from one side alone (ROC-AUC, 0.5 = nothing to gain)
   left 0.500, right 1.000
-  One side gives the label away: a model can score well without comparing.
-  Let each item occur in matches and in non-matches about equally often.
+
+ROC-AUC without learning  validation   test
+ngram cosine                   0.500  0.500
+edit similarity                0.500  0.500
 
 bad rows: 1 of 44 kept out (1 label)
   pairs.csv line 43: label must be 0 or 1, got '2' in ['a', 'b', '2']
+
+findings (with --strict: exit code 3)
+  bad_rows: rows kept out: 1 of 44; correct or remove them
+  few_pairs (train): 19 matches and 18 non-matches; with fewer than 50 of either, scores are
+    mostly chance
+  few_pairs (validation): 2 matches and 2 non-matches; with fewer than 50 of either, scores are
+    mostly chance
+  few_pairs (test): 1 matches and 1 non-matches; with fewer than 50 of either, scores are mostly
+    chance
+  shared_items (test): items that train holds too: 1 of 4, which flatters scores; keep each in
+    one split (data.split.by: identity)
+  unknown_tokens (test): 57.1% of the characters are unknown from training, more than 5%; train
+    on texts like these
 """
 
 
@@ -82,6 +100,13 @@ def test_inspect_gives_json(config, capsys):
     assert record["splits"]["train"]["num_duplicates"] == 1
     assert record["quarantine"]["counts"] == {"label": 1}
     assert len(record["fingerprint"]) == 64
+    assert record["baselines"]["test"] == {"ngram_cosine": 0.5, "edit_similarity": 0.5}
+    assert record["findings"][0] == {
+        "name": "bad_rows",
+        "split": None,
+        "detail": "rows kept out: 1 of 44; correct or remove them",
+    }
+    assert record["findings"][1]["split"] == "train"
 
 
 def test_a_setting_on_the_command_line_counts(config):
@@ -95,14 +120,52 @@ def test_bad_rows_beyond_those_shown_are_counted(config, capsys):
     path = Path(config).parent / "pairs.csv"
     path.write_text(path.read_text() + "\na,b,2" * 11)
     run("inspect", config, "--set", "data.max_bad_fraction=0.5")
-    assert capsys.readouterr().out.endswith("  and 2 more\n")
+    assert "  and 2 more\n\n" in capsys.readouterr().out
 
 
 def test_data_without_oddities_says_so(config, capsys):
     path = Path(config).parent / "pairs.csv"
     path.write_text(path.read_text().replace("\na,b,2", ""))
     run("inspect", config)
-    assert capsys.readouterr().out.endswith("bad rows: none of 43\n")
+    assert "\nbad rows: none of 43\n" in capsys.readouterr().out
+
+
+def test_strict_names_each_finding_after_the_report_and_ends_with_3(config, capsys):
+    code = main(["data", "inspect", config, "--set", "run.seed=0", "--strict"])
+    assert code == ExitCode.DATA
+    written = capsys.readouterr()
+    assert written.out.splitlines(keepends=True)[1:] == SCREEN.splitlines(keepends=True)[1:]
+    head, *lines = written.err.splitlines()
+    assert head == "siamese-job: data inspect --strict: 6 findings:"
+    assert [line.split()[0].rstrip(":") for line in lines] == [
+        "bad_rows",
+        "few_pairs",
+        "few_pairs",
+        "few_pairs",
+        "shared_items",
+        "unknown_tokens",
+    ]
+
+
+def test_strict_leaves_json_whole(config, capsys):
+    assert main(["data", "inspect", config, "--json", "--strict"]) == ExitCode.DATA
+    record = json.loads(capsys.readouterr().out)
+    assert "bad_rows" in {finding["name"] for finding in record["findings"]}
+
+
+def test_strict_is_content_with_good_data(tmp_path, capsys):
+    random = np.random.default_rng(0)
+    for split in SPLITS:
+        words = ["".join(random.choice(list("abcdefghij"), 8)) for _ in range(240)]
+        rows = [f"{words[k]},{words[k + 120]},{k % 2}" for k in range(120)]
+        (tmp_path / f"{split}.csv").write_text("\n".join(["left,right,label", *rows]))
+    (tmp_path / "c.yaml").write_text(
+        "run: {name: r}\ndata: {train: train.csv, validation: validation.csv, test: test.csv}\n"
+    )
+    assert main(["data", "inspect", str(tmp_path / "c.yaml"), "--strict"]) == 0
+    written = capsys.readouterr()
+    assert written.out.endswith("\n\nfindings: none\n")
+    assert written.err == ""
 
 
 def test_inspect_does_without_tensorflow(config):

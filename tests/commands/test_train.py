@@ -53,6 +53,8 @@ def test_everything_the_summary_names_was_written(trained):
     folder = project / "runs" / "tiny"
     for path in summary(project)["artifacts"].values():
         assert (folder / path).exists(), path
+    quarantine = json.loads((folder / "quarantine.json").read_text())
+    assert (quarantine["rows_read"], quarantine["bad"]) == (288, 0)
     history = json.loads((folder / "history.json").read_text())
     assert len(history) == 3
     assert {"loss", "accuracy", "val_loss", "val_roc_auc", "learning_rate"} <= set(history[0])

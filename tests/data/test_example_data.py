@@ -18,8 +18,9 @@ from examples.data.digits import prepare as digits
 from examples.data.emoji import prepare as emoji
 from examples.data.verses import prepare as verses
 from examples.data.watch import prepare as watch
-from job.config.data import DataConfig
-from job.data.inspect import inspect_dataset
+from job.config.data import TextDataConfig
+from job.data.inspection.dataset import inspect_dataset
+from job.data.inspection.findings import find
 from job.data.load import load_dataset
 from job.types import SPLITS
 
@@ -400,15 +401,15 @@ def prepared(name: str, folder: Path) -> None:
 def test_the_real_verses_are_good_pairs_with_the_counts_of_their_readme(tmp_path):
     prepared("verses", tmp_path)
     given = {split: f"{split}.csv.gz" for split in SPLITS} | {"max_length": 600}
-    dataset = load_dataset(DataConfig.model_validate(given), folder=tmp_path, seed=0)
+    section = TextDataConfig.model_validate(given)
+    dataset = load_dataset(section, folder=tmp_path, seed=0)
     assert dataset.quarantine.num_bad == 0
     for split, pairs in dataset.pairs.items():
         assert f"| {split} | {len(pairs):,} | {pairs.num_positive:,} |" in readme("verses")
         assert pairs.num_positive == pairs.num_negative
-    inspection = inspect_dataset(dataset)
-    assert inspection.left_only_roc_auc == inspection.right_only_roc_auc == 0.5
-    for one in SPLITS:
-        assert all(not inspection.shared_items[one][two] for two in SPLITS if two != one)
+    inspection = inspect_dataset(dataset, section=section, seed=0, global_batch_size=256)
+    assert inspection.one_sided.left == inspection.one_sided.right == 0.5
+    assert find(inspection, section=section) == []
 
 
 @pytest.mark.slow

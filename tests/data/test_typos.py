@@ -9,19 +9,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from job.config.data import DataConfig
-from job.data.inspect import inspect_dataset
+from job.config.data import TextDataConfig
+from job.data.inspection.dataset import Inspection, inspect_dataset
+from job.data.inspection.findings import find
 from job.data.load import load_dataset
 from job.data.tables import Dataset
 from job.types import SPLITS
 
 FOLDER = Path(__file__).parents[2] / "examples/data/typos"
 NAMES = {split: f"{split}.csv.gz" for split in SPLITS}
+SECTION = TextDataConfig.model_validate(NAMES)
 
 
 @pytest.fixture(scope="module")
 def typos() -> Dataset:
-    return load_dataset(DataConfig.model_validate(NAMES), folder=FOLDER, seed=0)
+    return load_dataset(SECTION, folder=FOLDER, seed=0)
+
+
+@pytest.fixture(scope="module")
+def inspection(typos: Dataset) -> Inspection:
+    return inspect_dataset(typos, section=SECTION, seed=0, global_batch_size=256)
 
 
 def test_the_files_fit_a_config_map():
@@ -44,12 +51,11 @@ def test_the_licence_is_named_beside_the_data():
     assert "Wikipedia" in licence
 
 
-def test_no_word_family_and_no_item_straddles_two_splits(typos):
+def test_no_word_family_and_no_item_straddles_two_splits(typos, inspection):
     families = {}
     for split, pairs in typos.pairs.items():
-        words = typos.texts(pairs.right[pairs.label == 1])
+        words = typos.items.texts(pairs.right[pairs.label == 1])
         families[split] = {word[:4].lower() for word in words}
-    inspection = inspect_dataset(typos)
     for one in SPLITS:
         for other in SPLITS:
             if one != other:
@@ -68,10 +74,13 @@ def test_every_misspelling_is_one_match_and_one_hard_non_match(typos):
         assert np.bincount(pairs.right[::2]).max() <= 4
 
 
-def test_one_side_does_not_give_the_label_away(typos):
-    inspection = inspect_dataset(typos)
-    assert inspection.left_only_roc_auc == 0.5
-    assert inspection.right_only_roc_auc < 0.6
+def test_one_side_does_not_give_the_label_away(inspection):
+    assert inspection.one_sided.left == 0.5
+    assert inspection.one_sided.right < 0.6
+
+
+def test_nothing_is_found_to_be_wrong(inspection):
+    assert find(inspection, section=SECTION) == []
 
 
 @pytest.mark.slow

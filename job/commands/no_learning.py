@@ -1,0 +1,38 @@
+"""Scores that nobody trained, on the pairs a model will be measured on."""
+
+from collections.abc import Mapping
+
+from job.config.data import DataConfig
+from job.data.feeds import feed_of
+from job.data.inspection.parts import some
+from job.data.tables import Dataset
+from job.evaluation.baselines import baseline_scores
+from job.evaluation.metrics import roc_auc
+from job.types import Split
+
+# Enough to know a ROC-AUC to 0.01, and a matter of seconds.
+MAX_PAIRS = 10_000
+
+
+def no_learning_roc_auc(
+    dataset: Dataset, *, section: DataConfig
+) -> Mapping[Split, Mapping[str, float]]:
+    """ROC-AUC of every baseline, of validation and test.
+
+    Args:
+        dataset: The data; of more than MAX_PAIRS pairs, as many are looked at, the same ones
+            every time.
+        section: The data section it was made from.
+    """
+    found: dict[Split, Mapping[str, float]] = {}
+    for split in ("validation", "test"):
+        pairs = dataset.pairs[split]
+        pairs = pairs.take(some(len(pairs), MAX_PAIRS))
+        scores = baseline_scores(
+            dataset.items,
+            pairs=pairs,
+            statistics=dataset.statistics,
+            pixels=feed_of(dataset, section).batch,
+        )
+        found[split] = {name: roc_auc(pairs.label, score) for name, score in scores.items()}
+    return found

@@ -227,8 +227,8 @@ def _whole_classes(training: TrainingConfig, data: Data) -> Complaint | None:
         return None
     text = (
         f"must divide 2 * training.global_batch_size = {items} at least twice, so that a batch "
-        f"holds whole classes and more than one (got {per_class}). Choose a divisor, or another "
-        "batch size"
+        f"holds whole classes and more than one (got {per_class}). Choose a divisor, or "
+        "another batch size"
     )
     return Complaint(("data", "sampling", "items_per_class"), text)
 

@@ -24,6 +24,7 @@ WAYS = [
     for kind in ITEMS
     for options in OPTIONS
 ]
+DEEP_WAYS = [way for way in WAYS if "-2-" in way.id]
 
 
 def encoder(kind, **options):
@@ -52,12 +53,12 @@ def test_padding_never_changes_an_embedding(kind, options):
     items = some_items(ITEMS[kind], 6)
     expected = model(items).numpy()
     assert np.ptp(expected, axis=0).min() > 1e-4
-    for steps in (1, 5, 24):
+    for steps in (1, 9):
         found = model(padded(items, steps, kind=kind)).numpy()
         assert same(found, expected, pooling=options["pooling"])
 
 
-@pytest.mark.parametrize(("kind", "options"), WAYS)
+@pytest.mark.parametrize(("kind", "options"), DEEP_WAYS)
 def test_neighbours_and_place_in_the_batch_never_change_an_embedding(kind, options):
     model = encoder(kind, **options)
     item = some_items(ITEMS[kind], 1, length=3)
@@ -79,7 +80,7 @@ def test_one_step_is_enough_and_none_embeds_as_zero(kind, options):
     assert not model(nothing).numpy().any()
 
 
-@pytest.mark.parametrize(("kind", "options"), WAYS)
+@pytest.mark.parametrize(("kind", "options"), DEEP_WAYS)
 def test_gradients_are_finite_and_do_not_know_of_padding(kind, options):
     model = encoder(kind, **options)
     items = some_items(ITEMS[kind], 3)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from job.training.state import expected_spec
 from tests.models.encoder_cases import CASES
 from tests.training.encoder_runs import (
     COUNTER,
@@ -15,11 +16,13 @@ from tests.training.encoder_runs import (
 )
 
 SLOW = ("sequence", "xception")
-NAMES = [
-    pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES
-]
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES]
 # Of the loss, about 0.7: bfloat16 keeps 8 bits, float16 11, and an encoder has several layers.
-TOLERANCE = {"mixed_bfloat16": 5e-3, "mixed_float16": 1e-3}
+TOLERANCE = {"mixed_bfloat16": 3e-3, "mixed_float16": 5e-4}
+# Least cosine between what two steps change of a weight, and what they change in float32. The
+# gradient of Xception comes through 36 layers that a batch of four normalises: 0.84 and 0.97.
+ALIKE = {"mixed_bfloat16": 0.99, "mixed_float16": 0.999}
+ALIKE_XCEPTION = {"mixed_bfloat16": 0.8, "mixed_float16": 0.95}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +67,7 @@ def test_a_run_in_fewer_bits_follows_the_one_in_float32(fresh, name, precision):
         step, exact_step = after[key] - start[key], after_exact[key] - start[key]
         assert np.any(step), key
         cosine = np.sum(step * exact_step) / np.linalg.norm(step) / np.linalg.norm(exact_step)
-        assert cosine > 0.9, key
+        assert cosine > (ALIKE_XCEPTION if name == "xception" else ALIKE)[precision], key
 
 
 def test_the_loss_is_scaled_for_the_gradient_only(fresh):
@@ -109,6 +112,13 @@ def test_a_step_that_overflows_is_skipped_and_the_scale_halved(fresh, name):
     assert after[ITERATION] == 0
     changed = {key for key in after if not np.array_equal(after[key], start[key])}
     assert changed == {SCALE, COUNTER}
+
+
+@pytest.mark.parametrize("name", ["text", "cnn"])
+def test_what_is_stored_has_the_shapes_and_types_that_a_resume_expects(fresh, name):
+    run = fresh(name, precision="mixed_float16")
+    found = {key: (value.shape, value.dtype.name) for key, value in run.state.items()}
+    assert found == expected_spec(run.siamese.variables())
 
 
 def test_the_scale_doubles_after_2000_steps_in_a_row(fresh):

@@ -73,7 +73,8 @@ def _config_part(config: Schema) -> Schema:
     part = deepcopy(part)
     part.pop("required")
     part["properties"]["run"]["required"].remove("name")
-    part["properties"]["data"]["required"].remove("train")
+    for kind in part["properties"]["data"]["oneOf"]:
+        kind["required"].remove("train")
     return part
 
 
@@ -83,7 +84,7 @@ def _explained(node: Any) -> Any:
         return [_explained(part) for part in node]
     if not isinstance(node, dict):
         return node
-    node = _nullable({key: _explained(part) for key, part in node.items()})
+    node = {key: _explained(part) for key, part in _nullable(node).items()}
     if node.get("required") == []:
         del node["required"]
     if "oneOf" in node and all("properties" in branch for branch in node["oneOf"]):
@@ -111,7 +112,7 @@ def _nullable(node: Schema) -> Schema:
 
 
 def _kinds(node: Schema) -> set[str]:
-    kind = node.get("type", [])
+    kind = node.get("type", "object" if "oneOf" in node else [])
     return {kind} if isinstance(kind, str) else set(kind)
 
 
@@ -126,14 +127,15 @@ def _chosen_by_kind(node: Schema) -> Schema:
     known["kind"]["enum"] = kinds
     conditions = []
     for kind, branch in zip(kinds, branches, strict=True):
-        condition: Schema = {"properties": {"kind": {"const": kind}}}
+        # Null, where it is allowed, has no properties that could be wrong.
+        condition: Schema = {"type": "object", "properties": {"kind": {"const": kind}}}
         if "kind" in branch.get("required", []):
             condition["required"] = ["kind"]
         conditions.append({"if": condition, "then": branch})
     rest = {key: value for key, value in node.items() if key != "oneOf"}
     return {
-        **rest,
         "type": "object",
+        **rest,
         "additionalProperties": False,
         "properties": known,
         "allOf": conditions,

@@ -72,7 +72,7 @@ def _differences(path: Path, stored: Any, current: Any) -> list[str]:
                 (*path, name), stored.get(name, _ABSENT), current.get(name, _ABSENT)
             )
         ]
-    if _are_lists(stored, current) and len(stored) == len(current):
+    if _are_lists(stored, current) and len(stored) == len(current) and _has_keys_below(path):
         return [
             line
             for index, pair in enumerate(zip(stored, current, strict=True))
@@ -81,6 +81,12 @@ def _differences(path: Path, stored: Any, current: Any) -> list[str]:
     if _are_equal(stored, current) or _is_mutable(path):
         return []
     return [f"{dotted(path)}: this run has {_side(stored)}, the config says {_side(current)}"]
+
+
+def _has_keys_below(path: Path) -> bool:
+    """Whether there are keys below the entries of a list, not just plain values."""
+    key = find(path)
+    return key is None or bool(key.item) or key.has_free_keys
 
 
 def _rank(path: Path) -> tuple[int, str]:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from job.config.augmentation import ImageAugmentationConfig, SequenceAugmentationConfig
 from job.config.rows import ColumnsConfig, SplitConfig
 from job.config.sampling import PairSamplingConfig, Sampling
-from job.config.section import MUTABLE, Section
+from job.config.section import MUTABLE, Section, default_kind
 from job.config.tokens import CharactersConfig, Tokens
 
 
@@ -66,6 +66,7 @@ class DataConfig(Section):
         None,
         description="How pairs are drawn from labelled items. null: as kind `pairs` with its "
         "defaults. Only for `rows: items`.",
+        json_schema_extra=default_kind("pairs"),
     )
     max_bad_fraction: float = Field(
         0.01,
@@ -112,13 +113,13 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _has_no_split_twice(self) -> "DataConfig":
-        given = [
-            f"`{name}`" for name in ("validation", "test") if getattr(self, name) is not None
-        ]
+        files = {"validation": self.validation, "test": self.test}
+        given = [(name, file) for name, file in files.items() if file is not None]
         if self.columns.split is not None and given:
+            name, file = given[0]
             raise ValueError(
-                f"`columns.split` says which split a row of `train` belongs to, so {given[0]} "
-                "cannot be a file of its own: leave one of the two out"
+                f"`columns.split` says which split a row of `train` belongs to, so `{name}` "
+                f"cannot be a file of its own (got {name}: {file}): leave one of the two out"
             )
         return self
 

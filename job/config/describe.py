@@ -31,7 +31,7 @@ from job.errors import ConfigError
 _WIDTH = 96
 
 # What a starter file holds where there is no default.
-_PLACEHOLDERS = {"run": {"name": "my-run"}, "data": {"train": "train.csv"}}
+_PLACEHOLDERS = {"run": {"name": "my-run"}, "data": {"kind": "text", "train": "train.csv"}}
 
 _HEADER = """\
 # yaml-language-server: $schema={schema}

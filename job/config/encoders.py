@@ -50,12 +50,12 @@ class CnnConfig(Section):
     """A small convolutional encoder of small pictures."""
 
     kind: Literal["cnn"] = Field("cnn", description="Which encoder.")
-    filters: list[int] = Field(
+    filters: list[Annotated[int, Field(ge=1, le=2048)]] = Field(
         default_factory=lambda: [32, 64, 128],
         min_length=1,
         max_length=6,
-        description="Filters of each 3x3 convolution, each followed by halving the picture; "
-        "the last one by the mean over it.",
+        description="Filters of each 3x3 convolution. Each halves the picture behind it; the "
+        "mean over what the last one leaves goes to the embedding.",
     )
     embedding_size: int = Field(64, ge=1, le=4096, description="Size of the embedding.")
     dropout: float = Field(

@@ -4,9 +4,19 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from job.config.keys import Key, all_keys, default_of, find, kinds_of, names_in
+from job.config.keys import (
+    Key,
+    Path,
+    all_keys,
+    child,
+    default_of,
+    find,
+    kinds_of,
+    names_in,
+    narrowed,
+)
 from job.config.origin import Layer
-from job.config.scalars import resolve, shown, written
+from job.config.scalars import dotted, resolve, shown, written
 from job.config.section import Section
 from job.config.suggest import did_you_mean
 from job.config.wording import bare_type
@@ -37,7 +47,7 @@ def _meant(parent: Key, name: str) -> str:
         return f" Keys are nested: write `{last}` in the section `{above}`."
     other = _other_kinds(parent, name)
     if other:
-        return f" It belongs to another kind: {', '.join(other)}."
+        return other
     near = did_you_mean(name, known)
     if near:
         return near
@@ -47,10 +57,25 @@ def _meant(parent: Key, name: str) -> str:
     return f" Known keys here: {', '.join(known)}."
 
 
-def _other_kinds(parent: Key, name: str) -> list[str]:
-    declared = find(parent.path)
-    kinds = kinds_of(declared.sections) if declared else {}
-    return [kind for kind, section in kinds.items() if name in section.model_fields]
+def _other_kinds(parent: Key, name: str) -> str:
+    """Which other kinds of the section, or else of one around it, have the key; "" for none."""
+    for depth in range(len(parent.path), 0, -1):
+        above, below = parent.path[:depth], (*parent.path[depth:], name)
+        section = find(above)
+        if section is None:
+            continue
+        kinds = [kind for kind in kinds_of(section.sections) if _has(section, kind, below)]
+        if kinds:
+            around = f" of `{dotted(above)}`" if len(below) > 1 else ""
+            return f" It belongs to another kind{around}: {', '.join(kinds)}."
+    return ""
+
+
+def _has(section: Key, kind: str, below: Path) -> bool:
+    key: Key | None = narrowed(section, kind)
+    for part in below:
+        key = child(key, part) if key else None
+    return key is not None
 
 
 def wrong_type(kind: str, value: Any, field: FieldInfo | None, layer: int) -> str:

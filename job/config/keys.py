@@ -108,7 +108,7 @@ def nearest_key(typed: str) -> str | None:
     The last word may be right and the section wrong or left out.
     """
     last = typed.rpartition(".")[2]
-    same = [key for key in all_keys() if key.rpartition(".")[2] == last]
+    same = [key for key in all_keys() if key.rpartition(".")[2] == last != "0"]
     return same[0] if len(same) == 1 else nearest(typed, all_keys())
 
 
@@ -161,6 +161,14 @@ def sections_in(annotation: Any) -> tuple[type[Section], ...]:
     if origin in (Union, types.UnionType):
         return _unique(sections_in(part) for part in get_args(annotation))
     return ()
+
+
+def entry_of(field: FieldInfo) -> FieldInfo | None:
+    """What each entry of a list of plain values may be; None for any other field."""
+    if get_origin(field.annotation) is not list:
+        return None
+    annotation = get_args(field.annotation)[0]
+    return None if sections_in(annotation) else FieldInfo.from_annotation(annotation)
 
 
 def choices_of(field: FieldInfo) -> tuple[str, ...]:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from job.config.compatibility import IncompatibleError
 from job.config.hints import unknown_key, wrong_type
-from job.config.keys import ROOT, Key, Path, child, choices_of, kinds_of, narrowed
+from job.config.keys import ROOT, Key, Path, child, choices_of, entry_of, kinds_of, narrowed
 from job.config.layers import Layered, is_given
 from job.config.origin import Problem
 from job.config.scalars import dotted, shown
@@ -32,7 +33,7 @@ class _Place:
 
     path: Path
     parent: Key
-    key: Key | None  # None: there is no such key
+    key: Key | None  # None: there is no such key, or it is an entry of a list of plain values
 
 
 def from_validation(error: ValidationError, *, layered: Layered) -> list[Problem]:
@@ -128,7 +129,7 @@ def _first_sentence(key: Key) -> str:
 
 def _bad_value(details: ErrorDetails, place: _Place, layer: int) -> str:
     kind, value = details["type"], details["input"]
-    field = place.key.fields[0] if place.key and place.key.fields else None
+    field = _field(place)
     if field is not None and choices_of(field):
         return _choice(choices_of(field), value)
     if kind == "value_error":
@@ -138,6 +139,13 @@ def _bad_value(details: ErrorDetails, place: _Place, layer: int) -> str:
     if kind == "finite_number":
         words = words.replace("a number", "a finite number")
     return f"must be {words} (got {shown(value)}).{wrong_type(kind, value, field, layer)}"
+
+
+def _field(place: _Place) -> FieldInfo | None:
+    """What the value is for; None for an entry of a list of sections and below free keys."""
+    if place.key is not None:
+        return place.key.fields[0] if place.key.fields else None
+    return entry_of(place.parent.fields[0]) if place.parent.fields else None
 
 
 def _without_field(details: ErrorDetails) -> str:

@@ -4,7 +4,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from job.config.keys import choices_of, sections_in
+from job.config.keys import choices_of, entry_of, sections_in
 from job.config.scalars import shown, written
 from job.config.section import PATTERN_RULE
 
@@ -25,6 +25,9 @@ def allowed(field: FieldInfo) -> str:
         As in "a number above 0 and below 1", "one of best, last" or "text or null".
     """
     words = _rule(field) or _choices(field) or f"{_type(field)}{_bounds(field)}"
+    entry = entry_of(field)
+    if entry is not None:
+        words += f", each {allowed(entry)}"
     return f"{words} or null" if is_nullable(field) else words
 
 
@@ -65,9 +68,13 @@ def _bounds(field: FieldInfo) -> str:
     bound = {
         name: getattr(mark, name)
         for mark in field.metadata
-        for name in ("gt", "ge", "lt", "le", "min_length")
+        for name in ("gt", "ge", "lt", "le", "min_length", "max_length")
         if getattr(mark, name, None) is not None
     }
+    if "min_length" in bound and "max_length" in bound:
+        return f" of {bound['min_length']} to {bound['max_length']} entries"
+    if "max_length" in bound:
+        return f" of at most {bound['max_length']} entries"
     if "min_length" in bound:
         return " that is not empty"
     if "ge" in bound and "le" in bound:

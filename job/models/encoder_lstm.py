@@ -39,7 +39,9 @@ def build_lstm(
     items, vectors, is_step_NT = _INPUTS[item.kind](section, item=item, seed=seed)
     for number in range(1, section.layers + 1):
         gives_last = number == section.layers and section.pooling == "last"
-        layer = _layer(section, number, gives_last=gives_last, seed=seed, precision=precision)
+        layer = _layer(
+            section, number=number, gives_last=gives_last, seed=seed, precision=precision
+        )
         vectors = layer(vectors, mask=is_step_NT)
     if precision != "float32":
         vectors = ops.cast(vectors, "float32")
@@ -86,7 +88,7 @@ _INPUTS: dict[str, Callable[..., tuple[Any, Any, Any]]] = {
 
 
 def _layer(
-    section: LstmConfig, number: int, *, gives_last: bool, seed: int, precision: Precision
+    section: LstmConfig, *, number: int, gives_last: bool, seed: int, precision: Precision
 ) -> keras.layers.Layer:
     """LSTM `number`, counted from 1 at the bottom; of one direction or of both.
 

@@ -29,7 +29,7 @@ def build_optimizer(
     Args:
         section: Names the kind and its options.
         precision: What the encoder computes in. For `mixed_float16`, whose smallest number is
-            6e-8, the optimizer also scales the loss, and skips the steps where that is too much.
+            6e-8, the optimizer also scales the loss, and skips a step where that is too much.
     """
     optimizer = OPTIMIZERS[section.kind](section)
     if precision == "mixed_float16":

@@ -134,6 +134,23 @@ def test_metrics_listen_on_every_interface_unless_told(render):
     assert variable["name"] not in {one["name"] for one in without.container["env"]}
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"tokens": {"kind": "words"}},
+        {"rows": "items", "sampling": None},
+        {"rows": "items", "sampling": {"positives_per_epoch": 8}},
+        {"kind": "sequence", "num_features": 3, "augmentation": {"crop": 0.5}},
+        {"kind": "image", "size": 71, "augmentation": None},
+    ],
+)
+def test_data_of_every_kind_are_taken(render, data):
+    release = render({f"config.data.{key}": value for key, value in data.items()})
+    config = yaml.safe_load(release.config_file)
+    kept = {key: value for key, value in data.items() if value is not None}
+    assert kept.items() <= config["data"].items()
+
+
 def test_leaving_out_null_changes_nothing_because_it_is_the_default_wherever_allowed():
     # Helm may drop a key whose value is null.
     schema = yaml.safe_load((ROOT / "job/config/schema.json").read_text())
@@ -143,9 +160,11 @@ def test_leaving_out_null_changes_nothing_because_it_is_the_default_wherever_all
             if {"type": "null"} in part.get("anyOf", []):
                 yield part["default"]
             yield from defaults(part)
+        for part in node.get("oneOf", []):
+            yield from defaults(part)
 
     found = list(defaults(schema))
-    assert len(found) >= 6
+    assert len(found) >= 20
     assert set(found) == {None}
 
 

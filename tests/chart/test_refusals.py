@@ -12,7 +12,27 @@ QUOTE = "text in quotes"
         ({"config.modle": {}}, "/config'", "'modle' not allowed"),
         ({"config.model.encoder.unit": 3}, "/config/model/encoder'", "'unit' not allowed"),
         ({"config.training.epochs": 0}, "/config/training/epochs'", "got 0, want 1"),
-        ({"config.model.encoder.kind": "gru"}, "/config/model/encoder/kind'", "must be 'lstm'"),
+        (
+            {"config.model.encoder.kind": "gru"},
+            "/config/model/encoder/kind'",
+            "must be one of 'lstm', 'cnn', 'xception'",
+        ),
+        (
+            {"config.model.encoder": {"kind": "cnn", "filters": [0]}},
+            "/config/model/encoder/filters/0'",
+            "got 0, want 1",
+        ),
+        (
+            {"config.data.kind": "video"},
+            "/config/data/kind'",
+            "must be one of 'text', 'sequence', 'image'",
+        ),
+        ({"config.data.size": 64}, "/config/data'", "'size' not allowed"),
+        (
+            {"config.data.sampling": {"items_per_class": 4}},
+            "/config/data/sampling'",
+            "'items_per_class' not allowed",
+        ),
         (
             {"config.callbacks.early_stopping.monitor": "val_acc"},
             "/config/callbacks/early_stopping/monitor'",

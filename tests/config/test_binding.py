@@ -14,7 +14,13 @@ from tests.config.conftest import Load
 MUTABLE = {
     "run.allow_emulator",
     "run.root",
+    "data.packed",
+    "data.mirror",
     "training.epochs",
+    "training.input_threads",
+    "callbacks.activations",
+    "callbacks.activations.keep_epochs",
+    "callbacks.activations.metric_layers",
     "callbacks.reduce_learning_rate.patience_epochs",
     "callbacks.early_stopping.patience_epochs",
     "checkpoint",
@@ -52,6 +58,7 @@ def test_the_record_is_plain_json_of_every_key(load: Load) -> None:
         "terminate_on_nan": True,
         "reduce_learning_rate": None,
         "early_stopping": None,
+        "activations": None,
         "custom": [{"target": "a:B", "arguments": {"x": [1]}}],
     }
 
@@ -100,6 +107,16 @@ def test_the_record_is_plain_json_of_every_key(load: Load) -> None:
                 'callbacks.custom: this run has [{target: "a:B", arguments: {}}], the config '
                 "says []"
             ],
+        ),
+        (
+            "data: {train: a, kind: image}\nmodel: {encoder: {kind: cnn, filters: [8, 16]}}",
+            "data: {train: a, kind: image}\nmodel: {encoder: {kind: cnn, filters: [8, 32]}}",
+            ["model.encoder.filters: this run has [8, 16], the config says [8, 32]"],
+        ),
+        (
+            "callbacks: {activations: {metric_layers: [forward, lstm], keep_epochs: 1}}",
+            "callbacks: {activations: {metric_layers: [forward, logit], keep_epochs: 2}}",
+            [],
         ),
         (
             "data: {train: a.csv, max_length: 9}\nrun: {name: a, seed: 1, root: here}",

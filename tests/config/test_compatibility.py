@@ -1,12 +1,13 @@
-"""Heads, losses and data that do not go together are refused, and the docs say which do."""
+"""What of encoder, head, loss and data does not go together is refused, as the docs say."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from job.config.compatibility import HEADS, LOSSES
+from job.config.compatibility import ENCODERS, HEADS, LOSSES
 from job.config.compatibility import complaints as complain
+from job.config.data import TextDataConfig
 from job.config.heads import CosineConfig, MlpConfig
 from job.config.keys import find, kinds_of
 from job.config.losses import CircleConfig, TripletConfig
@@ -41,6 +42,9 @@ def test_the_tables_hold_every_kind() -> None:
     assert list(HEADS) == kinds_at("model.head")
     assert list(LOSSES) == kinds_at("training.loss")
     assert all(set(traits.losses) <= set(LOSSES) for traits in HEADS.values())
+    assert list(ENCODERS) == kinds_at("model.encoder")
+    for kind in kinds_at("data"):
+        assert any(kind in traits.kinds for traits in ENCODERS.values())
 
 
 def test_the_docs_show_the_table_of_heads() -> None:
@@ -112,8 +116,9 @@ def test_a_loss_on_classes_is_taken_where_there_are_classes(
     loss: TripletConfig | CircleConfig,
 ) -> None:
     model, training = ModelConfig(head=CosineConfig()), TrainingConfig(loss=loss)
-    assert complain(model, training=training, data=data(rows="items")) == []
-    [complaint] = complain(model, training=training, data=data())
+    items, pairs = TextDataConfig(train="a", rows="items"), TextDataConfig(train="a")
+    assert complain(model, training=training, data=items) == []
+    [complaint] = complain(model, training=training, data=pairs)
     assert complaint.path == ("training", "loss", "kind")
 
 
@@ -149,5 +154,134 @@ def test_all_that_does_not_fit_is_said_at_once(complaints: Complaints) -> None:
 
 
 def test_pair_losses_fit_any_batch_and_head() -> None:
-    training = TrainingConfig(global_batch_size=1)
-    assert complain(ModelConfig(head=MlpConfig()), training=training, data=data()) == []
+    training, data = TrainingConfig(global_batch_size=1), TextDataConfig(train="a")
+    assert complain(ModelConfig(head=MlpConfig()), training=training, data=data) == []
+
+
+# Of the configuration behind `run`: what is refused, and why.
+SIZE = "Raise it, or take another encoder."
+ENCODER_REFUSALS = {
+    "data: {kind: image, train: a}": (
+        "model.encoder.kind: lstm takes data.kind: text or sequence (got image). For image set "
+        "it to cnn or xception."
+    ),
+    "data: {train: a}\nmodel: {encoder: {kind: cnn}}": (
+        "model.encoder.kind: cnn takes data.kind: image (got text). For text set it to lstm."
+    ),
+    "data: {kind: sequence, train: a}\nmodel: {encoder: {kind: xception}}": (
+        "model.encoder.kind: xception takes data.kind: image (got sequence). For sequence set "
+        "it to lstm."
+    ),
+    "data: {kind: image, train: a, size: 70}\nmodel: {encoder: {kind: xception}}": (
+        f"data.size: must be at least 71 for model.encoder.kind: xception (got 70). {SIZE}"
+    ),
+    "data: {kind: image, train: a}\nmodel: {encoder: {kind: xception}}": (
+        f"data.size: must be at least 71 for model.encoder.kind: xception (got 64). {SIZE}"
+    ),
+    "data: {kind: image, train: a, size: 31}\n"
+    "model: {encoder: {kind: cnn, filters: [8, 8, 8, 8, 8]}}": (
+        "data.size: must be at least 32 for model.encoder.kind: cnn, whose 5 filters halve a "
+        f"picture as many times (got 31). {SIZE}"
+    ),
+    "data: {kind: sequence, train: a}\nmodel: {encoder: {embedding_size: 8}}": (
+        "model.encoder.embedding_size: has no effect on data.kind: sequence, whose items are "
+        "vectors already (got 8). Leave it out; `units` decides the size of the embedding."
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "says"), ENCODER_REFUSALS.items())
+def test_an_encoder_that_does_not_take_the_items_is_refused(
+    complaints: Complaints, text: str, says: str
+) -> None:
+    [line] = complaints(f"run: {{name: a}}\n{text}")
+    assert line.partition(": ")[2] == says
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data: {kind: sequence, train: a}",
+        "data: {kind: sequence, train: a}\nmodel: {encoder: {embedding_size: 32}}",
+        "data: {kind: image, train: a, size: 8}\nmodel: {encoder: {kind: cnn}}",
+        "data: {kind: image, train: a, size: 32}\n"
+        "model: {encoder: {kind: cnn, filters: [8, 8, 8, 8, 8]}}",
+        "data: {kind: image, train: a, size: 71}\nmodel: {encoder: {kind: xception}}",
+    ],
+)
+def test_an_encoder_that_takes_the_items_is_taken(load: Load, text: str) -> None:
+    data, _, model = text.partition("\n")
+    sets = [line.replace(": ", "=", 1) for line in (data, model) if line]
+    assert load(sets=sets).config.data.kind in text
+
+
+CLASS_SAMPLING = "data: {train: a, rows: items, sampling: {kind: classes}}"
+NO_NEGATIVES = ("binary_crossentropy", "contrastive", "online_contrastive")
+
+
+def test_only_losses_that_learn_from_matches_alone_need_no_negatives() -> None:
+    needing = [loss for loss, traits in LOSSES.items() if traits.needs_negatives]
+    assert needing == list(NO_NEGATIVES)
+
+
+@pytest.mark.parametrize("loss", NO_NEGATIVES)
+def test_a_loss_that_needs_pairs_that_do_not_match_is_refused_where_none_are_drawn(
+    complaints: Complaints, loss: str
+) -> None:
+    model = f"model: {{head: {{kind: cosine}}}}\ntraining: {{loss: {{kind: {loss}}}}}"
+    [line] = complaints(f"run: {{name: a}}\n{CLASS_SAMPLING}\n{model}")
+    assert line == (
+        f"c.yaml:4:25: training.loss.kind: {loss} learns from pairs that match and pairs that "
+        f"do not, and data.sampling.kind: classes draws only the former (got {loss}). Set "
+        "data.sampling.kind to pairs, or use one of triplet, multiple_negatives, circle."
+    )
+
+
+@pytest.mark.parametrize("loss", ["triplet", "multiple_negatives", "circle"])
+def test_a_loss_that_learns_from_matches_alone_is_taken_with_classes(
+    load: Load, loss: str
+) -> None:
+    sets = [CLASS_SAMPLING.replace(": ", "=", 1), "model.head.kind=cosine"]
+    loaded = load(sets=[*sets, f"training.loss.kind={loss}"])
+    assert loaded.config.data.sampling_or_default.kind == "classes"
+
+
+@pytest.mark.parametrize("loss", NO_NEGATIVES)
+def test_such_a_loss_is_taken_where_pairs_are_drawn_one_by_one(load: Load, loss: str) -> None:
+    sets = ["data={train: a, rows: items}", "model.head.kind=cosine"]
+    loaded = load(sets=[*sets, f"training.loss.kind={loss}"])
+    assert loaded.config.data.sampling_or_default.kind == "pairs"
+
+
+@pytest.mark.parametrize(
+    ("per_class", "batch", "is_refused"),
+    [
+        (2, 256, False),
+        (4, 256, False),
+        (256, 256, False),  # two classes
+        (512, 256, True),  # a single one
+        (514, 256, True),
+        (6, 256, True),  # 512 / 6 is no whole number
+        (6, 255, False),
+        (2, 2, False),
+        (4, 2, True),
+    ],
+)
+def test_a_batch_holds_whole_classes_and_more_than_one(
+    complaints: Complaints, load: Load, per_class: int, batch: int, is_refused: bool
+) -> None:
+    sampling = f"{{kind: classes, items_per_class: {per_class}}}"
+    sets = [
+        f"data={{train: a, rows: items, sampling: {sampling}}}",
+        "model.head.kind=cosine",
+        "training.loss.kind=multiple_negatives",
+        f"training.global_batch_size={batch}",
+    ]
+    if not is_refused:
+        load(sets=sets)
+        return
+    assert complaints(sets=sets) == [
+        "--set data: data.sampling.items_per_class: must divide 2 * training.global_batch_size "
+        f"= {2 * batch} at least twice, so that a batch holds whole classes and more than one "
+        f"(got {per_class}). Choose a divisor, or another batch size."
+    ]

@@ -22,7 +22,7 @@ def test_the_starter_loads_and_holds_every_default(tmp_path: Path) -> None:
     path.write_text(starter(schema="schema.json"))
     loaded = load_config(path, env={}, sets=[])
     assert loaded.config == Config.model_validate(
-        {"run": {"name": "my-run"}, "data": {"train": "train.csv"}}
+        {"run": {"name": "my-run"}, "data": {"kind": "text", "train": "train.csv"}}
     )
     assert loaded.config.data.kind == "text"
     assert "default" not in loaded.origins.values()
@@ -49,7 +49,9 @@ def test_the_starter_says_what_a_key_may_hold() -> None:
     )
     assert "Its keys: monitor, patience_epochs, min_delta.\n  early_stopping: null\n" in text
     assert "Keys of an entry: target,\n  # arguments.\n  custom: []\n" in text
-    assert "  # What an item is. `text`: a string.\n  kind: text\n" in text
+    assert "  # What an item is.\n  kind: text\n" in text
+    assert "data:\n" in text.partition("Kinds: text, sequence, image.\n")[2]
+    assert "num_features" not in text  # of another kind
 
 
 def test_show_names_the_origin_of_every_value(load: Load) -> None:
@@ -97,7 +99,12 @@ CONFIGS = st.fixed_dictionaries(
     {
         "run": st.fixed_dictionaries({"name": NAMES, "root": TEXTS}),
         "data": st.fixed_dictionaries(
-            {"train": TEXTS, "test": TEXTS | st.none(), "columns": st.just({"left": "no"})}
+            {
+                "kind": st.just("text"),
+                "train": TEXTS,
+                "test": TEXTS | st.none(),
+                "columns": st.just({"left": "no"}),
+            }
         ),
         "training": st.fixed_dictionaries({"optimizer": OPTIMIZERS}),
         "callbacks": st.fixed_dictionaries(
@@ -165,7 +172,14 @@ def test_explain_a_section() -> None:
         ("run.name", ["default   none: it is required", "resume    binding: a run keeps what"]),
         ("training.optimizer.learning_rate", ["default   0.001 (adam or rmsprop), 0.01 (sgd)"]),
         ("training.optimizer.kind", ["allowed   one of adam, rmsprop, sgd", "default   adam"]),
-        ("model.encoder.kind", ["allowed   'lstm'", "default   lstm"]),
+        ("model.encoder.kind", ["allowed   one of lstm, cnn, xception", "default   lstm"]),
+        (
+            "model.encoder.filters",
+            ["allowed   a list of 1 to 6 entries, each a whole number from 1 to 2048"],
+        ),
+        ("data.kind", ["allowed   one of text, sequence, image", "default   text"]),
+        ("data.sampling", ["default   null", "kinds     pairs, classes"]),
+        ("callbacks.activations.metric_layers", ["a list of at most 12 entries, each text"]),
         ("callbacks.early_stopping", ["default   null", "callbacks.early_stopping.min_delta "]),
         ("callbacks.custom", ["allowed   a list", "callbacks.custom.0.target "]),
         ("callbacks.custom.0", ["A Keras callback of the user's own."]),

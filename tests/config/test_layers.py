@@ -168,8 +168,8 @@ def test_a_default_kind_counts_as_a_default(load: Load) -> None:
 
 
 def test_an_unknown_kind_is_the_only_thing_said(complaints: Complaints) -> None:
-    assert complaints(sets=["data.kind=image"]) == [
-        "--set data.kind: must be 'text' (got 'image')."
+    assert complaints(sets=["data.kind=video"]) == [
+        "--set data.kind: must be one of text, sequence, image (got 'video')."
     ]
 
 

@@ -43,7 +43,7 @@ SECTIONS = (
         (
             "export: {kind: x}",
             "3:10: export.kind: unknown key (got 'x'). Did you mean 'data.kind' or "
-            "'model.encoder.kind' or 'model.head.kind'?",
+            "'data.sampling.kind' or 'data.tokens.kind'?",
         ),
         (
             "training: {optimizer: {kind: adam, momentum: 0.9}}",
@@ -224,7 +224,8 @@ SECTIONS = (
         ),
         (
             "model: {encoder: {kind: ltsm}}",
-            "3:25: model.encoder.kind: must be 'lstm' (got 'ltsm'). Did you mean 'lstm'?",
+            "3:25: model.encoder.kind: must be one of lstm, cnn, xception (got 'ltsm'). Did "
+            "you mean 'lstm'?",
         ),
         (
             "training: {optimizer: {kind: adm}}",
@@ -257,7 +258,71 @@ SECTIONS = (
         (
             "data: {train: a, split: {by: group}}",
             "2:1: data: `split.by: group` needs `columns.group` (got null): name the column "
-            "that says what a pair belongs to.",
+            "that says what a row belongs to.",
+        ),
+        (
+            "data: {train: a, columns: {split: s}, test: b}",
+            "2:1: data: `columns.split` says which split a row of `train` belongs to, so "
+            "`test` cannot be a file of its own (got test: b): leave one of the two out.",
+        ),
+        (
+            "data: {train: a, rows: items, items: b}",
+            "2:1: data: `items` is for pair files that hold ids; with `rows: items` the files "
+            "hold the items themselves (got items: b): leave `items` out.",
+        ),
+        (
+            "data: {train: a, sampling: {}}",
+            "2:1: data: `sampling` has no effect on `rows: pairs`, whose files are the pairs "
+            "(got sampling.kind: pairs): leave it out, or set `rows: items`.",
+        ),
+        (
+            "data: {train: a, rows: items, sampling: {kind: classes, items_per_class: 3}}",
+            "2:31: data.sampling: items_per_class must be even, since two items of a class "
+            "make a pair (got 3).",
+        ),
+        # Keys of other kinds.
+        (
+            "data: {train: a, size: 64}",
+            "2:18: data.size: unknown key (got 64). It belongs to another kind: image.",
+        ),
+        (
+            "data: {train: a, rows: items, sampling: {items_per_class: 4}}",
+            "2:42: data.sampling.items_per_class: unknown key (got 4). It belongs to another "
+            "kind: classes.",
+        ),
+        (
+            "data: {train: a, kind: sequence, augmentation: {flip: true}}",
+            "2:49: data.augmentation.flip: unknown key (got true). It belongs to another kind "
+            "of `data`: image.",
+        ),
+        # Entries of a list of plain values.
+        (
+            "model: {encoder: {kind: cnn, filters: [0]}}",
+            "3:40: model.encoder.filters.0: must be a whole number from 1 to 2048 (got 0).",
+        ),
+        (
+            "model: {encoder: {kind: cnn, filters: [8, 2049]}}",
+            "3:43: model.encoder.filters.1: must be a whole number from 1 to 2048 (got 2049).",
+        ),
+        (
+            "model: {encoder: {kind: cnn, filters: [8.0]}}",
+            "3:40: model.encoder.filters.0: must be a whole number from 1 to 2048 (got 8.0). "
+            "Write 8, without a point or an exponent.",
+        ),
+        (
+            "model: {encoder: {kind: cnn, filters: []}}",
+            "3:39: model.encoder.filters: must be a list of 1 to 6 entries, each a whole "
+            "number from 1 to 2048 (got []).",
+        ),
+        (
+            "model: {encoder: {kind: cnn, filters: [1, 1, 1, 1, 1, 1, 1]}}",
+            "3:39: model.encoder.filters: must be a list of 1 to 6 entries, each a whole "
+            "number from 1 to 2048 (got [1, 1, 1, 1, 1, 1, 1]).",
+        ),
+        (
+            "callbacks: {activations: {metric_layers: [1]}}",
+            "3:43: callbacks.activations.metric_layers.0: must be text (got 1). Put it in "
+            "quotes to make it text.",
         ),
     ],
 )

@@ -76,7 +76,7 @@ def test_every_key_is_described_and_the_mutable_ones_marked() -> None:
     assert properties["training"]["properties"]["epochs"]["mutable"] is True
     assert "mutable" not in properties["run"]["properties"]["seed"]
     # The key's own description, not that of the section class it refers to.
-    assert properties["data"]["description"] == "Where pairs come from."
+    assert properties["data"]["description"] == ("What an item is and where pairs come from.")
     assert properties["model"]["properties"]["encoder"]["description"] == (
         "The encoder both items share."
     )
@@ -96,6 +96,12 @@ def test_every_key_is_described_and_the_mutable_ones_marked() -> None:
         "callbacks: {custom: [{target: 'a.b:C', arguments: {x: [1, {y: null}]}}]}",
         "data: {train: a, root: null, columns: {group: g}, split: {by: group}}",
         "distribution: {devices: 'gpu:12'}",
+        "data: {train: a, tokens: {kind: words, min_count: 1}}",
+        "data: {train: a, rows: items, sampling: {positives_per_epoch: 9}}",
+        "data: {train: a, rows: items, sampling: null}",
+        "data: {kind: sequence, train: a, num_features: 3, augmentation: {crop: 0.5}}",
+        "data: {kind: image, train: a}\nmodel: {encoder: {kind: cnn, filters: [8, 2048]}}",
+        "data: {kind: image, train: a, size: 71}\nmodel: {encoder: {kind: xception}}",
         "checkpoint: {monitor: val_eer}",
     ],
 )
@@ -128,6 +134,10 @@ def test_what_the_models_accept_the_schema_accepts(text: str) -> None:
         "training: {optimizer: {learning_rate: 0}}",
         "training: {optimizer: adam}",
         "model: {encoder: {kind: gru}}",
+        "model: {encoder: {filters: [8]}}",
+        "model: {encoder: {kind: cnn, filters: [0]}}",
+        "model: {encoder: {kind: cnn, filters: []}}",
+        "model: {precision: float16}",
         "model: {encoder: {dropout: 1.0}}",
         "callbacks: {early_stopping: true}",
         "callbacks: {early_stopping: {patience: 1}}",
@@ -159,7 +169,8 @@ def test_what_the_models_refuse_the_schema_refuses(text: str) -> None:
         "run: {name: -a}\ndata: {train: a}",
         "run: {name: false}\ndata: {train: a}",
         "run: {name: a, seed: -1}\ndata: {train: a}",
-        "run: {name: a}\ndata: {train: a, kind: image}",
+        "run: {name: a}\ndata: {train: a, kind: video}",
+        "run: {name: a}\ndata: {kind: sequence}",
     ],
 )
 def test_what_is_missing_is_refused_by_both(text: str) -> None:

@@ -1,0 +1,191 @@
+"""The pair model: one encoder for both items, and every variable under a lasting name."""
+
+import keras
+import numpy as np
+import pytest
+
+from job.config.model import ModelConfig
+from job.config.training import ReduceLearningRateConfig, RmspropConfig, TrainingConfig
+from job.models.siamese import Siamese, build_siamese
+from tests.models.encoder_cases import CASES, TEXT, VOCABULARY_SIZE, some_items
+
+SLOW = [pytest.param("xception", marks=pytest.mark.slow)]
+NAMES = [*(name for name in CASES if name != "xception"), *SLOW]
+
+
+def siamese(name="text", *, precision="float32", **encoder_options) -> Siamese:
+    section, item = CASES[name]
+    model = ModelConfig(encoder=section.model_copy(update=encoder_options), precision=precision)
+    return build_siamese(model, training=TrainingConfig(), item=item, seed=3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_towers_are_literally_the_same_encoder(name):
+    built = siamese(name)
+    towers = [layer for layer in built.scorer.layers if isinstance(layer, keras.Model)]
+    assert [layer for layer in towers if layer is not built.head] == [built.encoder]
+    assert sum(layer is built.encoder for layer in towers) == 1
+    assert len(built.encoder._inbound_nodes) == 2  # one object, called for two inputs
+    parts = built.encoder.count_params() + built.head.count_params()
+    assert built.scorer.count_params() == parts
+
+
+def test_score_is_symmetric_to_the_last_bit():
+    built = siamese(bidirectional=True)
+    rng = np.random.default_rng(1)
+    left, right = (rng.integers(1, VOCABULARY_SIZE, (50, 6)).astype(np.int32) for _ in "lr")
+    forth = built.scorer([left, right]).numpy()
+    back = built.scorer([right, left]).numpy()
+    assert np.array_equal(forth, back)
+    assert np.ptp(forth) > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sides_embed_as_the_encoder_embeds_them(name):
+    built = siamese(name)
+    left, right = (some_items(CASES[name][1], 3, seed=seed) for seed in (1, 2))
+    u, v = built.embed_sides(left, right, training=False)
+    np.testing.assert_allclose(u, built.encoder(left), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(v, built.encoder(right), rtol=1e-5, atol=1e-6)
+    assert not np.allclose(u, v)
+
+
+@pytest.mark.parametrize("name", ["text", "sequence", "cnn"])
+def test_where_nothing_depends_on_the_batch_one_call_encodes_both_sides(name):
+    built = siamese(name, dropout=0.0)
+    assert not built.has_batch_statistics
+    left, right = (some_items(CASES[name][1], 3, seed=seed) for seed in (1, 2))
+    both = built.encoder(np.concatenate([left, right]), training=True).numpy()
+    u, v = built.embed_sides(left, right, training=True)
+    assert np.array_equal(np.concatenate([u, v]), both)
+
+
+@pytest.mark.slow
+def test_batch_statistics_are_those_of_a_side_as_in_the_book():
+    built = siamese("xception")
+    assert built.has_batch_statistics
+    start = built.encoder.get_weights()
+    left, right = (some_items(CASES["xception"][1], 2, seed=seed) for seed in (1, 2))
+    u, v = (side.numpy() for side in built.embed_sides(left, right, training=True))
+    moved = built.encoder.get_weights()
+    built.encoder.set_weights(start)
+    assert np.array_equal(u, built.encoder(left, training=True))
+    assert np.array_equal(v, built.encoder(right, training=True))
+    assert all(
+        np.array_equal(one, other)
+        for one, other in zip(moved, built.encoder.get_weights(), strict=True)
+    )
+    together = built.encoder(np.concatenate([left, right]), training=True).numpy()
+    assert not np.allclose(together[:2], u, atol=1e-3)
+
+
+def test_the_paths_of_the_default_model_stay():
+    # They are the keys of checkpoints: a change makes every stored run unreadable.
+    assert [key for key in siamese().variables() if key.startswith("model|")] == [
+        "model|embedding/embeddings",
+        "model|forward/lstm_cell/kernel",
+        "model|forward/lstm_cell/recurrent_kernel",
+        "model|forward/lstm_cell/bias",
+        "model|seed_generator_0/seed_generator_state",
+        "model|logit/kernel",
+        "model|logit/bias",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bidirectional", "expected"),
+    [(False, [0.5025583505, 0.5006003975]), (True, [0.5007703304, 0.4999365508])],
+)
+def test_the_first_scores_of_a_text_model_stay(bidirectional, expected):
+    # A stored run goes on only from the numbers it began with. These are of release 0.1.
+    left, right = (some_items(TEXT, 2, seed=seed) for seed in (1, 2))
+    scores = siamese(bidirectional=bidirectional).scorer([left, right])
+    np.testing.assert_allclose(scores[:, 0], expected, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_variable_names_do_not_depend_on_what_was_built_before(name, precision):
+    first = siamese(name, precision=precision)
+    keras.layers.Dropout(0.5)
+    second = siamese(name, precision=precision)
+    assert list(first.variables()) == list(second.variables())
+    assert len(first.variables()) == len(first.scorer.variables) + len(
+        first.optimizer.variables
+    )
+
+
+def test_variables_name_weights_optimizer_and_random_state():
+    keys = set(siamese(dropout=0.1).variables())
+    assert "optimizer|adam/iteration" in keys
+    assert "optimizer|adam/learning_rate" in keys
+    assert any(key.startswith("model|") and "seed" in key for key in keys)
+    assert any(key.startswith("model|") and key.endswith("kernel") for key in keys)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "generators"),
+    [
+        ("text", {"dropout": 0.2}, 1),
+        ("sequence", {"dropout": 0.2, "layers": 3, "bidirectional": True}, 6),
+        ("cnn", {"dropout": 0.2}, 1),
+        ("cnn", {"dropout": 0.0}, 0),
+    ],
+)
+def test_each_layer_that_drops_has_a_random_state_of_its_own(name, options, generators):
+    variables = siamese(name, **options).variables()
+    states = [value.numpy() for key, value in variables.items() if "seed_generator" in key]
+    assert len({state.tobytes() for state in states}) == len(states) == generators
+
+
+@pytest.mark.slow
+def test_moving_statistics_are_among_the_variables():
+    keys = siamese("xception").variables()
+    for statistic in ("moving_mean", "moving_variance"):
+        assert sum(key.endswith(f"/{statistic}") for key in keys) == 40
+
+
+def test_the_loss_scale_and_its_counter_are_among_the_variables():
+    keys = [key for key in siamese(precision="mixed_float16").variables() if "optim" in key]
+    assert "optimizer|loss_scale/dynamic_scale" in keys
+    assert "optimizer|loss_scale/step_counter" in keys
+    plain = [key for key in siamese().variables() if "optim" in key]
+    assert [key for key in keys if "loss_scale" not in key] == plain
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_callbacks_find_and_cut_the_learning_rate_in_any_precision(precision):
+    section = ReduceLearningRateConfig()
+    training = TrainingConfig(optimizer=RmspropConfig(learning_rate=0.5))
+    built = build_siamese(
+        ModelConfig(encoder=CASES["text"][0], precision=precision),
+        training=training,
+        item=TEXT,
+        seed=3,
+    )
+    plateau = keras.callbacks.ReduceLROnPlateau(
+        section.monitor, mode="min", patience=1, factor=section.factor
+    )
+    plateau.set_model(built.scorer)
+    plateau.on_train_begin()
+    for epoch in range(3):
+        plateau.on_epoch_end(epoch, {section.monitor: 1.0})
+    assert built.scorer.optimizer is built.optimizer
+    assert float(built.scorer.optimizer.learning_rate.value.numpy()) == pytest.approx(0.005)
+    rate = built.variables()["optimizer|rmsprop/learning_rate"]
+    assert float(rate.value.numpy()) == pytest.approx(0.005)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_a_saved_pair_model_opens_again_whatever_its_precision(precision, tmp_path):
+    built = siamese("sequence", precision=precision)
+    sides = [some_items(CASES["sequence"][1], 3, seed=seed) for seed in (1, 2)]
+    built.scorer.save(tmp_path / "pair.keras")
+    loaded = keras.models.load_model(tmp_path / "pair.keras")
+    assert np.array_equal(loaded(sides), built.scorer(sides))
+
+
+def test_describe_is_one_line_with_sizes():
+    line = siamese(bidirectional=True).describe()
+    assert "\n" not in line
+    assert "8-d embedding" in line

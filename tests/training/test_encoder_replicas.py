@@ -1,0 +1,90 @@
+"""Every encoder trains on two replicas as on one, in any precision."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+
+# Largest gap of a weight after two steps of at most 0.01, one replica against two. In few bits
+# a sum of two halves is rounded otherwise than a whole one. Xception has 40 layers of batch
+# statistics on top of each other, which blow roundings up; in the first step they have not.
+NAMES = {
+    "text": 1e-6,
+    "sequence": 1e-6,
+    "cnn": 1e-6,
+    "text@mixed_bfloat16": 1e-4,
+    "sequence@mixed_bfloat16": 1e-4,
+    "cnn@mixed_bfloat16": 1e-4,
+    "text@mixed_float16": 1e-5,
+    "sequence@mixed_float16": 1e-5,
+    "cnn@mixed_float16": 1e-4,
+    "xception": 1e-3,
+}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """What `tests.training.encoder_runs` finds on one and on two replicas."""
+    paths = [tmp_path_factory.mktemp("encoders") / f"{number}.npz" for number in (1, 2)]
+    module = "tests.training.encoder_runs"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", module, str(number), str(path), *NAMES],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
+            env=os.environ,
+        )
+        for number, path in enumerate(paths, start=1)
+    ]
+    outputs = [process.communicate(timeout=600) for process in processes]
+    for process, (_, errors) in zip(processes, outputs, strict=True):
+        assert process.returncode == 0, errors.decode()[-2000:]
+    return [dict(np.load(path)) for path in paths]
+
+
+def pairs(results, name, state):
+    """The arrays of one and of two replicas, by variable."""
+    one, two = (
+        {key: value for key, value in found.items() if key.startswith(f"{name} {state}")}
+        for found in results
+    )
+    assert set(one) == set(two)
+    assert len(one) > 4
+    return {key: (one[key], two[key]) for key in one}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_processes_start_from_the_same_bits(results, name):
+    for key, (one, two) in pairs(results, name, "start").items():
+        assert np.array_equal(one, two), key
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_replicas_train_as_one_does(results, name):
+    one, two = (result[f"{name} loss"] for result in results)
+    assert abs(one[1] - one[0]) > 1e-6
+    np.testing.assert_allclose(two[0], one[0], rtol=1e-6)
+    np.testing.assert_allclose(two, one, rtol=1e-4)
+    for key, (first, second) in pairs(results, name, "end").items():
+        assert np.abs(first.astype(float) - second).max() < NAMES[name], key
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stored_run_goes_on_bit_for_bit(results, name, replicas):
+    assert results[replicas - 1][f"{name} again"]
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_step_that_overflows_on_one_replica_is_skipped_by_all(results, replicas):
+    found = results[replicas - 1]
+    assert found["overflow copies"] == replicas
+    assert found["overflow alike"]
+    assert found["overflow kept"]
+    assert found["overflow scale"] == np.float32(0.5e30)

@@ -16,6 +16,8 @@ from job.errors import ExitCode
 # Above this, one side alone tells so much that a model may never look at the other.
 _ONE_SIDED_ROC_AUC = 0.65
 
+_BAD_ROWS_SHOWN = 10
+
 
 def inspect(args: argparse.Namespace) -> ExitCode:
     """Runs `data inspect`."""
@@ -132,7 +134,7 @@ def _quarantined(inspection: Inspection) -> str:
         return f"bad rows: none of {quarantine.rows_read:,}"
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in sorted(quarantine.counts.items()))
     head = f"bad rows: {quarantine.num_bad:,} of {quarantine.rows_read:,} kept out ({reasons})"
-    shown = [f"  {row}" for row in quarantine.samples]
+    shown = [f"  {row}" for row in quarantine.samples[:_BAD_ROWS_SHOWN]]
     more = quarantine.num_bad - len(shown)
     return "\n".join([head, *shown, *([f"  and {more:,} more"] if more else [])])
 

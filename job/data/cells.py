@@ -58,7 +58,7 @@ def name_of(value: object, *, column: str) -> str | Problem:
 
 def split_of(value: object, *, column: str) -> int | Problem:
     """The index into SPLITS of the split that a cell names."""
-    number = _SPLITS.get(value) if isinstance(value, str) else None
+    number = _SPLITS.get(value.strip()) if isinstance(value, str) else None
     if number is None:
         known = ", ".join(SPLITS)
         return Problem("split", f"{column} must be one of {known}, got {sample_of(value)}")

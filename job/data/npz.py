@@ -10,6 +10,7 @@ few bytes cannot ask for much memory::
 import math
 import os
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -143,12 +144,10 @@ class Npz:
                 "Every array needs one entry an item: save them again.",
             )
         for block in self.blocks(name):
-            try:
-                yield from block.tolist()
-            except ValueError as error:
-                raise self.error(
-                    name, f"holds what is no text ({error})", "Save the array again."
-                ) from error
+            # NumPy would give up on such a number with an error that names nothing.
+            if block.dtype.kind == "U" and (_code_points(block) > sys.maxunicode).any():
+                raise self.error(name, "holds what is no text", "Save the array again.")
+            yield from block.tolist()
 
     def error(self, name: str, what: str, advice: str) -> DataError:
         """The error for an array that is not what it has to be."""
@@ -187,6 +186,10 @@ class Npz:
                 "times, as no data does",
                 "Save the file with np.savez, unpacked, if that is what it should hold.",
             )
+
+
+def _code_points(texts: NDArray[np.generic]) -> NDArray[np.uint32]:
+    return texts.view(np.dtype(np.uint32).newbyteorder(texts.dtype.byteorder))
 
 
 @contextmanager

@@ -193,7 +193,7 @@ class Sieve:
 
 def sample_of(row: object, *, most: int = SAMPLE_CHARACTERS) -> str:
     """The beginning of a row, or of a cell, as a printable literal of at most so many signs."""
-    literal = repr(row)
+    literal = repr(row[:most] if isinstance(row, str | bytes) else row)
     if len(literal) <= most:
         return literal
     return literal[: most - 4] + "...'"

@@ -163,7 +163,7 @@ def _picture_decoder(section: ImageDataConfig, form: Form) -> Decode:
     def decode(file: BinaryIO, size: int) -> Values | Problem:
         if size > MAX_PICTURE_BYTES:
             return Problem("too_large", f"has {size:,} bytes, at most {MAX_PICTURE_BYTES:,}")
-        data = file.read()
+        data = file.read(size)
         try:
             pixels = read_picture(
                 data,

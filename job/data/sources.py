@@ -90,7 +90,7 @@ class Table:
 
         Args:
             wanted: Key below `data.columns` to the name of the column (CSV, TSV) or key (JSON
-                lines), in the order of the fields.
+                lines), in the order of the fields; two at least.
 
         Raises:
             DataError: Here or while reading: the file is empty, lacks a column, is damaged, or

@@ -20,7 +20,7 @@ class Features:
 
     def __init__(self, num_features: int | None) -> None:
         self._expected = num_features
-        self._whose = "data.num_features" if num_features else "the first sequence"
+        self._whose = "data.num_features is" if num_features else "the first sequence has"
 
     def problem(self, num_features: int) -> Problem | None:
         """What is wrong with a sequence of so many; the first good one sets the number."""
@@ -30,8 +30,8 @@ class Features:
             self._expected = num_features
         if num_features == self._expected:
             return None
-        wanted = f"{self._expected} as {self._whose}"
-        return Problem("shape", f"has {num_features} features, must be {wanted}")
+        where = f"where {self._whose} {self._expected}"
+        return Problem("shape", f"has {num_features} features {where}")
 
 
 def length_problem(num_steps: int, *, max_length: int) -> Problem | None:

@@ -18,7 +18,7 @@ from examples.data.digits import prepare as digits
 from examples.data.emoji import prepare as emoji
 from examples.data.verses import prepare as verses
 from examples.data.watch import prepare as watch
-from job.config.data import DataConfig
+from job.config.data import SequenceDataConfig, TextDataConfig
 from job.data.inspect import inspect_dataset
 from job.data.load import load_dataset
 from job.types import SPLITS
@@ -411,7 +411,7 @@ def prepared(name: str, folder: Path) -> None:
 def test_the_real_verses_are_good_pairs_with_the_counts_of_their_readme(tmp_path):
     prepared("verses", tmp_path)
     given = {split: f"{split}.csv.gz" for split in SPLITS} | {"max_length": 600}
-    dataset = load_dataset(DataConfig.model_validate(given), folder=tmp_path, seed=0)
+    dataset = load_dataset(TextDataConfig(**given), folder=tmp_path, seed=0)
     assert dataset.quarantine.num_bad == 0
     for split, pairs in dataset.pairs.items():
         assert f"| {split} | {len(pairs):,} | {pairs.num_positive:,} |" in readme("verses")
@@ -443,3 +443,12 @@ def test_the_real_sequences_have_the_counts_of_their_readme(name, tmp_path):
             for line in readme(name).splitlines()
         )
     assert sum(map(len, groups.values())) == len(set(arrays["group"].tolist()))
+    section = SequenceDataConfig(
+        train=f"{name}.npz", rows="items", columns={"group": "group", "split": "split"}
+    )
+    dataset = load_dataset(section, folder=tmp_path, seed=0)
+    assert dataset.quarantine.num_bad == 0
+    for split, counts in dataset.counts.items():
+        rows = arrays["split"] == split
+        assert counts.items == rows.sum()
+        assert counts.classes == len(set(arrays["class"][rows].tolist()))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from job.config.data import DataConfig
+from job.config.data import TextDataConfig
 from job.data.inspect import inspect_dataset
 from job.data.load import load_dataset
 from job.data.tables import Dataset
@@ -21,7 +21,7 @@ NAMES = {split: f"{split}.csv.gz" for split in SPLITS}
 
 @pytest.fixture(scope="module")
 def typos() -> Dataset:
-    return load_dataset(DataConfig.model_validate(NAMES), folder=FOLDER, seed=0)
+    return load_dataset(TextDataConfig(**NAMES), folder=FOLDER, seed=0)
 
 
 def test_the_files_fit_a_config_map():
@@ -47,7 +47,7 @@ def test_the_licence_is_named_beside_the_data():
 def test_no_word_family_and_no_item_straddles_two_splits(typos):
     families = {}
     for split, pairs in typos.pairs.items():
-        words = typos.texts(pairs.right[pairs.label == 1])
+        words = typos.items.texts(pairs.right[pairs.label == 1])
         families[split] = {word[:4].lower() for word in words}
     inspection = inspect_dataset(typos)
     for one in SPLITS:

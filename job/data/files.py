@@ -10,7 +10,7 @@ is; each path is held to that folder first::
 from dataclasses import dataclass
 from pathlib import Path
 
-from job.data.paths import data_file, data_root
+from job.data.paths import data_file, data_folder, data_root
 
 
 @dataclass(frozen=True)
@@ -46,3 +46,7 @@ class DataFiles:
             key: Dotted key it was given under, for messages.
         """
         return data_file(value, key=key, root=self.root)
+
+    def folder(self, value: str, *, key: str) -> Path:
+        """The folder that a data path means; see `file`."""
+        return data_folder(value, key=key, root=self.root)

@@ -52,15 +52,7 @@ def data_file(value: str, *, key: str, root: Path) -> Path:
         DataError: There is no such file, or it is a folder, a pipe or a device.
         PermissionDeniedError: A folder on the way may not be entered.
     """
-    _refuse_uri(value, key=key)
-    path = _resolve(root / value, key=key, value=value)
-    if not path.is_relative_to(root):
-        raise ConfigError(
-            f"{key}: {value!r} leads to {path}, which is outside data.root ({root}). A data "
-            "path may not leave data.root: move the file below it, or set data.root to a "
-            "folder that holds every data file."
-        )
-    mode = _mode(path, key=key, value=value, root=root)
+    path, mode = _below(value, key=key, root=root)
     if stat.S_ISDIR(mode):
         raise DataError(
             f"{key}: {value!r} is a folder ({path}), not a pair file. Give the path of one "
@@ -72,6 +64,30 @@ def data_file(value: str, *, key: str, root: Path) -> Path:
             "Write the pairs to a file and give its path."
         )
     return path
+
+
+def data_folder(value: str, *, key: str, root: Path) -> Path:
+    """The folder that a data path means, links resolved; see `data_file`."""
+    path, mode = _below(value, key=key, root=root)
+    if not stat.S_ISDIR(mode):
+        raise DataError(
+            f"{key}: {value!r} is no folder ({path}), and by its name no .csv, .tsv, .jsonl or "
+            ".npz file. Give one of these, or a folder that holds a folder for each class."
+        )
+    return path
+
+
+def _below(value: str, *, key: str, root: Path) -> tuple[Path, int]:
+    """Where a data path leads, and the mode of what is there."""
+    _refuse_uri(value, key=key)
+    path = _resolve(root / value, key=key, value=value)
+    if not path.is_relative_to(root):
+        raise ConfigError(
+            f"{key}: {value!r} leads to {path}, which is outside data.root ({root}). A data "
+            "path may not leave data.root: move the file below it, or set data.root to a "
+            "folder that holds every data file."
+        )
+    return path, _mode(path, key=key, value=value, root=root)
 
 
 def _refuse_uri(value: str, *, key: str) -> None:

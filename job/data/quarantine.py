@@ -1,48 +1,77 @@
 """Rows that cannot be used: kept out, counted, named, and too many of them an error.
 
-`sources` decides that a row is bad; this module remembers it and judges the file::
+Whoever reads a file decides that a row is bad; this module remembers it and judges the file::
 
-    bad = BadRow("a.csv", 7, "label", "label must be 0 or 1, got '2'", "['a', 'b', '2']")
-    require_tolerable(
-        Quarantine(100, {"label": 1}, (bad,)), key="data.train", file="a.csv", allowed=0.01
-    )
+    sieve = Sieve("a.csv")
+    for record in records:
+        sieve.rows_read += 1
+        if record.problem:
+            sieve.reject(record.line, record.problem, raw=record.raw)
+    require_tolerable(sieve.quarantine(), key="data.train", file="a.csv", allowed=0.01)
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from job.errors import DataError
 from job.types import Json
 
 Reason = Literal[
     "label",
+    "class",
+    "split",
     "empty",
     "too_long",
+    "too_large",
     "missing",
     "undecodable",
     "malformed",
     "format",
     "damaged",
-    "too_large",
+    "shape",
+    "not_finite",
+    "duplicate",
+    "no_item",
+    "no_file",
+    "outside",
 ]
 
-SAMPLES_KEPT = 10
+# In what a row is counted: lines of a text file, rows of arrays, or files of a folder.
+Unit = Literal["line", "row", "file"]
+
+SAMPLES_KEPT = 1000  # of each file
+SAMPLES_SHOWN = 3  # in a message or a line of the log
 SAMPLE_CHARACTERS = 60
-_SHOWN_IN_ERROR = 3
 
 _ADVICE: Mapping[Reason, str] = {
     "label": "Write 1 for a match and 0 for none, or name another column: data.columns.label.",
-    "empty": "Fill in or remove the rows without an item.",
-    "too_long": "Raise data.max_length, or shorten the texts.",
-    "missing": "Name the columns in data.columns, or complete the rows.",
-    "undecodable": "Save the file as UTF-8.",
-    "malformed": "Correct the rows; a text that holds a separator or a quote must be quoted.",
-    "format": "Convert the pictures to PNG, or to JPEG in RGB or grey.",
-    "damaged": "Copy or export the pictures again.",
+    "class": "Give each item one class, or name another column: data.columns.item_class.",
+    "split": "Write train, validation or test, or name another column: data.columns.split.",
+    "empty": "Fill in or remove the rows that hold nothing.",
+    "too_long": "Raise data.max_length, or shorten the items.",
     "too_large": "Raise data.max_pixels, or make the pictures smaller.",
+    "missing": "Name the columns in data.columns, or complete the rows.",
+    "undecodable": "Save the file as UTF-8, or replace what is damaged.",
+    "malformed": "Correct the rows; a text that holds a separator or a quote must be quoted.",
+    "format": "Convert the files: pictures to PNG or JPEG, sequences to .npy.",
+    "damaged": "Copy or export the pictures again.",
+    "shape": "Save each sequence as numbers of the shape (time, features), all with as many "
+    "features, or set data.num_features.",
+    "not_finite": "Replace or remove what is not a number; a gap can be filled or cut out.",
+    "duplicate": "Give each item an id of its own.",
+    "no_item": "Complete data.items, or name the column that holds the ids: data.columns.",
+    "no_file": "Give paths of files that exist, relative to data.root.",
+    "outside": "Move the files below data.root, or set data.root to a folder that holds them.",
 }
+
+
+class Problem(NamedTuple):
+    """Why a row cannot be used."""
+
+    reason: Reason
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -50,11 +79,14 @@ class BadRow:
     """One row that was kept out.
 
     Attributes:
-        file: The file as the configuration names it.
-        line: Line on which the row begins, counted from 1 as `sed -n 7p` does, header included.
+        file: The file as the configuration names it, or one below a folder that it names.
+        line: Where the row begins, in units of `unit`, counted from 1.
         reason: Which kind of fault, for counting.
         detail: What was received and what is allowed.
-        sample: The beginning of the row as a Python literal, at most SAMPLE_CHARACTERS long.
+        sample: The beginning of the row as a Python literal, at most SAMPLE_CHARACTERS long;
+            empty where `detail` says it all.
+        unit: `line`: a line as `sed -n 7p` counts, header included. `row`: an entry of arrays,
+            the first of which is row 1. `file`: a file of a folder, by its sorted path.
     """
 
     file: str
@@ -62,9 +94,12 @@ class BadRow:
     reason: Reason
     detail: str
     sample: str
+    unit: Unit = "line"
 
     def __str__(self) -> str:
-        return f"{self.file} line {self.line}: {self.detail} in {self.sample}"
+        # A file of a folder is found by its name; its number helps nobody.
+        where = self.file if self.unit == "file" else f"{self.file} {self.unit} {self.line}"
+        return f"{where}: {self.detail}" + (f" in {self.sample}" if self.sample else "")
 
 
 @dataclass(frozen=True)
@@ -85,6 +120,10 @@ class Quarantine:
     def num_bad(self) -> int:
         return sum(self.counts.values())
 
+    def shown(self) -> list[str]:
+        """The first SAMPLES_SHOWN bad rows, for a message or a line of the log."""
+        return [str(row) for row in self.samples[:SAMPLES_SHOWN]]
+
     def __add__(self, other: "Quarantine") -> "Quarantine":
         counts = Counter(self.counts) + Counter(other.counts)
         return Quarantine(
@@ -100,6 +139,7 @@ class Quarantine:
                 {
                     "file": row.file,
                     "line": row.line,
+                    "unit": row.unit,
                     "reason": row.reason,
                     "detail": row.detail,
                     "sample": row.sample,
@@ -112,12 +152,53 @@ class Quarantine:
 NOTHING_QUARANTINED = Quarantine(0, {}, ())
 
 
-def sample_of(row: object) -> str:
-    """The beginning of a row as a printable literal of at most SAMPLE_CHARACTERS."""
-    literal = repr(row)
-    if len(literal) <= SAMPLE_CHARACTERS:
+class Sieve:
+    """Collects the bad rows of one file while it is read.
+
+    Args:
+        file: The file as the configuration names it.
+        unit: In what its rows are counted.
+
+    Attributes:
+        rows_read: Rows so far, good and bad; the reader counts them.
+    """
+
+    def __init__(self, file: str, *, unit: Unit = "line") -> None:
+        self.rows_read = 0
+        self._file = file
+        self._unit: Unit = unit
+        self._counts: Counter[Reason] = Counter()
+        self._samples: list[BadRow] = []
+
+    def reject(
+        self, line: int, problem: Problem, *, raw: object = None, file: str | None = None
+    ) -> None:
+        """Keeps a row out.
+
+        Args:
+            line: Where the row begins, in units of `unit`.
+            problem: What is wrong with it.
+            raw: Something of the row to show; None: `problem` says it all.
+            file: The file itself, where the rows are files of a folder.
+        """
+        reason, detail = problem
+        self._counts[reason] += 1
+        if len(self._samples) < SAMPLES_KEPT:
+            sample = "" if raw is None else sample_of(raw)
+            bad = BadRow(file or self._file, line, reason, detail, sample, self._unit)
+            self._samples.append(bad)
+
+    def quarantine(self) -> Quarantine:
+        """What was kept out so far."""
+        return Quarantine(self.rows_read, dict(self._counts), tuple(self._samples))
+
+
+def sample_of(row: object, *, most: int = SAMPLE_CHARACTERS) -> str:
+    """The beginning of a row, or of a cell, as a printable literal of at most so many signs."""
+    literal = repr(row[:most] if isinstance(row, str | bytes) else row)
+    if len(literal) <= most:
         return literal
-    return literal[: SAMPLE_CHARACTERS - 4] + "...'"
+    return literal[: most - 4] + "...'"
 
 
 def require_tolerable(quarantine: Quarantine, *, key: str, file: str, allowed: float) -> None:
@@ -146,7 +227,7 @@ def require_tolerable(quarantine: Quarantine, *, key: str, file: str, allowed: f
 
 
 def _first(quarantine: Quarantine) -> Sequence[str]:
-    shown = [str(row) for row in quarantine.samples[:_SHOWN_IN_ERROR]]
+    shown = quarantine.shown()
     left = quarantine.num_bad - len(shown)
     return [*shown, f"and {left} more"] if left else shown
 

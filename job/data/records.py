@@ -13,19 +13,12 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import IO, NamedTuple
 
-from job.data.quarantine import Reason
+from job.data.quarantine import Problem, Reason
 from job.errors import DataError
 
 # Bytes (JSON lines) or characters (CSV, TSV). Far above what `data.max_length` lets through,
 # low enough that a file without line ends, or a gzip bomb, does not fill the memory.
 MAX_LINE = 1 << 22
-
-
-class Problem(NamedTuple):
-    """Why a record cannot be used."""
-
-    reason: Reason
-    detail: str
 
 
 class Record(NamedTuple):
@@ -109,7 +102,7 @@ def delimited_records(
         header = [name.strip() for name in next(filter(None, reader))]
     except StopIteration:
         raise DataError(
-            f"{where} is empty. Give a file whose first line names the columns, with one pair "
+            f"{where} is empty. Give a file whose first line names the columns, with one row "
             "on each line below."
         ) from None
     except (csv.Error, _LineTooLongError) as error:

@@ -18,7 +18,7 @@ from examples.data.digits import prepare as digits
 from examples.data.emoji import prepare as emoji
 from examples.data.verses import prepare as verses
 from examples.data.watch import prepare as watch
-from job.config.data import TextDataConfig
+from job.config.data import SequenceDataConfig, TextDataConfig
 from job.data.inspection.dataset import inspect_dataset
 from job.data.inspection.findings import find
 from job.data.load import load_dataset
@@ -433,3 +433,12 @@ def test_the_real_sequences_have_the_counts_of_their_readme(name, tmp_path):
             for line in readme(name).splitlines()
         )
     assert sum(map(len, groups.values())) == len(set(arrays["group"].tolist()))
+    section = SequenceDataConfig(
+        train=f"{name}.npz", rows="items", columns={"group": "group", "split": "split"}
+    )
+    dataset = load_dataset(section, folder=tmp_path, seed=0)
+    assert dataset.quarantine.num_bad == 0
+    for split, counts in dataset.counts.items():
+        rows = arrays["split"] == split
+        assert counts.items == rows.sum()
+        assert counts.classes == len(set(arrays["class"][rows].tolist()))

@@ -1,9 +1,15 @@
+from typing import get_args
+
 import pytest
 
 from job.data.quarantine import (
     NOTHING_QUARANTINED,
+    SAMPLES_KEPT,
     BadRow,
+    Problem,
     Quarantine,
+    Reason,
+    Sieve,
     require_tolerable,
     sample_of,
 )
@@ -85,8 +91,15 @@ def test_quarantines_of_several_files_add_up():
         "bad": 6,
         "counts": {"empty": 2, "label": 4},
         "samples": [
-            {"file": "a", "line": 2, "reason": "label", "detail": "x", "sample": "y"},
-            {"file": "b", "line": 3, "reason": "label", "detail": "x", "sample": "y"},
+            {
+                "file": name,
+                "line": line,
+                "unit": "line",
+                "reason": "label",
+                "detail": "x",
+                "sample": "y",
+            }
+            for name, line in (("a", 2), ("b", 3))
         ],
     }
 
@@ -113,3 +126,51 @@ def test_a_sample_is_short_and_printable(row):
 def test_a_short_row_is_shown_whole():
     assert sample_of(["a", "b"]) == "['a', 'b']"
     assert sample_of("x" * 58) == repr("x" * 58)  # 60 characters with its quotes
+
+
+def test_a_longer_sample_can_be_asked_for():
+    assert sample_of("a" * 100, most=102) == repr("a" * 100)
+    assert sample_of("a" * 101, most=102) == "'" + "a" * 97 + "...'"
+
+
+@pytest.mark.parametrize(
+    ("unit", "sample", "shown"),
+    [
+        ("line", "['a']", "a.csv line 7: left is empty in ['a']"),
+        ("line", "", "a.csv line 7: left is empty"),
+        ("row", "", "a.csv row 7: left is empty"),
+        ("file", "", "a.csv: left is empty"),
+    ],
+)
+def test_a_bad_row_says_where_it_is(unit, sample, shown):
+    assert str(BadRow("a.csv", 7, "empty", "left is empty", sample, unit)) == shown
+
+
+def test_a_sieve_counts_all_and_keeps_the_first_thousand():
+    sieve = Sieve("a.npz", unit="row")
+    for row in range(1, 1501):
+        sieve.rows_read += 1
+        sieve.reject(row, Problem("empty" if row % 3 else "shape", "x"))
+    quarantine = sieve.quarantine()
+    assert quarantine.rows_read == quarantine.num_bad == 1500
+    assert quarantine.counts == {"empty": 1000, "shape": 500}
+    assert [bad.line for bad in quarantine.samples] == list(range(1, 1001))
+    assert SAMPLES_KEPT == 1000
+    assert quarantine.shown() == [f"a.npz row {row}: x" for row in (1, 2, 3)]
+
+
+def test_a_sieve_names_the_file_of_a_row_that_is_one():
+    sieve = Sieve("pictures", unit="file")
+    sieve.reject(4, Problem("format", "is a GIF"), file="pictures/cat/a.png")
+    sieve.reject(9, Problem("label", "bad"), raw=["a", "b"])
+    first, second = sieve.quarantine().samples
+    assert str(first) == "pictures/cat/a.png: is a GIF"
+    assert (second.file, second.sample) == ("pictures", "['a', 'b']")
+
+
+def test_every_reason_has_its_advice():
+    for reason in get_args(Reason):
+        quarantine = Quarantine(2, {reason: 2}, (BadRow("a", 1, reason, "x", ""),))
+        with pytest.raises(DataError) as caught:
+            require_tolerable(quarantine, key="data.train", file="a", allowed=0.5)
+        assert str(caught.value).splitlines()[-1].strip().endswith(".")

@@ -1,180 +1,69 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from job.data.cuts import Cut
 from job.data.splits import (
-    Cut,
-    components,
-    cut_pairs,
     require_both_classes,
     require_filled,
+    require_named,
+    require_pairs,
+    warn_of_shared_classes,
+    warn_of_shared_items,
+    warn_of_small_splits,
 )
-from job.data.tables import PairTable
 from job.errors import DataError
-from job.types import SPLITS
 from tests.data.conftest import pair_table
 
-THREE_WAYS = {"train": 0.8, "validation": 0.1, "test": 0.1}
+
+def cut(num_units: int, largest_share: float, unit_name: str, row_name: str = "pairs") -> Cut:
+    return Cut(np.zeros(0, np.int8), num_units, largest_share, unit_name, row_name)
 
 
-def counts(pairs: PairTable, cut: Cut) -> dict[str, tuple[int, int]]:
-    """Negatives and positives of each split."""
-    result = {}
-    for number, split in enumerate(SPLITS):
-        chosen = pairs.where(cut.membership == number)
-        result[split] = (chosen.num_negative, chosen.num_positive)
-    return result
-
-
-def pairs_of_families(sizes: list[tuple[int, int]]) -> PairTable:
-    """Families of (negatives, positives): star-shaped components, no item shared."""
-    rows, item = [], 0
-    for negatives, positives in sizes:
-        centre = item
-        for label in [0] * negatives + [1] * positives:
-            item += 1
-            rows.append((centre, item, label))
-        item += 1
-    return pair_table(rows)
-
-
-@pytest.mark.parametrize(
-    ("by", "sizes", "fractions", "expected"),
-    [
-        # Ten equal families: eight, one, one.
-        ("identity", [(1, 1)] * 10, THREE_WAYS, {(8, 8): 1, (1, 1): 2}),
-        # Rows: each class in proportion, whatever the families.
-        ("row", [(70, 30)], THREE_WAYS, {(56, 24): 1, (7, 3): 2}),
-        # A family of 80 of 120 pairs fills train (72 wanted); the rest is shared equally.
-        (
-            "identity",
-            [(40, 40), *[(1, 1)] * 20],
-            {"train": 0.6, "validation": 0.2, "test": 0.2},
-            {(40, 40): 1, (10, 10): 2},
-        ),
-        # Families of one class only: either class is dealt for itself.
-        ("identity", [(2, 0)] * 20 + [(0, 1)] * 10, THREE_WAYS, {(32, 8): 1, (4, 1): 2}),
-        # Only test is wanted.
-        (
-            "identity",
-            [(1, 1)] * 10,
-            {"train": 0.7, "test": 0.3},
-            {(7, 7): 1, (0, 0): 1, (3, 3): 1},
-        ),
-        # Wanted 6, 2, 2 of each class. 4 goes to train; 3 costs train -0.5 and validation -1.5
-        # (see the formula); 2 costs train -0.67 and test -2; only train lacks the last one.
-        (
-            "identity",
-            [(1, 1), (2, 2), (3, 3), (4, 4)],
-            {"train": 0.6, "validation": 0.2, "test": 0.2},
-            {(5, 5): 1, (3, 3): 1, (2, 2): 1},
-        ),
-    ],
-)
-@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
-def test_shares_and_balance_come_out_as_wanted(by, sizes, fractions, expected, seed):
-    pairs = pairs_of_families(sizes)
-    found = counts(pairs, cut_pairs(pairs, by=by, fractions=fractions, seed=seed))
-    assert {value: list(found.values()).count(value) for value in found.values()} == expected
-    assert max(found, key=lambda split: sum(found[split])) == "train"
-
-
-def test_groups_stay_whole_though_they_share_items():
-    pairs = pair_table([(0, row % 3, row % 2) for row in range(40)])
-    groups = np.repeat(np.arange(10), 4)
-    cut = cut_pairs(pairs, by="group", fractions=THREE_WAYS, seed=0, groups=groups)
-    assert cut.num_units == 10
-    assert cut.largest_share == 0.1
-    for group in range(10):
-        assert len(set(cut.membership[groups == group])) == 1
-    assert counts(pairs, cut) == {"train": (16, 16), "validation": (2, 2), "test": (2, 2)}
-
-
-def test_groups_must_be_given():
-    with pytest.raises(ValueError, match="needs groups"):
-        cut_pairs(pair_table([(0, 1, 1)]), by="group", fractions=THREE_WAYS, seed=0)
-
-
-def test_rows_may_repeat_items():
-    pairs = pair_table([(0, 1, row % 2) for row in range(20)])
-    cut = cut_pairs(pairs, by="row", fractions=THREE_WAYS, seed=0)
-    assert counts(pairs, cut) == {"train": (8, 8), "validation": (1, 1), "test": (1, 1)}
-
-
-EDGES = st.lists(
-    st.tuples(st.integers(0, 25), st.integers(0, 25), st.integers(0, 1)),
-    min_size=1,
-    max_size=60,
-)
-
-
-def slow_components(pairs: PairTable) -> list[int]:
-    """The smallest item that can be reached from each, by relaxation."""
-    size = int(max(pairs.left.max(), pairs.right.max())) + 1
-    smallest = list(range(size))
-    for _ in range(size):
-        for left, right in zip(pairs.left.tolist(), pairs.right.tolist(), strict=True):
-            smallest[left] = smallest[right] = min(smallest[left], smallest[right])
-    return smallest
-
-
-@given(EDGES)
-def test_components_agree_with_a_slow_search(edges):
-    pairs = pair_table(edges)
-    assert components(pairs).tolist() == slow_components(pairs)
-
-
-def test_components_of_a_long_chain_and_of_nothing():
-    chain = pair_table([(i, i + 1, 0) for i in range(20_000)])
-    assert not components(chain).any()
-    assert components(pair_table([])).tolist() == []
-
-
-@given(EDGES, st.integers(0, 2**32 - 1))
-def test_no_item_straddles_an_identity_cut(edges, seed):
-    pairs = pair_table(edges)
-    cut = cut_pairs(pairs, by="identity", fractions=THREE_WAYS, seed=seed)
-    of_item: dict[int, int] = {}
-    for left, right, split in zip(pairs.left, pairs.right, cut.membership, strict=True):
-        assert of_item.setdefault(int(left), int(split)) == split
-        assert of_item.setdefault(int(right), int(split)) == split
-
-
-def test_the_seed_decides_and_nothing_else():
-    pairs = pairs_of_families([(1, 1)] * 100)
-    cuts = [
-        cut_pairs(pairs, by="identity", fractions=THREE_WAYS, seed=seed).membership.tolist()
-        for seed in (0, 0, 1)
-    ]
-    assert cuts[0] == cuts[1] != cuts[2]
-
-
-def test_the_cut_is_pinned():
-    # Recorded with NumPy 2.4.6: a resumed run must cut as the first attempt did.
-    pairs = pairs_of_families([(1, 1)] * 10)
-    cut = cut_pairs(pairs, by="identity", fractions=THREE_WAYS, seed=7)
-    assert cut.membership[::2].tolist() == PINNED_CUT
-
-
-PINNED_CUT = [0, 0, 0, 0, 0, 2, 0, 1, 0, 0]
+COMPONENTS = cut(3, 0.9, "connected components of items")
 
 
 def test_a_split_that_gets_nothing_is_explained():
-    pairs = pairs_of_families([(45, 45), (4, 4), (1, 1)])
-    cut = cut_pairs(pairs, by="identity", fractions=THREE_WAYS, seed=0)
-    empty = pairs.where(np.zeros(len(pairs), np.bool_))
     with pytest.raises(DataError) as caught:
-        require_filled(
-            {"train": pairs, "validation": pairs, "test": empty}, cut=cut, by="identity"
-        )
+        require_filled({"train": 98, "validation": 2, "test": 0}, cut=COMPONENTS, by="identity")
     assert str(caught.value) == (
         "data.split.by: identity leaves nothing for test: the training file has 3 connected "
         "components of items, the largest holds 90% of the pairs, and none may straddle two "
         "splits. Set `data.split.by: group` or `data.split.by: row` or a larger "
         "`data.split.test_fraction`, or give files: `data.validation: PATH`, `data.test: PATH`."
     )
-    require_filled({"train": pairs, "test": pairs}, cut=cut, by="identity")
+    require_filled({"train": 98, "test": 2}, cut=COMPONENTS, by="identity")
+
+
+def test_labelled_items_are_called_what_they_are():
+    with pytest.raises(DataError, match="has 2 classes, the largest holds 50% of the items"):
+        require_filled(
+            {"train": 1, "validation": 1, "test": 0},
+            cut=cut(2, 0.5, "classes", "items"),
+            by="identity",
+        )
+
+
+def test_a_cut_that_leaves_nothing_to_train_on_is_explained():
+    with pytest.raises(
+        DataError, match=r"nothing for train: .* smaller fractions in `data\.sp"
+    ):
+        require_filled({"train": 0, "validation": 4}, cut=COMPONENTS, by="identity")
+
+
+def test_a_cut_by_row_is_not_told_to_cut_coarser():
+    with pytest.raises(
+        DataError, match=r"2 rows, .* Set a larger `data\.split\.test_fraction`"
+    ):
+        require_filled({"train": 2, "test": 0}, cut=cut(2, 0.5, "rows"), by="row")
+
+
+def test_a_column_that_names_no_row_of_a_split_is_refused():
+    require_named({"train": 1, "validation": 1, "test": 1}, column="part", name="a.csv")
+    with pytest.raises(DataError) as caught:
+        require_named({"train": 1, "validation": 0, "test": 0}, column="part", name="a.csv")
+    assert str(caught.value).startswith(
+        "data.columns.split: 'part' of 'a.csv' names no row of validation and test. "
+    )
 
 
 @pytest.mark.parametrize("label", [0, 1])
@@ -189,27 +78,47 @@ def test_a_split_of_one_class_is_refused(label):
     )
 
 
-def test_a_cut_that_leaves_nothing_to_train_on_is_explained():
-    pairs = pairs_of_families([(2, 2)])
-    fractions = {"train": 0.2, "validation": 0.5, "test": 0.3}
-    cut = cut_pairs(pairs, by="identity", fractions=fractions, seed=0)
-    assert counts(pairs, cut)["validation"] == (2, 2)
-    empty = pairs.where(np.zeros(4, np.bool_))
-    with pytest.raises(
-        DataError, match=r"nothing for train: .* smaller fractions in `data\.sp"
-    ):
-        require_filled({"train": empty, "validation": pairs}, cut=cut, by="identity")
-
-
-def test_a_cut_by_row_is_not_told_to_cut_coarser():
-    pairs = pair_table([(0, 1, 1), (0, 2, 0)])
-    cut = cut_pairs(pairs, by="row", fractions=THREE_WAYS, seed=0)
-    empty = pairs.where(np.zeros(2, np.bool_))
-    with pytest.raises(
-        DataError, match=r"2 rows, .* Set a larger `data\.split\.test_fraction`"
-    ):
-        require_filled({"train": pairs, "test": empty}, cut=cut, by="row")
-
-
 def test_a_split_of_both_classes_is_accepted():
     require_both_classes(pair_table([(0, 1, 0), (0, 1, 1)]), split="train", origin="x")
+
+
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [
+        ([], "0 items of 0 classes, the largest of 0;"),
+        ([4, 4, 4], "3 items of 1 class, the largest of 3;"),
+        ([4, 5, 6], "3 items of 3 classes, the largest of 1;"),
+    ],
+)
+def test_a_split_of_which_no_pairs_can_be_drawn_is_refused(classes, words):
+    with pytest.raises(DataError) as caught:
+        require_pairs(np.array(classes, np.int64), split="test", origin="data.split.by: row")
+    assert str(caught.value).startswith(f"data.split.by: row: the test split has {words} ")
+
+
+def test_two_classes_and_two_items_of_one_are_enough():
+    require_pairs(np.array([4, 9, 4]), split="test", origin="x")
+
+
+def test_items_that_splits_share_are_warned_of(caplog):
+    warn_of_shared_items(
+        {"train": np.array([0, 1, 2]), "validation": np.array([2, 3]), "test": np.array([4, 5])}
+    )
+    facts = [(r.message, r.split, getattr(r, "with"), r.shared, r.of) for r in caplog.records]
+    assert facts == [("splits share items", "validation", "train", 1, 2)]
+
+
+def test_classes_that_splits_share_with_training_are_warned_of_once(caplog):
+    disjoint = {"train": np.array([0, 1]), "validation": np.array([2]), "test": np.array([2])}
+    warn_of_shared_classes(disjoint)
+    assert not caplog.records
+    warn_of_shared_classes(disjoint | {"test": np.array([0, 1, 2])})
+    facts = [(r.message, r.validation, r.test) for r in caplog.records]
+    assert facts == [("splits share classes", "0 of 1", "2 of 3")]
+
+
+def test_a_split_of_less_than_half_its_share_is_warned_of(caplog):
+    fractions = {"validation": 0.1, "test": 0.1}
+    warn_of_small_splits({"validation": 5, "test": 4}, fractions, num_rows=100)
+    facts = [(r.message, r.split, r.wanted_share, r.share) for r in caplog.records]
+    assert facts == [("split smaller than asked for", "test", 0.1, 0.04)]

@@ -30,7 +30,7 @@ import google_crc32c
 from job.errors import ConfigError
 from job.storage.checksums import chunks_of, crc32c_of
 from job.storage.flock import lock_exclusively
-from job.storage.folders import make_folders, sync_folder
+from job.storage.folders import make_folders, sync_folder, write_all
 from job.storage.os_errors import translated
 from job.storage.protocol import (
     ListedObject,
@@ -181,7 +181,7 @@ class FileStore:
             fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
             try:
                 for chunk in chunks:
-                    _write_all(fd, chunk)
+                    write_all(fd, chunk)
                 generation = self._stamp(fd, newest=newest)
                 os.fsync(fd)
             finally:
@@ -256,9 +256,3 @@ def _generation(path: Path) -> int:
     except (FileNotFoundError, NotADirectoryError):
         return 0
     return info.st_mtime_ns if stat.S_ISREG(info.st_mode) else 0
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest) :]

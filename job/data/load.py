@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.config.data import TextDataConfig
+from job.data.access import DataAccess
 from job.data.files import DataFiles
+from job.data.pack_places import open_packed
 from job.data.quarantine import NOTHING_QUARANTINED, Quarantine, require_tolerable
 from job.data.ragged import RaggedArray
 from job.data.sources import RawPairs, extension, read_pairs
@@ -23,26 +25,34 @@ log = logging.getLogger(__name__)
 _ROWS_LOGGED = 3
 
 
-def load_dataset(section: TextDataConfig, *, folder: Path, seed: int) -> Dataset:
+def load_dataset(
+    section: TextDataConfig, *, folder: Path, seed: int, access: DataAccess | None = None
+) -> Dataset:
     """Reads every pair file, keeps bad rows out, and cuts the splits that have no file.
 
     Args:
         section: The data section.
         folder: Absolute folder of the configuration file.
         seed: `run.seed`; decides the cut.
+        access: How data in a bucket are reached; None: with the defaults.
 
     Raises:
         ConfigError: A path leaves `data.root`, or its format is unknown.
         DataError: Data is missing, too bad, or leaves a split empty or with one class.
         PermissionDeniedError: A file may not be read.
     """
+    if section.packed is not None:
+        return open_packed(section, folder=folder, seed=seed, access=access)
     given: dict[Split, str | None] = {
         "train": section.train,
         "validation": section.validation,
         "test": section.test,
     }
     names = {split: name for split, name in given.items() if name is not None}
-    raw = _read_all(section, names, folder=folder)
+    files_below = DataFiles.below(
+        section.root, folder=folder, mirror=section.mirror, access=access
+    )
+    raw = _read_all(section, names, data=files_below)
     values, files = _numbered(raw)
     for split, table in files.items():
         require_both_classes(table, split=split, origin=f"data.{split}: {names[split]!r}")
@@ -57,9 +67,8 @@ def load_dataset(section: TextDataConfig, *, folder: Path, seed: int) -> Dataset
 
 
 def _read_all(
-    section: TextDataConfig, names: Mapping[Split, str], *, folder: Path
+    section: TextDataConfig, names: Mapping[Split, str], *, data: DataFiles
 ) -> dict[Split, RawPairs]:
-    data = DataFiles.below(section.root, folder=folder)
     # Every path is checked before the first file is read: a typo in the last one shows at once.
     paths = {}
     for split, name in names.items():

@@ -116,14 +116,7 @@ def open_pack(folder: Path, *, data: Mapping[str, Json], seed: int, key: str) ->
         PermissionDeniedError: It may not be read.
     """
     record = read_record(folder, key=key)
-    lines = differences(record.data, data, stored_seed=record.seed, seed=seed)
-    if lines:
-        raise ConfigError(
-            f"{key}: {folder} was packed with other settings:\n  "
-            + "\n  ".join(lines)
-            + "\nPack it again with `siamese-job data pack`, undo the change, or set "
-            "data.packed to null to read the files themselves."
-        )
+    require_made_from(record, data=data, seed=seed, place=f"{key}: '{folder}'")
     for name, file in record.files.items():
         check_file(folder / f"{name}.npy", file, key=key)
     arrays = {
@@ -155,6 +148,30 @@ def read_record(folder: Path, *, key: str) -> PackRecord:
     if len(content) > LIMIT_BYTES:
         raise DataError(f"{key}: {path} is longer than {LIMIT_BYTES} bytes. {REMEDY}")
     return parse(content, place=f"{key}: '{path}'")
+
+
+def require_made_from(
+    record: PackRecord, *, data: Mapping[str, Json], seed: int, place: str
+) -> None:
+    """Refuses a set that reading the files would not give now.
+
+    Args:
+        record: What was packed.
+        data: The resolved data section now.
+        seed: `run.seed` now.
+        place: Where the set is, for the message.
+
+    Raises:
+        ConfigError: A setting that decides what is packed differs; all that do are named.
+    """
+    lines = differences(record.data, data, stored_seed=record.seed, seed=seed)
+    if lines:
+        raise ConfigError(
+            f"{place} was packed with other settings:\n  "
+            + "\n  ".join(lines)
+            + "\nPack it again with `siamese-job data pack`, undo the change, or set "
+            "data.packed to null to read the files themselves."
+        )
 
 
 def _missing(folder: Path, partial: Path, *, key: str) -> str:

@@ -68,6 +68,8 @@ def test_the_flags_are_frozen():
         "config validate --set",
         "data inspect --json",
         "data inspect --set",
+        "data pack --force",
+        "data pack --set",
     }
 
 

@@ -200,7 +200,7 @@ def test_a_setting_that_decides_what_is_packed_is_refused(
     with pytest.raises(ConfigError) as caught:
         opened(tmp_path / "out", data=record_of(now))
     lines = str(caught.value).splitlines()
-    assert lines[0] == f"data.packed: {tmp_path / 'out'} was packed with other settings:"
+    assert lines[0] == f"data.packed: '{tmp_path / 'out'}' was packed with other settings:"
     assert any(one.strip().startswith(line) for one in lines[1:-1])
     assert "siamese-job data pack" in lines[-1]
 

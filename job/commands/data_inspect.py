@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from job.commands.data_access import data_access
 from job.commands.plain_logs import logs_on_stderr
 from job.commands.result import print_result
 from job.config.load import load_config
@@ -17,13 +18,18 @@ from job.errors import ExitCode
 _ONE_SIDED_ROC_AUC = 0.65
 
 
-def inspect(args: argparse.Namespace) -> ExitCode:
+def run(args: argparse.Namespace) -> ExitCode:
     """Runs `data inspect`."""
     loaded = load_config(Path(args.config), env=os.environ, sets=args.set)
     config = loaded.config
     # Its warnings are part of what is shown.
     with logs_on_stderr(config, level="ERROR"):
-        dataset = load_dataset(config.data, folder=loaded.folder, seed=config.run.seed)
+        dataset = load_dataset(
+            config.data,
+            folder=loaded.folder,
+            seed=config.run.seed,
+            access=data_access(config, env=os.environ),
+        )
     inspection = inspect_dataset(dataset)
     if args.json:
         return print_result(json.dumps(inspection.to_json(), indent=2) + "\n")

@@ -12,7 +12,6 @@ name. A process that is killed leaves parts behind, and the next one goes on fro
 import hashlib
 import logging
 import os
-import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -246,8 +245,9 @@ def _temporary_folder(uri: str) -> Path:
     with translated("write", folder, folder=folder.parent, purpose=DATA.at(KEY)):
         folder.mkdir(mode=0o700, exist_ok=True)
         info = folder.lstat()
-    # Everybody may make names in there: what somebody else has put in place is not trusted.
-    if not stat.S_ISDIR(info.st_mode) or info.st_uid != user or info.st_mode & 0o022:
+    # Everybody may make names in there: what somebody else has put in place is not trusted,
+    # nor is a link, whose mode is 777.
+    if info.st_uid != user or info.st_mode & 0o022:
         raise PermissionDeniedError(
             f"{KEY}: is null, and '{folder}' is not a folder of this user (id {user}) alone. "
             f"Remove it, or set {KEY} to a folder for copies of {uri}."

@@ -102,8 +102,6 @@ class Copy:
                 arrived = self._arrived()
                 numbers = [number for number in numbers if number not in arrived]
                 numbers = numbers or [num_parts - 1]
-            elif self._content.exists():
-                self._content.unlink()
         self._num_left = len(numbers)
         return [
             Part(self, number, min(PART_BYTES, self.size - number * PART_BYTES))
@@ -139,11 +137,7 @@ class Copy:
 
     def _arrived(self) -> set[int]:
         """Numbers of the parts that an earlier process has copied."""
-        if not self._content.exists() or not self._marks.exists():
-            self._marks.unlink(missing_ok=True)
-            self._content.unlink(missing_ok=True)
-            return set()
-        marks = self._marks.read_bytes()
+        marks = self._marks.read_bytes() if self._marks.exists() else b""
         return {number for number, mark in enumerate(marks) if mark == _DONE[0]}
 
     def _end(self) -> None:

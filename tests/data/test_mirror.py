@@ -152,20 +152,46 @@ def test_what_was_copied_by_hand_counts_when_its_checksum_is_right(tmp_path):
     assert store.ranges == [("wrong", 0)]
     assert (mirror.folder / "wrong").read_bytes() == content(50)
     # Read once: from then on its time says so.
-    (mirror.folder / "right").chmod(0)
-    store.ranges.clear()
+    store.stats.clear()
     mirror.fetch_below("")
-    assert store.ranges == []
+    assert store.stats == []
 
 
-def test_a_link_in_the_mirror_is_no_copy(store, tmp_path):
-    store.write("a", b"data", if_generation=0)
+def test_a_copy_cut_short_is_noticed_whatever_its_time_says(store, tmp_path):
+    store.write("a", content(50), if_generation=0)
+    mirror = mirror_of(store, tmp_path)
+    path = mirror.fetch(["a"])["a"]
+    time_ns = path.stat().st_mtime_ns
+    os.truncate(path, 20)
+    os.utime(path, ns=(time_ns, time_ns))
+    mirror.fetch(["a"])
+    assert path.read_bytes() == content(50)
+
+
+def test_a_link_in_the_mirror_is_no_copy_however_alike(store, tmp_path):
+    mine = tmp_path / "mine"
+    mine.write_bytes(b"mine")
+    data = content(len(str(mine)))  # the length of a link
+    generation = store.write("a", data, if_generation=0).generation
     mirror = mirror_of(store, tmp_path / "mirror")
     mirror.folder.mkdir(parents=True)
-    (tmp_path / "mine").write_bytes(b"mine")
-    (mirror.folder / "a").symlink_to(tmp_path / "mine")
-    assert mirror.fetch(["a"])["a"].read_bytes() == b"data"
-    assert (tmp_path / "mine").read_bytes() == b"mine"
+    link = mirror.folder / "a"
+    link.symlink_to(mine)
+    os.utime(link, ns=(generation * 1000,) * 2, follow_symlinks=False)
+    assert mirror.fetch(["a"])["a"].read_bytes() == data
+    assert mine.read_bytes() == b"mine"
+
+
+def test_a_copy_is_on_disk_before_it_takes_its_name(store, tmp_path, monkeypatch):
+    done = []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+        monkeypatch.setattr(
+            os, name, lambda *args, real=real, name=name: (done.append(name), real(*args))[1]
+        )
+    store.write("a", content(3 * PART), if_generation=0)
+    mirror_of(store, tmp_path).fetch(["a"])
+    assert done[-2:] == ["fsync", "replace"]
 
 
 def test_a_missing_object_spoils_nothing_else(store, tmp_path):
@@ -312,8 +338,10 @@ def test_parts_of_another_generation_are_not_gone_on_from(tmp_path):
         mirror_of(store, tmp_path).fetch(["large"])
     store.write("large", content(40 * PART, seed=5), if_generation=None)
     store.meanwhile = lambda name, data: data
+    store.ranges.clear()
     found = mirror_of(store, tmp_path).fetch(["large"])
     assert found["large"].read_bytes() == content(40 * PART, seed=5)
+    assert len(store.ranges) == 40
     assert list((tmp_path / ".partial").iterdir()) == []
 
 
@@ -421,9 +449,13 @@ def test_waiting_for_a_mirror_heeds_a_request_to_stop(store, tmp_path):
     def check() -> None:
         raise InterruptedByUserError("stop")
 
+    def sleep(seconds: float) -> None:
+        raise AssertionError("waited all the same")
+
+    access = DataAccess(check=check, sleep=sleep)
     try:
         with pytest.raises(InterruptedByUserError):
-            mirror_of(store, tmp_path, access=DataAccess(check=check)).fetch(["a"])
+            mirror_of(store, tmp_path, access=access).fetch(["a"])
     finally:
         os.close(held)
 
@@ -500,6 +532,7 @@ def test_one_failure_cuts_the_waits_of_the_others_short(gcs: FakeGcs, access, tm
 
     def sleep(seconds: float) -> None:
         slept.append(seconds)
+        assert len(slept) <= 1000, "nobody ends this"
 
     patient = DataAccess(
         allow_emulator=True,
@@ -512,6 +545,7 @@ def test_one_failure_cuts_the_waits_of_the_others_short(gcs: FakeGcs, access, tm
     with pytest.raises(KeyboardInterrupt):
         mirror.fetch_below("")
     assert max(slept) <= 0.5
+    assert len(slept) < 1000
 
 
 @pytest.mark.parametrize("permission", ["storage.objects.get", "storage.objects.list"])

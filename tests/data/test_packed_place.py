@@ -108,6 +108,21 @@ def test_two_processes_do_not_pack_into_one_place(tmp_path):
     pack(dataset_of(), tmp_path / "out")
 
 
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_process_that_was_just_faster_is_noticed(tmp_path, monkeypatch, moved):
+    """Between the opening of the folder and the lock, another one put it in its place."""
+
+    def lock(fd: int, *, path: Path, **_: object) -> bool:
+        path.rename(tmp_path / "out")
+        if not moved:
+            path.mkdir()
+        return True
+
+    monkeypatch.setattr("job.data.pack_folder.lock_exclusively", lock)
+    with pytest.raises(PermissionDeniedError, match="another process is packing into"):
+        pack(dataset_of(), tmp_path / "out")
+
+
 def test_a_place_that_may_not_be_written_is_permission_denied(open_folder, unprivileged):
     with unprivileged(), pytest.raises(PermissionDeniedError, match=r"\(OUT\)"):
         pack(dataset_of(), open_folder / "out")
@@ -139,6 +154,10 @@ def test_a_crash_anywhere_leaves_the_old_set_the_new_one_or_a_clear_refusal(
         with counted(Calls(at=at, what=crash, after=after)), pytest.raises(Crash):
             pack(new, folder, force=force)
         seen.append(state(folder, old=old, new=new))
+        for beside in folder.parent.iterdir():
+            path = beside / "dataset.json"
+            if path.exists() and path.stat().st_size:
+                opened(beside)  # what is left of a set does not look like one
         if seen[-1] != "new":
             # The same command again.
             pack(new, folder, force=force)
@@ -162,6 +181,16 @@ def state(folder: Path, *, old: Dataset, new: Dataset) -> str:
     is_new = found.fingerprint == new.fingerprint
     assert_same(found, new if is_new else old)
     return "new" if is_new else "old"
+
+
+def test_everything_is_on_disk_before_it_takes_its_name(tmp_path):
+    with counted(Calls(at=None, what=crash)) as calls:
+        summary = pack(dataset_of(), tmp_path / "out")
+    at = calls.made.index("rename")
+    # Each file, the folder made for them, and the names in it; then the new name.
+    assert calls.made[:at].count("fsync") == summary.num_files + 2
+    assert calls.made[at - 1] == "fsync"
+    assert calls.made[at:] == ["rename", "open", "fsync"]
 
 
 def test_a_half_written_set_is_refused_and_the_same_command_repairs_it(tmp_path):

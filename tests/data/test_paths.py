@@ -234,6 +234,7 @@ def test_a_path_names_an_object_below_the_root(root, value, name):
         "/a.csv",
         "//a.csv",
         "gs://sets/faces2/a.csv",
+        "gs://sets/facesXa.csv",
         "gs://sets/face",
         "gs://sets",
         "gs://other/faces/a.csv",

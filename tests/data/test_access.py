@@ -60,6 +60,35 @@ def test_an_error_of_the_work_is_raised():
         list(DataAccess().in_parallel(work, range(100)))
 
 
+def test_a_wait_is_cut_short_when_the_work_is_given_up(gcs: FakeGcs, access: DataAccess):
+    """Else a Ctrl-C would take as long as an outage may."""
+    slept: list[float] = []
+    is_given_up: list[bool] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        is_given_up.append(patient._halt.wait(2.0))
+        assert is_given_up[-1]
+
+    def check() -> None:
+        if slept:
+            raise StopError
+
+    gcs.faults.add(Fault("get", "status", times=None))
+    patient = DataAccess(
+        allow_emulator=True,
+        outage_budget_seconds=86400.0,
+        sleep=sleep,
+        check=check,
+        env=access.env,
+    )
+    store = patient.open("gs://sets", key="data.root")
+    with pytest.raises(StopError):
+        list(patient.in_parallel(store.stat, ["a", "b"]))
+    assert all(is_given_up)
+    assert max(slept) <= 0.5
+
+
 def test_after_a_failure_the_same_access_waits_again(gcs: FakeGcs, access: DataAccess):
     def fail(number: int) -> None:
         raise StopError

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from job.checkpoints.reading import load_best, load_last, read_head
+from job.commands.data_access import data_access
 from job.commands.plain_logs import logs_on_stderr
 from job.commands.result import print_result
 from job.commands.run_folder import RunFolder, open_run_folder
@@ -36,7 +37,12 @@ def _measure(loaded: LoadedConfig, *, folder: RunFolder) -> dict[str, Any]:
             f"{folder.uri} holds no committed checkpoint. `siamese-job train` makes one; check "
             "run.name and run.root if there should be one."
         )
-    dataset = load_dataset(config.data, folder=loaded.folder, seed=config.run.seed)
+    dataset = load_dataset(
+        config.data,
+        folder=loaded.folder,
+        seed=config.run.seed,
+        access=data_access(config, env=os.environ),
+    )
     quieten_tensorflow(os.environ)
     with captured_native_stderr():
         # TensorFlow takes seconds to import: everything that can be refused was, by now.

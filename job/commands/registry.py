@@ -65,7 +65,7 @@ def _register_evaluate(subparsers: Subparsers) -> None:
 
 def _register_data(subparsers: Subparsers) -> None:
     """Adds `data` and its subcommands to the command line."""
-    data = subparsers.add_parser("data", help="look at the pairs a configuration names")
+    data = subparsers.add_parser("data", help="look at, or pack, what a configuration names")
     commands = data.add_subparsers(metavar="COMMAND", required=True)
     parser = commands.add_parser(
         "inspect",
@@ -79,4 +79,17 @@ def _register_data(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="exit with 3 when something is wrong"
     )
-    parser.set_defaults(run=_lazily("data", "inspect"))
+    parser.set_defaults(run=_lazily("data_inspect"))
+    parser = commands.add_parser(
+        "pack",
+        help="write the data as a folder of arrays that is opened instead of read",
+        description="Reads the data as training would and writes them to OUT, whole or not at "
+        "all. With data.packed set to OUT, training opens that instead of reading the files, "
+        "also where they are larger than memory.",
+    )
+    add_config_arguments(parser)
+    parser.add_argument("out", metavar="OUT", help="a folder, or gs://bucket/prefix")
+    parser.add_argument(
+        "--force", action="store_true", help="replace a packed data set that is there"
+    )
+    parser.set_defaults(run=_lazily("data_pack"))

@@ -11,6 +11,7 @@ import secrets
 from pathlib import Path
 
 from job import __version__
+from job.commands.data_access import data_access
 from job.commands.run_folder import RunFolder, finished_facts, open_run_folder, run_uri
 from job.commands.session import Session, open_session
 from job.config.load import load_config
@@ -51,7 +52,13 @@ def _train(session: Session) -> None:
         leave_last_words(ExitCode.FINISHED, "already finished", facts=facts)
         return
     session.health.waiting_for("reading the data")
-    dataset = load_dataset(config.data, folder=session.loaded.folder, seed=config.run.seed)
+    stop = session.stop
+    dataset = load_dataset(
+        config.data,
+        folder=session.loaded.folder,
+        seed=config.run.seed,
+        access=data_access(config, env=os.environ, sleep=stop.sleep, check=stop.check),
+    )
     _describe_data(session, dataset)
     session.stop.check()
     # Whoever else trains this run, and whatever may not be done there, is named now and not

@@ -38,18 +38,21 @@ def is_mutable(key: str) -> bool:
     return _is_mutable(tuple(key.split(".")))
 
 
-def binding_diff(stored: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+def binding_diff(
+    stored: Mapping[str, Any], current: Mapping[str, Any], *, owner: str = "this run"
+) -> list[str]:
     """Compares the record of a run with the configuration it is to go on with.
 
     Args:
         stored: What `as_record` gave when the run began.
         current: What it gives now.
+        owner: What keeps the record, for the lines.
 
     Returns:
         One line for each binding key that differs, in the order of the sections; empty when
         the run may go on.
     """
-    return _differences((), stored, current)
+    return _differences((), stored, current, owner)
 
 
 def _is_mutable(path: Path) -> bool:
@@ -62,25 +65,25 @@ def _is_mutable(path: Path) -> bool:
     return all(at is not None and _is_mutable(at.path) for at in below)
 
 
-def _differences(path: Path, stored: Any, current: Any) -> list[str]:
+def _differences(path: Path, stored: Any, current: Any, owner: str) -> list[str]:
     if isinstance(stored, Mapping) and isinstance(current, Mapping):
         names = sorted({*stored, *current}, key=lambda name: _rank((*path, name)))
         return [
             line
             for name in names
             for line in _differences(
-                (*path, name), stored.get(name, _ABSENT), current.get(name, _ABSENT)
+                (*path, name), stored.get(name, _ABSENT), current.get(name, _ABSENT), owner
             )
         ]
     if _are_lists(stored, current) and len(stored) == len(current) and _has_keys_below(path):
         return [
             line
             for index, pair in enumerate(zip(stored, current, strict=True))
-            for line in _differences((*path, index), *pair)
+            for line in _differences((*path, index), *pair, owner)
         ]
     if _are_equal(stored, current) or _is_mutable(path):
         return []
-    return [f"{dotted(path)}: this run has {_side(stored)}, the config says {_side(current)}"]
+    return [f"{dotted(path)}: {owner} has {_side(stored)}, the config says {_side(current)}"]
 
 
 def _has_keys_below(path: Path) -> bool:

@@ -194,6 +194,10 @@ class NamedItems:
     def is_slow(self) -> bool:
         return self._items.is_slow
 
+    def fetch(self, cells: Iterable[str]) -> None:
+        paths = map(self._catalogue.find, cells)
+        self._items.fetch(path for path in paths if not isinstance(path, Problem))
+
     def expect(self, cell: str) -> None:
         path = self._catalogue.find(cell)
         if not isinstance(path, Problem):
@@ -228,6 +232,9 @@ class StoredItems:
     @property
     def is_slow(self) -> bool:
         return False
+
+    def fetch(self, cells: Iterable[str]) -> None:
+        """Nothing is far away."""
 
     def expect(self, cell: str) -> None:
         """Nothing is read yet."""

@@ -12,6 +12,7 @@ trace, not even in the numbers::
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from types import TracebackType
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -29,6 +30,8 @@ from job.data.stored import Stored
 _THREADS = 4
 # Rows that are read in advance: their items are in memory beside what is kept.
 _ROWS_AHEAD = 2 * _THREADS
+# Rows whose items are copied from a bucket at a time.
+_ROWS_FETCHED = 1024
 
 
 class NewItem(NamedTuple):
@@ -48,6 +51,10 @@ class Items(Protocol):
     @property
     def is_slow(self) -> bool:
         """Whether to call `expect` some rows ahead."""
+        ...
+
+    def fetch(self, cells: Iterable[str]) -> None:
+        """Brings items near that will be asked for, many at a time."""
         ...
 
     def expect(self, cell: str) -> None:
@@ -89,13 +96,23 @@ def read_ahead(
         yield from rows
         return
     waiting: deque[Row] = deque()
-    for row in rows:
+    for row in _fetched(rows, items=items, cells=cells):
         for cell in cells(row):
             items.expect(cell)
         waiting.append(row)
         if len(waiting) > _ROWS_AHEAD:
             yield waiting.popleft()
     yield from waiting
+
+
+def _fetched(
+    rows: Iterable[Row], *, items: Items, cells: Callable[[Row], Sequence[str]]
+) -> Iterator[Row]:
+    """The same rows, the items of many of them brought near at a time."""
+    left = iter(rows)
+    while some := list(islice(left, _ROWS_FETCHED)):
+        items.fetch(cell for row in some for cell in cells(row))
+        yield from some
 
 
 class ReadItems:
@@ -130,6 +147,14 @@ class ReadItems:
     @property
     def is_slow(self) -> bool:
         return self._threads is not None
+
+    def fetch(self, cells: Iterable[str]) -> None:
+        identities = (self._reader.identity(cell) for cell in cells)
+        self._reader.fetch(
+            one
+            for one in identities
+            if not isinstance(one, Problem) and one not in self._numbers
+        )
 
     def expect(self, cell: str) -> None:
         identity = self._reader.identity(cell)

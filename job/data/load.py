@@ -7,32 +7,42 @@ from numpy.typing import NDArray
 
 from job.config.data import Data, SequenceDataConfig, TextDataConfig
 from job.config.sampling import PairSamplingConfig
+from job.data.access import DataAccess
 from job.data.files import DataFiles
 from job.data.given import given_files
 from job.data.load_items import load_items
 from job.data.load_pairs import load_pairs
 from job.data.loaded import Loaded
 from job.data.moments import Moments
+from job.data.pack_places import open_packed
 from job.data.tables import Dataset, ItemTable, SplitCounts, Statistics, fingerprint_of
 from job.data.vocabulary import build_vocabulary
 from job.types import SPLITS, Split
 
 
-def load_dataset(section: Data, *, folder: Path, seed: int) -> Dataset:
+def load_dataset(
+    section: Data, *, folder: Path, seed: int, access: DataAccess | None = None
+) -> Dataset:
     """Reads every file, keeps bad rows out, and cuts the splits that have no file.
+
+    Where `data.packed` names a packed set, that is opened instead, with the same result.
 
     Args:
         section: The data section.
         folder: Absolute folder of the configuration file.
         seed: `run.seed`; decides the cut, and which pairs labelled items are measured on.
+        access: How data in a bucket are reached; None: with the defaults.
 
     Raises:
-        ConfigError: A path leaves `data.root`, or its format is unknown.
+        ConfigError: A path leaves `data.root`, its format is unknown, or the packed set was
+            made from other data.
         DataError: Data is missing, too bad, or leaves a split empty or with one class.
         PermissionDeniedError: A file may not be read.
+        JobError: A bucket or its mirror fails, as `Mirror.fetch` says.
     """
-    # TODO(#6): `section.packed` is opened here, in the place of everything that follows.
-    files = DataFiles.below(section.root, folder=folder)
+    if section.packed is not None:
+        return open_packed(section, folder=folder, seed=seed, access=access)
+    files = DataFiles.below(section.root, folder=folder, mirror=section.mirror, access=access)
     given = given_files(section, files=files)
     load = load_items if section.rows == "items" else load_pairs
     loaded = load(section, given=given, files=files, seed=seed)

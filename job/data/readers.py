@@ -10,9 +10,9 @@ its subject::
 """
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
 import numpy as np
@@ -22,11 +22,11 @@ from job.config.data import Data, ImageDataConfig, SequenceDataConfig, TextDataC
 from job.data import cells
 from job.data.files import DataFiles
 from job.data.images import PictureError, read_picture
+from job.data.paths import FileProblem
 from job.data.quarantine import Problem, sample_of
 from job.data.sequences import read_sequence
 from job.data.sources import opened
 from job.data.tables import Form
-from job.errors import ConfigError, DataError
 
 Values = NDArray[np.generic]
 # Given a file and its size in bytes, > 0: the values of its item, or what is wrong with it.
@@ -53,6 +53,10 @@ class Reader(Protocol):
 
     def identity(self, cell: str) -> str | Problem:
         """What two cells share that mean the same item."""
+        ...
+
+    def fetch(self, identities: Iterable[str]) -> None:
+        """Brings items near that will be read, many at a time where they are far away."""
         ...
 
     def read(self, identity: str) -> Values | Problem:
@@ -85,6 +89,9 @@ class TextReader:
     def identity(self, cell: str) -> str | Problem:
         return cells.text_of(cell, max_length=self.max_length)
 
+    def fetch(self, identities: Iterable[str]) -> None:
+        """Nothing is far away."""
+
     def read(self, identity: str) -> Values | Problem:
         return np.frombuffer(identity.encode(), np.uint8)
 
@@ -105,6 +112,7 @@ class FileReader:
     files: DataFiles
     dtype: "np.dtype[np.generic]"
     decode: Decode
+    _fetched: dict[str, Path | FileProblem] = field(default_factory=dict, repr=False)
 
     @property
     def is_slow(self) -> bool:
@@ -116,12 +124,22 @@ class FileReader:
         # `./a` is `a`. Not more: what `..` means depends on the links of the path before it.
         return cell if "://" in cell else str(PurePosixPath(cell))
 
+    def fetch(self, identities: Iterable[str]) -> None:
+        # A file of this machine is looked for when it is read.
+        if self.files.is_remote:
+            self._fetched.update(self.files.fetch(identities, key="data.root"))
+
+    def place(self, identity: str, path: Path) -> None:
+        """Says where the file is that an item means, where no path below the root leads there."""
+        self._fetched[identity] = path
+
     def read(self, identity: str) -> Values | Problem:
-        try:
-            path = self.files.file(identity, key="data.root")
-        except ConfigError:
-            return Problem("outside", "leads out of data.root")
-        except DataError:
+        path = self._fetched.get(identity)
+        if path is None:
+            path = self.files.fetch([identity], key="data.root")[identity]
+        if isinstance(path, FileProblem):
+            if path.reason == "outside":
+                return Problem("outside", "leads out of data.root")
             return Problem("no_file", "there is no such file below data.root")
         with opened(path, where=f"data.root: {_shown(identity)}") as file:
             size = os.fstat(file.fileno()).st_size

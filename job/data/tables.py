@@ -7,12 +7,13 @@ one, and what would have to read one whole is counted when a data set is made.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from job.config.sampling import ClassSamplingConfig, Sampling
 from job.data.moments import Moments
 from job.data.quarantine import Quarantine
 from job.data.ragged import RaggedArray
@@ -152,6 +153,19 @@ class SplitCounts:
         rows = pairs.items()
         classes = None if items.item_class is None else len(np.unique(items.item_class[rows]))
         return cls(len(pairs), pairs.num_positive, len(rows), classes)
+
+    def drawn_by(self, sampling: Sampling) -> "SplitCounts":
+        """The same items, and the pairs that an epoch draws from them.
+
+        Args:
+            sampling: How training pairs are drawn.
+        """
+        if isinstance(sampling, ClassSamplingConfig):
+            pairs = sampling.pairs_per_epoch or self.items // 2
+            return replace(self, pairs=pairs, positive=pairs)
+        positive = sampling.positives_per_epoch or self.items
+        negative = sampling.negatives_per_epoch or self.items
+        return replace(self, pairs=positive + negative, positive=positive)
 
 
 @dataclass(frozen=True, eq=False)

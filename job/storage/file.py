@@ -21,15 +21,16 @@ delete raises it to the deleted object's, so that no generation comes back.
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import google_crc32c
 
 from job.errors import ConfigError
+from job.storage.checksums import chunks_of, crc32c_of
 from job.storage.flock import lock_exclusively
-from job.storage.folders import make_folders, sync_folder
+from job.storage.folders import make_folders, sync_folder, write_all
 from job.storage.os_errors import translated
 from job.storage.protocol import (
     ListedObject,
@@ -40,6 +41,7 @@ from job.storage.protocol import (
     StoredObject,
     checked_name,
     checked_prefix,
+    checked_range,
 )
 
 _LOCK = ".store-lock"
@@ -76,17 +78,30 @@ class FileStore:
             with open(fd, "rb", closefd=False) as file:
                 return StoredObject(file.read(), info.st_mtime_ns)
 
+    def read_range(self, name: str, *, start: int, length: int, generation: int) -> bytes:
+        path = self._path(name)
+        with translated("read", path, folder=self._folder), self._opened(path) as fd:
+            if os.fstat(fd).st_mtime_ns != generation:
+                raise ObjectMissingError(f"{name}: generation {generation}")
+            with open(fd, "rb", closefd=False) as file:
+                file.seek(start)
+                return checked_range(name, file.read(length), length)
+
     def write(self, name: str, data: bytes, *, if_generation: int | None) -> ObjectStat:
         path = self._path(name)
         with translated("write", path, folder=self._folder, num_bytes=len(data)):
-            make_folders(self._folder)
-            with self._locked() as lock:
-                present = _checked_generation(path, if_generation)
-                newest = max(present, os.fstat(lock).st_mtime_ns)
-                generation = self._replace(path, data, newest=newest)
-        return ObjectStat(
-            name=name, size=len(data), generation=generation, crc32c=google_crc32c.value(data)
-        )
+            generation = self._write(path, (data,), if_generation)
+        return ObjectStat(name, len(data), generation, google_crc32c.value(data))
+
+    def write_file(self, name: str, path: Path, *, if_generation: int | None) -> ObjectStat:
+        target = self._path(name)
+        with translated("read", path, folder=path.parent), path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            crc32c = crc32c_of(chunks_of(file))
+            file.seek(0)
+            with translated("write", target, folder=self._folder, num_bytes=size):
+                generation = self._write(target, chunks_of(file), if_generation)
+        return ObjectStat(name, size, generation, crc32c)
 
     def list(self, prefix: str) -> list[ListedObject]:
         checked_prefix(prefix)
@@ -111,16 +126,15 @@ class FileStore:
                 self._prune(path.parent)
 
     def stat(self, name: str) -> ObjectStat | None:
+        path = self._path(name)
         try:
-            found = self.read(name)
+            with translated("read", path, folder=self._folder), self._opened(path) as fd:
+                info = os.fstat(fd)
+                with open(fd, "rb", buffering=0, closefd=False) as file:
+                    crc32c = crc32c_of(chunks_of(file))
         except ObjectMissingError:
             return None
-        return ObjectStat(
-            name=name,
-            size=len(found.data),
-            generation=found.generation,
-            crc32c=google_crc32c.value(found.data),
-        )
+        return ObjectStat(name, info.st_size, info.st_mtime_ns, crc32c)
 
     def _path(self, name: str) -> Path:
         return self._folder / checked_name(name)
@@ -153,13 +167,21 @@ class FileStore:
         finally:
             os.close(lock)
 
-    def _replace(self, path: Path, data: bytes, *, newest: int) -> int:
-        """Puts `data` at `path` durably and returns its generation, larger than `newest`."""
+    def _write(self, path: Path, chunks: Iterable[bytes], if_generation: int | None) -> int:
+        make_folders(self._folder)
+        with self._locked() as lock:
+            present = _checked_generation(path, if_generation)
+            newest = max(present, os.fstat(lock).st_mtime_ns)
+            return self._replace(path, chunks, newest=newest)
+
+    def _replace(self, path: Path, chunks: Iterable[bytes], *, newest: int) -> int:
+        """Puts content at `path` durably and returns its generation, larger than `newest`."""
         partial = self._folder / _PARTIAL
         try:
             fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
             try:
-                _write_all(fd, data)
+                for chunk in chunks:
+                    write_all(fd, chunk)
                 generation = self._stamp(fd, newest=newest)
                 os.fsync(fd)
             finally:
@@ -234,9 +256,3 @@ def _generation(path: Path) -> int:
     except (FileNotFoundError, NotADirectoryError):
         return 0
     return info.st_mtime_ns if stat.S_ISREG(info.st_mode) else 0
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest) :]

@@ -10,15 +10,17 @@ from pathlib import Path
 
 from job.errors import ConfigError
 from job.storage.os_errors import NO_FLOCK
+from job.storage.purpose import RUNS, Purpose
 
 
-def lock_exclusively(fd: int, *, path: Path, blocking: bool) -> bool:
+def lock_exclusively(fd: int, *, path: Path, blocking: bool, purpose: Purpose = RUNS) -> bool:
     """Locks an open file.
 
     Args:
         fd: Descriptor of the open file.
         path: Its path, for the message.
         blocking: Whether to wait for another holder.
+        purpose: What the folder is used for.
 
     Returns:
         False if another process holds the lock and `blocking` is off, else True.
@@ -34,9 +36,9 @@ def lock_exclusively(fd: int, *, path: Path, blocking: bool) -> bool:
             return False
         if error.errno in NO_FLOCK:
             raise ConfigError(
-                f"cannot lock '{path}': its file system has no flock ({error.strerror}). A run "
-                f"needs it, so that two processes never write the same checkpoints. Choose a "
-                f"folder on a local disk, or on a network mount with locking on (run.root)."
+                f"cannot lock '{path}': its file system has no flock ({error.strerror}). It is "
+                f"needed so that two processes never write {purpose.content} at once. Choose "
+                f"a folder on a local disk, or on a mount with locking on ({purpose.key})."
             ) from error
         raise
     return True

@@ -1,4 +1,4 @@
-"""Making folders so that they survive a power cut.
+"""Making folders and files so that they survive a power cut.
 
 A new folder's name is in its parent, so the parent has to be forced to disk, not the folder.
 """
@@ -20,6 +20,17 @@ def make_folders(folder: Path) -> None:
     with suppress(FileExistsError):
         folder.mkdir()
         sync_folder(folder.parent)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Writes all of `data` to an open file.
+
+    Raises:
+        OSError: As `os.write` does.
+    """
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
 
 
 def sync_folder(folder: Path) -> None:

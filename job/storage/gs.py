@@ -18,12 +18,14 @@ import random
 import secrets
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import google_crc32c
 
 from job.errors import ConfigError, StorageOutageError
 from job.storage.gs_client import connect
-from job.storage.gs_failures import AbsentError, TransientError, UnmetError
+from job.storage.gs_content import FileBytes
+from job.storage.gs_failures import AbsentError, RefusedError, TransientError, UnmetError
 from job.storage.gs_requests import BucketRequests, Content, Found, Page
 from job.storage.gs_retry import Call, Patience, Retries
 from job.storage.gs_upload import Upload
@@ -37,7 +39,9 @@ from job.storage.protocol import (
     StoredObject,
     checked_name,
     checked_prefix,
+    checked_range,
 )
+from job.storage.purpose import RUNS, Purpose
 
 # An object may be replaced between the two requests of a read; more often is no coincidence.
 _READ_TRIES = 3
@@ -56,6 +60,7 @@ class GsStore:
         monotonic: Clock in seconds.
         sleep: Waits for so many seconds.
         uniform: A random number between two bounds.
+        purpose: What the bucket is used for, for messages.
 
     Raises:
         ConfigError: The URI names no bucket.
@@ -70,15 +75,22 @@ class GsStore:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         uniform: Callable[[float, float], float] = random.uniform,
+        purpose: Purpose = RUNS,
     ) -> None:
-        self._place = place = parse_gs_uri(uri)
+        self._place = place = parse_gs_uri(uri, purpose=purpose)
+        self._purpose = purpose
         patience = patience or Patience()
         self._requests = BucketRequests(
             lambda: connect(place.bucket, emulator=emulator),
             timeouts=patience.timeouts,
         )
         self._retries = Retries(
-            place.uri, patience=patience, monotonic=monotonic, sleep=sleep, uniform=uniform
+            place.uri,
+            patience=patience,
+            monotonic=monotonic,
+            sleep=sleep,
+            uniform=uniform,
+            purpose=purpose,
         )
         self._bucket_is_known = False
 
@@ -101,9 +113,41 @@ class GsStore:
         except AbsentError:
             raise self._missing(name) from None
 
-    def write(self, name: str, data: bytes, *, if_generation: int | None) -> ObjectStat:
+    def read_range(self, name: str, *, start: int, length: int, generation: int) -> bytes:
         full = self._place.full_name(name)
-        content = Content(full, bytes(data), google_crc32c.value(data), secrets.token_hex(8))
+
+        def attempt(call: Call) -> bytes:
+            try:
+                data = self._requests.read_range(
+                    full, start=start, length=length, generation=generation
+                )
+            except RefusedError as error:
+                if error.status != 416:  # the range begins behind the end
+                    raise
+                data = b""
+            ends = len(data) < length and self._requests.stat(full).size < start + length
+            if len(data) != length and not ends:
+                raise TransientError("a part arrived that has another length")
+            return data
+
+        try:
+            return checked_range(name, self._retries.run("read", attempt), length)
+        except AbsentError:
+            raise self._missing(name) from None
+
+    def write(self, name: str, data: bytes, *, if_generation: int | None) -> ObjectStat:
+        data = bytes(data)
+        return self._write(name, data, google_crc32c.value(data), if_generation)
+
+    def write_file(self, name: str, path: Path, *, if_generation: int | None) -> ObjectStat:
+        with FileBytes.opened(path, purpose=self._purpose) as data:
+            return self._write(name, data, data.crc32c, if_generation)
+
+    def _write(
+        self, name: str, data: bytes | FileBytes, crc32c: int, if_generation: int | None
+    ) -> ObjectStat:
+        full = self._place.full_name(name)
+        content = Content(full, data, crc32c, secrets.token_hex(8))
         for _ in range(_CHANGE_TRIES):
             expected = self._generation(name) if if_generation is None else if_generation
             upload = Upload(self._requests, content, if_generation=expected)
@@ -227,13 +271,13 @@ class GsStore:
         return StorageOutageError(
             f"{self.uri}/{name} changed {_CHANGE_TRIES} times just before it was to be "
             f"replaced or deleted. One process at a time may write there. Stop the other one, "
-            f"and start again: the run goes on from its last commit."
+            f"and start again: {self._purpose.afterwards}."
         )
 
     def _no_bucket(self) -> ConfigError:
         return ConfigError(
-            f"{self.uri}: there is no bucket '{self._place.bucket}'. A run needs a bucket that "
-            f"exists; it is never made by a run. Check the name (run.root), or create it."
+            f"{self.uri}: there is no bucket '{self._place.bucket}'. It must exist; it is "
+            f"never made here. Check the name ({self._purpose.key}), or create it."
         )
 
 

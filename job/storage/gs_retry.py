@@ -26,6 +26,7 @@ from job.storage.gs_failures import (
     UnmetError,
 )
 from job.storage.gs_requests import Timeouts
+from job.storage.purpose import RUNS, Purpose
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +111,7 @@ class Retries:
         monotonic: Clock in seconds.
         sleep: Waits for so many seconds.
         uniform: A random number between two bounds.
+        purpose: What the bucket is used for.
     """
 
     def __init__(
@@ -120,8 +122,9 @@ class Retries:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         uniform: Callable[[float, float], float] = random.uniform,
+        purpose: Purpose = RUNS,
     ) -> None:
-        self._uri = uri
+        self._uri, self._purpose = uri, purpose
         self._patience = patience
         self._monotonic, self._sleep, self._uniform = monotonic, sleep, uniform
         self._lock = threading.Lock()
@@ -154,12 +157,12 @@ class Retries:
                 self._answered()
                 raise
             except NoCredentialsError as error:
-                raise _no_credentials(self._uri) from error
+                raise self._no_credentials() from error
             except RefusedError as error:
                 raise ConfigError(
-                    f"{self._uri}: the bucket refused to {operation}: {error}. A run needs a "
+                    f"{self._uri}: the bucket refused to {operation}: {error}. It must be a "
                     f"bucket of Cloud Storage that takes plain requests. Check its name and "
-                    f"settings (run.root)."
+                    f"settings ({self._purpose.key})."
                 ) from error
             else:
                 self._answered()
@@ -199,12 +202,12 @@ class Retries:
         if isinstance(error, DeniedError):
             with self._lock:
                 self._allowed.discard(call.operation)
-            return _denied(self._uri, call.operation, error)
+            return self._denied(call.operation, error)
         return StorageOutageError(
             f"{self._uri} could not {call.operation}: {call.failures} tries failed in "
             f"{seconds:.0f} s (last: {error}). A bucket may be away for "
             f"{self._patience.budget_seconds:.0f} s. Check it and the network, and start "
-            f"again: the run goes on from its last commit."
+            f"again: {self._purpose.afterwards}."
         )
 
     def _failed(self, call: Call, error: Exception, *, now: float, budget: float) -> None:
@@ -239,19 +242,17 @@ class Retries:
             extra={"store": self._uri, "seconds": round(seconds, 3), "tries": tries},
         )
 
+    def _denied(self, operation: str, error: DeniedError) -> PermissionDeniedError:
+        needed = error.permission or PERMISSIONS[operation]
+        return PermissionDeniedError(
+            f"{self._uri}: not allowed to {operation} ({error}). The account of this process "
+            f"needs {needed} on the bucket; all that is needed is in {self._purpose.role}. "
+            f"Grant it, or choose another bucket ({self._purpose.key})."
+        )
 
-def _denied(uri: str, operation: str, error: DeniedError) -> PermissionDeniedError:
-    needed = error.permission or PERMISSIONS[operation]
-    return PermissionDeniedError(
-        f"{uri}: not allowed to {operation} ({error}). The account of this process needs "
-        f"{needed} on the bucket; all a run needs is in roles/storage.objectUser. Grant it, "
-        f"or choose another bucket (run.root)."
-    )
-
-
-def _no_credentials(uri: str) -> PermissionDeniedError:
-    return PermissionDeniedError(
-        f"{uri}: this process has no credentials that can be read. A bucket takes those of "
-        f"workload identity (in a cluster: a bound service account), or of the file that "
-        f"GOOGLE_APPLICATION_CREDENTIALS names. Set up one of these."
-    )
+    def _no_credentials(self) -> PermissionDeniedError:
+        return PermissionDeniedError(
+            f"{self._uri}: this process has no credentials that can be read. A bucket takes "
+            f"those of workload identity (in a cluster: a bound service account), or of the "
+            f"file that GOOGLE_APPLICATION_CREDENTIALS names. Set up one of these."
+        )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from job.config.run import BUCKET_NAME
 from job.errors import ConfigError
 from job.storage.protocol import MAX_NAME_BYTES, checked_name
+from job.storage.purpose import RUNS, Purpose
 
 SCHEME = "gs://"
 
@@ -46,8 +47,12 @@ class BucketPlace:
         return full
 
 
-def parse_gs_uri(uri: str) -> BucketPlace:
+def parse_gs_uri(uri: str, *, purpose: Purpose = RUNS) -> BucketPlace:
     """Splits `gs://bucket/prefix`; the prefix may be left out.
+
+    Args:
+        uri: The URI.
+        purpose: What it was given for.
 
     Raises:
         ConfigError: The bucket's name or the prefix cannot be.
@@ -56,17 +61,17 @@ def parse_gs_uri(uri: str) -> BucketPlace:
     prefix = prefix.removesuffix("/")
     if not uri.startswith(SCHEME) or not BUCKET_NAME.fullmatch(bucket):
         raise ConfigError(
-            f"run.root: '{uri}' names no bucket. Allowed is gs://bucket/prefix, where the "
+            f"{purpose.key}: '{uri}' names no bucket. Allowed is gs://bucket/prefix, where the "
             f"bucket has 3 to 63 lower-case letters, digits, hyphens, underscores and dots "
             f"(222 with dots) and a letter or digit at each end. Give the name of a bucket "
-            f"that exists, or a folder."
+            f"that exists, or a local path."
         )
     if prefix:
         try:
             checked_name(prefix)
         except ValueError as error:
             raise ConfigError(
-                f"run.root: '{uri}' has a prefix no object can have ({error}) Allowed are "
+                f"{purpose.key}: '{uri}' has a prefix no object can have ({error}) Allowed are "
                 f"segments such as 'team/runs' after the bucket. Change it."
             ) from error
     return BucketPlace(bucket, f"{prefix}/" if prefix else "")

@@ -7,6 +7,7 @@
 """
 
 import threading
+from pathlib import Path
 
 import google_crc32c
 
@@ -19,6 +20,7 @@ from job.storage.protocol import (
     StoredObject,
     checked_name,
     checked_prefix,
+    checked_range,
 )
 
 
@@ -51,6 +53,15 @@ class MemoryStore:
             self._newest += 1
             self._objects[name] = StoredObject(bytes(data), self._newest)
             return _stat(name, self._objects[name])
+
+    def read_range(self, name: str, *, start: int, length: int, generation: int) -> bytes:
+        found = self.read(name)
+        if found.generation != generation:
+            raise ObjectMissingError(f"{name}: generation {generation}")
+        return checked_range(name, found.data[start : start + length], length)
+
+    def write_file(self, name: str, path: Path, *, if_generation: int | None) -> ObjectStat:
+        return self.write(name, path.read_bytes(), if_generation=if_generation)
 
     def list(self, prefix: str) -> list[ListedObject]:
         checked_prefix(prefix)

@@ -17,6 +17,7 @@ from job.errors import ConfigError
 from job.storage.file import FileStore
 from job.storage.memory import MemoryStore
 from job.storage.protocol import ObjectStore
+from job.storage.purpose import RUNS, Purpose
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ def open_store(
     outage_budget_seconds: float = 600.0,
     sleep: Callable[[float], None] = time.sleep,
     env: Mapping[str, str] = _NO_ENVIRONMENT,
+    purpose: Purpose = RUNS,
 ) -> ObjectStore:
     """Returns the store at `uri` without touching it, or the network.
 
@@ -54,6 +56,7 @@ def open_store(
         outage_budget_seconds: How long a bucket that does not answer is waited for.
         sleep: Waits for so many seconds between two tries; what it raises ends the trying.
         env: Environment variables; STORAGE_EMULATOR_HOST names the emulator of buckets.
+        purpose: What the store is used for, for messages about a bucket.
 
     Raises:
         ConfigError: The scheme is unknown, the URI names another host or no bucket, or `env`
@@ -71,7 +74,7 @@ def open_store(
 
     emulator = emulator_host(env, allow_emulator=allow_emulator)
     patience = Patience(outage_budget_seconds)
-    store = GsStore(uri, emulator=emulator, patience=patience, sleep=sleep)
+    store = GsStore(uri, emulator=emulator, patience=patience, sleep=sleep, purpose=purpose)
     if emulator is not None:
         log.warning("bucket emulator in use", extra={"store": uri, "host": emulator})
     return store

@@ -19,6 +19,7 @@ from job.errors import (
     PermissionDeniedError,
     StorageOutageError,
 )
+from job.storage.purpose import RUNS, Purpose
 
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -32,7 +33,9 @@ NO_FLOCK = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL
 
 
 @contextmanager
-def translated(action: str, path: Path, *, folder: Path, num_bytes: int = 0) -> Iterator[None]:
+def translated(
+    action: str, path: Path, *, folder: Path, num_bytes: int = 0, purpose: Purpose = RUNS
+) -> Iterator[None]:
     """Turns an `OSError` of the block into a `JobError` that says what to do.
 
     Args:
@@ -40,6 +43,7 @@ def translated(action: str, path: Path, *, folder: Path, num_bytes: int = 0) -> 
         path: File or folder that was acted on.
         folder: Folder the store or the run lives in.
         num_bytes: Bytes the action needs, for the message about a full disk.
+        purpose: What the folder is used for.
 
     Raises:
         PermissionDeniedError: Access refused or a read-only file system.
@@ -51,37 +55,38 @@ def translated(action: str, path: Path, *, folder: Path, num_bytes: int = 0) -> 
     try:
         yield
     except OSError as error:
-        known = _as_job_error(error, action, path, folder, num_bytes)
+        what = f"cannot {action} '{path}': {os.strerror(error.errno or 0)}"
+        known = _as_job_error(error, what, folder=folder, num_bytes=num_bytes, purpose=purpose)
         if known is None:
             raise
         raise known from error
 
 
 def _as_job_error(
-    error: OSError, action: str, path: Path, folder: Path, num_bytes: int
+    error: OSError, what: str, *, folder: Path, num_bytes: int, purpose: Purpose
 ) -> JobError | None:
-    what = f"cannot {action} '{path}': {os.strerror(error.errno or 0)}"
+    key = purpose.key
     if error.errno in _DENIED:
         return PermissionDeniedError(
             f"{what}. The folder '{folder}' must be readable and writable for user id "
-            f"{os.geteuid()}. Change its permissions, or choose another folder (run.root)."
+            f"{os.geteuid()}. Change its permissions, or choose another folder ({key})."
         )
     if error.errno in _FULL:
         return DiskFullError(
             f"{what}. {num_bytes} bytes are needed and {_free_bytes(folder)} are free in "
-            f"'{folder}'; nothing already committed was touched. Free some space, lower "
-            f"checkpoint.keep_last, or choose another folder (run.root), and start again."
+            f"'{folder}'; nothing already committed was touched. Free some space, "
+            f"{purpose.when_full}or choose another folder ({key}), and start again."
         )
     if error.errno in _BAD_PATH:
         return ConfigError(
             f"{what}. '{folder}' must be a folder, or a path where one can be made, that "
-            f"holds nothing but a run. Remove what is in the way, or choose another folder "
-            f"(run.root)."
+            f"holds nothing but {purpose.content}. Remove what is in the way, or choose "
+            f"another folder ({key})."
         )
     if error.errno in _OUTAGE:
         return StorageOutageError(
             f"{what}. The device or file server behind '{folder}' must answer. Check it, and "
-            f"start again: the run goes on from its last commit."
+            f"start again: {purpose.afterwards}."
         )
     return None
 

@@ -11,6 +11,7 @@ in memory imitate it. What objects mean is left to `job.checkpoints`::
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 MAX_NAME_BYTES = 1024  # Cloud Storage's own bound on an object name, in UTF-8
@@ -90,6 +91,24 @@ class ObjectStore(Protocol):
         """
         ...
 
+    def read_range(self, name: str, *, start: int, length: int, generation: int) -> bytes:
+        """Returns a part of an object that may be too large to be read whole.
+
+        No checksum covers a part: whoever has put all of them together compares the whole with
+        `stat`.
+
+        Args:
+            name: Name of the object.
+            start: First byte, >= 0.
+            length: How many bytes, > 0.
+            generation: Which generation's, as `stat` or `list` gave it.
+
+        Raises:
+            ObjectMissingError: There is no such object, or it has another generation by now.
+            ValueError: The object ends before the range does.
+        """
+        ...
+
     def write(self, name: str, data: bytes, *, if_generation: int | None) -> ObjectStat:
         """Makes `data` the content of `name`, durably and all at once.
 
@@ -97,6 +116,19 @@ class ObjectStore(Protocol):
             name: Name of the object.
             data: Its new content; may be empty.
             if_generation: Generation the object must have now; 0: it must not exist; None: any.
+
+        Raises:
+            PreconditionFailedError: The object has another generation.
+        """
+        ...
+
+    def write_file(self, name: str, path: Path, *, if_generation: int | None) -> ObjectStat:
+        """Does as `write` with the content of a file, which is never in memory whole.
+
+        Args:
+            name: Name of the object.
+            path: The file; it must not change meanwhile.
+            if_generation: As in `write`.
 
         Raises:
             PreconditionFailedError: The object has another generation.
@@ -151,6 +183,17 @@ def checked_prefix(prefix: str) -> str:
     if problem:
         raise ValueError(f"prefix {prefix!r}: {problem}. Use the beginning of a name, or ''.")
     return prefix
+
+
+def checked_range(name: str, data: bytes, length: int) -> bytes:
+    """Returns `data`, read from an object, if it is as long as what was asked for.
+
+    Raises:
+        ValueError: It is shorter.
+    """
+    if len(data) < length:
+        raise ValueError(f"{name}: it ends {length - len(data)} bytes before the range does")
+    return data
 
 
 def _problem(name: str, *, allow_partial: bool) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from job.checkpoints.canonical import DamagedError
@@ -42,6 +43,22 @@ class Wrapped:
     def write(self, name: str, data: bytes, *, if_generation: int | None) -> ObjectStat:
         return self.around(
             "write", name, lambda: self.inner.write(name, data, if_generation=if_generation)
+        )
+
+    def read_range(self, name: str, *, start: int, length: int, generation: int) -> bytes:
+        return self.around(
+            "read",
+            name,
+            lambda: self.inner.read_range(
+                name, start=start, length=length, generation=generation
+            ),
+        )
+
+    def write_file(self, name: str, path: Path, *, if_generation: int | None) -> ObjectStat:
+        return self.around(
+            "write",
+            name,
+            lambda: self.inner.write_file(name, path, if_generation=if_generation),
         )
 
     def list(self, prefix: str) -> list[ListedObject]:

@@ -69,6 +69,8 @@ def test_the_flags_are_frozen():
         "data inspect --json",
         "data inspect --set",
         "data inspect --strict",
+        "data pack --force",
+        "data pack --set",
     }
 
 

@@ -3,7 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from job.data.paths import data_file, data_root
+from job.data.paths import (
+    FileProblem,
+    data_file,
+    data_folder,
+    data_root,
+    find_file,
+    local_path,
+    object_name,
+)
 from job.errors import ConfigError, DataError, PermissionDeniedError
 
 
@@ -72,7 +80,6 @@ def test_a_sibling_whose_name_begins_like_the_root_is_outside(tmp_path):
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("gs://bucket/a.csv", "gs:// is not supported yet"),
         ("s3://bucket/a.csv", "s3:// is not supported."),
         ("HTTPS://host/a.csv", "HTTPS:// is not supported."),
     ],
@@ -81,11 +88,21 @@ def test_a_uri_is_refused(tmp_path, value, words):
     for call in (
         lambda: data_file(value, key="data.train", root=tmp_path),
         lambda: data_root(value, folder=tmp_path),
+        lambda: data_folder(value, key="data.train", root=tmp_path),
+        lambda: local_path(value, key="data.packed"),
     ):
         with pytest.raises(ConfigError) as caught:
             call()
         assert words in str(caught.value)
         assert repr(value) in str(caught.value)
+
+
+def test_a_bucket_is_outside_a_root_of_this_machine(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        data_file("gs://sets/a.csv", key="data.train", root=tmp_path)
+    assert "data.train: 'gs://sets/a.csv' leads to a bucket, which is outside" in str(
+        caught.value
+    )
 
 
 def test_a_missing_file_names_key_value_and_the_folder_searched(tmp_path):
@@ -144,3 +161,102 @@ def test_a_folder_that_may_not_be_entered_is_permission_denied(open_folder: Path
     finally:
         closed.chmod(0o755)
     assert "data.train: 'closed/a.csv' may not be read" in str(caught.value)
+
+
+def test_a_folder_is_held_to_the_root_as_a_file_is(tmp_path):
+    root = tmp_path / "root"
+    (root / "a/b").mkdir(parents=True)
+    (root / "file").write_text("x")
+    (root / "out").symlink_to(tmp_path)
+    assert data_folder("a/b", key="data.train", root=root) == root / "a/b"
+    assert data_folder(".", key="data.train", root=root) == root
+    for value in ("..", "out", str(tmp_path), "a/../../root2"):
+        with pytest.raises(ConfigError, match=r"outside data\.root"):
+            data_folder(value, key="data.train", root=root)
+    with pytest.raises(DataError, match=r"'file' is a file .*folder for each class"):
+        data_folder("file", key="data.train", root=root)
+    with pytest.raises(DataError, match="no such file or folder: 'gone'"):
+        data_folder("gone", key="data.train", root=root)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason", "words"),
+    [
+        ("../outside.csv", "outside", "leads to"),
+        ("gs://sets/a.csv", "outside", "leads to a bucket"),
+        ("s3://sets/a.csv", "outside", "is not supported"),
+        ("gone.csv", "missing", "no such file or folder"),
+        ("folder", "missing", "is a folder"),
+        ("nul\0", "missing", "cannot be followed"),
+    ],
+)
+def test_what_a_row_names_is_looked_up_without_an_exception(tmp_path, value, reason, words):
+    root = tmp_path / "root"
+    (root / "folder").mkdir(parents=True)
+    (tmp_path / "outside.csv").write_text("x")
+    found = find_file(value, key="data.train", root=root)
+    assert isinstance(found, FileProblem)
+    assert found.reason == reason
+    assert words in found.detail
+    assert repr(value) in found.detail
+
+
+ROOT = "gs://sets/faces"
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("a.csv", "a.csv"),
+        ("./a/./b.csv", "a/b.csv"),
+        ("a/../b.csv", "b.csv"),
+        ("a/", "a"),
+        (".", ""),
+        ("", ""),
+        ("a/..", ""),
+        ("gs://sets/faces/a/b.csv", "a/b.csv"),
+        ("gs://sets/faces", ""),
+        ("gs://sets/faces/", ""),
+        ("\u00e4 b#c%20?.csv", "\u00e4 b#c%20?.csv"),
+    ],
+)
+@pytest.mark.parametrize("root", [ROOT, f"{ROOT}/"])
+def test_a_path_names_an_object_below_the_root(root, value, name):
+    assert object_name(value, root=root) == name
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "../a.csv",
+        "a/../../b.csv",
+        "..",
+        "/a.csv",
+        "//a.csv",
+        "gs://sets/faces2/a.csv",
+        "gs://sets/facesXa.csv",
+        "gs://sets/face",
+        "gs://sets",
+        "gs://other/faces/a.csv",
+        "gs://sets/faces/../a.csv",
+        "gs://sets/faces/a/../../b",
+        "gs://sets/faces//a.csv",
+        "s3://sets/faces/a.csv",
+        "file:///etc/passwd",
+    ],
+)
+def test_a_path_may_not_leave_a_root_in_a_bucket(value):
+    found = object_name(value, root=ROOT)
+    assert isinstance(found, FileProblem)
+    assert found.reason == "outside"
+    error = found.error("data.train")
+    assert isinstance(error, ConfigError)
+    assert str(error).startswith(f"data.train: {value!r}")
+
+
+@pytest.mark.parametrize("value", [".hidden", "a/.b/c", "a\nb", "x" * 1025])
+def test_a_path_that_no_object_has_is_missing(value):
+    found = object_name(value, root=ROOT)
+    assert isinstance(found, FileProblem)
+    assert found.reason == "missing"
+    assert isinstance(found.error("data.train"), DataError)

@@ -185,6 +185,66 @@ def test_read_refuses_more_than_its_limit(store: ObjectStore) -> None:
         store.read("a", limit_bytes=4)
 
 
+@pytest.mark.parametrize(
+    ("start", "length", "part"),
+    [(0, 1, b"1"), (0, 9, b"123456789"), (3, 4, b"4567"), (8, 1, b"9")],
+)
+def test_a_part_is_read_without_the_rest(
+    store: ObjectStore, start: int, length: int, part: bytes
+) -> None:
+    written = store.write("a/b", b"123456789", if_generation=0)
+    read = store.read_range("a/b", start=start, length=length, generation=written.generation)
+    assert read == part
+
+
+@pytest.mark.parametrize(("start", "length"), [(0, 10), (8, 2), (9, 1), (100, 5)])
+def test_a_part_beyond_the_end_is_an_error_and_not_a_short_part(
+    store: ObjectStore, start: int, length: int
+) -> None:
+    written = store.write("a", b"123456789", if_generation=0)
+    with pytest.raises(ValueError, match="bytes before the range does"):
+        store.read_range("a", start=start, length=length, generation=written.generation)
+
+
+def test_a_part_is_of_the_generation_asked_for_or_missing(store: ObjectStore) -> None:
+    first = store.write("a", b"first", if_generation=0)
+    second = store.write("a", b"second", if_generation=None)
+    with pytest.raises(ObjectMissingError):
+        store.read_range("a", start=0, length=5, generation=first.generation)
+    assert store.read_range("a", start=0, length=6, generation=second.generation) == b"second"
+    store.delete("a", if_generation=None)
+    with pytest.raises(ObjectMissingError):
+        store.read_range("a", start=0, length=6, generation=second.generation)
+
+
+# Above 8 MiB a bucket takes an upload in parts.
+@pytest.mark.parametrize("size", [0, 1, 3_000_000, 9_000_000])
+def test_a_file_is_written_as_its_bytes_would_be(
+    store: ObjectStore, tmp_path: Path, size: int
+) -> None:
+    data = (bytes(range(251)) * (size // 251 + 1))[:size]
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    written = store.write_file("a/b", path, if_generation=0)
+    assert (written.name, written.size) == ("a/b", size)
+    assert written.crc32c == google_crc32c.value(data)
+    assert store.read("a/b") == StoredObject(data, written.generation)
+    assert store.stat("a/b") == written
+
+
+def test_a_file_is_written_on_the_condition_asked_for(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"second")
+    first = store.write("a", b"first", if_generation=0)
+    with pytest.raises(PreconditionFailedError):
+        store.write_file("a", path, if_generation=0)
+    assert store.read("a").data == b"first"
+    assert store.write_file("a", path, if_generation=None).generation > first.generation
+    assert store.read("a").data == b"second"
+
+
 BAD_NAMES = [
     "",
     "/a",
@@ -210,7 +270,9 @@ BAD_NAMES = [
 def test_name_that_could_escape_or_hide_is_refused(store: ObjectStore, name: str) -> None:
     for call in (
         lambda: store.read(name),
+        lambda: store.read_range(name, start=0, length=1, generation=1),
         lambda: store.write(name, b"", if_generation=None),
+        lambda: store.write_file(name, Path(__file__), if_generation=None),
         lambda: store.delete(name, if_generation=None),
         lambda: store.stat(name),
     ):

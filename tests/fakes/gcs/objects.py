@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import google_crc32c
@@ -31,6 +32,11 @@ class Stored:
     created: datetime
     properties: Mapping[str, Any]
 
+    @cached_property
+    def hashes(self) -> tuple[str, str]:
+        """CRC32C and MD5; asked for with every part of a large object."""
+        return crc32c_of(self.data), md5_of(self.data)
+
     def resource(self, bucket: str) -> dict[str, Any]:
         when = self.created.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return {
@@ -41,8 +47,8 @@ class Stored:
             "generation": str(self.generation),
             "metageneration": "1",
             "size": str(len(self.data)),
-            "crc32c": crc32c_of(self.data),
-            "md5Hash": md5_of(self.data),
+            "crc32c": self.hashes[0],
+            "md5Hash": self.hashes[1],
             "etag": f"etag-{self.generation}",
             "storageClass": "STANDARD",
             "timeCreated": when,

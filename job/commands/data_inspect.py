@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from job.commands.data_access import data_access
 from job.commands.inspection_screen import inspection_screen
 from job.commands.no_learning import no_learning_roc_auc
 from job.commands.plain_logs import logs_on_stderr
@@ -17,7 +18,7 @@ from job.data.load import load_dataset
 from job.errors import DataError, ExitCode
 
 
-def inspect(args: argparse.Namespace) -> ExitCode:
+def run(args: argparse.Namespace) -> ExitCode:
     """Runs `data inspect`.
 
     Raises:
@@ -27,7 +28,12 @@ def inspect(args: argparse.Namespace) -> ExitCode:
     config = loaded.config
     # Its warnings are part of what is shown.
     with logs_on_stderr(config, level="ERROR"):
-        dataset = load_dataset(config.data, folder=loaded.folder, seed=config.run.seed)
+        dataset = load_dataset(
+            config.data,
+            folder=loaded.folder,
+            seed=config.run.seed,
+            access=data_access(config, env=os.environ),
+        )
     inspection = inspect_dataset(
         dataset,
         section=config.data,

@@ -1,0 +1,128 @@
+"""`siamese-job data pack CONFIG OUT`: the data as a folder of arrays, read once and for all.
+
+It is loaded as training would load it and written to OUT, a folder or `gs://bucket/prefix`;
+`--set data.packed=OUT` then opens that instead of reading the files.
+"""
+
+import argparse
+import os
+import shlex
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from job.commands.data_access import data_access
+from job.commands.plain_logs import logs_on_stderr
+from job.commands.result import print_result
+from job.config.load import LoadedConfig, load_config
+from job.data.access import DataAccess
+from job.data.load import load_dataset
+from job.data.pack_folder import require_free
+from job.data.pack_places import open_place, require_free_place, upload_pack
+from job.data.packed import PackSummary, write_pack
+from job.data.paths import is_in_bucket, local_path
+from job.data.tables import Dataset
+from job.errors import ConfigError, ExitCode
+from job.storage.os_errors import translated
+from job.storage.purpose import PACKS
+from job.types import SPLITS, Json
+
+
+def run(args: argparse.Namespace) -> ExitCode:
+    """Runs `data pack`."""
+    loaded = load_config(Path(args.config), env=os.environ, sets=args.set)
+    access = data_access(loaded.config, env=os.environ)
+    with logs_on_stderr(loaded.config, level="WARNING"):
+        pack = _pack_into_bucket if is_in_bucket(args.out) else _pack_into_folder
+        dataset, summary, out = pack(loaded, args.out, access=access, force=args.force)
+    return print_result(screen(dataset, summary, out=out))
+
+
+def screen(dataset: Dataset, summary: PackSummary, *, out: str) -> str:
+    """What was packed, as text for a person, ending in a line feed."""
+    pairs = [f"{split} {dataset.counts[split].pairs:,}" for split in SPLITS]
+    lines = [
+        f"packed {len(dataset.items):,} items of kind {dataset.kind} into {out}",
+        f"pairs: {', '.join(pairs)}",
+        f"files: {summary.num_files}, {summary.num_bytes:,} bytes",
+        f"fingerprint: {dataset.fingerprint}",
+        f"use it with: --set {shlex.quote(f'data.packed={out}')}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _pack_into_folder(
+    loaded: LoadedConfig, out: str, *, access: DataAccess, force: bool
+) -> tuple[Dataset, PackSummary, str]:
+    folder = Path(local_path(out, key="OUT")).resolve()
+    # Before the data are read, which may take long.
+    _require_outside_sources(loaded, folder)
+    require_free(folder, force=force, key="OUT")
+    dataset, data = _loaded(loaded, access=access)
+    seed = loaded.config.run.seed
+    summary = write_pack(dataset, folder=folder, data=data, seed=seed, force=force)
+    return dataset, summary, str(folder)
+
+
+def _pack_into_bucket(
+    loaded: LoadedConfig, out: str, *, access: DataAccess, force: bool
+) -> tuple[Dataset, PackSummary, str]:
+    store = open_place(out, access=access)
+    _require_outside_sources(loaded, store.uri)
+    require_free_place(store, force=force)
+    dataset, data = _loaded(loaded, access=access)
+    seed = loaded.config.run.seed
+    with _temporary_folder() as folder:
+        summary = write_pack(dataset, folder=folder, data=data, seed=seed, key="TMPDIR")
+        upload_pack(folder, store=store, access=access, force=force)
+    return dataset, summary, store.uri
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """A place for what goes up to a bucket, removed afterwards."""
+    try:
+        parent = Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"TMPDIR: this system has no temporary folder that can be written ({error}). Set "
+            "TMPDIR to a folder with room for the packed data."
+        ) from error
+    with (
+        translated("write", parent, folder=parent, purpose=PACKS.at("TMPDIR")),
+        tempfile.TemporaryDirectory(prefix="siamese-pack-") as name,
+    ):
+        yield Path(name, "packed")
+
+
+def _loaded(loaded: LoadedConfig, *, access: DataAccess) -> tuple[Dataset, dict[str, Json]]:
+    """The data set out of its files, even where the configuration names a packed one."""
+    config = loaded.config
+    section = config.data.model_copy(update={"packed": None})
+    dataset = load_dataset(section, folder=loaded.folder, seed=config.run.seed, access=access)
+    return dataset, section.model_dump(mode="json")
+
+
+def _require_outside_sources(loaded: LoadedConfig, out: Path | str) -> None:
+    """Refuses a place in a class folder, where the next reading would take it for data.
+
+    Elsewhere below `data.root`, beside the files it is made from, it is welcome.
+    """
+    data = loaded.config.data
+    for key in ("train", "validation", "test"):
+        value = getattr(data, key)
+        if value is None:
+            continue
+        if isinstance(out, Path):
+            source = (loaded.folder / (data.root or ".") / value).resolve()
+            is_inside = source.is_dir() and out.is_relative_to(source)
+        else:
+            root = data.root if data.root is not None and is_in_bucket(data.root) else ""
+            source = value if is_in_bucket(value) else f"{root.rstrip('/')}/{value}"
+            is_inside = f"{out}/".startswith(f"{source.rstrip('/')}/")
+        if is_inside:
+            raise ConfigError(
+                f"OUT: '{out}' is in the folder that data.{key} names ({value!r}), and would "
+                "be read as data the next time. Give a place outside it."
+            )

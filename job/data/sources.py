@@ -147,8 +147,6 @@ def disk_errors_named(path: Path, *, where: str) -> Iterator[None]:
     """
     try:
         yield
-    except gzip.BadGzipFile:  # an OSError too, but the disk is not to blame
-        raise
     except PermissionError as error:
         raise PermissionDeniedError(
             f"{where} may not be read ({path}: permission denied). Give this user read access."

@@ -169,6 +169,16 @@ def ids(last_pair: str, *, last_item: str = "x199,item 199") -> Build:
     return build
 
 
+def ids_of_rows(folder: Path) -> Section:
+    """Good pairs that name rows of an `.npz`, the last of which is bad."""
+    section = ids("x1,x2,1")(folder)
+    values = np.zeros((NUM_ROWS, 2))
+    values[-1] = np.inf
+    names = np.array([f"x{number}" for number in range(NUM_ROWS)])
+    np.savez(folder / "a.npz", values=values, lengths=np.ones(NUM_ROWS, int), id=names)
+    return section | {"kind": "sequence", "items": "a.npz"}
+
+
 def labelled(last: str) -> Build:
     """Good labelled texts that say their split, and one more row."""
 

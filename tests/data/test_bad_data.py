@@ -26,6 +26,7 @@ from tests.data.bad_data import (
     huge_png,
     huge_rows,
     ids,
+    ids_of_rows,
     labelled,
     lengths_of_row,
     link_out,
@@ -228,6 +229,13 @@ BAD_ROWS = [
         ids("x1,x2,1", last_item="x7,another"),
         ("duplicate",),
         "id 'x7' occurs before; the first one stands",
+        key="data.items",
+    ),
+    BadRow(
+        "infinity in an array of items by id",
+        ids_of_rows,
+        ("not_finite",),
+        r"a\.npz row 200: holds NaN or a number beyond float32 in step 1 in 'x199'",
         key="data.items",
     ),
     BadRow(

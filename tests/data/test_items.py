@@ -79,6 +79,8 @@ def test_a_file_is_read_once_however_often_it_is_named():
         assert items.find("bad", column="right").detail == "right 'bad' is not there"
         assert kept(items, "2x2", "./2x2", "1x2") == [0, 0, 1]
         items.expect("2x2")
+        # What was kept is not held a second time; what is bad is not read a second time.
+        assert list(items._waiting) == ["bad"]
         ragged = items.finished()
     assert reader.reads == {"2x2": 1, "bad": 1, "1x2": 1}
     assert ragged.lengths.tolist() == [2, 1]
@@ -88,6 +90,7 @@ def test_an_item_kept_twice_by_one_row_has_one_number():
     with ReadItems(Files(), features=Features(None)) as items:
         left, right = (items.find("2x2", column=column) for column in ("left", "right"))
         assert [items.keep(left), items.keep(right)] == [0, 0]
+        assert len(items.finished()) == 1
 
 
 def test_the_first_sequence_sets_the_features_of_all():

@@ -94,7 +94,8 @@ def _distinct(
     """Both together in that order, of pairs of the same two places the first."""
     both = np.concatenate([found, np.sort(drawn, axis=1)])
     first = np.unique(both[:, 0] * count + both[:, 1], return_index=True)[1]
-    return both[np.sort(first)]
+    distinct: NDArray[np.int64] = both[np.sort(first)]
+    return distinct
 
 
 def _others(

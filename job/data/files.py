@@ -76,6 +76,10 @@ class DataFiles:
         """Whether the root is in a bucket."""
         return not isinstance(self.root, Path)
 
+    def is_copied(self, value: str) -> bool:
+        """Whether what a path of the configuration means is handed out as a copy."""
+        return self.is_remote or (self.takes_uris and is_in_bucket(value))
+
     def file(self, value: str, *, key: str) -> Path:
         """The regular file that a path of the configuration means, copied if need be.
 

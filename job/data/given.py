@@ -29,12 +29,14 @@ class Given:
         name: The path as the configuration gives it.
         path: Where it is on this machine, links resolved.
         form: What it is, by its name.
+        is_copy: Whether it was copied from a bucket.
     """
 
     key: str
     name: str
     path: Path
     form: Literal["table", "arrays", "folder"]
+    is_copy: bool = False
 
     @property
     def where(self) -> str:
@@ -80,7 +82,7 @@ def _given(role: Role, name: str, *, section: Data, files: DataFiles) -> Given:
     if suffix == ARRAYS and holds_items:
         return Given(key, name, files.file(name, key=key), "arrays")
     if section.kind == "image" and section.rows == "items":
-        return Given(key, name, files.folder(name, key=key), "folder")
+        return Given(key, name, files.folder(name, key=key), "folder", files.is_copied(name))
     if holds_items:
         raise unknown_format(name, key=key, known=(*TABLES, ARRAYS))
     hint = " An .npz holds items: set data.rows: items." if suffix == ARRAYS else ""

@@ -10,7 +10,6 @@ A table, an `.npz` and a folder of class folders all end in the same form::
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from job.config.rows import ColumnsConfig
 from job.data.cells import item_of, name_of
 from job.data.class_folders import walk
+from job.data.given import Given
 from job.data.items import Found, ReadItems, read_ahead
 from job.data.marks import Mark, Marks
 from job.data.npz import Npz
@@ -165,36 +165,37 @@ class LabelledItems:
         self._item_class.extend(classes)
         return ItemRows(item, marks.groups(), marks.splits(), sieve.quarantine())
 
-    def of_folder(self, folder: Path, *, key: str, name: str, marks: Marks) -> ItemRows:
+    def of_folder(self, given: Given, *, marks: Marks) -> ItemRows:
         """Reads and checks every picture of a folder of class folders.
 
         Args:
-            folder: The folder, links resolved.
-            key: Dotted key it was given under, for messages.
-            name: The folder as the configuration names it.
+            given: The folder.
             marks: New ones.
 
         Raises:
             DataError: It holds nothing, or cannot be read.
             PermissionDeniedError: It, or a file in it, may not be read.
         """
-        where = f"{key}: {name!r}"
-        with disk_errors_named(folder, where=where):
-            rows = (
-                _Row(
-                    line,
-                    None,
-                    cell=f"{name.rstrip('/')}/{entry.path}",
-                    item_class=entry.item_class,
-                    problem=entry.problem,
-                    file=_printable(f"{name.rstrip('/')}/{entry.path}"),
-                )
-                for line, entry in enumerate(walk(folder), start=1)
-            )
-            found = self._collected(rows, Sieve(name, unit="file"), marks=marks)
+        with disk_errors_named(given.path, where=given.where):
+            rows = self._pictures(given)
+            found = self._collected(rows, Sieve(given.name, unit="file"), marks=marks)
         if not found.quarantine.rows_read:
-            raise DataError(f"{where} holds no files. {_WANTED}")
+            raise DataError(f"{given.where} holds no files. {_WANTED}")
         return found
+
+    def _pictures(self, given: Given) -> Iterator[_Row]:
+        for line, entry in enumerate(walk(given.path), start=1):
+            cell = f"{given.name.rstrip('/')}/{entry.path}"
+            if given.is_copy and not entry.problem:
+                self._items.place(cell, given.path / entry.path)
+            yield _Row(
+                line,
+                None,
+                cell=cell,
+                item_class=entry.item_class,
+                problem=entry.problem,
+                file=_printable(cell),
+            )
 
     def _row(self, line: int, raw: object, fields: Sequence[object], marks: Marks) -> _Row:
         """What the cells mean, those of the item and its class first."""

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from job.data.growing import GrowingRows
 from job.data.quarantine import Problem
 from job.data.ragged import RaggedArray
-from job.data.readers import Reader, Values
+from job.data.readers import FileReader, Reader, Values
 from job.data.sequences import Features
 from job.data.stored import Stored
 
@@ -155,6 +156,12 @@ class ReadItems:
             for one in identities
             if not isinstance(one, Problem) and one not in self._numbers
         )
+
+    def place(self, cell: str, path: Path) -> None:
+        """Says where the file of an item is; see `FileReader.place`."""
+        identity = self._reader.identity(cell)
+        if isinstance(self._reader, FileReader) and not isinstance(identity, Problem):
+            self._reader.place(identity, path)
 
     def expect(self, cell: str) -> None:
         identity = self._reader.identity(cell)

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.config.data import Data, SequenceDataConfig, TextDataConfig
-from job.config.sampling import PairSamplingConfig
 from job.data.access import DataAccess
 from job.data.files import DataFiles
 from job.data.given import given_files
@@ -80,15 +79,7 @@ def _counts(section: Data, loaded: Loaded) -> dict[Split, SplitCounts]:
     }
     if loaded.training_items is None:
         return counts
-    return {"train": _drawn_counts(section, loaded.items, rows=loaded.training_items), **counts}
-
-
-def _drawn_counts(section: Data, items: ItemTable, *, rows: NDArray[np.int64]) -> SplitCounts:
-    """How much an epoch of drawn pairs holds."""
-    sampling = section.sampling_or_default
-    if isinstance(sampling, PairSamplingConfig):
-        positive = sampling.positives_per_epoch or len(rows)
-        pairs = positive + (sampling.negatives_per_epoch or len(rows))
-    else:
-        positive = pairs = sampling.pairs_per_epoch or len(rows) // 2
-    return SplitCounts(pairs, positive, len(rows), len(np.unique(items.classes_of(rows))))
+    rows = loaded.training_items
+    classes = len(np.unique(loaded.items.classes_of(rows)))
+    held = SplitCounts(0, 0, items=len(rows), classes=classes)
+    return {"train": held.drawn_by(section.sampling_or_default), **counts}

@@ -80,7 +80,7 @@ def _read(
     if file.form == "table":
         return labelled.of_table(file.table(), marks=marks)
     if file.form == "folder":
-        return labelled.of_folder(file.path, key=file.key, name=file.name, marks=marks)
+        return labelled.of_folder(file, marks=marks)
     with open_npz(file.path, where=file.where) as arrays:
         if isinstance(section, TextDataConfig):
             return labelled.of_texts(arrays, name=file.name, marks=marks)

@@ -35,7 +35,7 @@ from job.data.pack_record import (
 )
 from job.data.ragged import RaggedArray
 from job.data.tables import Dataset, Form, ItemTable, PairTable, Statistics
-from job.data.vocabulary import Vocabulary
+from job.data.vocabulary import vocabulary_from_json
 from job.errors import ConfigError, DataError
 from job.types import SPLITS, Json
 
@@ -273,4 +273,4 @@ def _statistics(record: Mapping[str, Any] | None) -> Statistics:
         return None
     if record.get("kind") == "moments":
         return Moments.from_json(record)
-    return Vocabulary.from_json(record)
+    return vocabulary_from_json(record)

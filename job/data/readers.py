@@ -126,11 +126,12 @@ class FileReader:
 
     def fetch(self, identities: Iterable[str]) -> None:
         # A file of this machine is looked for when it is read.
-        if self.files.is_remote:
-            self._fetched.update(self.files.fetch(identities, key="data.root"))
+        wanted = [one for one in identities if one not in self._fetched]
+        if self.files.is_remote and wanted:
+            self._fetched.update(self.files.fetch(wanted, key="data.root"))
 
     def place(self, identity: str, path: Path) -> None:
-        """Says where the file is that an item means, where no path below the root leads there."""
+        """Says where the file of an item is, where no path below the root leads there."""
         self._fetched[identity] = path
 
     def read(self, identity: str) -> Values | Problem:

@@ -278,4 +278,5 @@ class ClassBatches:
             self.seed, epoch=epoch, index=visit[:, None], draw=_PARTNER, place=np.arange(m)
         )
         mixed = np.take_along_axis(chosen, np.argsort(key, axis=1), axis=1)
-        return self.index.rows[self.index.start[classes][:, None] + mixed]
+        items: NDArray[np.int64] = self.index.rows[self.index.start[classes][:, None] + mixed]
+        return items

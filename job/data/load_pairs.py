@@ -135,9 +135,7 @@ def _divided(
     }
     for split in SPLITS:
         require_both_classes(pairs[split], split=split, origin=division.origins[split])
-    made_by_hand = SPLITS if train.split is not None else tuple(rows)
-    whole = {"train": train.pairs} if train.split is None else {}
-    warn_of_shared_items(
-        {split: whole.get(split, pairs[split]).items() for split in made_by_hand}
-    )
+    # What a person put into splits: by a column, or by files.
+    by_hand = pairs if train.split is not None else {s: it.pairs for s, it in rows.items()}
+    warn_of_shared_items({split: table.items() for split, table in by_hand.items()})
     return pairs

@@ -107,7 +107,8 @@ def _others(
         # Few items: all pairs there are, and a choice among them.
         pairs = np.stack(np.triu_indices(count, 1), axis=1)
         pairs = pairs[class_at[pairs[:, 0]] != class_at[pairs[:, 1]]]
-        return pairs[random.permutation(len(pairs))[:wanted]]
+        chosen: NDArray[np.int64] = pairs[random.permutation(len(pairs))[:wanted]]
+        return chosen
     found = np.empty((0, 2), np.int64)
     for _ in range(_MAX_ROUNDS):
         drawn = random.integers(count, size=(2 * wanted, 2))

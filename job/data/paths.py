@@ -133,8 +133,8 @@ def data_folder(value: str, *, key: str, root: Path) -> Path:
         raise error.problem.error(key) from error.__cause__
     if not stat.S_ISDIR(mode):
         raise DataError(
-            f"{key}: {value!r} is a file ({path}), not a folder. Give the folder that holds a "
-            "folder for each class."
+            f"{key}: {value!r} is a file ({path}), and by its name no .csv, .tsv, .jsonl or "
+            ".npz file. Give one of these, or a folder that holds a folder for each class."
         )
     return path
 

@@ -12,7 +12,8 @@ import pytest
 from job.data.access import DataAccess
 from job.data.quarantine import NOTHING_QUARANTINED
 from job.data.ragged import RaggedArray
-from job.data.tables import Dataset, PairTable, fingerprint_of
+from job.data.tables import Dataset, ItemTable, PairTable, SplitCounts, fingerprint_of
+from job.data.vocabulary import CharacterVocabulary
 from job.types import Split
 from tests.fakes.gcs_server import FakeGcs
 
@@ -41,8 +42,16 @@ def dataset_of(rows: dict[Split, list[Row]]) -> Dataset:
         )
         for split, chosen in rows.items()
     }
-    items = RaggedArray.from_bytes([text.encode() for text in numbers])
-    return Dataset("text", items, pairs, NOTHING_QUARANTINED, fingerprint_of(items, pairs))
+    items = ItemTable("text", RaggedArray.from_bytes([text.encode() for text in numbers]))
+    return Dataset(
+        items=items,
+        pairs=pairs,
+        training_items=None,
+        statistics=CharacterVocabulary("".join(sorted(set("".join(numbers))))),
+        counts={split: SplitCounts.of(table, items) for split, table in pairs.items()},
+        quarantine=NOTHING_QUARANTINED,
+        fingerprint=fingerprint_of(items, pairs),
+    )
 
 
 @pytest.fixture

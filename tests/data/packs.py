@@ -23,7 +23,7 @@ from job.data.tables import (
     Statistics,
     fingerprint_of,
 )
-from job.data.vocabulary import Vocabulary
+from job.data.vocabulary import CharacterVocabulary
 from job.types import Json, Split
 
 BAD_ROW = BadRow("train.csv", 7, "label", "label must be 0 or 1, got '2'", "['a', 'b', '2']")
@@ -51,7 +51,7 @@ def items_of(
     letters = rng.integers(97, 123, offsets[-1]).astype(np.uint8)
     if form == "encoded":
         return RaggedArray(letters, offsets), None
-    return RaggedArray(letters, offsets), Vocabulary.from_texts(["abcxyz\u00e9"])
+    return RaggedArray(letters, offsets), CharacterVocabulary("abcxyz\u00e9")
 
 
 def dataset_of(form: Form = "text", *, with_classes: bool = False, seed: int = 0) -> Dataset:

@@ -205,7 +205,7 @@ BAD_ROWS = [
     BadRow(
         "a truncated PNG",
         files("image", picture(size=64)[:2000]),
-        ("undecodable",),
+        ("damaged",),
         r"right 'x/bad\.png': ",
     ),
     BadRow("a PNG of 60,000 x 60,000", files("image", huge_png()), ("too_large",), "60,?000"),

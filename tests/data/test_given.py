@@ -78,7 +78,7 @@ def test_items_of_pictures_may_lie_in_a_folder(root):
         (
             ImageDataConfig(train="e.txt", rows="items"),
             DataError,
-            "data.train: 'e.txt' is no folder (",
+            "data.train: 'e.txt' is a file (",
         ),
         (
             ImageDataConfig(train="picturs", rows="items"),

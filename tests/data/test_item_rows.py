@@ -6,6 +6,7 @@ import pytest
 from job.config.data import ImageDataConfig, SequenceDataConfig
 from job.config.rows import ColumnsConfig
 from job.data.files import DataFiles
+from job.data.given import Given
 from job.data.item_rows import ItemRows, LabelledItems
 from job.data.items import ReadItems
 from job.data.marks import Marks
@@ -57,9 +58,8 @@ class Reading:
 
     def folder(self, folder: Path, *, name: str) -> ItemRows:
         with self._items:
-            return self._labelled.of_folder(
-                folder, key="data.train", name=name, marks=self._marks(False)
-            )
+            given = Given("data.train", name, folder, "folder")
+            return self._labelled.of_folder(given, marks=self._marks(False))
 
     @property
     def item_class(self) -> list[int]:

@@ -128,6 +128,10 @@ class Recorder:
     def __init__(self, *, is_slow: bool):
         self.is_slow = is_slow
         self.expected: list[str] = []
+        self.fetched: list[list[str]] = []
+
+    def fetch(self, cells):
+        self.fetched.append(list(cells))
 
     def expect(self, cell):
         self.expected.append(cell)
@@ -149,3 +153,11 @@ def test_what_needs_no_waiting_is_not_expected():
     rows = read_ahead(map(taken.append, range(5)), items=items, cells=lambda row: ("x",))
     next(rows)
     assert (taken, items.expected) == ([0], [])
+
+
+def test_items_of_many_rows_are_brought_near_at_a_time(monkeypatch):
+    monkeypatch.setattr("job.data.items._ROWS_FETCHED", 4)
+    items = Recorder(is_slow=True)
+    rows = read_ahead(range(10), items=items, cells=lambda row: (str(row),))
+    assert list(rows) == list(range(10))
+    assert items.fetched == [["0", "1", "2", "3"], ["4", "5", "6", "7"], ["8", "9"]]

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from job.config.data import Data
 from job.data.load import load_dataset
 from job.data.tables import Dataset, SplitCounts
-from job.data.vocabulary import Vocabulary
+from job.data.vocabulary import CharacterVocabulary
 from job.errors import ConfigError, DataError
 from tests.data.archives import npz_of
 from tests.data.test_readers import png
@@ -204,7 +204,7 @@ def test_the_tolerance_is_for_each_file(three_files):
         ({"validation": "../v.csv"}, ConfigError, "data.validation: '../v.csv' leads to"),
         ({"test": "test.txt"}, ConfigError, "data.test: 'test.txt': '.txt' is no known"),
         ({"root": "gone"}, DataError, "data.root: no such file or folder: 'gone'"),
-        ({"test": "gs://b/t.csv"}, ConfigError, "data.test: 'gs://b/t.csv': gs:// is not"),
+        ({"test": "gs://b/t.csv"}, ConfigError, "data.test: 'gs://b' names no bucket"),
     ],
 )
 def test_paths_are_checked_before_anything_is_read(three_files, data, error, words):
@@ -233,7 +233,7 @@ def test_a_dataset_is_counted_when_it_is_made(three_files):
         "validation": SplitCounts(2, 1, 3),
         "test": SplitCounts(2, 1, 3),
     }
-    assert dataset.statistics == Vocabulary("acdgkot")
+    assert dataset.statistics == CharacterVocabulary("acdgkot")
 
 
 def test_a_column_may_say_the_split_of_a_row(tmp_path, caplog):

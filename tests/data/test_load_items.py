@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 from job.config.data import Data
 from job.data.load import load_dataset
 from job.data.tables import Dataset, SplitCounts
-from job.data.vocabulary import Vocabulary
+from job.data.vocabulary import CharacterVocabulary
 from job.errors import DataError
 from job.types import SPLITS
 from tests.data.archives import npz_of
@@ -62,7 +62,7 @@ def test_labelled_items_have_classes_and_pairs_to_measure_on(three_files, caplog
         assert same.tolist() == pairs.label.astype(bool).tolist()
         assert (pairs.left != pairs.right).all()
     # The vocabulary is that of the training items.
-    assert dataset.statistics == Vocabulary("0123abc")
+    assert dataset.statistics == CharacterVocabulary("0123abc")
     assert not caplog.records
 
 

@@ -69,7 +69,8 @@ def test_byte_strings_become_rows():
 @pytest.mark.parametrize(
     ("values", "offsets", "words"),
     [
-        (np.zeros((2, 2)), np.array([0, 2]), "1-D"),
+        (np.zeros(()), np.array([0, 2]), "first axis"),
+        (np.zeros(2), np.array([[0, 2]]), "1-D"),
         (np.zeros(2), np.array([0, 2], np.int32), "int64"),
         (np.zeros(2), np.array([1, 2]), "begin with 0"),
         (np.zeros(2), np.array([0, 1]), "end with the number"),

@@ -167,7 +167,11 @@ def test_a_file_that_may_not_be_read_ends_the_run(open_folder: Path, unprivilege
 
 def test_a_file_that_the_disk_does_not_give_ends_the_run(monkeypatch, tmp_path):
     # The memory of this process: opens, and fails to be read at address 0.
-    monkeypatch.setattr(DataFiles, "file", lambda *_, **__: Path("/proc/self/mem"))
+    monkeypatch.setattr(
+        DataFiles,
+        "fetch",
+        lambda _, values, **__: dict.fromkeys(values, Path("/proc/self/mem")),
+    )
     monkeypatch.setattr(readers.os, "fstat", lambda _: os.stat_result([0o100644] + [9] * 9))
     with pytest.raises(DataError, match=r"data\.root: 'a\.npy' cannot be read"):
         sequences(tmp_path).read("a.npy")

@@ -4,7 +4,7 @@ import pytest
 from job.data.moments import Moments
 from job.data.ragged import RaggedArray, offsets_of
 from job.data.tables import ItemTable, PairTable
-from job.data.vocabulary import Vocabulary
+from job.data.vocabulary import CharacterVocabulary
 from job.evaluation import baselines
 from job.evaluation.baselines import baseline_scores
 from job.evaluation.metrics import roc_auc
@@ -44,7 +44,7 @@ def not_called(rows):
 def scores_of(kind, pairs=PAIRS):
     if kind == "text":
         return baseline_scores(
-            texts()[1], pairs=pairs, statistics=Vocabulary("ab"), pixels=not_called
+            texts()[1], pairs=pairs, statistics=CharacterVocabulary("ab"), pixels=not_called
         )
     if kind == "sequence":
         return baseline_scores(sequences(), pairs=pairs, statistics=MOMENTS, pixels=not_called)

@@ -15,7 +15,7 @@ import tensorflow as tf
 from job.config.model import ModelConfig, Precision
 from job.config.run import DistributionConfig
 from job.config.training import SgdConfig, TrainingConfig
-from job.data.batches import PairBlock
+from job.data.batches import PairArrays
 from job.distribution.strategy import open_strategy
 from job.models.siamese import Siamese, build_siamese
 from job.training.state import read_variables, write_variables
@@ -79,9 +79,12 @@ def take(run: Run, first: int = 0, last: int = STEPS, *, change=None) -> StepRes
         sides = [change(side) for side in sides]
     label = np.tile(np.float32([1, 0, 0, 1]), (STEPS, 1))
     number = np.arange(STEPS * BATCH).reshape(STEPS, BATCH)
-    unknown = np.full_like(number, -1)
-    arrays = (*sides, label, number, number + STEPS * BATCH, unknown, unknown)
-    return run.step(PairBlock(*(array[first:last] for array in arrays)))
+    unknown = np.full(BATCH, -1)
+    batches = [
+        PairArrays(np.concatenate([left, right]), y, n, n + STEPS * BATCH, unknown, unknown)
+        for left, right, y, n in zip(*sides, label, number, strict=True)
+    ]
+    return run.step(batches[first:last])
 
 
 def item_shape(item) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from job.data.feeds import Variation
+from job.data.feeding.feeds import Variation
 from job.data.ragged import RaggedArray
 from job.types import ItemInput
 

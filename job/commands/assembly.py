@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from job.config.compatibility import HEADS
 from job.config.root import Config
-from job.data.epochs import BucketedPairs, FilePairs, TrainingPairs
-from job.data.feeds import Feed, feed_of
-from job.data.sampling import drawn_pairs
+from job.data.drawing.epochs import BucketedPairs, FilePairs, TrainingPairs
+from job.data.drawing.sampling import drawn_pairs
+from job.data.feeding.feeds import Feed, feed_of
 from job.data.tables import Dataset
 from job.distribution.strategy import open_strategy
 from job.models.siamese import Siamese, build_siamese

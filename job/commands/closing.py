@@ -16,7 +16,7 @@ from job.commands.quarantine_report import NAME as QUARANTINE
 from job.commands.run_folder import RunFolder
 from job.commands.screen import closing_screen
 from job.commands.summary import NAME, current_state_sha256, summarise, write_summary
-from job.data.feeds import Feed
+from job.data.feeding.feeds import Feed
 from job.data.tables import Dataset
 from job.errors import ExitCode
 from job.evaluation.findings import Findings, evaluate

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from job.config.root import Config
-from job.data.access import DataAccess
+from job.data.places.access import DataAccess
 
 
 def _nothing() -> None:

@@ -16,12 +16,12 @@ from job.commands.data_access import data_access
 from job.commands.plain_logs import logs_on_stderr
 from job.commands.result import print_result
 from job.config.load import LoadedConfig, load_config
-from job.data.access import DataAccess
 from job.data.load import load_dataset
-from job.data.pack_folder import require_free
-from job.data.pack_places import open_place, require_free_place, upload_pack
-from job.data.packed import PackSummary, write_pack
-from job.data.paths import is_in_bucket, local_path
+from job.data.packs.folder import require_free
+from job.data.packs.pack import PackSummary, write_pack
+from job.data.packs.places import open_place, require_free_place, upload_pack
+from job.data.places.access import DataAccess
+from job.data.places.paths import is_in_bucket, local_path
 from job.data.tables import Dataset
 from job.errors import ConfigError, ExitCode
 from job.storage.os_errors import translated

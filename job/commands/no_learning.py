@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from job.config.data import DataConfig
-from job.data.feeds import feed_of
+from job.data.feeding.feeds import feed_of
 from job.data.inspection.parts import some
 from job.data.tables import Dataset
 from job.evaluation.baselines import baseline_scores

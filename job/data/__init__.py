@@ -1,9 +1,18 @@
 """From files to the arrays training reads: items once, pairs as row numbers.
 
-Reading order: `load` (the whole way), then what it goes through. Which files: `paths`, `files`,
-`given`. A file's rows: `sources` and `records` (tables), `npz` and `npy` (arrays),
-`class_folders`; `cells`, `quarantine`. Items: `readers`, `items`, `catalogue`, `stored`. Rows:
-`load_pairs`, `pair_rows`; `load_items`, `item_rows`; `marks`. Splits: `division`, `cuts`,
-`splits`. The result: `tables`, `ragged`; then `vocabulary`, `moments`, `feeds`, `order` and
-`batches` (what the training loop calls) and `inspect`. Nothing here knows TensorFlow.
+`load` is the whole way and `tables` its result. A room for each part of it, in the order data
+pass through:
+
+    places      where files are: below a folder, or copies of what is in a bucket
+    formats     what a file holds: rows of tables, arrays, files of class folders
+    pictures    PNG and JPEG files as pixels
+    reading     items and pairs, each item once, bad rows kept out (`quarantine`)
+    splitting   which split a row belongs to
+    texts       tokens and their numbers (of sequences: `moments`)
+    packs       the result as a folder of arrays, opened instead of read
+    drawing     which pairs are seen when
+    feeding     items as the rectangles a training step takes
+    inspection  what a person should know before training
+
+Nothing here knows TensorFlow.
 """

@@ -6,16 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.config.data import Data, SequenceDataConfig, TextDataConfig
-from job.data.access import DataAccess
-from job.data.files import DataFiles
-from job.data.given import given_files
-from job.data.load_items import load_items
-from job.data.load_pairs import load_pairs
-from job.data.loaded import Loaded
 from job.data.moments import Moments
-from job.data.pack_places import open_packed
+from job.data.packs.places import open_packed
+from job.data.places.access import DataAccess
+from job.data.places.files import DataFiles
+from job.data.reading.given import given_files
+from job.data.reading.load_items import load_items
+from job.data.reading.load_pairs import load_pairs
+from job.data.reading.loaded import Loaded
 from job.data.tables import Dataset, ItemTable, SplitCounts, Statistics, fingerprint_of
-from job.data.vocabulary import build_vocabulary
+from job.data.texts.vocabulary import build_vocabulary
 from job.types import SPLITS, Split
 
 

@@ -17,7 +17,7 @@ from job.config.sampling import ClassSamplingConfig, Sampling
 from job.data.moments import Moments
 from job.data.quarantine import Quarantine
 from job.data.ragged import RaggedArray
-from job.data.vocabulary import Vocabulary
+from job.data.texts.vocabulary import Vocabulary
 from job.types import SPLITS, Kind, Split
 
 # What the values of an item are:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from job.data.feeds import Feed
+from job.data.feeding.feeds import Feed
 from job.data.tables import Dataset
 from job.errors import DivergedError
 from job.evaluation.baselines import baseline_scores

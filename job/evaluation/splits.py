@@ -5,8 +5,8 @@ Every item of the split is encoded once, every pair scored exactly once.
 
 import numpy as np
 
-from job.data.batches import item_batches
-from job.data.feeds import Feed
+from job.data.feeding.batches import item_batches
+from job.data.feeding.feeds import Feed
 from job.data.tables import ItemTable, PairTable
 from job.evaluation.metrics import average_precision, confusion, equal_error_rate, roc_auc
 from job.models.scoring import PairScorer, PairScores

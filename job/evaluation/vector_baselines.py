@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from job.data.images import fit_pixels
 from job.data.moments import Moments
+from job.data.pictures.images import fit_pixels
 from job.data.ragged import RaggedArray
 
 # Gives pictures by row number, int64 (R,), as (R, S, S, 3) from 0 to 255.

@@ -14,7 +14,7 @@ from functools import partial
 import tensorflow as tf
 
 from job.data.tables import Statistics
-from job.data.vocabulary import Vocabulary
+from job.data.texts.vocabulary import Vocabulary
 from job.export.tokenizers import TOKENIZERS
 from job.models.siamese import Siamese
 

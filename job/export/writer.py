@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from job.data.tables import Statistics
-from job.data.vocabulary import Vocabulary
+from job.data.texts.vocabulary import Vocabulary
 from job.errors import JobError
 from job.export.golden import GoldenPairs
 from job.export.serving import serving_module

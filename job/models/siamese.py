@@ -18,7 +18,7 @@ from keras import ops
 
 from job.config.model import ModelConfig
 from job.config.training import TrainingConfig
-from job.models.encoders import build_encoder
+from job.models.encoders.build import build_encoder
 from job.models.heads import build_head
 from job.models.losses import BatchLoss, build_loss
 from job.models.optimizers import build_optimizer

@@ -18,10 +18,10 @@ import numpy as np
 
 from job.callbacks.stack import CallbackStack
 from job.checkpoints.policy import SavePolicy
-from job.data.batches import PairArrays, pair_arrays
-from job.data.epochs import TrainingPairs
-from job.data.feeds import Feed
-from job.data.prefetch import Prefetcher
+from job.data.drawing.epochs import TrainingPairs
+from job.data.feeding.batches import PairArrays, pair_arrays
+from job.data.feeding.feeds import Feed
+from job.data.feeding.prefetch import Prefetcher
 from job.data.tables import ItemTable
 from job.errors import DivergedError, InterruptedByUserError, PreemptedError
 from job.training.pace import steps_this_call

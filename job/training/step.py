@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from job.data.batches import PairArrays
+from job.data.feeding.batches import PairArrays
 from job.errors import ConfigError
 from job.models.optimizers import take_step
 from job.models.pair_batch import PairBatch, alone

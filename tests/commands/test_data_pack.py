@@ -12,7 +12,7 @@ from job.cli import main
 from job.config.load import load_config
 from job.data.load import load_dataset
 from job.errors import ExitCode
-from tests.data.packs import Calls, assert_same, counted, flip
+from tests.data.some_packs import Calls, assert_same, counted, flip
 from tests.fakes.gcs_server import FakeGcs
 from tests.tiny import save_config
 

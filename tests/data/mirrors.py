@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from job.data.access import DataAccess
-from job.data.mirror import Mirror
+from job.data.places.access import DataAccess
+from job.data.places.mirror import Mirror
 from job.storage.memory import MemoryStore
 
 PART = 1000

@@ -10,10 +10,10 @@ from pydantic import TypeAdapter
 from job.config.data import Data
 from job.data.load import load_dataset
 from job.data.tables import Dataset, SplitCounts
-from job.data.vocabulary import CharacterVocabulary
+from job.data.texts.vocabulary import CharacterVocabulary
 from job.errors import ConfigError, DataError
 from tests.data.archives import npz_of
-from tests.data.test_readers import png
+from tests.data.some_pictures import one_colour
 
 Row = tuple[str, str, object]
 
@@ -368,7 +368,7 @@ def test_the_file_of_items_is_judged_by_itself(sequences, caplog):
 def test_pairs_of_pictures_keep_pixels_or_files(tmp_path, storage):
     rows = []
     for number in range(20):
-        (tmp_path / f"{number}.png").write_bytes(png(colour=(number, 0, 0)))
+        (tmp_path / f"{number}.png").write_bytes(one_colour(colour=(number, 0, 0)))
         rows.append((f"{number}.png", f"{number // 2 * 2}.png", number % 2))
     write(tmp_path, "train.csv", [(left, right, label) for left, right, label in rows])
     dataset = load(
@@ -377,7 +377,7 @@ def test_pairs_of_pictures_keep_pixels_or_files(tmp_path, storage):
     assert dataset.items.form == storage
     assert dataset.statistics is None
     if storage == "encoded":
-        assert dataset.items.values.row(1).tobytes() == png(colour=(1, 0, 0))
+        assert dataset.items.values.row(1).tobytes() == one_colour(colour=(1, 0, 0))
     else:
         assert dataset.items.values.values.shape == (20 * 8, 8, 3)
         assert dataset.items.values.row(1)[:, :, 0].tolist() == [[1] * 8] * 8

@@ -4,7 +4,7 @@ import pytest
 from job.data.moments import Moments
 from job.data.ragged import RaggedArray, offsets_of
 from job.data.tables import ItemTable, PairTable
-from job.data.vocabulary import CharacterVocabulary
+from job.data.texts.vocabulary import CharacterVocabulary
 from job.evaluation import baselines
 from job.evaluation.baselines import baseline_scores
 from job.evaluation.metrics import roc_auc

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from job.data.images import fit_pixels
 from job.data.moments import Moments
+from job.data.pictures.images import fit_pixels
 from job.data.ragged import RaggedArray, offsets_of
 from job.evaluation import vector_baselines
 from job.evaluation.vector_baselines import (

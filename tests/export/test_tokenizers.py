@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from job.config.tokens import CharactersConfig, WordsConfig
 from job.data.ragged import RaggedArray
-from job.data.vocabulary import CharacterVocabulary, WordVocabulary, build_vocabulary
+from job.data.texts.vocabulary import CharacterVocabulary, WordVocabulary, build_vocabulary
 from job.export.tokenizers import TOKENIZERS
 from tests.data.reference_words import texts
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from job.data.vocabulary import vocabulary_from_json
+from job.data.texts.vocabulary import vocabulary_from_json
 from job.errors import JobError
 from job.export.writer import export_model
 from tests.export import tiny_models as tiny

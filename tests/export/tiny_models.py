@@ -10,7 +10,7 @@ from job.config.model import ModelConfig
 from job.config.training import TrainingConfig
 from job.data.moments import Moments
 from job.data.ragged import RaggedArray, offsets_of
-from job.data.vocabulary import CharacterVocabulary, WordVocabulary
+from job.data.texts.vocabulary import CharacterVocabulary, WordVocabulary
 from job.export.golden import GoldenPairs
 from job.models.heads import build_head
 from job.models.siamese import Siamese, build_siamese

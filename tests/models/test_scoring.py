@@ -8,7 +8,7 @@ from job.config.heads import CosineConfig
 from job.config.losses import MultipleNegativesConfig, TripletConfig
 from job.config.model import LstmConfig, ModelConfig
 from job.config.training import TrainingConfig
-from job.data.batches import item_batches
+from job.data.feeding.batches import item_batches
 from job.data.ragged import RaggedArray, offsets_of
 from job.data.tables import ItemTable, PairTable
 from job.errors import PreemptedError

@@ -12,7 +12,7 @@ from job.checkpoints.policy import SavePolicy
 from job.config.encoders import LstmConfig
 from job.config.model import ModelConfig
 from job.config.training import AdamConfig, TrainingConfig
-from job.data.epochs import FilePairs
+from job.data.drawing.epochs import FilePairs
 from job.data.ragged import RaggedArray, offsets_of
 from job.data.tables import ItemTable, PairTable
 from job.models.siamese import Siamese, build_siamese

@@ -21,7 +21,7 @@ from job.config.losses import (
 from job.config.model import ModelConfig
 from job.config.run import DistributionConfig
 from job.config.training import SgdConfig, TrainingConfig
-from job.data.batches import PairArrays
+from job.data.feeding.batches import PairArrays
 from job.distribution.strategy import open_strategy
 from job.models.heads import build_head
 from job.models.losses import build_loss

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.config.data import DataConfig
-from job.data.feeds import PictureFeed, feed_of
+from job.data.feeding.feeds import PictureFeed, feed_of
 from job.data.inspection.classes import ClassCounts, class_counts
 from job.data.inspection.items import (
     Matrix,
@@ -26,7 +26,7 @@ from job.data.inspection.texts import UnknownTokens, characters_of, unknown_toke
 from job.data.moments import Moments
 from job.data.quarantine import Quarantine
 from job.data.tables import Dataset, PairTable, SplitCounts
-from job.data.vocabulary import Vocabulary
+from job.data.texts.vocabulary import Vocabulary
 from job.types import SPLITS, Json, Kind, Split
 
 

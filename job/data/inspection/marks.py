@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.config.data import DataConfig
-from job.data.feeds import PictureFeed, feed_of
+from job.data.feeding.feeds import PictureFeed, feed_of
 from job.data.inspection.parts import Parts, parts, some
 from job.data.inspection.pictures import describe_pictures, max_pictures, picture_parts
 from job.data.inspection.probe import Marks

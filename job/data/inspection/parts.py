@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from job.data.order import generator
+from job.data.drawing.order import generator
 
 # Cuts row numbers, int64 (R,), into parts that can be looked at one at a time.
 Parts = Callable[[NDArray[np.int64]], Iterator[NDArray[np.int64]]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from job.data.feeds import PictureFeed
+from job.data.feeding.feeds import PictureFeed
 from job.data.inspection.parts import Distribution, parts, some
 
 # What a few seconds are enough for: a file has to be decoded, pixels are only read.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from job.data.inspection.parts import parts
 from job.data.ragged import RaggedArray, offsets_of
 from job.data.tables import ItemTable
-from job.data.vocabulary import UNKNOWN_ID, TokenKind, Vocabulary
+from job.data.texts.vocabulary import UNKNOWN_ID, TokenKind, Vocabulary
 
 _TOKENS_KEPT = 20
 

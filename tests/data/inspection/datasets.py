@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.config.tokens import CharactersConfig
-from job.data.evaluation_pairs import draw_evaluation_pairs
+from job.data.drawing.evaluation_pairs import draw_evaluation_pairs
 from job.data.moments import Moments
 from job.data.quarantine import NOTHING_QUARANTINED
 from job.data.ragged import RaggedArray, offsets_of
@@ -19,7 +19,7 @@ from job.data.tables import (
     Statistics,
     fingerprint_of,
 )
-from job.data.vocabulary import Vocabulary, build_vocabulary
+from job.data.texts.vocabulary import Vocabulary, build_vocabulary
 from job.types import SPLITS, Split
 
 Row = tuple[int, int, int]

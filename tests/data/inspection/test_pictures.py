@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from job.config.data import ImageDataConfig
-from job.data.feeds import PictureFeed
+from job.data.feeding.feeds import PictureFeed
 from job.data.inspection.parts import Distribution
 from job.data.inspection.pictures import (
     describe_pictures,
@@ -12,7 +12,7 @@ from job.data.inspection.pictures import (
 )
 from job.data.ragged import RaggedArray
 from tests.data.inspection.datasets import pictures
-from tests.data.pictures import encoded
+from tests.data.some_pictures import encoded
 
 
 def feed_of(pixels):

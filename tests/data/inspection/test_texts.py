@@ -4,7 +4,7 @@ import pytest
 from job.config.tokens import WordsConfig
 from job.data.inspection.texts import UnknownTokens, characters_of, code_points, unknown_tokens
 from job.data.tables import ItemTable
-from job.data.vocabulary import CharacterVocabulary, build_vocabulary
+from job.data.texts.vocabulary import CharacterVocabulary, build_vocabulary
 from tests.data.inspection.datasets import texts
 
 # One, two, three and four bytes a character.

@@ -1,0 +1,1 @@
+"""Which pairs are seen when: functions of (seed, epoch, step)."""

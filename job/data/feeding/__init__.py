@@ -1,0 +1,1 @@
+"""Items as the rectangles that a training step takes, prepared ahead."""

@@ -1,0 +1,1 @@
+"""What a file holds: rows of tables, arrays, files of class folders."""

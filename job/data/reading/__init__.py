@@ -1,0 +1,1 @@
+"""From files to items and pairs: each item once, bad rows kept out."""

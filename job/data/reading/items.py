@@ -1,0 +1,225 @@
+"""Items as rows name them: each read once, numbered in the order of the first good row.
+
+A row finds its items first and keeps them only when all of it is good, so a bad row leaves no
+trace, not even in the numbers::
+
+    with ReadItems(TextReader(max_length=256)) as items:
+        found = items.find("cat", column="left")
+        number = items.keep(found)
+    ragged = items.finished()
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from job.data.formats.sequences import Features
+from job.data.quarantine import Problem
+from job.data.ragged import RaggedArray
+from job.data.reading.growing import GrowingRows
+from job.data.reading.readers import FileReader, Reader, Values
+from job.data.reading.stored import Stored
+
+# Enough to hide the waiting for a disk or a bucket; decoding is shared by the cores there are.
+_THREADS = 4
+# Rows that are read in advance: their items are in memory beside what is kept.
+_ROWS_AHEAD = 2 * _THREADS
+# Rows whose items are copied from a bucket at a time.
+_ROWS_FETCHED = 1024
+
+
+class NewItem(NamedTuple):
+    """A good item that no row has kept so far."""
+
+    identity: str
+    values: Values
+
+
+# What `find` gives to `keep`; a number stands for an item that needs no more reading.
+Found = int | NewItem
+
+
+class Items(Protocol):
+    """What the cells of rows mean."""
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether to call `expect` some rows ahead."""
+        ...
+
+    def fetch(self, cells: Iterable[str]) -> None:
+        """Brings items near that will be asked for, many at a time."""
+        ...
+
+    def expect(self, cell: str) -> None:
+        """Begins to read an item that will be asked for."""
+        ...
+
+    def find(self, cell: str, *, column: str | None) -> Found | Problem:
+        """The item that a cell means, or what is wrong with it.
+
+        Args:
+            cell: A text, a path or an id.
+            column: Where it stands, for messages; None: what is wrong is said without.
+        """
+        ...
+
+    def keep(self, found: Found) -> int:
+        """The number of an item that is part of the data from now on."""
+        ...
+
+    def finished(self) -> RaggedArray:
+        """The items that were kept; none may be found afterwards."""
+        ...
+
+
+Row = TypeVar("Row")
+
+
+def read_ahead(
+    rows: Iterable[Row], *, items: Items, cells: Callable[[Row], Sequence[str]]
+) -> Iterator[Row]:
+    """The same rows in the same order, while the items of those that follow are being read.
+
+    Args:
+        rows: Taken some in advance.
+        items: What reads.
+        cells: What a row will ask for.
+    """
+    if not items.is_slow:
+        yield from rows
+        return
+    waiting: deque[Row] = deque()
+    for row in _fetched(rows, items=items, cells=cells):
+        for cell in cells(row):
+            items.expect(cell)
+        waiting.append(row)
+        if len(waiting) > _ROWS_AHEAD:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _fetched(
+    rows: Iterable[Row], *, items: Items, cells: Callable[[Row], Sequence[str]]
+) -> Iterator[Row]:
+    """The same rows, the items of many of them brought near at a time."""
+    left = iter(rows)
+    while some := list(islice(left, _ROWS_FETCHED)):
+        items.fetch(cell for row in some for cell in cells(row))
+        yield from some
+
+
+class ReadItems:
+    """Items that a reader reads, a few in advance where that helps.
+
+    Args:
+        reader: Reads them.
+        features: Of sequences: how many features they have.
+    """
+
+    def __init__(self, reader: Reader, *, features: Features) -> None:
+        self._reader = reader
+        self._features = features
+        self._rows = GrowingRows(reader.dtype)
+        self._numbers: dict[str, int] = {}
+        # What was read of items that no good row has named yet.
+        self._waiting: dict[str, Future[Values | Problem]] = {}
+        self._threads = ThreadPoolExecutor(_THREADS, "read-items") if reader.is_slow else None
+
+    def __enter__(self) -> "ReadItems":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._threads:
+            self._threads.shutdown(cancel_futures=True)
+
+    @property
+    def is_slow(self) -> bool:
+        return self._threads is not None
+
+    def fetch(self, cells: Iterable[str]) -> None:
+        identities = (self._reader.identity(cell) for cell in cells)
+        self._reader.fetch(
+            one
+            for one in identities
+            if not isinstance(one, Problem) and one not in self._numbers
+        )
+
+    def place(self, cell: str, path: Path) -> None:
+        """Says where the file of an item is; see `FileReader.place`."""
+        identity = self._reader.identity(cell)
+        if isinstance(self._reader, FileReader) and not isinstance(identity, Problem):
+            self._reader.place(identity, path)
+
+    def expect(self, cell: str) -> None:
+        identity = self._reader.identity(cell)
+        if not isinstance(identity, Problem) and identity not in self._numbers:
+            self._begin(identity)
+
+    def find(self, cell: str, *, column: str | None) -> Found | Problem:
+        # The common case first. A cell under which an item was kept is its own identity.
+        number = self._numbers.get(cell)
+        if number is not None:
+            return number
+        identity = self._reader.identity(cell)
+        if isinstance(identity, Problem):
+            return self._reader.named(identity, cell=cell, column=column)
+        number = self._numbers.get(identity)
+        if number is not None:
+            return number
+        values = self._read(identity)
+        if isinstance(values, Problem):
+            return self._reader.named(values, cell=cell, column=column)
+        return NewItem(identity, values)
+
+    def keep(self, found: Found) -> int:
+        if isinstance(found, int):
+            return found
+        number = self._numbers.setdefault(found.identity, len(self._rows))
+        if number == len(self._rows):
+            self._rows.append(found.values)
+            self._waiting.pop(found.identity, None)
+        return number
+
+    def add(self, stored: Stored, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Keeps rows of arrays.
+
+        Args:
+            stored: The arrays; none of their rows was added before.
+            rows: int64 (R,), which of them, each once.
+
+        Returns:
+            int64 (R,), the number of each.
+        """
+        first = len(self._rows)
+        stored.copy(rows, self._rows)
+        return np.arange(first, len(self._rows))
+
+    def finished(self) -> RaggedArray:
+        return self._rows.finished()
+
+    def _read(self, identity: str) -> Values | Problem:
+        future = self._begin(identity)
+        values = future.result() if future else self._reader.read(identity)
+        if isinstance(values, Problem) or values.ndim != 2:
+            return values
+        # Only time steps are vectors.
+        return self._features.problem(values.shape[1]) or values
+
+    def _begin(self, identity: str) -> "Future[Values | Problem] | None":
+        """Has an item read by another thread, once; None where that does not help."""
+        if self._threads and identity not in self._waiting:
+            self._waiting[identity] = self._threads.submit(self._reader.read, identity)
+        return self._waiting.get(identity)

@@ -1,0 +1,166 @@
+"""What every split has to hold, and what a person is told about splits that flatter.
+
+Pure checks: `cuts` cuts, `load` calls::
+
+    require_both_classes(pairs, split="test", origin="data.test: 'test.csv'")
+"""
+
+import logging
+from collections.abc import Mapping
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from job.data.splitting.cuts import By, Cut
+from job.data.tables import PairTable
+from job.errors import DataError
+from job.types import Split
+
+log = logging.getLogger(__name__)
+
+_WAYS: tuple[By, ...] = ("identity", "group", "row")
+
+
+def require_filled(sizes: Mapping[Split, int], *, cut: Cut, by: By) -> None:
+    """Refuses a cut that left a split without rows.
+
+    Args:
+        sizes: Rows of each split.
+        cut: What was cut.
+        by: What stayed whole.
+
+    Raises:
+        DataError: Says which split, how many units there were and how large the largest is.
+    """
+    empty = [split for split, size in sizes.items() if not size]
+    if not empty:
+        return
+    # Rows are the finest units there are: no other cut can help.
+    others = [f"`data.split.by: {other}`" for other in _WAYS if by not in (other, "row")]
+    if empty[0] == "train":
+        ways = [*others, "smaller fractions in `data.split`"]
+    else:
+        ways = [*others, f"a larger `data.split.{empty[0]}_fraction`"]
+    raise DataError(
+        f"data.split.by: {by} leaves nothing for {' and '.join(empty)}: the training file has "
+        f"{cut.num_units} {cut.unit_name}, the largest holds {cut.largest_share:.0%} of the "
+        f"{cut.row_name}, and none may straddle two splits. Set {' or '.join(ways)}, or give "
+        "files: `data.validation: PATH`, `data.test: PATH`."
+    )
+
+
+def require_named(sizes: Mapping[Split, int], *, column: str, name: str) -> None:
+    """Refuses a column of splits that leaves one of them without rows.
+
+    Args:
+        sizes: Rows of each split.
+        column: `data.columns.split`.
+        name: The training file as the configuration names it.
+
+    Raises:
+        DataError: Says which split has no row.
+    """
+    empty = [split for split, size in sizes.items() if not size]
+    if empty:
+        raise DataError(
+            f"data.columns.split: {column!r} of {name!r} names no row of "
+            f"{' and '.join(empty)}. Every split needs rows: mark some, or leave "
+            "data.columns.split out to have the splits cut by data.split."
+        )
+
+
+def require_both_classes(table: PairTable, *, split: Split, origin: str) -> None:
+    """Refuses a split of one class: nothing can be learned from it or measured on it.
+
+    Args:
+        table: The pairs of the split.
+        split: Which one.
+        origin: The key that is to blame, for the message.
+
+    Raises:
+        DataError: Names the split and the counts.
+    """
+    if table.num_positive and table.num_negative:
+        return
+    raise DataError(
+        f"{origin}: the {split} split has {table.num_positive} matches (label 1) and "
+        f"{table.num_negative} non-matches (label 0); it needs both. Add pairs of the other "
+        "class, or cut the split otherwise (data.split)."
+    )
+
+
+def require_pairs(classes: NDArray[np.int64], *, split: Split, origin: str) -> None:
+    """Refuses a split of labelled items of which no match or no non-match can be drawn.
+
+    Args:
+        classes: int64 (M,), the class of each distinct item of the split.
+        split: Which one.
+        origin: The key that is to blame, for the message.
+
+    Raises:
+        DataError: Names the split and the counts.
+    """
+    sizes = np.unique(classes, return_counts=True)[1]
+    if len(sizes) >= 2 and sizes.max() >= 2:
+        return
+    raise DataError(
+        f"{origin}: the {split} split has {len(classes)} items of {len(sizes)} "
+        f"{'class' if len(sizes) == 1 else 'classes'}, the largest of "
+        f"{sizes.max(initial=0)}; it needs two classes for pairs that do not match, and two "
+        "items of one class for pairs that do. Add items, raise its share (data.split), or cut "
+        "the split otherwise (data.split.by)."
+    )
+
+
+def warn_of_shared_items(items: Mapping[Split, NDArray[np.int64]]) -> None:
+    """Splits that a person made may share items; scores on them are then flattering.
+
+    Args:
+        items: The distinct items of each, int64 (M,).
+    """
+    for one, other in combinations(items, 2):
+        shared = len(np.intersect1d(items[one], items[other]))
+        if shared:
+            log.warning(
+                "splits share items",
+                extra={"split": other, "with": one, "shared": shared, "of": len(items[other])},
+            )
+
+
+def warn_of_shared_classes(classes: Mapping[Split, NDArray[np.int64]]) -> None:
+    """A class seen in training is easier than one never seen; says so once.
+
+    Args:
+        classes: The distinct classes of each split, int64 (C,).
+    """
+    shared = {
+        split: len(np.intersect1d(classes["train"], found))
+        for split, found in classes.items()
+        if split != "train"
+    }
+    if any(shared.values()):
+        facts: dict[str, object] = {
+            split: f"{count} of {len(classes[split])}" for split, count in shared.items()
+        }
+        facts["meaning"] = "scores hold for classes seen in training"
+        log.warning("splits share classes", extra=facts)
+
+
+def warn_of_small_splits(
+    sizes: Mapping[Split, int], fractions: Mapping[Split, float], *, num_rows: int
+) -> None:
+    """A cut may give a split far less than asked for, where units are large.
+
+    Args:
+        sizes: Rows of each split.
+        fractions: Share that each split that was cut was to have.
+        num_rows: Rows that were cut.
+    """
+    for split, wanted in fractions.items():
+        share = sizes[split] / num_rows
+        if share < wanted / 2:
+            log.warning(
+                "split smaller than asked for",
+                extra={"split": split, "wanted_share": wanted, "share": round(share, 4)},
+            )

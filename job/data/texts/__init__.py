@@ -1,0 +1,1 @@
+"""What a text is cut into, and the numbers of its tokens."""

@@ -38,13 +38,18 @@ def findings_lines(report: Mapping[str, Any]) -> list[str]:
         report: Holds `threshold`, `threshold_chosen_for` and `metrics` as `summary.json` does.
     """
     metrics = report["metrics"]
-    lines = [f"{'':26}{'test':>10}{'validation':>12}"]
+    baselines = {
+        f"baseline {name.replace('_', ' ')}": value
+        for name, value in metrics["test"]["baselines"].items()
+    }
+    width = max(26, *map(len, baselines))
+    lines = [f"{'':{width}}{'test':>10}{'validation':>12}"]
     for title, name in _ROWS:
         test, validation = metrics["test"][name], metrics["validation"][name]
-        lines.append(f"{title:26}{test:>10.4f}{validation:>12.4f}")
+        lines.append(f"{title:{width}}{test:>10.4f}{validation:>12.4f}")
     lines += [
-        f"{_baseline_title(name):26}{value:>10.4f}  (ROC-AUC of a score nobody trained)"
-        for name, value in metrics["test"]["baselines"].items()
+        f"{title:{width}}{value:>10.4f}  (ROC-AUC of a score nobody trained)"
+        for title, value in baselines.items()
     ]
     threshold, criterion = report["threshold"], report["threshold_chosen_for"]
     return [
@@ -62,7 +67,3 @@ def _headline(summary: Mapping[str, Any]) -> str:
         f"{summary['global_step']} steps in {summary['seconds']:.0f} s"
         + (f" and {attempts} attempts" if attempts > 1 else "")
     )
-
-
-def _baseline_title(name: str) -> str:
-    return f"baseline {name.replace('_', ' ')}"

@@ -291,3 +291,19 @@ def test_a_run_trains_on_the_pairs_of_the_batch_and_can_be_killed_and_resumed(pr
     assert summary(project, "again")["state_sha256"] == whole["state_sha256"]
     golden = json.loads((project / "runs/tiny/export/golden.json").read_text())
     assert all(0 < row["score"] < 1 for row in golden)
+
+
+def test_how_many_steps_share_a_call_changes_no_bit(project, capsys):
+    # Texts of other lengths are padded otherwise, and a mean over time would show it.
+    (project / "train.csv").write_text(
+        "left,right,label\n"
+        + "".join(
+            f"{'ab' * (n % 9 + 1)}{n},{'ab' * (n % 9 + 1)}{n + n % 2},{(n + 1) % 2}\n"
+            for n in range(160)
+        )
+    )
+    common = ["model.encoder.pooling=mean", "training.bucket_window_batches=4"]
+    for steps in (1, 16):
+        sets = [f"run.name=by-{steps}", f"training.steps_per_call={steps}", *common]
+        assert train(project, *sets) == ExitCode.FINISHED
+    assert summary(project, "by-1")["state_sha256"] == summary(project, "by-16")["state_sha256"]

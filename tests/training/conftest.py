@@ -67,11 +67,15 @@ def make_data() -> TrainingData:
     first = tokens.values[tokens.offsets[:-1]]
     label = (first[left] == first[right]).astype(np.uint8)
     pairs = FilePairs(PairTable(left, right, label), seed=5, global_batch_size=BATCH)
-    return TrainingData(pairs, IdFeed(tokens), ItemTable("text", tokens), BATCH, seed=5)
+    return TrainingData(
+        pairs, IdFeed(tokens, multiple=1), ItemTable("text", tokens), BATCH, seed=5
+    )
 
 
 def make_toy(strategy: tf.distribute.Strategy, *, bidirectional=False) -> Toy:
-    encoder = LstmConfig(units=4, embedding_size=3, bidirectional=bidirectional, dropout=0.3)
+    encoder = LstmConfig(
+        units=4, embedding_size=3, bidirectional=bidirectional, dropout=0.3, pooling="mean"
+    )
     with strategy.scope():
         siamese = build_siamese(
             ModelConfig(encoder=encoder),

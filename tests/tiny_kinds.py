@@ -68,7 +68,6 @@ SEQUENCES: dict[str, Any] = {
         "encoder": {
             "kind": "lstm",
             "units": 4,
-            "layers": 2,
             "bidirectional": True,
             "pooling": "mean",
             "dropout": 0.2,

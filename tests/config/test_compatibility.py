@@ -38,6 +38,12 @@ def kinds_at(path: str) -> list[str]:
     return list(kinds_of(key.sections))
 
 
+def options_at(path: str, *, kind: str) -> list[str]:
+    key = find(tuple(path.split(".")))
+    assert key is not None
+    return [name for name in kinds_of(key.sections)[kind].model_fields if name != "kind"]
+
+
 def test_the_tables_hold_every_kind() -> None:
     assert list(HEADS) == kinds_at("model.head")
     assert list(LOSSES) == kinds_at("training.loss")
@@ -65,19 +71,39 @@ def test_the_docs_show_the_table_of_heads() -> None:
 
 def test_the_docs_show_the_table_of_losses() -> None:
     said = [
-        (loss.strip("`"), sees, classes, re.findall("`([^`]+)`", options))
-        for loss, sees, classes, options in table_below("Losses")
+        (loss.strip("`"), sees, classes, others, re.findall("`([^`]+)`", options))
+        for loss, sees, classes, others, options in table_below("Losses")
     ]
-    loss_key = find(("training", "loss"))
-    assert loss_key is not None
     assert said == [
         (
             loss,
             "the batch" if traits.is_in_batch else "one pair",
             "yes" if traits.needs_classes else "no",
-            [name for name in kinds_of(loss_key.sections)[loss].model_fields if name != "kind"],
+            "yes" if traits.needs_negatives else "no",
+            options_at("training.loss", kind=loss),
         )
         for loss, traits in LOSSES.items()
+    ]
+
+
+def test_the_docs_show_the_table_of_encoders() -> None:
+    said = [
+        (
+            encoder.strip("`"),
+            re.findall("`([^`]+)`", kinds),
+            size,
+            re.findall("`([^`]+)`", options),
+        )
+        for encoder, kinds, size, _, options in table_below("Encoders")
+    ]
+    assert said == [
+        (
+            encoder,
+            list(traits.kinds),
+            str(traits.min_size or "-"),
+            options_at("model.encoder", kind=encoder),
+        )
+        for encoder, traits in ENCODERS.items()
     ]
 
 

@@ -1,15 +1,17 @@
-"""What docs/configure.md shows works."""
+"""What docs/configure.md shows works, and so do the configurations of other pages."""
 
 import re
 from pathlib import Path
 
 import pytest
 
+from job.config.load import load_config
 from job.config.overrides import from_environment, from_sets
 from job.config.scalars import resolve
 from tests.config.conftest import Complaints
 
-TEXT = (Path(__file__).parents[2] / "docs" / "configure.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+TEXT = (DOCS / "configure.md").read_text(encoding="utf-8")
 SETS = re.findall(r"--set (?:'([^']+)'|([\w.]+=[\w.{}]+))", TEXT)
 MEANINGS = {
     "`true`, `false`": (True, False),
@@ -41,3 +43,28 @@ def test_the_variable_is_one_that_works() -> None:
 def test_the_table_of_scalars_is_true(row: str, values: tuple[object, ...]) -> None:
     assert f"| {row} |" in TEXT
     assert tuple(resolve(text) for text in re.findall("`([^`]+)`", row)) == values
+
+
+# Pages whose every block of YAML is part of a configuration file.
+PAGES = ("data", "pairs", "packing", "models", "callbacks")
+BLOCKS = {
+    f"{page}-{number}": block
+    for page in PAGES
+    for number, block in enumerate(
+        re.findall(
+            r"```yaml\n(.*?)```", (DOCS / f"{page}.md").read_text(encoding="utf-8"), re.DOTALL
+        )
+    )
+}
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_every_configuration_of_the_docs_is_valid(name: str, tmp_path: Path) -> None:
+    block = BLOCKS[name]
+    data = "" if re.search("^data:", block, re.MULTILINE) else "data: {train: a.csv}\n"
+    (tmp_path / "c.yaml").write_text(f"run: {{name: a}}\n{data}{block}", encoding="utf-8")
+    load_config(tmp_path / "c.yaml", env={}, sets=[])
+
+
+def test_pages_have_configurations() -> None:
+    assert {name.partition("-")[0] for name in BLOCKS} == set(PAGES)

@@ -1,3 +1,5 @@
+import re
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -174,3 +176,9 @@ def test_every_reason_has_its_advice():
         with pytest.raises(DataError) as caught:
             require_tolerable(quarantine, key="data.train", file="a", allowed=0.5)
         assert str(caught.value).splitlines()[-1].strip().endswith(".")
+
+
+def test_every_reason_is_documented():
+    page = (Path(__file__).parents[2] / "docs/data.md").read_text()
+    section = page.split("\n## Bad rows\n")[1].split("\n## ")[0]
+    assert re.findall(r"(?m)^\| `(\w+)` \|", section) == list(get_args(Reason))

@@ -59,11 +59,22 @@ def test_the_readme_shows_each_of_the_two_commands_on_a_line_of_its_own():
     assert blocks == ["make example", "make test"]
 
 
+def headings_of(document: Path) -> set[str]:
+    """The headings of a page as links name them."""
+    text = re.sub(r"(?ms)^```.*?^```", "", document.read_text())
+    titles = re.findall(r"(?m)^#+ (.+)$", text)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 def test_links_of_the_documents_lead_somewhere():
     for document in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
-            if "://" not in target:
-                assert (document.parent / target).exists(), f"{document.name}: {target}"
+        for target, heading in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", document.read_text()):
+            if "://" in target:
+                continue
+            page = document.parent / target if target else document
+            assert page.exists(), f"{document.name}: {target}"
+            if heading:
+                assert heading in headings_of(page), f"{document.name}: {target}#{heading}"
 
 
 OWN = {"KUBECONFIG": "mine"}

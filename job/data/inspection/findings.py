@@ -1,4 +1,4 @@
-"""What is wrong with a data set, by names that scripts may rely on (docs/data.md).
+"""What is wrong with a data set, by names that scripts may rely on (docs/inspect.md).
 
 A finding says that a score on these data would mislead, or that the data contradict
 themselves; what is merely good to know is no finding.

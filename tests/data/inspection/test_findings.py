@@ -1,4 +1,4 @@
-"""Each finding at its limit and beyond it: the names and limits are in docs/data.md."""
+"""Each finding at its limit and beyond it: the names and limits are in docs/inspect.md."""
 
 import re
 from dataclasses import replace
@@ -239,7 +239,7 @@ def test_a_finding_is_one_line_and_becomes_json():
 
 
 def test_every_name_is_documented():
-    page = (Path(__file__).parents[3] / "docs/data.md").read_text()
+    page = (Path(__file__).parents[3] / "docs/inspect.md").read_text()
     section = page.split("## Findings")[1].split("\n## ")[0]
     documented = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
     assert documented == list(get_args(FindingName))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
+import PIL
 import tensorflow as tf
 
 from job.config.compatibility import HEADS
@@ -16,7 +17,7 @@ from job.data.tables import Dataset
 from job.distribution.strategy import open_strategy
 from job.models.siamese import Siamese, build_siamese
 from job.telemetry.native_stderr import captured_native_stderr
-from job.types import ItemInput
+from job.types import ItemInput, Kind
 
 log = logging.getLogger(__name__)
 
@@ -129,13 +130,18 @@ def _warn_of_additive_head(head: str) -> None:
     )
 
 
-def library_versions() -> dict[str, str]:
-    """Versions of what computes the numbers."""
-    return {
+def library_versions(kind: Kind) -> dict[str, str]:
+    """Versions of what computes the numbers.
+
+    Args:
+        kind: What an item is; pictures are decoded and resized by Pillow.
+    """
+    versions = {
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "numpy": np.__version__,
     }
+    return versions | ({"pillow": PIL.__version__} if kind == "image" else {})
 
 
 def build_outside_strategy(config: Config, assembly: Assembly) -> Siamese:

@@ -17,7 +17,7 @@ def describe_process(session: Session, *, assembly: Assembly, dataset_sha256: st
         assembly: The model on its devices.
         dataset_sha256: Fingerprint of the data.
     """
-    config, versions = session.config, library_versions()
+    config, versions = session.config, library_versions(config.data.kind)
     session.metrics.describe_build(
         version=__version__,
         revision="",  # known to whoever builds an image, not to the package
@@ -34,7 +34,7 @@ def describe_process(session: Session, *, assembly: Assembly, dataset_sha256: st
         optimizer=config.training.optimizer.kind,
         global_batch_size=config.training.global_batch_size,
         learning_rate=config.training.optimizer.learning_rate,
-        precision="float32",
+        precision=config.model.precision,
         strategy=f"{type(assembly.strategy).__name__}({len(assembly.devices)})",
         dataset=dataset_sha256[:12],
         monitor=stopping.monitor if stopping else config.checkpoint.monitor,

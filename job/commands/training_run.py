@@ -74,7 +74,7 @@ def train_run(session: Session, *, dataset: Dataset, folder: RunFolder) -> None:
             folder=folder,
             fingerprint=dataset.fingerprint,
             environment=describe_environment(
-                libraries=library_versions(),
+                libraries=library_versions(dataset.kind),
                 num_replicas=assembly.strategy.num_replicas_in_sync,
                 global_batch_size=batch_size,
                 devices=assembly.device_kind,

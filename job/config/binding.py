@@ -8,9 +8,10 @@ show the lines of `binding_diff`.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from job.config.keys import Path, all_keys, child, find, names_in
+from job.config.keys import Path, all_keys, child, default_of, find, names_in
 from job.config.root import Config
 from job.config.scalars import dotted, shown
+from job.config.section import Section
 from job.types import Json
 
 
@@ -50,7 +51,8 @@ def binding_diff(
 
     Returns:
         One line for each binding key that differs, in the order of the sections; empty when
-        the run may go on.
+        the run may go on. A key that an older version did not know differs where it has
+        another value than its default.
     """
     return _differences((), stored, current, owner)
 
@@ -83,7 +85,18 @@ def _differences(path: Path, stored: Any, current: Any, owner: str) -> list[str]
         ]
     if _are_equal(stored, current) or _is_mutable(path):
         return []
+    if stored is _ABSENT and _is_default(path, current):
+        return []  # an older version knew no such key, and did what the default does
     return [f"{dotted(path)}: {owner} has {_side(stored)}, the config says {_side(current)}"]
+
+
+def _is_default(path: Path, value: Any) -> bool:
+    key = find(path)
+    if key is None or not key.fields or any(field.is_required() for field in key.fields):
+        return False
+    defaults = [default_of(field) for field in key.fields]
+    plain = [d.model_dump(mode="json") if isinstance(d, Section) else d for d in defaults]
+    return any(_are_equal(default, value) for default in plain)
 
 
 def _has_keys_below(path: Path) -> bool:

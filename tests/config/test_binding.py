@@ -79,7 +79,6 @@ def test_the_record_is_plain_json_of_every_key(load: Load) -> None:
             [
                 "training.optimizer.kind: this run has 'adam', the config says 'sgd'",
                 "training.optimizer.learning_rate: this run has 0.001, the config says 0.01",
-                "training.optimizer.momentum: this run has no such key, the config says 0.0",
             ],
         ),
         (
@@ -159,13 +158,13 @@ def _add(record: dict[str, Any]) -> None:
     [
         (
             _drop,
-            ["training.steps_per_call: this run has no such key, the config says 16"],
+            ["training.steps_per_call: this run has no such key, the config says 4"],
         ),
         (
             _drop_section,
             [
                 "export: this run has no such key, the config says {enabled: true, "
-                "num_golden_pairs: 16}"
+                "num_golden_pairs: 3}"
             ],
         ),
         (_drop_mutable, []),
@@ -175,7 +174,28 @@ def _add(record: dict[str, Any]) -> None:
 def test_keys_of_another_version_are_shown_as_absent(
     load: Load, change: Callable[[dict[str, Any]], None], lines: list[str]
 ) -> None:
-    current = as_record(load().config)
+    sets = ["training.steps_per_call=4", "export.num_golden_pairs=3"]
+    current = as_record(load(sets=sets).config)
     stored: dict[str, Any] = copy.deepcopy(dict(current))
     change(stored)
     assert binding_diff(stored, current) == lines
+
+
+@pytest.mark.parametrize("key", ["training.steps_per_call", "export", "data.tokens", "model"])
+def test_a_key_an_older_version_did_not_know_may_have_its_default(load: Load, key: str) -> None:
+    current = as_record(load().config)
+    stored: Any = copy.deepcopy(dict(current))
+    *above, last = key.split(".")
+    section = stored
+    for name in above:
+        section = section[name]
+    del section[last]
+    assert binding_diff(stored, current) == []
+
+
+def test_a_required_key_an_older_version_did_not_know_is_a_difference(load: Load) -> None:
+    current = as_record(load().config)
+    stored: Any = copy.deepcopy(dict(current))
+    del stored["data"]["train"]
+    [line] = binding_diff(stored, current)
+    assert line.startswith("data.train: this run has no such key")

@@ -149,7 +149,7 @@ def _items(inspection: Inspection) -> _Found:
                 other,
                 f"items that {one} holds too: {shared:,} of "
                 f"{inspection.splits[other].counts.items:,}, which flatters scores; keep each "
-                "in one split (data.split.by: identity)",
+                "in one split, or have them cut by data.split.by: identity",
             )
     for one, other in _two_splits(inspection):
         equal = inspection.equal_items[one][other]

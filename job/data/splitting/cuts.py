@@ -118,8 +118,12 @@ def cut_items(
         make_up = sizes[:, None]
         if is_by_class and num_units * num_classes <= _MAX_MAKE_UP:
             cell = unit * num_classes + classes
-            counts = np.bincount(cell, minlength=num_units * num_classes)
-            make_up = np.concatenate([make_up, counts.reshape(num_units, -1)], axis=1)
+            counts = np.bincount(cell, minlength=num_units * num_classes).reshape(num_units, -1)
+            # A class of a few groups cannot be in each split as wanted; if it counted, a small
+            # split would never be worth its while. The size counts as much as all classes.
+            is_spread = np.count_nonzero(counts, axis=0) * min(fractions.values()) >= 1.0
+            size = max(np.count_nonzero(is_spread), 1) * sizes[:, None]
+            make_up = np.concatenate([size, counts[:, is_spread]], axis=1)
         kinds, kind_of_unit = np.unique(make_up, axis=0, return_inverse=True)
     split_of_unit = _deal(
         kinds, kind_of_unit.reshape(-1), fractions=fractions, random=_random(seed)

@@ -32,6 +32,26 @@ def pairs_of_families(sizes: list[tuple[int, int]]) -> PairTable:
     return pair_table(rows)
 
 
+@pytest.mark.parametrize("num_classes", [2, 40])
+@pytest.mark.parametrize("num_groups", [12, 20, 60])
+def test_classes_that_few_groups_hold_leave_no_split_empty(num_groups, num_classes):
+    random = np.random.default_rng(0)
+    groups = np.repeat(np.arange(num_groups), 30)
+    # Each group holds a few classes, which other groups may or may not hold.
+    own = random.integers(0, num_classes, (num_groups, 3))
+    item_class = own[groups, random.integers(0, 3, len(groups))]
+    cut = cut_items(item_class, by="group", fractions=THREE_WAYS, seed=0, groups=groups)
+    shares = np.bincount(cut.membership, minlength=3) / len(groups)
+    assert shares == pytest.approx([0.8, 0.1, 0.1], abs=1.01 / num_groups)
+
+
+def test_groups_of_classes_of_their_own_are_dealt_by_size():
+    groups = np.repeat(np.arange(20), 10)
+    item_class = groups * 2 + np.tile([0, 1], 100)
+    cut = cut_items(item_class, by="group", fractions=THREE_WAYS, seed=0, groups=groups)
+    assert np.bincount(cut.membership).tolist() == [160, 20, 20]
+
+
 @pytest.mark.parametrize(
     ("by", "sizes", "fractions", "expected"),
     [

@@ -21,6 +21,7 @@ from job.config.yaml12 import read_document
 from job.errors import DataError, JobError
 
 KEYS = ("train", "validation", "test", "items")
+TABLES = (".csv", ".tsv", ".jsonl")
 # The chart's `siamese-job.isBinary` must say the same; a test compares them.
 BINARY = (".gz", ".npz", ".npy", ".png", ".jpg", ".jpeg", ".zip")
 
@@ -33,7 +34,8 @@ def values_from(config: Path) -> dict[str, Any]:
 
     Returns:
         The values `config` and `data.files`. Paths of the data are those of the file, so the
-        chart puts the data where the program looks for it; `data.root` is left out.
+        chart puts the data where the program looks for it; `data.root` is left out, unless it
+        is in a bucket. Where a packed set is named, nothing else is read.
 
     Raises:
         JobError: The configuration is not valid, or a file is given as text and is none.
@@ -42,7 +44,7 @@ def values_from(config: Path) -> dict[str, Any]:
     loaded = load_config(config, env={}, sets=[])
     values: dict[str, Any] = read_document(config.read_bytes()).values
     data = values["data"]
-    if is_bucket(data.get("root") or ""):
+    if data.get("packed") or is_bucket(data.get("root") or ""):
         return {"config": values, "data": {"files": {}}}
     folder = loaded.folder / (data.pop("root", None) or "")
     files = {}
@@ -75,25 +77,31 @@ def _contents(folder: Path, path: str, *, key: str) -> dict[str, str]:
 def left_out(config: Path, values: Mapping[str, Any]) -> list[str]:
     """What the run needs and the values lack.
 
-    These are modules of `callbacks.custom` beside the file, and files that rows of the data
-    name.
+    These are modules of `callbacks.custom` beside the file, a packed set of this machine, and
+    files that rows of the data name.
 
     Args:
         config: The file that `values` were made from.
         values: What `values_from` made.
 
     Returns:
-        One line for each callback, with what to do.
+        One line for each, with what to do.
     """
     data = values["config"]["data"]
+    packed = data.get("packed")
     lines = []
-    if data.get("kind", "text") != "text" and data.get("rows", "pairs") == "pairs":
-        if not data.get("items") and not is_bucket(data.get("root") or ""):
-            lines.append(
-                "data.train: the files that its rows name are left out. Pack the data "
-                "(`siamese-job data pack`) into a bucket or a volume and name the pack in "
-                "config.data.packed."
-            )
+    if packed and not is_bucket(packed):
+        lines.append(
+            f"data.packed: {packed} is left out. Pack into a bucket, or put it into a volume, "
+            "and name that place in config.data.packed."
+        )
+    elif not packed and not is_bucket(data.get("root") or ""):
+        lines += [
+            f"data.{key}: the files that the rows of {data[key]} name are left out. Pack the "
+            "data (`siamese-job data pack`) into a bucket or a volume and name the pack in "
+            "config.data.packed."
+            for key in _tables_of_paths(data)
+        ]
     custom = (values["config"].get("callbacks") or {}).get("custom") or []
     for index, callback in enumerate(custom):
         name = callback["target"].partition(":")[0].partition(".")[0]
@@ -105,6 +113,15 @@ def left_out(config: Path, values: Mapping[str, Any]) -> list[str]:
                 "it."
             )
     return lines
+
+
+def _tables_of_paths(data: Mapping[str, Any]) -> list[str]:
+    """Keys of the tables whose rows name files."""
+    if data.get("kind", "text") == "text":
+        return []
+    keys = ("items",) if data.get("items") else KEYS[:3]
+    names = {key: (data.get(key) or "").lower().removesuffix(".gz") for key in keys}
+    return [key for key, name in names.items() if name.endswith(TABLES)]
 
 
 def _decoded(content: bytes, *, key: str, path: Path) -> str:

@@ -17,7 +17,8 @@ def describe_process(session: Session, *, assembly: Assembly, dataset_sha256: st
         assembly: The model on its devices.
         dataset_sha256: Fingerprint of the data.
     """
-    config, versions = session.config, library_versions(config.data.kind)
+    config = session.config
+    versions = library_versions(config.data.kind)
     session.metrics.describe_build(
         version=__version__,
         revision="",  # known to whoever builds an image, not to the package

@@ -172,3 +172,15 @@ def test_configuration_and_data_cannot_change_under_a_run(render):
     release = render()
     for one in [release.config_map, *release.data_maps]:
         assert one["immutable"] is True
+
+
+@pytest.mark.parametrize("key", ["root", "packed", "train", "items"])
+def test_copies_of_a_bucket_go_where_there_is_room(render, key):
+    config = json.loads(render({f"config.data.{key}": "gs://bucket/place"}).config_file)
+    assert config["data"]["mirror"] == "/scratch/data"
+    own = {f"config.data.{key}": "gs://bucket/place", "config.data.mirror": "/copies"}
+    assert json.loads(render(own).config_file)["data"]["mirror"] == "/copies"
+
+
+def test_data_of_the_pod_are_not_copied(render):
+    assert "mirror" not in json.loads(render().config_file)["data"]

@@ -12,7 +12,7 @@ import yaml
 
 from charts import generate
 from charts.values_comments import read_entries
-from charts.values_from import BINARY, values_from
+from charts.values_from import BINARY, left_out, values_from
 from job import __version__
 from job.config.load import load_config
 from tests.chart.conftest import CHART, ROOT, Release
@@ -154,6 +154,49 @@ def test_values_of_data_elsewhere_leave_its_root_out(project):
     made = values_from(project / "tiny.yaml")
     assert "root" not in made["config"]["data"]
     assert set(made["data"]["files"]) == {"train.csv", "validation.csv", "test.csv"}
+
+
+def kind_of_run(folder, **data):
+    """A configuration of pictures; the files are there, whatever is in them."""
+    for name in ("pictures/cat/1.png", "pictures/dog/1.png", "pairs.csv", "items.csv.gz"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"abc")
+    path = folder / "run.yaml"
+    model = {"encoder": {"kind": "cnn"}}
+    config = {"run": {"name": "a"}, "data": {"kind": "image", **data}, "model": model}
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("data", "files", "said"),
+    [
+        (
+            {"train": "pictures", "rows": "items"},
+            {"pictures/cat/1.png", "pictures/dog/1.png"},
+            [],
+        ),
+        ({"train": "pairs.csv"}, {"pairs.csv"}, ["data.train: the files that the rows of"]),
+        (
+            {"train": "pairs.csv", "items": "items.csv.gz"},
+            {"pairs.csv", "items.csv.gz"},
+            ["data.items: the files that the rows of items.csv.gz name"],
+        ),
+        ({"train": "pairs.csv", "root": "gs://bucket/faces"}, set(), []),
+        ({"train": "gs://bucket/faces/pairs.csv"}, set(), ["data.train: the files"]),
+        ({"train": "pairs.csv", "packed": "gs://bucket/pack"}, set(), []),
+        ({"train": "pairs.csv", "packed": "pack"}, set(), ["data.packed: pack is left out"]),
+    ],
+)
+def test_values_hold_the_files_that_are_named_and_say_what_they_lack(
+    tmp_path, data, files, said
+):
+    path = kind_of_run(tmp_path, **data)
+    made = values_from(path)
+    assert set(made["data"]["files"]) == files
+    lines = left_out(path, made)
+    assert len(lines) == len(said)
+    assert all(line.startswith(words) for line, words in zip(lines, said, strict=True))
 
 
 def test_the_command_prints_values_that_helm_reads_back(helm, tmp_path):

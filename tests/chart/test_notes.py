@@ -58,7 +58,29 @@ def test_notes_say_where_results_are_and_warn_when_they_go_with_the_pod(
         ({"config.data.test": "other.csv"}, True),
         ({"config.data.train": "other.csv", "config.data.root": "/data"}, False),
         ({"config.data.train": "gs://bucket/pairs.csv"}, False),
+        ({"config.data.items": "items.csv"}, True),
+        ({"config.data.train": "other.csv", "config.data.packed": "gs://bucket/pack"}, False),
     ],
 )
 def test_notes_warn_of_data_that_nothing_provides(render, changes, is_missing):
     assert (MISSING in render(changes).notes) == is_missing
+
+
+@pytest.mark.parametrize(
+    ("packed", "is_missing"), [("pack", True), ("/data/pack", False), ("gs://b1b/pack", False)]
+)
+def test_notes_warn_of_a_packed_set_that_is_not_in_the_pod(render, packed, is_missing):
+    notes = render({"config.data.packed": packed}).notes
+    assert ("WARNING: config.data.packed is pack, which would lie" in notes) == is_missing
+
+
+def test_a_folder_of_class_folders_is_in_the_data_files_by_its_files(render):
+    changes = {
+        "config.data.kind": "image",
+        "config.data.rows": "items",
+        "config.model": {"encoder": {"kind": "cnn"}},
+        "config.data.train": "pictures/",
+        "data.files": {"pictures/cat/1.png": "AAAA", "pictures/dog/1.png": "AAAA"},
+    }
+    assert MISSING not in render(changes).notes
+    assert MISSING in render({**changes, "config.data.train": "picture"}).notes

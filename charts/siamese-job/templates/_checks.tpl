@@ -48,7 +48,7 @@ What the schema cannot say: each combination of values that cannot work, and wha
 {{- $bytes = add $bytes $size -}}
 {{- end -}}
 {{- if gt (int64 $bytes) 307200 -}}
-{{- fail (printf "data.files hold %d bytes together; at most 307200 (300 KiB) fit in a release. Compress them with gzip (.csv.gz is read as it is), or leave them out and mount a volume, or use an image that holds them, and say with config.data.root where they are." (int64 $bytes)) -}}
+{{- fail (printf "data.files hold %d bytes together; at most 307200 (300 KiB) fit in a release. Compress them with gzip (.csv.gz is read as it is), or pack them into a bucket (siamese-job data pack) and name that in config.data.packed, or mount a volume or use an image that holds them, and say with config.data.root where they are." (int64 $bytes)) -}}
 {{- end -}}
 {{- end -}}
 

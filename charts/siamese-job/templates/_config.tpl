@@ -8,6 +8,9 @@ whole numbers as 1e+06.
 {{- $run := get $config "run" | default dict -}}
 {{- $_ := set $run "name" (include "siamese-job.runName" .) -}}
 {{- $_ := set $config "run" $run -}}
+{{- if and (include "siamese-job.readsBucket" .) (not (dig "data" "mirror" "" $config)) -}}
+{{- $_ := set (get $config "data") "mirror" "/scratch/data" -}}
+{{- end -}}
 {{- if include "siamese-job.metricsEnabled" . -}}
 {{- $metrics := get $config "metrics" | default dict -}}
 {{- $_ := set $metrics "port" (get $metrics "port" | default 9090) -}}
@@ -17,6 +20,13 @@ whole numbers as 1e+06.
 {{- $_ := set $config "metrics" $metrics -}}
 {{- end -}}
 {{- toPrettyJson $config -}}
+{{- end -}}
+
+{{/* Whether data are copied from a bucket, which /tmp would be too small for: text for true. */}}
+{{- define "siamese-job.readsBucket" -}}
+{{- range $key := list "root" "packed" "train" "validation" "test" "items" -}}
+{{- if hasPrefix "gs://" (dig "data" $key "" $.Values.config | default "") -}}true{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Text for true, nothing for false. */}}

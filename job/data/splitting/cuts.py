@@ -121,8 +121,9 @@ def cut_items(
             counts = np.bincount(cell, minlength=num_units * num_classes).reshape(num_units, -1)
             # A class of a few groups cannot be in each split as wanted; if it counted, a small
             # split would never be worth its while. The size counts as much as all classes.
-            is_spread = np.count_nonzero(counts, axis=0) * min(fractions.values()) >= 1.0
-            size = max(np.count_nonzero(is_spread), 1) * sizes[:, None]
+            least = min(fractions.values())
+            is_spread = np.asarray(np.count_nonzero(counts, axis=0) * least >= 1.0)
+            size = max(int(is_spread.sum()), 1) * sizes[:, None]
             make_up = np.concatenate([size, counts[:, is_spread]], axis=1)
         kinds, kind_of_unit = np.unique(make_up, axis=0, return_inverse=True)
     split_of_unit = _deal(

@@ -1,4 +1,4 @@
-"""Runs of seconds on labelled pictures and sequences, with all that is drawn or varied."""
+"""Runs of seconds on labelled items of every kind, with all that is drawn or varied."""
 
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,19 @@ def write_sequences(path: Path) -> None:
     values = np.repeat(directions, lengths, axis=0)
     values = values + random.normal(scale=0.3, size=values.shape)
     _write(path, values=values.astype(np.float32), lengths=lengths)
+
+
+def write_texts(path: Path) -> None:
+    """Texts of 3 to 40 characters: those of a class begin with the same two."""
+    random = np.random.default_rng(0)
+    letters = np.array(list("abcdefgh"))
+    texts = [
+        "".join(
+            [*letters[np.array(divmod(number // PER_CLASS, 8))], *random.choice(letters, n)]
+        )
+        for number, n in enumerate(random.integers(1, 39, CLASSES * PER_CLASS))
+    ]
+    _write(path, item=np.array(texts))
 
 
 def _write(path: Path, **arrays: np.ndarray) -> None:
@@ -75,8 +88,19 @@ SEQUENCES: dict[str, Any] = {
     },
     "training": {"global_batch_size": 4, "bucket_window_batches": 4},
 }
-KINDS = {"pictures": PICTURES, "sequences": SEQUENCES}
-WRITERS = {"pictures": write_pictures, "sequences": write_sequences}
+TEXTS: dict[str, Any] = {
+    "data": {
+        "kind": "text",
+        "train": "texts.npz",
+        "rows": "items",
+        "split": SPLIT,
+        "sampling": {"kind": "pairs", "evaluation_pairs": 40},
+    },
+    "model": {"encoder": {"kind": "lstm", "units": 4, "embedding_size": 4, "dropout": 0.2}},
+    "training": {"global_batch_size": 4},
+}
+KINDS = {"pictures": PICTURES, "sequences": SEQUENCES, "texts": TEXTS}
+WRITERS = {"pictures": write_pictures, "sequences": write_sequences, "texts": write_texts}
 
 
 def make_project(folder: Path, kind: str) -> Path:

@@ -131,15 +131,31 @@ class TrainStep:
             loss = tf.reduce_sum(loss_B) / self._global_batch_size
             scaled = siamese.optimizer.scale_loss(loss)
         variables = siamese.scorer.trainable_variables
-        gradients = _with_zeros(tape.gradient(scaled, variables), variables)
+        gradients = _dense(tape.gradient(scaled, variables), variables)
         take_step(siamese.optimizer, gradients, variables)
         correct = tf.reduce_sum(tf.cast((logit >= 0.0) == (label >= 0.5), tf.float32))
         return loss, correct
 
 
-def _with_zeros(gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
-    """A loss on the embeddings gives the head's own weights no gradient: they stay."""
+def _dense(gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
+    """Each gradient as a tensor of its variable's shape.
+
+    A loss on the embeddings gives the head's own weights none: they stay.
+
+    That of a table of token vectors comes as the rows that were looked up, repeats included.
+    Keras 3.15's Adam squares such rows one by one, where the square of their sum is wanted; and
+    replicas would gather them, as many as a batch is padded to, where TensorFlow 2.21 lets a
+    collective operation have one shape only within a call.
+    """
     return [
-        tf.zeros(variable.shape, variable.dtype) if gradient is None else gradient
+        tf.zeros(variable.shape, variable.dtype)
+        if gradient is None
+        else _summed(gradient)
+        if isinstance(gradient, tf.IndexedSlices)
+        else gradient
         for gradient, variable in zip(gradients, variables, strict=True)
     ]
+
+
+def _summed(rows: tf.IndexedSlices) -> tf.Tensor:
+    return tf.math.unsorted_segment_sum(rows.values, rows.indices, rows.dense_shape[0])

@@ -1,4 +1,4 @@
-"""Pictures and sequences: killed, packed and on two replicas they end in the same model."""
+"""Every kind of item: killed, packed and on two replicas it ends in the same model."""
 
 import signal
 

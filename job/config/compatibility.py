@@ -131,6 +131,7 @@ def complaints(model: ModelConfig, *, training: TrainingConfig, data: Data) -> l
         _classes(training, has_classes=data.has_classes),
         _only_matches(training, data),
         _whole_classes(training, data),
+        _buckets(training, data),
         _batch_of_one(training),
         _margin(model, training),
     ]
@@ -231,6 +232,22 @@ def _whole_classes(training: TrainingConfig, data: Data) -> Complaint | None:
         "another batch size"
     )
     return Complaint(("data", "sampling", "items_per_class"), text)
+
+
+def _buckets(training: TrainingConfig, data: Data) -> Complaint | None:
+    if training.bucket_window_batches == 1:
+        return None
+    if data.kind == "image":
+        why = "has no effect on data.kind: image, whose items are all of one length"
+    elif isinstance(data.sampling, ClassSamplingConfig):
+        why = (
+            "would take the batches of data.sampling.kind: classes apart, which hold whole "
+            "classes and no item twice"
+        )
+    else:
+        return None
+    text = f"{why} (got {training.bucket_window_batches}). Leave it out"
+    return Complaint(("training", "bucket_window_batches"), text)
 
 
 def _batch_of_one(training: TrainingConfig) -> Complaint | None:

@@ -3,6 +3,8 @@
 Every item of the split is encoded once, every pair scored exactly once.
 """
 
+import math
+
 import numpy as np
 
 from job.data.feeding.batches import item_batches
@@ -10,7 +12,11 @@ from job.data.feeding.feeds import Feed
 from job.data.tables import ItemTable, PairTable
 from job.evaluation.metrics import average_precision, confusion, equal_error_rate, roc_auc
 from job.models.scoring import PairScorer, PairScores
+from job.types import ItemInput
 
+# Of the items of a batch; what an encoder makes of them is some ten times as large.
+_BYTES_AT_ONCE = 32 << 20
+_NO_LIMIT = 1 << 30
 QUALITY = ("accuracy", "f1", "mcc", "roc_auc", "average_precision", "eer")
 
 
@@ -28,12 +34,13 @@ def score_split(
         scorer: The model.
         feed: Gives the items of the data set.
         pairs: The split's pairs.
-        batch_size: Items encoded at a time, and consecutive pairs that a loss may compare
-            with each other.
+        batch_size: Items encoded at a time, fewer of large pictures, and consecutive pairs
+            that a loss may compare with each other.
         items: The items of the data set; their classes are read.
     """
     rows = pairs.items()
-    batches = item_batches(feed, batch_size=batch_size, rows=rows)
+    at_once = min(batch_size, _most_at_once(feed.input))
+    batches = item_batches(feed, batch_size=at_once, rows=rows)
     embedding_MD = scorer.embed(
         ((np.searchsorted(rows, numbers), values) for numbers, values in batches),
         num_items=len(rows),
@@ -47,6 +54,14 @@ def score_split(
         item_class=items.classes_of(rows),
         loss_block_size=batch_size,
     )
+
+
+def _most_at_once(item: ItemInput) -> int:
+    """Items to encode at a time so that large pictures do not fill the memory."""
+    shape = [size for size in item.shape if size is not None]
+    if len(shape) < len(item.shape):
+        return _NO_LIMIT
+    return max(1, _BYTES_AT_ONCE // (4 * math.prod(shape)))
 
 
 def measure(scores: PairScores, *, threshold: float) -> dict[str, float]:

@@ -174,6 +174,23 @@ def test_a_margin_no_cosine_reaches_is_refused(
     assert load(f"{text}euclidean}}}}").config.model.head.kind == "euclidean"
 
 
+def test_batches_of_classes_are_not_dealt_by_length(complaints: Complaints) -> None:
+    sets = ["data.rows=items", "data.sampling={kind: classes}", "model.head.kind=cosine"]
+    sets += ["training.loss.kind=triplet", "training.bucket_window_batches=4"]
+    assert complaints(sets=sets) == [
+        "--set training.bucket_window_batches: would take the batches of data.sampling.kind: "
+        "classes apart, which hold whole classes and no item twice (got 4). Leave it out."
+    ]
+
+
+def test_pictures_are_not_dealt_by_length(complaints: Complaints) -> None:
+    sets = ["data.kind=image", "data.train=a.csv", "model.encoder.kind=cnn"]
+    assert complaints(sets=[*sets, "training.bucket_window_batches=2"]) == [
+        "--set training.bucket_window_batches: has no effect on data.kind: image, whose items "
+        "are all of one length (got 2). Leave it out."
+    ]
+
+
 def test_all_that_does_not_fit_is_said_at_once(complaints: Complaints) -> None:
     sets = ["training.loss.kind=triplet", "training.global_batch_size=1"]
     assert len(complaints(sets=sets)) == 3

@@ -383,18 +383,13 @@ def test_pairs_of_pictures_keep_pixels_or_files(tmp_path, storage):
         assert dataset.items.values.row(1)[:, :, 0].tolist() == [[1] * 8] * 8
 
 
-def test_pictures_of_arrays_are_pixels_whatever_is_asked_for(tmp_path):
+def test_pictures_of_arrays_are_pixels_and_nothing_else(tmp_path):
     images = np.arange(20, dtype=np.uint8)[:, None, None].repeat(8, 1).repeat(8, 2)
     npz_of(tmp_path / "items.npz", images=images, id=np.arange(20))
     write(tmp_path, "train.csv", [(i, i // 2 * 2, i % 2) for i in range(20)])
-    dataset = load(
-        tmp_path,
-        kind="image",
-        train="train.csv",
-        items="items.npz",
-        size=8,
-        storage="encoded",
-        split={"by": "row"},
-    )
+    given = {"kind": "image", "train": "train.csv", "items": "items.npz", "size": 8}
+    dataset = load(tmp_path, **given, split={"by": "row"})
     assert dataset.items.form == "decoded"
+    with pytest.raises(ConfigError, match=r"storage: encoded has no effect on 'items\.npz'"):
+        load(tmp_path, **given, split={"by": "row"}, storage="encoded")
     assert dataset.items.values.row(3).tolist() == [[[3] * 3] * 8] * 8

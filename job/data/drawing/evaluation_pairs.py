@@ -110,10 +110,16 @@ def _others(
         chosen: NDArray[np.int64] = pairs[random.permutation(len(pairs))[:wanted]]
         return chosen
     found = np.empty((0, 2), np.int64)
+    # Each item is drawn as often as there are items of other classes, and one of them with it.
+    others_of = count - classes.size[class_at]
+    share = others_of / others_of.sum()
     for _ in range(_MAX_ROUNDS):
-        drawn = random.integers(count, size=(2 * wanted, 2))
-        drawn = drawn[class_at[drawn[:, 0]] != class_at[drawn[:, 1]]]
-        found = _distinct(found, drawn, count=count)
+        first = random.choice(count, 2 * wanted, p=share)
+        start, size = classes.start[class_at[first]], classes.size[class_at[first]]
+        second = random.integers(0, count - size)
+        # Places from the item's own class on move behind that class.
+        second = np.where(second < start, second, second + size)
+        found = _distinct(found, np.stack([first, second], axis=1), count=count)
         if len(found) >= wanted:
             break
     return found[:wanted]

@@ -31,6 +31,7 @@ _ARRAYS_SHOWN = 20
 
 # What zipfile raises on bytes that are no sound archive; encryption and unknown methods are
 # RuntimeError, a name that is not UTF-8 is ValueError.
+_MOST_CHARACTERS = 1 << 16  # as many as `data.max_length` may allow
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -119,6 +120,13 @@ class Npz:
     def num_rows(self, name: str, *, key: str) -> int:
         """How many entries an array of texts or whole numbers has; see `names`."""
         header = self.header(name, key=key)
+        if header.dtype.kind == "U" and header.dtype.itemsize > 4 * _MOST_CHARACTERS:
+            raise self.error(
+                name,
+                f"makes room for {header.dtype.itemsize // 4:,} characters in each row, and at "
+                f"most {_MOST_CHARACTERS:,} are read",
+                "Leave the longest texts out, and save it again.",
+            )
         if len(header.shape) != 1 or header.dtype.kind not in "Uiu":
             raise self.error(
                 name,
@@ -177,6 +185,13 @@ class Npz:
 
     def _refuse_bomb(self, name: str, info: zipfile.ZipInfo) -> None:
         packed, unpacked = info.compress_size, info.file_size
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # Python unpacks these in steps of any size.
+            raise self.error(
+                name,
+                "is packed in a way that NumPy does not use",
+                "Save the file with np.savez or np.savez_compressed.",
+            )
         if packed > self._num_bytes:
             raise zipfile.BadZipFile(f"{packed:,} bytes in a file of {self._num_bytes:,}")
         if unpacked > max(FREE_BYTES, MAX_EXPANSION * packed):

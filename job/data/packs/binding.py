@@ -3,7 +3,7 @@
 A pack is a cache: reading it must give what reading the files would. So it is refused where a
 setting differs that decides what the files give, and only there::
 
-    lines = differences(stored, current, stored_seed=0, seed=0)
+    lines = differences(stored, current, form="text", stored_seed=0, seed=0)
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from typing import Any
 
 from job.config.binding import binding_diff
 from job.config.sampling import PairSamplingConfig
+from job.data.tables import Form
 from job.types import Json
 
 # Settings of the data section that cannot change what is packed.
@@ -23,13 +24,19 @@ WITHOUT_EFFECT = ("root", "packed", "mirror", "augmentation")
 
 
 def differences(
-    stored: Mapping[str, Json], current: Mapping[str, Json], *, stored_seed: int, seed: int
+    stored: Mapping[str, Json],
+    current: Mapping[str, Json],
+    *,
+    form: Form,
+    stored_seed: int,
+    seed: int,
 ) -> list[str]:
     """Compares what a set was packed from with what is asked for.
 
     Args:
         stored: The resolved data section it was made from.
         current: The resolved data section now.
+        form: What the values of the packed items are.
         stored_seed: `run.seed` it was made with.
         seed: `run.seed` now.
 
@@ -37,7 +44,9 @@ def differences(
         One line for each setting that differs and matters; empty when the set may be used.
     """
     lines = binding_diff(
-        {"data": what_matters(stored)}, {"data": what_matters(current)}, owner="the pack"
+        {"data": what_matters(stored, form=form)},
+        {"data": what_matters(current, form=form)},
+        owner="the pack",
     )
     if seed != stored_seed and (_is_cut(current) or current.get("rows") == "items"):
         lines.append(
@@ -47,11 +56,12 @@ def differences(
     return lines
 
 
-def what_matters(data: Mapping[str, Json]) -> dict[str, Any]:
+def what_matters(data: Mapping[str, Json], *, form: Form) -> dict[str, Any]:
     """A resolved data section without what cannot change what is packed.
 
     Args:
         data: As `config.binding.as_record` gives it, perhaps by another version.
+        form: What the values of the packed items are.
     """
     left = {name: value for name, value in data.items() if name not in WITHOUT_EFFECT}
     sampling = left.pop("sampling", None)
@@ -60,7 +70,7 @@ def what_matters(data: Mapping[str, Json]) -> dict[str, Any]:
         default = PairSamplingConfig().evaluation_pairs
         number = sampling.get("evaluation_pairs") if isinstance(sampling, Mapping) else default
         left["sampling"] = {"evaluation_pairs": number}
-    if left.get("storage") == "encoded":
+    if form == "encoded":
         # Brought to their size whenever they are decoded.
         left.pop("size", None)
         left.pop("resize", None)

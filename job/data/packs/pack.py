@@ -164,7 +164,7 @@ def require_made_from(
     Raises:
         ConfigError: A setting that decides what is packed differs; all that do are named.
     """
-    lines = differences(record.data, data, stored_seed=record.seed, seed=seed)
+    lines = differences(record.data, data, form=record.form, stored_seed=record.seed, seed=seed)
     if lines:
         raise ConfigError(
             f"{place} was packed with other settings:\n  "

@@ -19,6 +19,10 @@ _BARE = frozenset({0x01, *range(0xD0, 0xDA)})
 _DROPPED = frozenset({*range(0xE0, 0xFF)} - {0xE0, 0xEE})
 _EXIF_MARKER, _EXIF = 0xE1, b"Exif\0\0"
 
+# Far more than any program writes; each costs memory, and each scan a pass over all pixels.
+_MOST_SEGMENTS = 4096
+_MOST_SCANS = 128
+
 # FF may be repeated, and FF 00 is no marker. Other bytes between segments are passed over.
 _MARKER = re.compile(rb"\xff([^\0\xff])", re.DOTALL)
 
@@ -34,7 +38,9 @@ def read_jpeg(data: bytes) -> PictureFile:
     """
     kept: list[bytes | memoryview] = [SIGNATURE[:2]]
     exif = frame = b""
-    for marker, segment in _segments(data):
+    for number, (marker, segment) in enumerate(_segments(data)):
+        if number >= _MOST_SEGMENTS:
+            raise damaged(f"JPEG file: it has more than {_MOST_SEGMENTS} segments")
         if marker in _FRAMES:
             if frame or len(segment) < 8:
                 raise damaged("JPEG file: it must have one header (SOF), and a whole one")
@@ -43,6 +49,9 @@ def read_jpeg(data: bytes) -> PictureFile:
             exif = bytes(segment[8:])
         if marker not in _DROPPED:
             kept += [bytes([0xFF, marker]), segment]
+    # Within pixels FF is followed by 0 or a restart marker, so these are scans and no chance.
+    if data.count(bytes([0xFF, _SCAN])) > _MOST_SCANS:
+        raise damaged(f"JPEG file: it has more than {_MOST_SCANS} scans")
     if not frame:
         raise damaged("JPEG file: it has no header (SOF) before its pixels")
     bits, height, width = frame[0], int.from_bytes(frame[1:3]), int.from_bytes(frame[3:5])

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from job.data.places.access import DataAccess
-from job.data.places.mirror_copy import Copy, Part, is_copy, is_same
+from job.data.places.mirror_copy import Copy, Part, is_copy, is_same, parts_name
 from job.data.places.paths import FileProblem
 from job.errors import ConfigError, PermissionDeniedError, StorageOutageError
 from job.storage.flock import lock_exclusively
@@ -119,7 +119,7 @@ class Mirror:
                 "times it was copied. Nobody may write there meanwhile. Check it and the "
                 "network, and start again."
             )
-        self._forget_parts()
+        self._forget_parts(found)
         log.info(
             "data mirrored",
             extra={
@@ -170,12 +170,17 @@ class Mirror:
             copy = Copy(self._store, one, path=self.folder / one.name, mirror=self._mirror)
             yield from copy.parts(partial=self._mirror / _PARTIAL)
 
-    def _forget_parts(self) -> None:
-        """Removes what an earlier process left behind and nobody has gone on from."""
+    def _forget_parts(self, names: Iterable[str]) -> None:
+        """Removes parts of objects that are here now, which an earlier process left behind.
+
+        Those of other objects stay: whoever asks for them goes on from there.
+        """
         partial = self._mirror / _PARTIAL
+        done = {parts_name(self.folder / name) for name in names}
         with translated("delete", partial, folder=self._mirror, purpose=DATA.at(KEY)):
             for path in partial.iterdir():
-                path.unlink()
+                if path.name.partition("-")[0] in done:
+                    path.unlink()
 
     def _remove_others(self, folder: Path, listed: Mapping[str, ListedObject]) -> None:
         """Removes copies of what the bucket no longer has."""

@@ -47,6 +47,15 @@ class Part:
         return self
 
 
+def parts_name(path: Path) -> str:
+    """What the parts of a copy are called up to a hyphen, for any generation of the object.
+
+    Args:
+        path: What the copy is to be called.
+    """
+    return hashlib.sha256(str(path).encode()).hexdigest()[:32]
+
+
 class Copy:
     """The copying of one generation of an object.
 
@@ -92,7 +101,7 @@ class Copy:
         Raises:
             JobError: It may not be written.
         """
-        name = hashlib.sha256(str(self._path).encode()).hexdigest()[:32]
+        name = parts_name(self._path)
         self._content = partial / f"{name}-{self._source.generation}"
         self._marks = self._content.with_suffix(".parts")
         num_parts = max(1, -(-self.size // PART_BYTES))

@@ -194,6 +194,10 @@ class NamedItems:
     def is_slow(self) -> bool:
         return self._items.is_slow
 
+    @property
+    def is_remote(self) -> bool:
+        return self._items.is_remote
+
     def fetch(self, cells: Iterable[str]) -> None:
         paths = map(self._catalogue.find, cells)
         self._items.fetch(path for path in paths if not isinstance(path, Problem))
@@ -231,6 +235,10 @@ class StoredItems:
 
     @property
     def is_slow(self) -> bool:
+        return False
+
+    @property
+    def is_remote(self) -> bool:
         return False
 
     def fetch(self, cells: Iterable[str]) -> None:

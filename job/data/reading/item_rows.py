@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -192,7 +193,7 @@ class LabelledItems:
                 line,
                 None,
                 cell=cell,
-                item_class=entry.item_class,
+                item_class=normalize("NFC", entry.item_class),
                 problem=entry.problem,
                 file=_printable(cell),
             )

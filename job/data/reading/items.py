@@ -54,6 +54,11 @@ class Items(Protocol):
         """Whether to call `expect` some rows ahead."""
         ...
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether to call `fetch` for many rows at a time."""
+        ...
+
     def fetch(self, cells: Iterable[str]) -> None:
         """Brings items near that will be asked for, many at a time."""
         ...
@@ -109,7 +114,10 @@ def read_ahead(
 def _fetched(
     rows: Iterable[Row], *, items: Items, cells: Callable[[Row], Sequence[str]]
 ) -> Iterator[Row]:
-    """The same rows, the items of many of them brought near at a time."""
+    """The same rows, the items of many of them brought near at a time where they are far."""
+    if not items.is_remote:
+        yield from rows
+        return
     left = iter(rows)
     while some := list(islice(left, _ROWS_FETCHED)):
         items.fetch(cell for row in some for cell in cells(row))
@@ -148,6 +156,10 @@ class ReadItems:
     @property
     def is_slow(self) -> bool:
         return self._threads is not None
+
+    @property
+    def is_remote(self) -> bool:
+        return self._reader.is_remote
 
     def fetch(self, cells: Iterable[str]) -> None:
         identities = (self._reader.identity(cell) for cell in cells)

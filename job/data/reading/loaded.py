@@ -12,6 +12,7 @@ from job.data.formats.sequences import Features
 from job.data.quarantine import Quarantine, require_tolerable
 from job.data.reading.given import Given, Role
 from job.data.tables import Form, ItemTable, PairTable
+from job.errors import ConfigError
 from job.types import Split
 
 log = logging.getLogger(__name__)
@@ -38,11 +39,19 @@ def form_of(section: Data, given: Mapping[Role, Given]) -> Form:
     """What the values of the items become.
 
     Pictures from an `.npz` are pixels already; then those from files become pixels too.
+
+    Raises:
+        ConfigError: `storage: encoded` is asked for, and an `.npz` holds no encoded pictures.
     """
     if not isinstance(section, ImageDataConfig):
         return "text" if section.kind == "text" else "sequence"
-    has_pixels = any(file.form == "arrays" for file in given.values())
-    return "decoded" if has_pixels else section.storage
+    arrays = [file.name for file in given.values() if file.form == "arrays"]
+    if arrays and section.storage == "encoded":
+        raise ConfigError(
+            f"data.storage: encoded has no effect on {arrays[0]!r}, whose pictures are pixels "
+            "already. Leave it out, or give the pictures as PNG or JPEG files."
+        )
+    return "decoded" if arrays else section.storage
 
 
 def features_of(section: Data) -> Features:

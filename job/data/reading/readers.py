@@ -51,6 +51,11 @@ class Reader(Protocol):
         """Whether reading waits for files, so that several should be read at once."""
         ...
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether items are copied from a bucket before they are read."""
+        ...
+
     def identity(self, cell: str) -> str | Problem:
         """What two cells share that mean the same item."""
         ...
@@ -86,6 +91,10 @@ class TextReader:
     def is_slow(self) -> bool:
         return False
 
+    @property
+    def is_remote(self) -> bool:
+        return False
+
     def identity(self, cell: str) -> str | Problem:
         return cells.text_of(cell, max_length=self.max_length)
 
@@ -117,6 +126,10 @@ class FileReader:
     @property
     def is_slow(self) -> bool:
         return True
+
+    @property
+    def is_remote(self) -> bool:
+        return self.files.is_remote
 
     def identity(self, cell: str) -> str | Problem:
         if not cell.strip():

@@ -44,7 +44,13 @@ def test_where_one_class_has_nearly_all_items_what_there_is_is_taken():
     classes = np.array([0] * 400 + [1])
     pairs = drawn(classes, 10_000)
     assert pairs.num_positive == 5000
-    assert 1 <= pairs.num_negative <= 400
+    assert pairs.num_negative == 400
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_item_of_another_class_among_very_many_is_found(seed):
+    classes = np.array([0] * 100_000 + [1])
+    assert drawn(classes, 1000, seed=seed).num_negative == 500
 
 
 def test_only_the_rows_of_the_split_are_paired():

@@ -1,3 +1,5 @@
+import io
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -230,3 +232,23 @@ def test_flipped_bytes_never_end_in_another_error(tmp_path_factory, whole, chang
     path.write_bytes(data[: len(data) - cut // 10])
     with suppress(DataError):
         read(path, everything)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_packed_in_another_way_is_refused(tmp_path, method):
+    path = tmp_path / "a.npz"
+    stream = io.BytesIO()
+    np.save(stream, np.zeros(10, np.float32))
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("values.npy", stream.getvalue())
+    with open_npz(path, where="data.train: 'a.npz'") as arrays:
+        with pytest.raises(DataError, match="packed in a way that NumPy does not use"):
+            arrays.array("values", dtype=np.dtype(np.float32))
+
+
+def test_texts_that_make_room_for_very_many_characters_are_refused(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, **{"class": np.array(["a", "b" * 70_000])})
+    with open_npz(path, where="data.train: 'a.npz'") as arrays:
+        with pytest.raises(DataError, match="makes room for 70,000 characters"):
+            list(arrays.names("class", key="item_class", num_rows=2))

@@ -229,7 +229,7 @@ def test_a_finding_is_one_line_and_becomes_json():
     (finding,) = find(it, section=SECTION)
     assert str(finding) == (
         "shared_items (test): items that train holds too: 1,234 of 80, which flatters scores; "
-        "keep each in one split (data.split.by: identity)"
+        "keep each in one split, or have them cut by data.split.by: identity"
     )
     assert finding.to_json() == {
         "name": "shared_items",

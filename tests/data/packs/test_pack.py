@@ -263,3 +263,11 @@ def test_the_pairs_of_an_epoch_are_those_of_the_sampling_now(
     now = record_of(section_of(with_classes=True, sampling=sampling))
     counts = opened(tmp_path / "out", data=now).counts["train"]
     assert counts == SplitCounts(pairs=pairs, positive=positive, items=4, classes=2)
+
+
+def test_what_was_packed_decides_and_not_what_was_asked_for(tmp_path):
+    # Pictures that were pixels already, in a set of a version that took any `storage` for them.
+    made, now = section_of("encoded"), section_of("encoded", size=128)
+    pack(dataset_of("decoded"), tmp_path / "out", data=record_of(made))
+    with pytest.raises(ConfigError, match=r"data\.size: the pack has "):
+        opened(tmp_path / "out", data=record_of(now))

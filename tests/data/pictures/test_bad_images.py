@@ -232,3 +232,17 @@ def test_no_picture_takes_more_memory_than_its_pixels(make, allowed_megabytes, t
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.stderr == ""
     assert int(done.stdout) < allowed_megabytes * 1000
+
+
+@pytest.mark.parametrize(
+    ("before_scan", "words"),
+    [(b"\xff\xdb\x00\x02" * 5000, "more than 4096 segments"), (b"\xff\xda" * 200, "scans")],
+)
+def test_a_jpeg_of_many_segments_or_scans_is_refused_at_once(before_scan, words):
+    data = encoded(quarters(), "JPEG")
+    if words == "scans":
+        data = data + before_scan
+    else:
+        data = data[:2] + before_scan + data[2:]
+    with pytest.raises(PictureError, match=words):
+        read_picture(data, size=8, resize="pad", max_pixels=10_000)

@@ -125,6 +125,8 @@ def test_leaving_drops_what_was_not_begun():
 class Recorder:
     """What `read_ahead` asks of items."""
 
+    is_remote = False
+
     def __init__(self, *, is_slow: bool):
         self.is_slow = is_slow
         self.expected: list[str] = []
@@ -157,7 +159,10 @@ def test_what_needs_no_waiting_is_not_expected():
 
 def test_items_of_many_rows_are_brought_near_at_a_time(monkeypatch):
     monkeypatch.setattr("job.data.reading.items._ROWS_FETCHED", 4)
-    items = Recorder(is_slow=True)
-    rows = read_ahead(range(10), items=items, cells=lambda row: (str(row),))
-    assert list(rows) == list(range(10))
+    near, items = Recorder(is_slow=True), Recorder(is_slow=True)
+    items.is_remote = True
+    for one in (near, items):
+        rows = read_ahead(range(10), items=one, cells=lambda row: (str(row),))
+        assert list(rows) == list(range(10))
+    assert near.fetched == []
     assert items.fetched == [["0", "1", "2", "3"], ["4", "5", "6", "7"], ["8", "9"]]

@@ -231,7 +231,6 @@ def test_files_beside_arrays_become_pixels_too(tmp_path):
         validation=folder,
         test=folder,
         size=8,
-        storage="encoded",
     )
     assert dataset.items.form == "decoded"
     assert len(dataset.items) == 80

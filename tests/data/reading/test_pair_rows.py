@@ -339,6 +339,8 @@ class Ids:
 
     is_slow = True
 
+    is_remote = False
+
     def __init__(self):
         self.expected = []
 

@@ -79,7 +79,7 @@ findings (with --strict: exit code 3)
   few_pairs (test): 1 matches and 1 non-matches; with fewer than 50 of either, scores are mostly
     chance
   shared_items (test): items that train holds too: 1 of 4, which flatters scores; keep each in
-    one split (data.split.by: identity)
+    one split, or have them cut by data.split.by: identity
   unknown_tokens (test): 57.1% of the characters are unknown from training, more than 5%; train
     on texts like these
 """

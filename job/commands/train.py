@@ -53,12 +53,14 @@ def _train(session: Session) -> None:
         return
     session.health.waiting_for("reading the data")
     stop = session.stop
-    dataset = load_dataset(
-        config.data,
-        folder=session.loaded.folder,
-        seed=config.run.seed,
-        access=data_access(config, env=os.environ, sleep=stop.sleep, check=stop.check),
-    )
+    # Nothing has been written that a signal could leave half done, so none has to wait.
+    with stop.immediate():
+        dataset = load_dataset(
+            config.data,
+            folder=session.loaded.folder,
+            seed=config.run.seed,
+            access=data_access(config, env=os.environ, sleep=stop.sleep, check=stop.check),
+        )
     _describe_data(session, dataset)
     session.stop.check()
     # Whoever else trains this run, and whatever may not be done there, is named now and not

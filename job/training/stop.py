@@ -8,6 +8,8 @@ called again after that.
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from job.errors import ExitCode, InterruptedByUserError, JobError, PreemptedError
@@ -25,6 +27,7 @@ class StopRequest:
     def __init__(self) -> None:
         self._signal: signal.Signals | None = None
         self._waited_seconds = 0.0
+        self._is_immediate = False
 
     def install(self) -> None:
         """Handles SIGTERM and SIGINT from now on; main thread only."""
@@ -35,6 +38,23 @@ class StopRequest:
         if self._signal is not None:
             os._exit(_CODES[signal.Signals(number)])
         self._signal = signal.Signals(number)
+        if self._is_immediate:
+            self.check()
+
+    @contextmanager
+    def immediate(self) -> Iterator[None]:
+        """For the block a signal raises where it arrives: nothing there can be left half done.
+
+        Raises:
+            PreemptedError: After SIGTERM.
+            InterruptedByUserError: After Ctrl-C.
+        """
+        self._is_immediate = True
+        try:
+            self.check()
+            yield
+        finally:
+            self._is_immediate = False
 
     @property
     def requested(self) -> bool:

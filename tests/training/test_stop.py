@@ -88,3 +88,34 @@ def test_ctrl_c_while_waiting_is_an_interruption(clock):
     stop._receive(signal.SIGINT, None)
     with pytest.raises(InterruptedByUserError):
         stop.sleep(60.0)
+
+
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [(signal.SIGTERM, PreemptedError), (signal.SIGINT, InterruptedByUserError)],
+)
+def test_a_signal_raises_at_once_where_nothing_can_be_left_half_done(stop, number, error):
+    went_on = []
+
+    def load() -> None:
+        with stop.immediate():
+            os.kill(os.getpid(), number)
+            went_on.append(True)
+
+    with pytest.raises(error):
+        load()
+    assert stop.requested
+    assert not went_on
+
+
+def test_a_signal_waits_again_behind_such_a_place(stop):
+    with stop.immediate():
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.name == "SIGTERM"
+
+
+def test_a_signal_that_came_before_is_not_passed_over(stop):
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(PreemptedError), stop.immediate():
+        pytest.fail("went on")

@@ -229,13 +229,20 @@ def _one_sided(inspection: Inspection) -> _Found:
             continue
         limit = max(ONE_SIDED_ROC_AUC, 0.5 + _ONE_SIDED_DEVIATIONS * it.deviation)
         if roc_auc > limit:
-            yield Finding(
-                "one_sided",
-                "validation",
-                f"the {side} item alone gives the label away (ROC-AUC {roc_auc:.3f}, more than "
-                f"{limit:.2f}), so a model can score well without comparing; let each item "
-                "occur in matches and non-matches about equally often",
+            what = (
+                f"gives the label away (ROC-AUC {roc_auc:.3f}, more than {limit:.2f}), so a "
+                "model can score well without comparing; let each item occur in matches and "
+                "non-matches about equally often"
             )
+        elif roc_auc < 1.0 - limit:
+            what = (
+                f"tells the opposite of the label (ROC-AUC {roc_auc:.3f}, less than "
+                f"{1.0 - limit:.2f}): what training holds of an item decides what is left for "
+                "validation; keep each item in one split"
+            )
+        else:
+            continue
+        yield Finding("one_sided", "validation", f"the {side} item alone {what}")
 
 
 def _two_splits(inspection: Inspection) -> Iterator[tuple[Split, Split]]:

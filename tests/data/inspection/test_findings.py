@@ -208,11 +208,13 @@ def test_a_value_beyond_a_hundred_deviations_is_a_finding(deviations, is_finding
     ("one_sided", "sides"),
     [
         (OneSided(0.65, 0.65, 0.02), []),
-        (OneSided(0.66, 0.1, 0.02), ["left"]),
+        (OneSided(0.66, 0.36, 0.02), ["left"]),
+        (OneSided(0.5, 0.34, 0.02), ["right"]),
         (OneSided(0.66, 0.99, 0.02), ["left", "right"]),
         # Of few pairs that can be chance.
         (OneSided(0.66, 0.8, 0.1), []),
         (OneSided(0.66, 0.81, 0.1), ["right"]),
+        (OneSided(0.25, 0.19, 0.1), ["right"]),
         (OneSided(), []),
     ],
 )
@@ -222,6 +224,19 @@ def test_a_side_that_tells_the_label_is_a_finding_unless_it_may_be_chance(one_si
     for finding, side in zip(findings, sides, strict=True):
         assert f"the {side} item alone" in finding.detail
         assert finding.split == "validation"
+
+
+@pytest.mark.parametrize(
+    ("roc_auc", "words"),
+    [
+        (0.91, "gives the label away (ROC-AUC 0.910, more than 0.65)"),
+        (0.09, "tells the opposite of the label (ROC-AUC 0.090, less than 0.35)"),
+    ],
+)
+def test_the_finding_says_which_way_a_side_tells_the_label(roc_auc, words):
+    one_sided = OneSided(roc_auc, 0.5, 0.02)
+    (finding,) = find(inspection(one_sided=one_sided), section=SECTION)
+    assert finding.detail.startswith(f"the left item alone {words}")
 
 
 def test_a_finding_is_one_line_and_becomes_json():

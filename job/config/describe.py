@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydantic.fields import FieldInfo
+
 from job.config.binding import is_mutable
 from job.config.keys import (
     ROOT,
@@ -17,6 +19,7 @@ from job.config.keys import (
     default_of,
     find,
     kinds_of,
+    kinds_of_owners,
     names_in,
     narrowed,
     nearest_key,
@@ -37,7 +40,8 @@ _HEADER = """\
 # yaml-language-server: $schema={schema}
 #
 # One training run: `siamese-job train FILE`.
-# Every key is shown with its default; a key that keeps it may be left out.
+# Every key of these kinds is shown with its default; a key that keeps it may be left out.
+# Another `kind` has other keys: `config explain SECTION` lists them.
 # `siamese-job config validate FILE` checks the file, `config explain KEY` describes a key.
 """
 
@@ -144,22 +148,50 @@ def _sentence(words: str) -> str:
 
 
 def _first_sentence(key: Key) -> str:
-    head, stop, _ = _description(key).partition(". ")
+    if not key.fields:
+        return _sentence_of(_description(key))
+    return " / ".join(_by_kind(key, lambda field: _sentence_of(field.description or "")))
+
+
+def _sentence_of(text: str) -> str:
+    head, stop, _ = text.partition(". ")
     return f"{head}." if stop else head
 
 
 def _heading(key: Key) -> list[str]:
-    name = dotted(key.path) or "the configuration"
-    return [
-        name,
-        *textwrap.wrap(
-            _description(key),
+    texts = _by_kind(key, lambda field: field.description or "") if key.fields else {}
+    if len(texts) < 2:
+        texts = {_description(key): ()}
+    lines = [dotted(key.path) or "the configuration"]
+    for text, kinds in texts.items():
+        lines += textwrap.wrap(
+            f"{_or(kinds)}: {text}" if kinds else text,
             _WIDTH,
             initial_indent="  ",
             subsequent_indent="  ",
             break_on_hyphens=False,
-        ),
-    ]
+        )
+    return lines
+
+
+def _by_kind(key: Key, say: Callable[[FieldInfo], str]) -> dict[str, tuple[str, ...]]:
+    """What is said of a key to the kinds it is said for, in the order declared."""
+    said: dict[str, tuple[str, ...]] = {}
+    for field, kinds in zip(key.fields, kinds_of_owners(key), strict=True):
+        words = say(field)
+        said[words] = tuple(dict.fromkeys((*said.get(words, ()), *kinds)))
+    return said
+
+
+def _each(said: Mapping[str, tuple[str, ...]]) -> str:
+    """What is said, with the kinds behind it where that is not the same for all."""
+    if len(said) == 1:
+        return next(iter(said))
+    return "; ".join(f"{words} ({_or(kinds)})" for words, kinds in said.items())
+
+
+def _or(kinds: tuple[str, ...]) -> str:
+    return " or ".join(kinds)
 
 
 def _facts(key: Key) -> list[str]:
@@ -168,7 +200,7 @@ def _facts(key: Key) -> list[str]:
         section = find(key.path[:-1]) or ROOT
         words, default = one_of(tuple(kinds_of(key.owners))), default_kind(section) or "none"
     else:
-        words, default = allowed(key.fields[0]), _default(key)
+        words, default = _each(_by_kind(key, allowed)), _default(key)
     facts = {"allowed": words, "default": default}
     kinds = tuple(kinds_of(key.sections))
     if len(kinds) > 1:
@@ -190,13 +222,7 @@ def _default(key: Key) -> str:
     if key.sections:
         kind = default_kind(key) if default_of(key.fields[0]) is not None else None
         return "null" if default_of(key.fields[0]) is None else f"the section{_of_kind(kind)}"
-    by_value: dict[str, list[str]] = {}
-    for owner, field in zip(key.owners, key.fields, strict=True):
-        kinds = tuple(kinds_of((owner,))) if len(key.owners) > 1 else ()
-        by_value.setdefault(written(default_of(field)), []).extend(kinds)
-    if len(by_value) == 1:
-        return next(iter(by_value))
-    return ", ".join(f"{value} ({' or '.join(kinds)})" for value, kinds in by_value.items())
+    return _each(_by_kind(key, lambda field: written(default_of(field))))
 
 
 def _of_kind(kind: str | None) -> str:

@@ -127,6 +127,25 @@ def kinds_of(sections: tuple[type[Section], ...]) -> dict[str, type[Section]]:
     }
 
 
+def kinds_of_owners(key: Key) -> tuple[tuple[str, ...], ...]:
+    """For each owner of a key the kinds it stands for: its own, or of a section around it.
+
+    Empty for an owner that all kinds share, as everywhere where there are no kinds.
+    """
+    named: dict[type[Section], dict[str, None]] = {}
+    for depth in range(len(key.path) - 1, 0, -1):
+        around = find(key.path[:depth])
+        for kind in kinds_of(around.sections) if around else ():
+            below: Key | None = narrowed(around, kind) if around else None
+            for part in key.path[depth:]:
+                below = child(below, part) if below else None
+            for owner in below.owners if below else ():
+                named.setdefault(owner, {})[kind] = None
+        if named:
+            break
+    return tuple(tuple(named.get(owner, ())) for owner in key.owners)
+
+
 def default_kind(key: Key) -> str | None:
     """The `kind` a section has when nothing says otherwise, None when it has none."""
     if not kinds_of(key.sections):

@@ -170,7 +170,7 @@ def test_explain_a_section() -> None:
     ("key", "lines"),
     [
         ("run.name", ["default   none: it is required", "resume    binding: a run keeps what"]),
-        ("training.optimizer.learning_rate", ["default   0.001 (adam or rmsprop), 0.01 (sgd)"]),
+        ("training.optimizer.learning_rate", ["default   0.001 (adam or rmsprop); 0.01 (sgd)"]),
         ("training.optimizer.kind", ["allowed   one of adam, rmsprop, sgd", "default   adam"]),
         ("model.encoder.kind", ["allowed   one of lstm, cnn, xception", "default   lstm"]),
         (
@@ -217,3 +217,29 @@ def test_explain_refuses_a_key_that_is_not_there(key: str, hint: str) -> None:
     with pytest.raises(ConfigError) as caught:
         explain(key)
     assert str(caught.value) == f"config explain: there is no key '{key}'. {hint}"
+
+
+def test_a_key_of_several_kinds_is_explained_for_each() -> None:
+    assert explain("data.max_length").splitlines()[:7] == [
+        "data.max_length",
+        "  text: Longest item, in characters; a row with a longer one is quarantined.",
+        "  sequence: Longest item, in time steps; a row with a longer one is quarantined.",
+        "",
+        "  allowed   a whole number from 1 to 65536 (text); a whole number from 1 to 1000000 "
+        "(sequence)",
+        "  default   256 (text); 16384 (sequence)",
+        "  resume    binding: a run keeps what it began with",
+    ]
+
+
+def test_a_key_below_a_section_of_several_kinds_is_explained_for_each() -> None:
+    text = explain("data.augmentation.crop")
+    assert "  sequence: Largest share of the time steps" in text
+    assert "  image: Largest share of width and height" in text
+    assert "a number from 0 to 0.9 (sequence); a number from 0 to 0.5 (image)" in text
+    assert "  default   0.0\n" in text
+
+
+def test_a_key_that_all_kinds_share_is_explained_once() -> None:
+    assert explain("data.train").count("File to train on") == 1
+    assert "(text)" not in explain("data.train")

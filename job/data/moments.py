@@ -48,9 +48,9 @@ class Moments:
         for steps in _chunks(sequences, rows):
             squares += np.square(steps - mean).sum(axis=0)
         std = np.sqrt(squares / max(count, 1))
-        # Rounding leaves a trace of deviation in a feature that is one large number throughout.
-        std[std <= 1e-7 * np.abs(mean)] = 0.0
-        std[std == 0.0] = 1.0
+        # The encoder divides by it as a float32. A feature that is one number throughout has
+        # exactly 0: sums of up to 2**29 equal float32 are exact in float64.
+        std[std < np.finfo(np.float32).tiny] = 1.0
         return cls(tuple(mean.tolist()), tuple(std.tolist()))
 
     def to_json(self) -> Json:

@@ -19,7 +19,7 @@ from job.data.drawing.draws import SAMPLING, bits
 from job.data.drawing.order import epoch_order, steps_in_epoch
 from job.data.tables import PairTable
 
-# What is drawn; `data.sampling` has the numbers below.
+# What is drawn; `classes` and `sampling` have the numbers below.
 _BATCH_ORDER = SAMPLING + 16
 
 

@@ -1,20 +1,25 @@
 """Pairs of labelled items to measure a model on: drawn once, different from each other."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
+from job.data.drawing.classes import ClassIndex, two_of_a_class, two_of_different_classes
 from job.data.drawing.order import generator
-from job.data.drawing.sampling import ClassIndex
 from job.data.tables import PairTable
 from job.types import SPLITS, Split
 
-# Above every epoch and beside the stream of `data.splits`.
+# Above every epoch; `data.splitting.cuts` has the stream before.
 _FIRST_STREAM = 2**63 + 1
 # All matches are listed where there are fewer than this, or few for what is wanted.
 _ENUMERATED = 1 << 20
 _FEW = 8
-# Where one class holds nearly all items, a round finds few pairs; what there is is taken then.
+# Where there are hardly more pairs than are wanted, a round finds few; what there is is taken.
 _MAX_ROUNDS = 100
+
+# Pairs int64 (R, 2) of item numbers, for indices int64 (R,).
+_Draw = Callable[[NDArray[np.int64]], NDArray[np.int64]]
 
 
 def draw_evaluation_pairs(
@@ -39,87 +44,61 @@ def draw_evaluation_pairs(
     Returns:
         The pairs in random order, each with either item first.
     """
-    random = generator(seed, stream=_FIRST_STREAM + SPLITS.index(split))
+    stream = _FIRST_STREAM + SPLITS.index(split)
+    random = generator(seed, stream=stream)
     classes = ClassIndex.of(item_class, rows=rows)
+
+    def matches_at(index: NDArray[np.int64]) -> NDArray[np.int64]:
+        pairable = classes.at_least(2)
+        return np.stack(two_of_a_class(pairable, seed=seed, epoch=stream, index=index), axis=1)
+
+    def others_at(index: NDArray[np.int64]) -> NDArray[np.int64]:
+        pairs = two_of_different_classes(classes, seed=seed, epoch=stream, index=index)
+        return np.stack(pairs, axis=1)
+
     wanted = max(num_pairs // 2, 1)
-    matches = _matches(classes, wanted, random=random)
-    others = _others(classes, len(matches), random=random)
+    total = int((classes.size * (classes.size - 1) // 2).sum())
+    if total <= max(_FEW * wanted, _ENUMERATED):
+        matches = _some_matches(classes, wanted, random=random)
+    else:
+        matches = _distinct(matches_at, wanted)
+    others = _distinct(others_at, len(matches))
     pairs = random.permuted(np.concatenate([matches, others]), axis=1)
     label = np.repeat(np.array([1, 0], np.uint8), [len(matches), len(others)])
     order = random.permutation(len(pairs))
-    left, right = classes.rows[pairs[order]].T
+    left, right = pairs[order].T
     return PairTable(left.copy(), right.copy(), label[order])
 
 
-def _matches(
+def _some_matches(
     classes: ClassIndex, wanted: int, *, random: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Places (K, 2) of two items of a class, K at most `wanted`, no two the same.
+    """At most `wanted` of all pairs of a class, (K, 2), no two the same.
 
     Every item is as likely to be in a match as any other. If every match were as likely as any
     other, one class of a hundred items would have as many as five hundred classes of five.
     """
-    total = int((classes.size * (classes.size - 1) // 2).sum())
-    if total <= max(_FEW * wanted, _ENUMERATED):
-        pairs = _all_matches(classes)
-        # The smallest of exponential numbers over weights are a weighted draw without
-        # replacement (Efraimidis, Spirakis 2006, algorithm A with the logarithm of its keys).
-        partners = classes.size[classes.class_at[pairs[:, 0]]] - 1
-        key = random.exponential(size=total) * partners
-        return pairs[np.argsort(key)[:wanted]]
-    pairable = np.flatnonzero(classes.size[classes.class_at] > 1)
-    at, found = classes.class_at, np.empty((0, 2), np.int64)
-    for _ in range(_MAX_ROUNDS):
-        first = random.choice(pairable, wanted)
-        start, size = classes.start[at[first]], classes.size[at[first]]
-        second = start + (first - start + random.integers(1, size)) % size
-        found = _distinct(found, np.stack([first, second], axis=1), count=len(at))
-        if len(found) >= wanted:
-            break
-    return found[:wanted]
-
-
-def _all_matches(classes: ClassIndex) -> NDArray[np.int64]:
-    """Places (K, 2) of every two items of a class, the smaller place first."""
+    places = np.arange(len(classes.rows))
+    at = classes.class_at(places)
     # Each place is paired with all behind it in its class.
-    behind = (classes.start + classes.size)[classes.class_at] - 1 - np.arange(len(classes.rows))
-    first = np.repeat(np.arange(len(classes.rows)), behind)
-    step = np.arange(len(first)) - np.repeat(np.cumsum(behind) - behind, behind) + 1
-    return np.stack([first, first + step], axis=1)
+    behind = (classes.start + classes.size)[at] - 1 - places
+    first = np.repeat(places, behind)
+    second = first + np.arange(len(first)) - np.repeat(np.cumsum(behind) - behind, behind) + 1
+    # The smallest of exponential numbers over weights are a weighted draw without replacement
+    # (Efraimidis, Spirakis 2006, algorithm A with the logarithm of its keys).
+    key = random.exponential(size=len(first)) * (classes.size[at[first]] - 1)
+    chosen = np.argsort(key)[:wanted]
+    return np.stack([classes.rows[first[chosen]], classes.rows[second[chosen]]], axis=1)
 
 
-def _distinct(
-    found: NDArray[np.int64], drawn: NDArray[np.int64], *, count: int
-) -> NDArray[np.int64]:
-    """Both together in that order, of pairs of the same two places the first."""
-    both = np.concatenate([found, np.sort(drawn, axis=1)])
-    first = np.unique(both[:, 0] * count + both[:, 1], return_index=True)[1]
-    distinct: NDArray[np.int64] = both[np.sort(first)]
-    return distinct
-
-
-def _others(
-    classes: ClassIndex, wanted: int, *, random: np.random.Generator
-) -> NDArray[np.int64]:
-    """Places (K, 2) of two items of different classes, K at most `wanted`, no two the same."""
-    count, class_at = len(classes.rows), classes.class_at
-    if count * count <= 16 * wanted:
-        # Few items: all pairs there are, and a choice among them.
-        pairs = np.stack(np.triu_indices(count, 1), axis=1)
-        pairs = pairs[class_at[pairs[:, 0]] != class_at[pairs[:, 1]]]
-        chosen: NDArray[np.int64] = pairs[random.permutation(len(pairs))[:wanted]]
-        return chosen
+def _distinct(draw: _Draw, wanted: int) -> NDArray[np.int64]:
+    """At most `wanted` drawn pairs, (K, 2), no two of the same two items."""
     found = np.empty((0, 2), np.int64)
-    # Each item is drawn as often as there are items of other classes, and one of them with it.
-    others_of = count - classes.size[class_at]
-    share = others_of / others_of.sum()
-    for _ in range(_MAX_ROUNDS):
-        first = random.choice(count, 2 * wanted, p=share)
-        start, size = classes.start[class_at[first]], classes.size[class_at[first]]
-        second = random.integers(0, count - size)
-        # Places from the item's own class on move behind that class.
-        second = np.where(second < start, second, second + size)
-        found = _distinct(found, np.stack([first, second], axis=1), count=count)
+    for turn in range(_MAX_ROUNDS):
+        drawn = np.sort(draw(turn * wanted + np.arange(wanted)), axis=1)
+        both = np.concatenate([found, drawn])
+        key = both[:, 0] * (1 + both.max(initial=0)) + both[:, 1]
+        found = both[np.sort(np.unique(key, return_index=True)[1])]
         if len(found) >= wanted:
             break
     return found[:wanted]

@@ -3,6 +3,7 @@
 What is drawn is a function of (seed, epoch, index): no pair depends on the ones before it.
 """
 
+import logging
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,55 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.config.sampling import ClassSamplingConfig, PairSamplingConfig, Sampling
+from job.data.drawing.classes import ClassIndex, two_of_a_class, two_of_different_classes
 from job.data.drawing.draws import SAMPLING, below, bits
 from job.data.drawing.epochs import ChosenPairs, Epoch, TrainingPairs, batch_of
 from job.data.drawing.order import epoch_order, steps_in_epoch
 from job.data.tables import ItemTable, PairTable
 from job.errors import ConfigError
 
-# What is drawn; `data.epochs` draws the order of batches.
-_FIRST_ITEM, _SECOND_ITEM, _CLASS_ORDER, _ITEM_OF_CLASS, _PARTNER = range(
-    SAMPLING, SAMPLING + 5
-)
+log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, eq=False)
-class ClassIndex:
-    """Items by class.
-
-    Attributes:
-        rows: int64 (M,), item numbers, those of a class together.
-        start: int64 (C,), where each class begins in `rows`.
-        size: int64 (C,), items of each class.
-    """
-
-    rows: NDArray[np.int64]
-    start: NDArray[np.int64]
-    size: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, item_class: NDArray[np.int64], *, rows: NDArray[np.int64]) -> "ClassIndex":
-        """Sorts items by class.
-
-        Args:
-            item_class: int64 (N,), the class of every item of the data set.
-            rows: int64 (M,), the items to sort.
-        """
-        by_class = rows[np.argsort(item_class[rows], kind="stable")]
-        _, start, size = np.unique(item_class[by_class], return_index=True, return_counts=True)
-        return cls(by_class, start.astype(np.int64), size.astype(np.int64))
-
-    def at_least(self, size: int) -> "ClassIndex":
-        """The same without the classes that have fewer items."""
-        kept = self.size >= size
-        places = np.repeat(kept, self.size)
-        sizes = self.size[kept]
-        return ClassIndex(self.rows[places], np.cumsum(sizes) - sizes, sizes)
-
-    @property
-    def class_at(self) -> NDArray[np.int64]:
-        """int64 (M,), number of the class (from 0, of these) at each place of `rows`."""
-        return np.repeat(np.arange(len(self.size)), self.size)
+# What is drawn; `classes` and `epochs` have other numbers.
+_CLASS_ORDER, _ITEM_OF_CLASS, _PARTNER = range(SAMPLING + 2, SAMPLING + 5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +76,7 @@ class DrawnPairs:
             index = batch_of(order, step, size=self.global_batch_size)
             label = index < self.num_positive
             left, right = np.empty_like(index), np.empty_like(index)
-            for wanted, draw in ((True, _match), (False, _other)):
+            for wanted, draw in ((True, two_of_a_class), (False, two_of_different_classes)):
                 chosen = label == wanted
                 among = pairable if wanted else self.index
                 left[chosen], right[chosen] = draw(
@@ -154,31 +117,6 @@ def drawn_pairs(
     return DrawnPairs.configured(
         section, index=index, seed=seed, global_batch_size=global_batch_size
     )
-
-
-def _match(
-    classes: ClassIndex, *, seed: int, epoch: int, index: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two items of a class for each index; every class has at least two."""
-    first = below(len(classes.rows), seed=seed, epoch=epoch, index=index, draw=_FIRST_ITEM)
-    at = classes.class_at[first]
-    start, size = classes.start[at], classes.size[at]
-    further = 1 + below(size - 1, seed=seed, epoch=epoch, index=index, draw=_SECOND_ITEM)
-    return classes.rows[first], classes.rows[start + (first - start + further) % size]
-
-
-def _other(
-    classes: ClassIndex, *, seed: int, epoch: int, index: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two items of different classes for each index."""
-    first = below(len(classes.rows), seed=seed, epoch=epoch, index=index, draw=_FIRST_ITEM)
-    at = classes.class_at[first]
-    start, size = classes.start[at], classes.size[at]
-    second = below(
-        len(classes.rows) - size, seed=seed, epoch=epoch, index=index, draw=_SECOND_ITEM
-    )
-    # Places from the item's own class on move behind that class.
-    return classes.rows[first], classes.rows[np.where(second < start, second, second + size)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,6 +163,16 @@ class ClassBatches:
                 f"{len(large.size)} classes of at least that many (and {len(index.size)} in "
                 "all). Lower training.global_batch_size, or choose more items_per_class of "
                 "fewer classes."
+            )
+        if len(large.rows) < len(index.rows):
+            log.warning(
+                "small classes left out",
+                extra={
+                    "items_per_class": section.items_per_class,
+                    "classes": len(index.size) - len(large.size),
+                    "of_classes": len(index.size),
+                    "items": len(index.rows) - len(large.rows),
+                },
             )
         pairs = section.pairs_per_epoch or len(index.rows) // 2
         return cls(large, section.items_per_class, pairs, seed, global_batch_size)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from job.config.data import DataConfig
 from job.config.sampling import PairSamplingConfig
-from job.data.drawing.sampling import ClassIndex, DrawnPairs, drawn_pairs
+from job.data.drawing.classes import ClassIndex
+from job.data.drawing.sampling import DrawnPairs, drawn_pairs
 from job.data.tables import Dataset, PairTable
 
 _MAX_DRAWN = 50_000

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from job.config.sampling import ClassSamplingConfig, PairSamplingConfig
-from job.data.drawing.sampling import ClassBatches, ClassIndex, DrawnPairs, drawn_pairs
+from job.data.drawing.classes import ClassIndex
+from job.data.drawing.sampling import ClassBatches, DrawnPairs, drawn_pairs
 from job.data.ragged import RaggedArray
 from job.data.tables import ItemTable
 from job.errors import ConfigError
@@ -45,7 +46,7 @@ def test_items_are_sorted_by_class():
     assert found.rows.tolist() == [7, 8, 9, 10, 13, 1, 2, 3, 4, 5, 6, 11, 12]
     assert found.start.tolist() == [0, 4, 5, 11]
     assert found.size.tolist() == [4, 1, 6, 2]
-    assert found.class_at.tolist() == [0, 0, 0, 0, 1, 2, 2, 2, 2, 2, 2, 3, 3]
+    assert found.class_at(np.arange(13)).tolist() == [0, 0, 0, 0, 1, 2, 2, 2, 2, 2, 2, 3, 3]
 
 
 def test_small_classes_can_be_left_out():
@@ -167,6 +168,17 @@ def test_the_defaults_see_each_item_about_once():
     assert steps(PairSamplingConfig(positives_per_epoch=3, negatives_per_epoch=1)) == 2
     assert steps(ClassSamplingConfig()) == 6 // 2
     assert steps(ClassSamplingConfig(pairs_per_epoch=8)) == 4
+
+
+def test_classes_too_small_for_a_batch_are_named(caplog):
+    section = ClassSamplingConfig(items_per_class=4)
+    ClassBatches.configured(section, index=index(), seed=0, global_batch_size=4)
+    (record,) = caplog.records
+    assert record.message == "small classes left out"
+    assert (record.classes, record.of_classes, record.items) == (2, 4, 3)
+    caplog.clear()
+    ClassBatches.configured(section, index=index().at_least(4), seed=0, global_batch_size=4)
+    assert caplog.records == []
 
 
 def test_more_classes_in_a_batch_than_there_are_is_refused():

@@ -55,3 +55,20 @@ def test_what_goes_wrong_in_a_thread_is_raised_where_the_step_is_taken():
         assert ahead.take(first=0, count=2) == [0, 1]
         with pytest.raises(OSError, match="no such picture"):
             ahead.take(first=2, count=1)
+
+
+def test_at_the_end_what_has_begun_is_waited_for_and_the_rest_is_left():
+    begun, may_end, finished = threading.Event(), threading.Event(), []
+
+    def make(step: int) -> None:
+        if step == 3:
+            begun.set()
+            assert may_end.wait(10)
+        finished.append(step)
+
+    with Prefetcher(make, stop=100, threads=1) as ahead:
+        ahead.take(first=0, count=3)
+        assert begun.wait(10)
+        # Step 3 has begun, 4 and 5 wait for the thread; it goes on while the block is left.
+        threading.Timer(0.05, may_end.set).start()
+    assert finished == [0, 1, 2, 3]

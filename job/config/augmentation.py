@@ -1,4 +1,4 @@
-"""How items are varied while training; `data.augmentation` does it.
+"""How items are varied while training; `data.feeding` does it.
 
 Every option is off unless it is given, and what is drawn depends on (seed, epoch, index) alone.
 """

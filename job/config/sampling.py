@@ -1,4 +1,4 @@
-"""How pairs are drawn from labelled items; `data.sampling` draws them."""
+"""How pairs are drawn from labelled items; `data.drawing` draws them."""
 
 from typing import Annotated, Literal
 

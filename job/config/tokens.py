@@ -1,4 +1,4 @@
-"""What a text is cut into; `data.vocabulary` does it."""
+"""What a text is cut into; `data.texts` does it."""
 
 from typing import Annotated, Literal
 

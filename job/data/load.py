@@ -45,14 +45,18 @@ def load_dataset(
     given = given_files(section, files=files)
     load = load_items if section.rows == "items" else load_pairs
     loaded = load(section, given=given, files=files, seed=seed)
+    statistics = _statistics(section, loaded.items, rows=_training_rows(loaded))
+    fingerprint = fingerprint_of(
+        loaded.items, loaded.pairs, loaded.training_items, statistics=statistics
+    )
     return Dataset(
         items=loaded.items,
         pairs=loaded.pairs,
         training_items=loaded.training_items,
-        statistics=_statistics(section, loaded.items, rows=_training_rows(loaded)),
+        statistics=statistics,
         counts=_counts(section, loaded),
         quarantine=loaded.quarantine,
-        fingerprint=fingerprint_of(loaded.items, loaded.pairs, loaded.training_items),
+        fingerprint=fingerprint,
     )
 
 

@@ -17,7 +17,7 @@ from job.config.sampling import ClassSamplingConfig, Sampling
 from job.data.moments import Moments
 from job.data.quarantine import Quarantine
 from job.data.ragged import RaggedArray
-from job.data.texts.vocabulary import Vocabulary
+from job.data.texts.vocabulary import Vocabulary, WordVocabulary
 from job.types import SPLITS, Kind, Split
 
 # What the values of an item are:
@@ -202,10 +202,14 @@ def fingerprint_of(
     items: ItemTable,
     pairs: Mapping[Split, PairTable],
     training_items: NDArray[np.int64] | None = None,
+    *,
+    statistics: Statistics = None,
 ) -> str:
     """Names the data by its content: items, classes, pairs, labels, membership and order.
 
-    File names, formats and compression do not enter; a changed row does.
+    File names, formats and compression do not enter; a changed row does. Of what was counted,
+    words enter: which there are depends on the Unicode version of Python, too, and with other
+    words the rows of a table of vectors mean something else.
     """
     digest = hashlib.sha256()
 
@@ -220,6 +224,9 @@ def fingerprint_of(
         add("classes", items.item_class)
     if training_items is not None:
         add("training items", training_items)
+    if isinstance(statistics, WordVocabulary):
+        words = "\0".join(statistics.tokens).encode()
+        add("words", np.frombuffer(words, np.uint8))
     for split in SPLITS:
         if split in pairs:
             add(f"{split} left", pairs[split].left)

@@ -1,4 +1,4 @@
-"""Texts to token ids inside the graph, as `data.vocabulary` does it. B texts, V known tokens.
+"""Texts to token ids inside the graph, as `data.texts` does it. B texts, V known tokens.
 
 Texts are expected in NFC, which training brings its own to; the graph cannot. Bytes that are no
 UTF-8 become U+FFFD.

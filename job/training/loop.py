@@ -24,7 +24,7 @@ from job.data.feeding.feeds import Feed
 from job.data.feeding.prefetch import Prefetcher
 from job.data.tables import ItemTable
 from job.errors import DivergedError, InterruptedByUserError, PreemptedError
-from job.training.pace import steps_this_call
+from job.training.pace import StepCost, steps_this_call
 from job.training.state import TrainingState
 from job.training.step import StepResults, TrainStep
 from job.training.stop import StopRequest
@@ -116,7 +116,7 @@ class TrainingLoop:
         self._callbacks = callbacks
         self._validate = validate
         self._stop = stop
-        self._seconds_per_step: float | None = None
+        self._cost: StepCost | None = None
         self._is_traced = False
 
     def run(self, state: TrainingState) -> Outcome:
@@ -169,14 +169,15 @@ class TrainingLoop:
             steps_in_epoch=self._data.steps_in_epoch,
             until_save=self._schedule.saves.steps_until_save(position.global_step),
             limit=self._schedule.steps_per_call,
-            seconds_per_step=self._seconds_per_step,
+            cost=self._cost,
         )
         self._callbacks.hooks.on_train_batch_begin(position.step_in_epoch)
         started = monotonic()
         taken = batches.take(first=position.step_in_epoch, count=steps)
         results = self._step(taken)
         if self._is_traced:
-            self._seconds_per_step = (monotonic() - started) / steps
+            num_bytes = max(batch.items.nbytes for batch in taken)
+            self._cost = StepCost((monotonic() - started) / steps, num_bytes)
         self._is_traced = True
         state.add_steps(
             loss=results.loss,

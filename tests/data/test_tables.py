@@ -6,6 +6,7 @@ import pytest
 from job.config.sampling import ClassSamplingConfig, PairSamplingConfig
 from job.data.ragged import RaggedArray
 from job.data.tables import ItemTable, PairTable, SplitCounts, fingerprint_of
+from job.data.texts.vocabulary import WordVocabulary
 from tests.data.conftest import dataset_of, pair_table
 
 ROWS = {
@@ -102,6 +103,22 @@ def test_the_fingerprint_sees_classes_and_stays_without_them():
         for classes in (None, np.arange(5), np.zeros(5, np.int64))
     }
     assert len(prints) == 3
+    assert FINGERPRINT in prints
+
+
+def test_the_fingerprint_sees_which_words_have_numbers():
+    dataset = dataset_of(ROWS)
+    prints = {
+        fingerprint_of(dataset.items, dataset.pairs, statistics=statistics)
+        for statistics in (
+            dataset.statistics,
+            WordVocabulary(("a", "b")),
+            WordVocabulary(("b", "a")),
+            WordVocabulary(("ab",)),
+        )
+    }
+    assert len(prints) == 4
+    # Characters follow from the items.
     assert FINGERPRINT in prints
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from job.training.pace import steps_this_call
+from job.training.pace import StepCost, steps_this_call
 from job.types import Position
 
 
@@ -19,11 +19,23 @@ from job.types import Position
 def test_a_call_stops_at_whatever_comes_first(
     step_in_epoch, until_save, limit, seconds_per_step, steps
 ):
+    cost = None if seconds_per_step is None else StepCost(seconds_per_step, 1000)
     position = Position(epoch=1, step_in_epoch=step_in_epoch, global_step=50 + step_in_epoch)
     assert steps == steps_this_call(
         position,
         steps_in_epoch=50,
         until_save=until_save,
         limit=limit,
-        seconds_per_step=seconds_per_step,
+        cost=cost,
+    )
+
+
+@pytest.mark.parametrize(("megabytes", "steps"), [(1, 16), (32, 4), (100, 1), (1000, 1)])
+def test_a_call_holds_no_more_batches_than_memory_should(megabytes, steps):
+    assert steps == steps_this_call(
+        Position(),
+        steps_in_epoch=50,
+        until_save=100,
+        limit=16,
+        cost=StepCost(0.001, megabytes << 20),
     )

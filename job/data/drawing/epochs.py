@@ -1,7 +1,7 @@
 """Which pairs the batches of an epoch hold: functions of (seed, epoch, step) alone.
 
 So training resumes at any step from three integers, and nothing depends on how many steps were
-asked for before. Pairs come from files (`FilePairs`) or are drawn (`data.sampling`)::
+asked for before. Pairs come from files (`FilePairs`) or are drawn (`sampling`)::
 
     epoch = pairs.epoch(3)
     batch = epoch.batch(0)

@@ -1,7 +1,7 @@
 """Cuts an open byte stream into records, and says which of them cannot be read.
 
-Knows formats, not meanings: which field is a label is the business of `sources`. Memory is
-bounded by one line, and a line by MAX_LINE::
+Knows formats, not meanings: which field is a label is the business of `reading`. One record is
+in memory at a time, and no line of it is longer than MAX_LINE::
 
     with text_of(stream) as text:
         header, records = delimited_records(text, delimiter=",", where="data.train: 'a.csv'")

@@ -14,7 +14,7 @@ Parts = Callable[[NDArray[np.int64]], Iterator[NDArray[np.int64]]]
 # Numbers in a part: large enough to keep NumPy busy, a few dozen MiB of working arrays.
 _CELLS = 1 << 20
 
-# Above every epoch and beside the streams of `data.splits` and `data.evaluation_pairs`. The
+# Above every epoch and beside the streams of `data.splitting` and `data.drawing`. The
 # seed is fixed: what is looked at does not change with `run.seed`.
 _STREAM = 2**63 + 16
 _SEED = 0

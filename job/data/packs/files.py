@@ -4,8 +4,7 @@ What is checked is read plainly, a chunk at a time, and does not stay in memory;
 is in memory as far as it is used::
 
     record = write_array(folder / "values.npy", values)
-    check_file(folder / "values.npy", record, key="data.packed")
-    values = map_array(folder / "values.npy", record, key="data.packed")
+    values = open_array(folder / "values.npy", record, key="data.packed")
 """
 
 import hashlib
@@ -54,8 +53,11 @@ def write_array(path: Path, array: NDArray[Any]) -> FileRecord:
     return FileRecord(dtype.str, array.shape, size, crc32c, digest.hexdigest())
 
 
-def check_file(path: Path, record: FileRecord, *, key: str) -> None:
-    """Checks that a file is the one that was written, by reading all of it.
+def open_array(path: Path, record: FileRecord, *, key: str) -> NDArray[Any]:
+    """The array of a file, read-only and mapped, once the file is known to be what was written.
+
+    It is opened once: what was checked is what is mapped, also when another file takes its
+    name meanwhile.
 
     Args:
         path: The file.
@@ -68,39 +70,34 @@ def check_file(path: Path, record: FileRecord, *, key: str) -> None:
         StorageOutageError: The disk does not answer.
     """
     with reading(path, key=key), path.open("rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size != record.bytes:
-            raise DataError(
-                f"{key}: {path.name} has {size} bytes and was written with {record.bytes} "
-                f"({path}): it was copied or written in part. {REMEDY}"
-            )
-        header = file.read(record.bytes - record.num_bytes)
-        if header != _header(record.shape, np.dtype(record.dtype)):
-            raise DataError(
-                f"{key}: {path.name} does not begin as an array of shape {record.shape} and "
-                f"type {record.dtype} does ({path}). {REMEDY}"
-            )
-        file.seek(0)
-        crc32c = crc32c_of(chunks_of(file))
+        _require_intact(file, record, path=path, key=key)
+        offset = record.bytes - record.num_bytes
+        if not record.num_bytes:  # nothing cannot be mapped
+            return np.zeros(record.shape, record.dtype)
+        return np.memmap(file, record.dtype, mode="r", offset=offset, shape=record.shape)
+
+
+def _require_intact(file: io.FileIO, record: FileRecord, *, path: Path, key: str) -> None:
+    """Reads all of a file, a chunk at a time, and compares."""
+    size = os.fstat(file.fileno()).st_size
+    if size != record.bytes:
+        raise DataError(
+            f"{key}: {path.name} has {size} bytes and was written with {record.bytes} "
+            f"({path}): it was copied or written in part. {REMEDY}"
+        )
+    header = file.read(record.bytes - record.num_bytes)
+    if header != _header(record.shape, np.dtype(record.dtype)):
+        raise DataError(
+            f"{key}: {path.name} does not begin as an array of shape {record.shape} and "
+            f"type {record.dtype} does ({path}). {REMEDY}"
+        )
+    file.seek(0)
+    crc32c = crc32c_of(chunks_of(file))
     if crc32c != record.crc32c:
         raise DataError(
             f"{key}: {path.name} has another checksum than what was written (crc32c "
             f"{crc32c:08x}, expected {record.crc32c:08x}): it is damaged ({path}). {REMEDY}"
         )
-
-
-def map_array(path: Path, record: FileRecord, *, key: str) -> NDArray[Any]:
-    """The array of a checked file, read-only, of which only what is used is read.
-
-    Raises:
-        DataError: The file is gone.
-        PermissionDeniedError: It may not be read.
-    """
-    offset = record.bytes - record.num_bytes
-    if not record.num_bytes:  # nothing cannot be mapped
-        return np.zeros(record.shape, record.dtype)
-    with reading(path, key=key):
-        return np.memmap(path, record.dtype, mode="r", offset=offset, shape=record.shape)
 
 
 @contextmanager

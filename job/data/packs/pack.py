@@ -6,7 +6,7 @@ it is, and takes it only where reading the files it was made from would give the
     write_pack(dataset, folder=Path("pairs.packed"), data=data, seed=0)
     dataset = open_pack(Path("pairs.packed"), data=data, seed=0, key="data.packed")
 
-`pack_record` says what the folder holds, `pack_files` how its arrays are written and checked.
+`record` says what the folder holds, `files` how its arrays are written and checked.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from job.config.sampling import Sampling
 from job.data.moments import Moments
 from job.data.packs.binding import differences
-from job.data.packs.files import check_file, map_array, reading, write_array
+from job.data.packs.files import open_array, reading, write_array
 from job.data.packs.folder import PARTIAL_SUFFIX, replacing, write_last
 from job.data.packs.record import (
     LIMIT_BYTES,
@@ -117,10 +117,8 @@ def open_pack(folder: Path, *, data: Mapping[str, Json], seed: int, key: str) ->
     """
     record = read_record(folder, key=key)
     require_made_from(record, data=data, seed=seed, place=f"{key}: '{folder}'")
-    for name, file in record.files.items():
-        check_file(folder / f"{name}.npy", file, key=key)
     arrays = {
-        name: map_array(folder / f"{name}.npy", file, key=key)
+        name: open_array(folder / f"{name}.npy", file, key=key)
         for name, file in record.files.items()
     }
     try:

@@ -2,7 +2,7 @@
 
 Both are optional, of pairs and of labelled items alike::
 
-    marks = Marks.of(columns, is_cut=True)
+    marks = Marks(columns, with_any=True)
     found = marks.read(("person-7", "test"))
     marks.keep(found)
 """

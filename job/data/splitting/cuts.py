@@ -190,13 +190,15 @@ def _deal(
         int8 (U,), index into SPLITS.
     """
     names = list(fractions)
-    in_all = np.bincount(kind_of_unit, minlength=len(kinds)) @ kinds
+    numbers = np.bincount(kind_of_unit, minlength=len(kinds))
+    in_all = numbers @ kinds
+    units = np.split(np.argsort(kind_of_unit, kind="stable"), np.cumsum(numbers)[:-1])
     wanted = np.array([fractions[name] for name in names])[:, None] * in_all
     has = np.zeros_like(wanted)
     dealt = np.zeros(len(kind_of_unit), np.int8)
     by_size = sorted(range(len(kinds)), key=lambda k: (-kinds[k].sum(), -k))
     for kind in by_size:
-        members = random.permutation(np.flatnonzero(kind_of_unit == kind))
+        members = random.permutation(units[kind])
         shares = _shares(kinds[kind], len(members), wanted=wanted, has=has)
         for name, chosen in zip(names, np.split(members, np.cumsum(shares)[:-1]), strict=True):
             dealt[chosen] = SPLITS.index(name)

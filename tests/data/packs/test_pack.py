@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from job.data.packs.pack import PackSummary
+from job.data.packs import files
+from job.data.packs.pack import PackSummary, read_record
 from job.data.quarantine import NOTHING_QUARANTINED
 from job.data.ragged import RaggedArray
 from job.data.tables import Dataset, ItemTable, SplitCounts, fingerprint_of
-from job.errors import ConfigError
+from job.errors import ConfigError, DataError
 from job.storage.checksums import chunks_of
 from tests.data.some_packs import (
     assert_same,
@@ -271,3 +272,27 @@ def test_what_was_packed_decides_and_not_what_was_asked_for(tmp_path):
     pack(dataset_of("decoded"), tmp_path / "out", data=record_of(made))
     with pytest.raises(ConfigError, match=r"data\.size: the pack has "):
         opened(tmp_path / "out", data=record_of(now))
+
+
+def test_a_set_replaced_while_it_is_opened_is_the_old_one_or_refused(tmp_path, monkeypatch):
+    out, old = tmp_path / "out", dataset_of("text", seed=0)
+    pack(old, out)
+    opened_so_far = []
+
+    def replacing_after(num_files, *, seed):
+        def open_array(path, record, *, key):
+            array = files.open_array(path, record, key=key)
+            opened_so_far.append(path)
+            if len(opened_so_far) == num_files:
+                pack(dataset_of("text", seed=seed), out, force=True)
+            return array
+
+        return open_array
+
+    total = len(read_record(out, key="data.packed").files)
+    monkeypatch.setattr("job.data.packs.pack.open_array", replacing_after(total, seed=1))
+    assert_same(opened(out), old)
+    opened_so_far.clear()
+    monkeypatch.setattr("job.data.packs.pack.open_array", replacing_after(1, seed=2))
+    with pytest.raises(DataError):
+        opened(out)

@@ -6,9 +6,10 @@ that do not care about the kind take.
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from job.config.augmentation import ImageAugmentationConfig, SequenceAugmentationConfig
+from job.config.places import DATA_PLACES, FOLDERS, checked_place
 from job.config.rows import ColumnsConfig, SplitConfig
 from job.config.sampling import PairSamplingConfig, Sampling
 from job.config.section import MUTABLE, Section, default_kind
@@ -101,6 +102,16 @@ class DataConfig(Section):
     def sampling_or_default(self) -> Sampling:
         """How pairs are drawn from labelled items."""
         return self.sampling or PairSamplingConfig()
+
+    @field_validator("train", "validation", "test", "items", "root", "packed")
+    @classmethod
+    def _can_be_read(cls, place: str | None) -> str | None:
+        return place and checked_place(place, allowed=DATA_PLACES)
+
+    @field_validator("mirror")
+    @classmethod
+    def _is_a_folder(cls, place: str | None) -> str | None:
+        return place and checked_place(place, allowed=FOLDERS)
 
     @model_validator(mode="after")
     def _group_is_named(self) -> "DataConfig":

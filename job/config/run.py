@@ -1,18 +1,12 @@
 """Where and how a run executes: run, checkpoint, distribution, metrics, logging."""
 
-import re
 from typing import Literal
 
 from pydantic import Field, field_validator
 
 from job.config.monitors import Monitor
+from job.config.places import RUN_PLACES, checked_place
 from job.config.section import MUTABLE, Section, rule
-
-# Source: https://cloud.google.com/storage/docs/buckets#naming. At most 63 characters between
-# two dots, 222 in all.
-BUCKET_NAME = re.compile(
-    r"(?=.{3,222}$)[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?)*"
-)
 
 
 class RunConfig(Section):
@@ -51,14 +45,8 @@ class RunConfig(Section):
 
     @field_validator("root")
     @classmethod
-    def _names_a_bucket(cls, root: str) -> str:
-        bucket = root.removeprefix("gs://").partition("/")[0]
-        if root.startswith("gs://") and not BUCKET_NAME.fullmatch(bucket):
-            raise ValueError(
-                "must name a bucket after gs://, of 3 to 63 lower-case letters, digits, "
-                f"hyphens and underscores, as in gs://my-bucket/runs (got {root!r})"
-            )
-        return root
+    def _can_be_opened(cls, root: str) -> str:
+        return checked_place(root, allowed=RUN_PLACES)
 
 
 class CheckpointConfig(Section):

@@ -8,7 +8,7 @@
 
 from dataclasses import dataclass
 
-from job.config.run import BUCKET_NAME
+from job.config.places import BUCKET_NAME
 from job.errors import ConfigError
 from job.storage.protocol import MAX_NAME_BYTES, checked_name
 from job.storage.purpose import RUNS, Purpose

@@ -98,8 +98,6 @@ def test_a_set_in_a_folder_is_relative_to_the_configuration(folder, tmp_path):
     for value in ("local", str(folder)):
         found = open_packed(section_of(packed=value), folder=tmp_path, seed=0)
         assert_same(found, dataset_of())
-    with pytest.raises(ConfigError, match=r"data\.packed: 's3://x/y': s3:// is not supported"):
-        open_packed(section_of(packed="s3://x/y"), folder=tmp_path, seed=0)
 
 
 def test_without_a_record_there_is_no_set(gcs: FakeGcs, access, folder, read):

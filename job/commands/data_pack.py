@@ -55,7 +55,8 @@ def screen(dataset: Dataset, summary: PackSummary, *, out: str) -> str:
 def _pack_into_folder(
     loaded: LoadedConfig, out: str, *, access: DataAccess, force: bool
 ) -> tuple[Dataset, PackSummary, str]:
-    folder = Path(local_path(out, key="OUT")).resolve()
+    # Not `Path.resolve`, which raises a RuntimeError where links form a circle.
+    folder = Path(os.path.realpath(local_path(out, key="OUT")))
     # Before the data are read, which may take long.
     _require_outside_sources(loaded, folder)
     require_free(folder, force=force, key="OUT")
@@ -115,8 +116,8 @@ def _require_outside_sources(loaded: LoadedConfig, out: Path | str) -> None:
         if value is None:
             continue
         if isinstance(out, Path):
-            source = (loaded.folder / (data.root or ".") / value).resolve()
-            is_inside = source.is_dir() and out.is_relative_to(source)
+            source = os.path.realpath(loaded.folder / (data.root or ".") / value)
+            is_inside = os.path.isdir(source) and out.is_relative_to(source)
         else:
             root = data.root if data.root is not None and is_in_bucket(data.root) else ""
             source = value if is_in_bucket(value) else f"{root.rstrip('/')}/{value}"

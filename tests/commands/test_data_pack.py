@@ -84,6 +84,19 @@ def test_a_place_is_refused_before_the_data_are_read(project, packed, capsys, mo
     assert pack(project, packed) == ExitCode.CONFIG
 
 
+@pytest.mark.parametrize("out", ["loop/packed", "n" * 300, "tiny.yaml/packed"])
+def test_a_place_where_no_folder_can_be_is_refused_before_the_data_are_read(
+    project, capsys, monkeypatch, out
+):
+    (project / "loop").symlink_to("loop")
+    monkeypatch.setattr("job.commands.data_pack.load_dataset", None)
+    assert pack(project, project / out) == ExitCode.CONFIG
+    err = capsys.readouterr().err
+    assert f"{out}' must be a folder" in err
+    assert "(OUT)" in err
+    assert "Traceback" not in err
+
+
 def test_a_set_packed_from_other_settings_is_refused_line_by_line(project, packed, capsys):
     assert inspect(project, "data.packed=packed", "data.max_length=77") == ExitCode.CONFIG
     err = capsys.readouterr().err

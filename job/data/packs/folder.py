@@ -9,6 +9,7 @@ disk. A process that is killed leaves that folder behind; the next one clears an
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -39,7 +40,8 @@ def replacing(folder: Path, *, num_bytes: int, force: bool, key: str) -> Iterato
         DiskFullError: There is no room; what was written is removed.
         PermissionDeniedError: The place may not be written, or another process packs into it.
     """
-    folder = folder.resolve()
+    # Not `resolve`, which raises a RuntimeError where links form a circle.
+    folder = Path(os.path.realpath(folder))
     if not folder.name:
         raise ConfigError(
             f"{key}: '{folder}' is no place for a packed data set. Give a folder."
@@ -69,19 +71,23 @@ def require_free(folder: Path, *, force: bool, key: str) -> None:
     """Refuses a place that holds what must not be lost.
 
     Raises:
-        ConfigError: It holds a packed set and `force` is off, or something else.
-        OSError: It cannot be looked at.
+        ConfigError: It holds a packed set and `force` is off, or something else, or has a path
+            no folder can have.
+        PermissionDeniedError: It may not be looked at.
     """
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise ConfigError(f"{key}: '{folder}' is a file. Give a folder that is to be made.")
-    _require_only_ours(folder, key=key)
-    if (folder / RECORD_NAME).exists() and not force:
-        raise ConfigError(
-            f"{key}: '{folder}' holds a packed data set already. Give another folder, or "
-            "--force to replace it."
-        )
+    with translated("write", folder, folder=folder, purpose=PACKS.at(key)):
+        try:
+            mode = folder.stat().st_mode
+        except FileNotFoundError:
+            return
+        if not stat.S_ISDIR(mode):
+            raise ConfigError(f"{key}: '{folder}' is a file. Give a folder that is to be made.")
+        _require_only_ours(folder, key=key)
+        if (folder / RECORD_NAME).exists() and not force:
+            raise ConfigError(
+                f"{key}: '{folder}' holds a packed data set already. Give another folder, or "
+                "--force to replace it."
+            )
 
 
 def write_last(path: Path, content: bytes) -> None:

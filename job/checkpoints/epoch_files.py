@@ -1,6 +1,6 @@
 """One file an epoch beside the checkpoints, of which the newest few are kept.
 
-files = EpochFiles(manager, folder="activations", keep=3)
+files = EpochFiles(manager, folder="activations", keep=3, key="keep_epochs")
 files.write(7, data)  # activations/epoch-0007.npz; epoch-0004.npz goes
 """
 
@@ -9,6 +9,7 @@ import re
 
 from job.checkpoints.manager import CheckpointManager
 from job.checkpoints.writing import KEPT
+from job.errors import DiskFullError
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +24,14 @@ class EpochFiles:
         manager: Writes and removes, unless a newer attempt holds the run.
         folder: Where they lie in the run folder.
         keep: Newest files kept, >= 1.
+        key: What says how many are kept, for messages.
     """
 
-    def __init__(self, manager: CheckpointManager, *, folder: str, keep: int) -> None:
+    def __init__(self, manager: CheckpointManager, *, folder: str, keep: int, key: str) -> None:
         self._manager = manager
         self._folder = folder
         self._keep = keep
+        self._key = key
         self._pattern = re.compile(rf"{re.escape(folder)}/epoch-([0-9]{{4,}})\.npz")
 
     def write(self, epoch: int, data: bytes) -> str:
@@ -43,10 +46,16 @@ class EpochFiles:
 
         Raises:
             FencedError: A newer attempt holds the run; its files stay as they are.
+            DiskFullError: There is no room for it.
             StorageOutageError: The store is away.
         """
         written = self._name(epoch)
-        self._manager.write_result(written, data)
+        try:
+            self._manager.write_result(written, data)
+        except DiskFullError as error:
+            raise DiskFullError(
+                f"{error} Or keep fewer files of epochs ({self._key})."
+            ) from error
         for old in self.epochs():
             if old <= epoch - self._keep:
                 self._remove(self._name(old))

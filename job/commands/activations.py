@@ -41,7 +41,12 @@ def activation_callbacks(attempt: Attempt, *, look: Look | None) -> list[Activat
     section = attempt.session.config.callbacks.activations
     if section is None or look is None:
         return []
-    files = EpochFiles(attempt.manager, folder=FOLDER, keep=section.keep_epochs)
+    files = EpochFiles(
+        attempt.manager,
+        folder=FOLDER,
+        keep=section.keep_epochs,
+        key="callbacks.activations.keep_epochs",
+    )
     logger = ActivationsCallback(
         probe=look,
         files=files,

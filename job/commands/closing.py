@@ -65,54 +65,81 @@ def close_run(
         batch_size=config.evaluation.batch_size,
     )
     _show_metrics(attempt, findings=findings)
+    artifacts = _write_artifacts(
+        attempt, findings=findings, dataset=dataset, assembly=assembly, folder=folder
+    )
+    outcome = "stopped_early" if stop_reason else "finished"
+    summary = summarise(
+        attempt, outcome=outcome, state=state, findings=findings, artifacts=artifacts
+    )
+    write_summary(attempt, summary)
+    _finish(attempt, outcome=outcome, stop_reason=stop_reason)
+    _announce(attempt, outcome=outcome, state=state, findings=findings, uri=folder.uri)
+    if session.logging.format != "json":
+        session.logging.screen.write_line(closing_screen(summary, folder=folder.uri))
+
+
+def _write_artifacts(
+    attempt: Attempt,
+    *,
+    findings: Findings,
+    dataset: Dataset,
+    assembly: Assembly,
+    folder: RunFolder,
+) -> dict[str, str]:
+    """Writes what belongs to a finished run, and names all that it has besides its state."""
+    config = attempt.session.config
     artifacts = {"summary": NAME, "history": HISTORY, "quarantine": QUARANTINE}
     if config.callbacks.activations is not None:
         artifacts["activations"] = FOLDER_OF_ACTIVATIONS
     history = json.dumps([_json_numbers(epoch) for epoch in attempt.state.history], indent=1)
     attempt.manager.write_result(HISTORY, f"{history}\n".encode())
     if config.export.enabled:
-        session.stop.check()
+        attempt.session.stop.check()
         artifacts |= _export(
             attempt, findings=findings, dataset=dataset, assembly=assembly, folder=folder
         )
-    outcome = "stopped_early" if stop_reason else "finished"
-    summary = summarise(
-        attempt, outcome=outcome, state=state, findings=findings, artifacts=artifacts
-    )
-    write_summary(attempt, summary)
-    stopping = config.callbacks.early_stopping
+    return artifacts
+
+
+def _finish(attempt: Attempt, *, outcome: str, stop_reason: str) -> None:
+    """Marks the run as completed: the next start has nothing left to do."""
+    stopping = attempt.session.config.callbacks.early_stopping
+    position = attempt.state.position
     attempt.manager.finish(
         "completed",
         stop_reason or "all epochs done",
         outcome=outcome,
-        epochs=attempt.state.position.epoch,
-        global_step=attempt.state.position.global_step,
+        epochs=position.epoch,
+        global_step=position.global_step,
         stop_reason=stop_reason,
         patience_epochs=stopping.patience_epochs if stopping else None,
     )
+
+
+def _announce(
+    attempt: Attempt, *, outcome: str, state: str, findings: Findings, uri: str
+) -> None:
+    quality = {
+        "test_roc_auc": round(findings.test["roc_auc"], 4),
+        "baseline_roc_auc": round(findings.baseline_roc_auc, 4),
+    }
+    position = attempt.state.position
     log.info(
         "run finished",
         extra={
             "outcome": outcome,
-            "step": attempt.state.position.global_step,
-            "epochs": attempt.state.position.epoch,
-            "test_roc_auc": round(findings.test["roc_auc"], 4),
-            "baseline_roc_auc": round(findings.baseline_roc_auc, 4),
-            "folder": folder.uri,
+            "step": position.global_step,
+            "epochs": position.epoch,
+            **quality,
+            "folder": uri,
         },
     )
     leave_last_words(
         ExitCode.FINISHED,
-        f"{outcome}; results in {folder.uri}/{NAME}",
-        facts={
-            "state_sha256": state,
-            "test_roc_auc": round(findings.test["roc_auc"], 4),
-            "baseline_roc_auc": round(findings.baseline_roc_auc, 4),
-            "threshold": findings.threshold,
-        },
+        f"{outcome}; results in {uri}/{NAME}",
+        facts={"state_sha256": state, **quality, "threshold": findings.threshold},
     )
-    if session.logging.format != "json":
-        session.logging.screen.write_line(closing_screen(summary, folder=folder.uri))
 
 
 def _json_numbers(epoch: Mapping[str, float]) -> dict[str, float | None]:

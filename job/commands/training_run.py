@@ -4,19 +4,12 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
-import keras
-
-from job.callbacks.best import BestEpoch
-from job.callbacks.checkpoint import CheckpointCallback
-from job.callbacks.custom import load_custom_callbacks
-from job.callbacks.memory import can_remember
-from job.callbacks.metrics import MetricsCallback
-from job.callbacks.progress import ProgressCallback
-from job.callbacks.stack import CallbackStack, build_deciders, build_stack
+from job.callbacks.stack import CallbackStack
 from job.checkpoints.policy import SavePolicy
-from job.commands.activations import Look, activation_callbacks, first_validation_pair
+from job.commands.activations import first_validation_pair
 from job.commands.assembly import Assembly, assemble, library_versions
 from job.commands.attempt import Attempt
+from job.commands.callback_stack import callback_stack, custom_callbacks
 from job.commands.closing import close_run
 from job.commands.describe import describe_process
 from job.commands.quarantine_report import write_quarantine
@@ -28,10 +21,8 @@ from job.data.tables import Dataset
 from job.distribution.environment import describe_environment
 from job.evaluation.splits import measure, score_split
 from job.models.scoring import PairScorer
-from job.telemetry.progress import ProgressReporter
 from job.training.loop import Schedule, TrainingData, TrainingLoop
 from job.training.step import TrainStep
-from job.types import Position
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +51,7 @@ def train_run(session: Session, *, dataset: Dataset, folder: RunFolder) -> None:
         seed=config.run.seed,
         threads=config.training.input_threads,
     )
-    custom = _custom_callbacks(session)
+    custom = custom_callbacks(session)
     look = first_validation_pair(
         config.callbacks.activations, assembly=assembly, dataset=dataset
     )
@@ -68,41 +59,15 @@ def train_run(session: Session, *, dataset: Dataset, folder: RunFolder) -> None:
     steps_in_epoch = data.steps_in_epoch
     # Until here nothing was written, and everything that can be refused has been.
     with folder.locked():
-        attempt = Attempt.begin(
-            session,
-            siamese=assembly.siamese,
-            folder=folder,
-            fingerprint=dataset.fingerprint,
-            environment=describe_environment(
-                libraries=library_versions(dataset.kind),
-                num_replicas=assembly.strategy.num_replicas_in_sync,
-                global_batch_size=batch_size,
-                devices=assembly.device_kind,
-            ),
-        )
+        attempt = _begin(session, dataset=dataset, assembly=assembly, folder=folder)
         with recorded_failure(attempt):
             write_quarantine(attempt.manager, dataset.quarantine)
             scorer = PairScorer(assembly.siamese, poll=session.stop.check)
-            stack = _callback_stack(
+            stack = callback_stack(
                 attempt, custom=custom, look=look, steps_in_epoch=steps_in_epoch
             )
-            session.health.finish_startup()
-            outcome = TrainingLoop(
-                step=step,
-                data=data,
-                schedule=Schedule(
-                    config.training.epochs,
-                    config.training.steps_per_call,
-                    SavePolicy(config.checkpoint.every_steps),
-                ),
-                callbacks=stack,
-                validate=_validation(
-                    session, dataset=dataset, assembly=assembly, scorer=scorer
-                ),
-                stop=session.stop,
-            ).run(attempt.state)
-            if outcome == "interrupted":
-                _commit_and_stop(attempt, stack=stack)
+            validate = _validation(session, dataset=dataset, assembly=assembly, scorer=scorer)
+            _train(attempt, step=step, data=data, stack=stack, validate=validate)
             close_run(
                 attempt,
                 stop_reason=stack.stop_reason,
@@ -111,6 +76,52 @@ def train_run(session: Session, *, dataset: Dataset, folder: RunFolder) -> None:
                 scorer=scorer,
                 folder=folder,
             )
+
+
+def _begin(
+    session: Session, *, dataset: Dataset, assembly: Assembly, folder: RunFolder
+) -> Attempt:
+    environment = describe_environment(
+        libraries=library_versions(dataset.kind),
+        num_replicas=assembly.strategy.num_replicas_in_sync,
+        global_batch_size=session.config.training.global_batch_size,
+        devices=assembly.device_kind,
+    )
+    return Attempt.begin(
+        session,
+        siamese=assembly.siamese,
+        folder=folder,
+        fingerprint=dataset.fingerprint,
+        environment=environment,
+    )
+
+
+def _train(
+    attempt: Attempt,
+    *,
+    step: TrainStep,
+    data: TrainingData,
+    stack: CallbackStack,
+    validate: Callable[[], Mapping[str, float]],
+) -> None:
+    """Runs the loop; returns when training has ended, and raises when it was interrupted."""
+    session, config = attempt.session, attempt.session.config
+    schedule = Schedule(
+        config.training.epochs,
+        config.training.steps_per_call,
+        SavePolicy(config.checkpoint.every_steps),
+    )
+    loop = TrainingLoop(
+        step=step,
+        data=data,
+        schedule=schedule,
+        callbacks=stack,
+        validate=validate,
+        stop=session.stop,
+    )
+    session.health.finish_startup()
+    if loop.run(attempt.state) == "interrupted":
+        _commit_and_stop(attempt, stack=stack)
 
 
 def _commit_and_stop(attempt: Attempt, *, stack: CallbackStack) -> None:
@@ -122,80 +133,6 @@ def _commit_and_stop(attempt: Attempt, *, stack: CallbackStack) -> None:
         f"Step {position.global_step} (epoch {position.epoch + 1}) is committed; the same "
         "command goes on from there."
     )
-
-
-def _custom_callbacks(session: Session) -> list[keras.callbacks.Callback]:
-    callbacks = load_custom_callbacks(
-        session.config.callbacks.custom, folder=session.loaded.folder
-    )
-    forgetful = [type(c).__name__ for c in callbacks if not can_remember(c)]
-    if forgetful:
-        log.warning(
-            "callbacks forget on restart",
-            extra={
-                "callbacks": forgetful,
-                "remedy": "give them get_state() and set_state(state) if they count anything",
-            },
-        )
-    return callbacks
-
-
-def _callback_stack(
-    attempt: Attempt,
-    *,
-    custom: list[keras.callbacks.Callback],
-    look: Look | None,
-    steps_in_epoch: int,
-) -> CallbackStack:
-    session, config = attempt.session, attempt.session.config
-    epochs, batch_size = config.training.epochs, config.training.global_batch_size
-    target_steps = epochs * steps_in_epoch
-    session.metrics.set_targets(target_steps, epochs=epochs)
-    best = BestEpoch(config.checkpoint.monitor)
-    deciders = build_deciders(config.callbacks)
-
-    def position() -> Position:
-        return attempt.state.position
-
-    checkpoint = CheckpointCallback(
-        policy=SavePolicy(config.checkpoint.every_steps),
-        position=position,
-        best=best,
-        save=lambda metrics, best: attempt.save(stack, metrics=metrics, best=best),
-    )
-    metrics = MetricsCallback(
-        session.metrics,
-        position=position,
-        best=best,
-        pairs_per_step=batch_size,
-        target_steps=target_steps,
-        nonfinite_steps=lambda: attempt.state.nonfinite_steps,
-        early_stopping=deciders.early_stopping,
-    )
-    progress = ProgressCallback(
-        ProgressReporter(
-            every_seconds=config.logging.every_seconds,
-            total_steps=target_steps,
-            total_epochs=epochs,
-            screen=session.logging.screen,
-        ),
-        metrics=session.metrics,
-        position=position,
-        best=best,
-        pairs_per_step=batch_size,
-        epochs=epochs,
-    )
-    stack = CallbackStack(
-        build_stack(
-            deciders,
-            custom=custom,
-            checkpoint=checkpoint,
-            watchers=[metrics, progress, *activation_callbacks(attempt, look=look)],
-        ),
-        model=attempt.siamese.scorer,
-        memory=attempt.memory,
-    )
-    return stack
 
 
 def _validation(

@@ -21,7 +21,7 @@ from job.errors import (
 )
 from job.storage.purpose import RUNS, Purpose
 
-_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_DENIED = frozenset({errno.EACCES, errno.EPERM})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _BAD_PATH = frozenset(
     {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EEXIST, errno.EXDEV}
@@ -66,6 +66,11 @@ def _as_job_error(
     error: OSError, what: str, *, folder: Path, num_bytes: int, purpose: Purpose
 ) -> JobError | None:
     key = purpose.key
+    if error.errno == errno.EROFS:
+        return PermissionDeniedError(
+            f"{what}. '{folder}' must be on a file system that can be written. Mount a volume "
+            f"there, or choose another folder ({key})."
+        )
     if error.errno in _DENIED:
         return PermissionDeniedError(
             f"{what}. The folder '{folder}' must be readable and writable for user id "

@@ -32,7 +32,7 @@ class Logged:
         manager = acquired(self.store, name=attempt)
         self.callback = ActivationsCallback(
             probe=self.look,
-            files=EpochFiles(manager, folder=FOLDER, keep=3),
+            files=EpochFiles(manager, folder=FOLDER, keep=3, key="keep_epochs"),
             metrics=RunMetrics(self.registry, run="r", clock=lambda: self.now),
             metric_layers=metric_layers,
             position=lambda: self.position,

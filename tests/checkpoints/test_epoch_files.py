@@ -3,7 +3,7 @@
 import pytest
 
 from job.checkpoints.epoch_files import EpochFiles
-from job.errors import FencedError, PermissionDeniedError, StorageOutageError
+from job.errors import DiskFullError, FencedError, PermissionDeniedError, StorageOutageError
 from job.storage.memory import MemoryStore
 from job.storage.protocol import ObjectStore
 from tests.checkpoints.fault_stores import Crash, CrashingStore, Refusing
@@ -13,7 +13,7 @@ FOLDER = "activations"
 
 
 def files_in(store: ObjectStore, *, keep: int = 2, attempt: str = "a") -> EpochFiles:
-    return EpochFiles(acquired(store, name=attempt), folder=FOLDER, keep=keep)
+    return EpochFiles(acquired(store, name=attempt), folder=FOLDER, keep=keep, key="a.keep")
 
 
 def names(store: ObjectStore) -> list[str]:
@@ -85,6 +85,13 @@ def test_file_that_may_not_be_removed_is_a_warning(caplog: pytest.LogCaptureFixt
     assert files.epochs() == [1, 2]
     (warning,) = (one for one in caplog.records if one.message == "object not deleted")
     assert warning.__dict__["object"] == "activations/epoch-0001.npz"
+
+
+def test_full_disk_names_the_setting_that_makes_room() -> None:
+    full = DiskFullError("cannot write: free some space.")
+    files = files_in(Refusing(MemoryStore(), full, lambda call, name: name.endswith(".npz")))
+    with pytest.raises(DiskFullError, match=r"free some space\. .*fewer .*\(a\.keep\)"):
+        write(files, 1)
 
 
 def test_store_that_is_away_ends_the_write() -> None:

@@ -32,6 +32,8 @@ MAX_EXPANSION = 200
 FREE_BYTES = 16 << 20
 
 _COLUMNS_SHOWN = 50
+# Of tables that are called .csv: spreadsheets of many countries write semicolons.
+_OTHER_SEPARATORS = (";", "\t", "|", ",")
 
 _FOREIGN_STARTS = (
     (b"\x1f\x8b", "is compressed with gzip, but its name does not end in .gz", "Add .gz"),
@@ -205,8 +207,21 @@ def _require_columns(header: Sequence[str], *, wanted: Mapping[str, str], where:
             f"no column {name!r} (data.columns.{key}).{did_you_mean(name, header)}"
             for key, name in missing
         )
+        separator = _other_separator(header)
+        if separator:
+            raise DataError(
+                f"{where} separates its columns by {separator!r}. A .csv has commas and a .tsv "
+                "has tabs: save it as one of these."
+            )
         has = ", ".join(repr(name) for name in header[:_COLUMNS_SHOWN])
         raise DataError(
             f"{where} has {what} Columns of the file: {has}. Name the column that holds it: "
             f"`data.columns.{missing[0][0]}: NAME`."
         )
+
+
+def _other_separator(header: Sequence[str]) -> str | None:
+    """What seems to separate the columns of a header that was read as one name."""
+    if len(header) != 1:
+        return None
+    return next((one for one in _OTHER_SEPARATORS if one in header[0]), None)

@@ -51,6 +51,19 @@ def test_a_missing_column_names_those_there_are_and_the_key_to_set(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "separator"), [("a.csv", ";"), ("a.csv", "\t"), ("a.csv", "|"), ("a.tsv", ",")]
+)
+def test_a_table_with_another_separator_is_named_as_such(tmp_path, name, separator):
+    content = CSV.replace(b",", separator.encode())
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, content, name=name, left="left", right="right", label="label")
+    assert str(caught.value) == (
+        f"data.train: '{name}' separates its columns by {separator!r}. A .csv has commas and a "
+        ".tsv has tabs: save it as one of these."
+    )
+
+
 def test_of_a_thousand_columns_some_are_named(tmp_path):
     header = ",".join(f"c{number}" for number in range(1000)).encode()
     with pytest.raises(DataError) as caught:

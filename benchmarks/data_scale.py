@@ -63,7 +63,7 @@ def memory() -> dict[str, float]:
 def measure(config: Path) -> dict[str, Any]:
     """Opens the packed set, trains STEPS steps and says what that took."""
     # Libraries first: what they take is there without any data.
-    from job.commands.assembly import assemble
+    from job.commands.run.assembly import assemble
     from job.config.load import load_config
     from job.data.load import load_dataset
     from job.training.loop import TrainingData

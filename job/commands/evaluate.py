@@ -11,8 +11,8 @@ from job.checkpoints.reading import load_best, load_last, read_head
 from job.commands.data_access import data_access
 from job.commands.plain_logs import logs_on_stderr
 from job.commands.result import print_result
-from job.commands.run_folder import RunFolder, open_run_folder
-from job.commands.screen import findings_lines
+from job.commands.run.run_folder import RunFolder, open_run_folder
+from job.commands.run.screen import findings_lines
 from job.config.load import LoadedConfig, load_config
 from job.data.load import load_dataset
 from job.errors import ConfigError, ExitCode
@@ -46,8 +46,8 @@ def _measure(loaded: LoadedConfig, *, folder: RunFolder) -> dict[str, Any]:
     quieten_tensorflow(os.environ)
     with captured_native_stderr():
         # TensorFlow takes seconds to import: everything that can be refused was, by now.
-        from job.commands.assembly import assemble
-        from job.commands.summary import findings_json
+        from job.commands.run.assembly import assemble
+        from job.commands.run.summary import findings_json
         from job.evaluation.findings import evaluate
         from job.models.scoring import PairScorer
         from job.training.state import expected_spec, write_variables

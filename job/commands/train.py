@@ -12,8 +12,8 @@ from pathlib import Path
 
 from job import __version__
 from job.commands.data_access import data_access
-from job.commands.run_folder import RunFolder, finished_facts, open_run_folder, run_uri
-from job.commands.session import Session, open_session
+from job.commands.run.run_folder import RunFolder, finished_facts, open_run_folder, run_uri
+from job.commands.run.session import Session, open_session
 from job.config.load import load_config
 from job.data.load import load_dataset
 from job.data.tables import Dataset
@@ -72,7 +72,7 @@ def _train(session: Session) -> None:
         session.health.waiting_for("loading TensorFlow")
         quieten_tensorflow(os.environ)
         with captured_native_stderr():
-            from job.commands.training_run import train_run
+            from job.commands.run.training_run import train_run
         train_run(session, dataset=dataset, folder=folder)
 
 

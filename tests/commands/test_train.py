@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from job.cli import main
-from job.commands import closing
+from job.commands.run import closing
 from job.errors import ExitCode
 from tests.tiny import files_below, save_config
 

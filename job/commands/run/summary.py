@@ -9,7 +9,7 @@ from typing import Any
 
 from job.checkpoints.records import Status
 from job.checkpoints.state import state_sha256
-from job.commands.attempt import Attempt
+from job.commands.run.attempt import Attempt
 from job.errors import ExitCode, FencedError, JobError, StorageOutageError
 from job.evaluation.findings import Findings
 from job.training.state import read_variables

@@ -13,9 +13,9 @@ from job.callbacks.metrics import MetricsCallback
 from job.callbacks.progress import ProgressCallback
 from job.callbacks.stack import CallbackStack, Deciders, build_deciders, build_stack
 from job.checkpoints.policy import SavePolicy
-from job.commands.activations import Look, activation_callbacks
-from job.commands.attempt import Attempt
-from job.commands.session import Session
+from job.commands.run.activations import Look, activation_callbacks
+from job.commands.run.attempt import Attempt
+from job.commands.run.session import Session
 from job.telemetry.progress import ProgressReporter
 from job.types import Position
 

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from job.callbacks.activations import FOLDER as FOLDER_OF_ACTIVATIONS
 from job.checkpoints.reading import load_dir
-from job.commands.assembly import Assembly, build_outside_strategy
-from job.commands.attempt import Attempt
-from job.commands.quarantine_report import NAME as QUARANTINE
-from job.commands.run_folder import RunFolder
-from job.commands.screen import closing_screen
-from job.commands.summary import NAME, current_state_sha256, summarise, write_summary
+from job.commands.run.assembly import Assembly, build_outside_strategy
+from job.commands.run.attempt import Attempt
+from job.commands.run.quarantine_report import NAME as QUARANTINE
+from job.commands.run.run_folder import RunFolder
+from job.commands.run.screen import closing_screen
+from job.commands.run.summary import NAME, current_state_sha256, summarise, write_summary
 from job.data.feeding.feeds import Feed
 from job.data.tables import Dataset
 from job.errors import ExitCode

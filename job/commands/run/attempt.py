@@ -20,8 +20,8 @@ from job.checkpoints.reading import Restored
 from job.checkpoints.records import Best, Owner
 from job.checkpoints.settle import Environment
 from job.checkpoints.state import RunState
-from job.commands.run_folder import RunFolder, config_sha256
-from job.commands.session import Session
+from job.commands.run.run_folder import RunFolder, config_sha256
+from job.commands.run.session import Session
 from job.config.binding import as_record
 from job.errors import JobError
 from job.models.siamese import Siamese

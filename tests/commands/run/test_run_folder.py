@@ -1,6 +1,6 @@
 import pytest
 
-from job.commands.run_folder import nothing_left
+from job.commands.run.run_folder import nothing_left
 
 
 @pytest.mark.parametrize(

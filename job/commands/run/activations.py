@@ -5,8 +5,8 @@ from functools import partial
 
 from job.callbacks.activations import FOLDER, ActivationsCallback, require_layers
 from job.checkpoints.epoch_files import EpochFiles
-from job.commands.assembly import Assembly
-from job.commands.attempt import Attempt
+from job.commands.run.assembly import Assembly
+from job.commands.run.attempt import Attempt
 from job.config.training import ActivationsConfig
 from job.data.tables import Dataset
 from job.models.activations import ActivationProbe, Activations

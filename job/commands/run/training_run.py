@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 
 from job.callbacks.stack import CallbackStack
 from job.checkpoints.policy import SavePolicy
-from job.commands.activations import first_validation_pair
-from job.commands.assembly import Assembly, assemble, library_versions
-from job.commands.attempt import Attempt
-from job.commands.callback_stack import callback_stack, custom_callbacks
-from job.commands.closing import close_run
-from job.commands.describe import describe_process
-from job.commands.quarantine_report import write_quarantine
-from job.commands.run_folder import RunFolder
-from job.commands.session import Session
-from job.commands.summary import recorded_failure
+from job.commands.run.activations import first_validation_pair
+from job.commands.run.assembly import Assembly, assemble, library_versions
+from job.commands.run.attempt import Attempt
+from job.commands.run.callback_stack import callback_stack, custom_callbacks
+from job.commands.run.closing import close_run
+from job.commands.run.describe import describe_process
+from job.commands.run.quarantine_report import write_quarantine
+from job.commands.run.run_folder import RunFolder
+from job.commands.run.session import Session
+from job.commands.run.summary import recorded_failure
 from job.config.monitors import MONITORS
 from job.data.tables import Dataset
 from job.distribution.environment import describe_environment

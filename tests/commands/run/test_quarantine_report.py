@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from job.commands.quarantine_report import write_quarantine
+from job.commands.run.quarantine_report import write_quarantine
 from job.data.quarantine import NOTHING_QUARANTINED, BadRow, Quarantine
 from job.errors import FencedError
 from job.storage.memory import MemoryStore

@@ -3,9 +3,9 @@
 import platform
 
 from job import __version__
-from job.commands.assembly import Assembly, library_versions
-from job.commands.run_folder import config_sha256
-from job.commands.session import Session
+from job.commands.run.assembly import Assembly, library_versions
+from job.commands.run.run_folder import config_sha256
+from job.commands.run.session import Session
 from job.config.binding import as_record
 
 

@@ -211,8 +211,8 @@ class ImageDataConfig(DataConfig):
         50_000_000,
         ge=64,
         le=1_000_000_000,
-        description="Most pixels a picture may declare; a row with a larger one is "
-        "quarantined before it is decoded.",
+        description="Most pixels a picture may declare, and most that are decoded at a time; "
+        "a row with a larger picture is quarantined before it is decoded.",
     )
     augmentation: ImageAugmentationConfig | None = Field(
         None, description="How pictures are varied while training. null: not at all."

@@ -1,6 +1,9 @@
 """Pictures of every kind that is read; what is refused is in `test_bad_images`."""
 
 import io
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -345,3 +348,51 @@ def test_threads_do_not_disturb_each_other():
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(read, files))
     assert all(map(np.array_equal, alone, together))
+
+
+def test_threads_together_never_decode_more_than_one_may(monkeypatch):
+    decode, at_a_time, most = images._content, [], []
+
+    def watched(file, *, size, resize):
+        at_a_time.append(file.width * file.height)
+        most.append(sum(at_a_time))
+        time.sleep(0.005)
+        at_a_time.pop()
+        return decode(file, size=size, resize=resize)
+
+    monkeypatch.setattr(images, "_content", watched)
+    data = encoded(quarters())
+    with Image.open(io.BytesIO(data)) as picture:
+        num_pixels = picture.width * picture.height
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: read(data, max_pixels=2 * num_pixels), range(12)))
+    assert max(most) == 2 * num_pixels
+
+
+DECODING = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from job.data.pictures.images import read_picture
+
+def peak_mib():
+    status = open("/proc/self/status").read()
+    return int(status.split("VmHWM:")[1].split()[0]) >> 10
+
+data, side = sys.stdin.buffer.read(), int(sys.argv[1])
+before = peak_mib()
+with ThreadPoolExecutor(4) as pool:
+    for _ in range(2):
+        decode = lambda _: read_picture(data, size=8, resize="pad", max_pixels=side * side)
+        list(pool.map(decode, range(4)))
+print(peak_mib() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_four_threads_with_large_pictures_need_the_memory_of_one():
+    side = 5000
+    data = encoded(Image.new("RGB", (side, side), "red"))
+    command = [sys.executable, "-c", DECODING, str(side)]
+    grown = int(subprocess.run(command, input=data, capture_output=True, check=True).stdout)
+    one = 4 * side * side >> 20
+    assert grown < 2 * one

@@ -37,6 +37,13 @@ def test_a_feature_that_never_changes_has_a_deviation_of_one():
     assert found.std[1] == pytest.approx(np.sqrt(2 / 3))
 
 
+def test_a_deviation_that_no_float32_can_divide_by_is_none():
+    smallest = float(np.finfo(np.float32).tiny)
+    steps = [[-smallest / 4, -2 * smallest], [smallest / 4, 2 * smallest]]
+    found = Moments.of(sequences(steps), np.array([0]))
+    assert found.std == pytest.approx((1.0, 2 * smallest), rel=1e-6)
+
+
 def test_a_large_number_with_a_small_deviation_keeps_it():
     steps = 1e4 + np.array([[-1.0], [1.0]] * 500)
     assert Moments.of(sequences(steps), np.array([0])).std == pytest.approx((1.0,), rel=1e-4)

@@ -14,9 +14,9 @@ from job.evaluation.metrics import average_precision, confusion, equal_error_rat
 from job.models.scoring import PairScorer, PairScores
 from job.types import ItemInput
 
-# Of the items of a batch; what an encoder makes of them is some ten times as large.
+# Of a batch: its items, and of each step of time what an encoder makes of it. All that is in
+# memory at a time was up to ten times as large (pictures; five times, sequences).
 _BYTES_AT_ONCE = 32 << 20
-_NO_LIMIT = 1 << 30
 QUALITY = ("accuracy", "f1", "mcc", "roc_auc", "average_precision", "eer")
 
 
@@ -34,13 +34,15 @@ def score_split(
         scorer: The model.
         feed: Gives the items of the data set.
         pairs: The split's pairs.
-        batch_size: Items encoded at a time, fewer of large pictures, and consecutive pairs
-            that a loss may compare with each other.
+        batch_size: Items encoded at a time, fewer of large pictures and long sequences or
+            texts, and consecutive pairs that a loss may compare with each other.
         items: The items of the data set; their classes are read.
     """
     rows = pairs.items()
-    at_once = min(batch_size, _most_at_once(feed.input))
-    batches = item_batches(feed, batch_size=at_once, rows=rows)
+    numbers = _numbers_in_step(feed.input, embedding_size=scorer.embedding_size)
+    batches = item_batches(
+        feed, batch_size=batch_size, rows=rows, max_steps=_BYTES_AT_ONCE // (4 * numbers)
+    )
     embedding_MD = scorer.embed(
         ((np.searchsorted(rows, numbers), values) for numbers, values in batches),
         num_items=len(rows),
@@ -56,12 +58,10 @@ def score_split(
     )
 
 
-def _most_at_once(item: ItemInput) -> int:
-    """Items to encode at a time so that large pictures do not fill the memory."""
-    shape = [size for size in item.shape if size is not None]
-    if len(shape) < len(item.shape):
-        return _NO_LIMIT
-    return max(1, _BYTES_AT_ONCE // (4 * math.prod(shape)))
+def _numbers_in_step(item: ItemInput, *, embedding_size: int) -> int:
+    """How many numbers a step is, of a picture a line; of time with the state that follows."""
+    features = math.prod(size for size in item.shape[1:] if size is not None)
+    return features + embedding_size if item.shape[0] is None else features
 
 
 def measure(scores: PairScores, *, threshold: float) -> dict[str, float]:

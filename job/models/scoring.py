@@ -55,10 +55,16 @@ class PairScorer:
             lambda items: siamese.encoder(items, training=False),
             input_signature=[tf.TensorSpec((None, *siamese.item.shape), siamese.item.dtype)],
         )
-        embedding = tf.TensorSpec((None, siamese.encoder.output_shape[-1]), tf.float32)
+        embedding = tf.TensorSpec((None, self.embedding_size), tf.float32)
         label, number = tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int64)
         signature = [label, embedding, embedding, number, number, number, number]
         self._judge = tf.function(self._judge_batch, input_signature=signature)
+
+    @property
+    def embedding_size(self) -> int:
+        """D."""
+        size: int = self._siamese.encoder.output_shape[-1]
+        return size
 
     def _judge_batch(
         self, label_B: tf.Tensor, left_BD: tf.Tensor, right_BD: tf.Tensor, *numbers_B: tf.Tensor
@@ -79,8 +85,7 @@ class PairScorer:
         Returns:
             float32 (M, D).
         """
-        size = self._siamese.encoder.output_shape[-1]
-        embedding_MD = np.full((num_items, size), np.nan, np.float32)
+        embedding_MD = np.full((num_items, self.embedding_size), np.nan, np.float32)
         with seeds_kept(self._siamese.encoder):
             for places, items in batches:
                 self._poll()

@@ -12,6 +12,7 @@ from job.data.feeding.batches import item_batches
 from job.data.ragged import RaggedArray, offsets_of
 from job.data.tables import ItemTable, PairTable
 from job.errors import PreemptedError
+from job.evaluation import splits
 from job.evaluation.splits import QUALITY, measure, score_split
 from job.models.scoring import PairScorer, PairScores
 from job.models.siamese import build_siamese
@@ -62,6 +63,18 @@ def test_only_the_items_of_the_pairs_are_encoded_and_each_once(siamese):
     scorer._encode = lambda ids: seen.append(ids.shape[0]) or encode(ids)
     score_split(scorer, feed=FEED, pairs=PAIRS, batch_size=2, items=ITEMS)
     assert sum(seen) == 5  # item 3 is in no pair
+
+
+def test_what_is_encoded_at_a_time_fits_into_the_budget(siamese, monkeypatch):
+    monkeypatch.setattr(splits, "_BYTES_AT_ONCE", 400)
+    seen = []
+    scorer = PairScorer(siamese, poll=lambda: None)
+    encode = scorer._encode
+    scorer._encode = lambda ids: seen.append(ids.shape) or encode(ids)
+    score_split(scorer, feed=FEED, pairs=PAIRS, batch_size=100, items=ITEMS)
+    # 1 token id and 4 numbers of state a step, 4 bytes each: 20 steps fit. Items 1, 0 and 5
+    # are 3 x 4 steps and with item 2 would be 4 x 7; items 2 and 4 are 2 x 9.
+    assert [rows for rows, _ in seen] == [3, 2]
 
 
 def test_a_stop_is_noticed_between_batches(siamese):

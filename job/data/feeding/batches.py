@@ -3,6 +3,7 @@
 Both functions are pure: the same arguments give the same bytes, whichever step they begin at.
 """
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -64,19 +65,28 @@ def pair_arrays(
 
 
 def item_batches(
-    feed: Feed, *, batch_size: int, rows: NDArray[np.int64]
+    feed: Feed, *, batch_size: int, rows: NDArray[np.int64], max_steps: int = sys.maxsize
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.generic]]]:
     """Every item once, the short ones first, so that little is padded.
 
     Args:
         feed: Gives the items.
-        batch_size: Items in a batch, >= 1; the last batch may hold fewer.
+        batch_size: Most items in a batch, >= 1.
         rows: int64 (R,), the items to visit.
+        max_steps: Most steps in a batch: its items times the longest of them. An item that
+            has more is a batch by itself.
 
     Yields:
         Row numbers int64 (b,) and those items as the feed gives them, (b, ...).
     """
-    by_length = rows[np.argsort(feed.lengths_of(rows), kind="stable")]
-    for start in range(0, len(by_length), batch_size):
-        batch = by_length[start : start + batch_size]
+    lengths = feed.lengths_of(rows)
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        candidates = order[start : start + batch_size]
+        # Grows from item to item, as the lengths do.
+        steps = np.arange(1, len(candidates) + 1) * lengths[candidates]
+        fitting = int(np.searchsorted(steps, max_steps, side="right"))
+        batch = rows[candidates[: max(1, fitting)]]
         yield batch, feed.batch(batch)
+        start += len(batch)

@@ -192,15 +192,22 @@ def _content(file: PictureFile, *, size: int, resize: Resize) -> Image.Image:
     else:
         image = PngImageFile(io.BytesIO(file.data))
         image.load()
-        last_line = image.crop((0, file.height - 1, file.width, file.height))
         # Pillow leaves lines that are not there at zero, without a word.
-        if not np.asarray(last_line).any() and not png_file.has_every_line(file.data):
+        if _may_lack_lines(image) and not png_file.has_every_line(file.data):
             raise damaged(f"PNG file: it holds less than the {file.height} lines it declares")
     if file.transparent is not None:
         image.info["transparency"] = file.transparent
     content = _resized(image, target, region=region)
     method = _TRANSPOSED.get(file.orientation)
     return content if method is None else content.transpose(method)
+
+
+def _may_lack_lines(image: Image.Image) -> bool:
+    """Whether a decoded PNG may be short of lines; to count them takes inflating it again."""
+    if image.info.get("interlace"):
+        return True  # the lines that come last in the file are anywhere in the picture
+    last_line = image.crop((0, image.height - 1, image.width, image.height))
+    return not np.asarray(last_line).any()
 
 
 def _target(width: int, height: int, *, size: int, resize: Resize) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 
 from job.data.drawing.epochs import ChosenPairs
 from job.data.feeding.batches import item_batches, pair_arrays
@@ -95,6 +96,20 @@ def test_item_batches_visit_every_item_once_short_ones_first():
         [[3, 3, 3, 0]],
     ]
     assert all(ids.dtype == np.int32 for _, ids in batches)
+
+
+@pytest.mark.parametrize(
+    ("max_steps", "expected"),
+    [
+        (6, [[3, 0, 1], [4, 2]]),
+        (5, [[3, 0], [1, 4], [2]]),
+        (2, [[3, 0], [1], [4], [2]]),
+        (0, [[3], [0], [1], [4], [2]]),
+    ],
+)
+def test_long_items_make_small_batches(max_steps, expected):
+    batches = item_batches(feed(), batch_size=3, rows=np.arange(5), max_steps=max_steps)
+    assert [rows.tolist() for rows, _ in batches] == expected
 
 
 def test_items_of_one_length_keep_their_order():

@@ -338,8 +338,10 @@ def test_a_bad_sequence_costs_the_rows_that_name_it(sequences):
     np.save(folder / "x/bad.npy", np.zeros((2, 3)))
     dataset = load(folder, kind="sequence", **FILES, max_bad_fraction=0.7)
     assert [str(bad).split(" in [")[0] for bad in dataset.quarantine.samples] == [
-        "train.csv line 2: right 'x/bad.npy': has 3 features where the first sequence has 2",
-        "train.csv line 3: left 'x/bad.npy': has 3 features where the first sequence has 2",
+        "train.csv line 2: right 'x/bad.npy': has 3 features where the first sequence, 'x/"
+        "3.npy', has 2",
+        "train.csv line 3: left 'x/bad.npy': has 3 features where the first sequence, 'x/"
+        "3.npy', has 2",
         "train.csv line 4: right '../x/3.npy': leads out of data.root",
     ]
     # Found by a bad row first, x/3.npy is numbered by the first good one all the same.

@@ -20,14 +20,20 @@ class Features:
 
     def __init__(self, num_features: int | None) -> None:
         self._expected = num_features
-        self._whose = "data.num_features is" if num_features else "the first sequence has"
+        self._whose = "data.num_features is"
 
-    def problem(self, num_features: int) -> Problem | None:
-        """What is wrong with a sequence of so many; the first good one sets the number."""
+    def problem(self, num_features: int, *, of: str) -> Problem | None:
+        """What is wrong with a sequence of so many; the first good one sets the number.
+
+        Args:
+            num_features: How many it has.
+            of: The sequence, for the message about a later one that differs.
+        """
         if not 1 <= num_features <= MAX_FEATURES:
             return Problem("shape", f"has {num_features} features, must be 1 to {MAX_FEATURES}")
         if self._expected is None:
             self._expected = num_features
+            self._whose = f"{of} has"
         if num_features == self._expected:
             return None
         where = f"where {self._whose} {self._expected}"

@@ -207,6 +207,11 @@ class NamedItems:
         if not isinstance(path, Problem):
             self._items.expect(path)
 
+    def release(self, cell: str) -> None:
+        path = self._catalogue.find(cell)
+        if not isinstance(path, Problem):
+            self._items.release(path)
+
     def find(self, cell: str, *, column: str | None) -> Found | Problem:
         path = self._catalogue.find(cell)
         if isinstance(path, Problem):
@@ -246,6 +251,9 @@ class StoredItems:
 
     def expect(self, cell: str) -> None:
         """Nothing is read yet."""
+
+    def release(self, cell: str) -> None:
+        """Nothing was read."""
 
     def find(self, cell: str, *, column: str | None) -> Found | Problem:
         return self._catalogue.find(cell)

@@ -1,7 +1,7 @@
 """Items as rows name them: each read once, numbered in the order of the first good row.
 
 A row finds its items first and keeps them only when all of it is good, so a bad row leaves no
-trace, not even in the numbers::
+trace, neither in the numbers nor in memory::
 
     with ReadItems(TextReader(max_length=256)) as items:
         found = items.find("cat", column="left")
@@ -9,7 +9,7 @@ trace, not even in the numbers::
     ragged = items.finished()
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.data.formats.sequences import Features
-from job.data.quarantine import Problem
+from job.data.quarantine import Problem, sample_of
 from job.data.ragged import RaggedArray
 from job.data.reading.growing import GrowingRows
 from job.data.reading.readers import FileReader, Reader, Values
@@ -67,6 +67,10 @@ class Items(Protocol):
         """Begins to read an item that will be asked for."""
         ...
 
+    def release(self, cell: str) -> None:
+        """Ends what `expect` began, once for each call: the row was judged."""
+        ...
+
     def find(self, cell: str, *, column: str | None) -> Found | Problem:
         """The item that a cell means, or what is wrong with it.
 
@@ -93,6 +97,8 @@ def read_ahead(
 ) -> Iterator[Row]:
     """The same rows in the same order, while the items of those that follow are being read.
 
+    A row is done with when the next one is asked for; what was read for it alone goes then.
+
     Args:
         rows: Taken some in advance.
         items: What reads.
@@ -107,8 +113,15 @@ def read_ahead(
             items.expect(cell)
         waiting.append(row)
         if len(waiting) > _ROWS_AHEAD:
-            yield waiting.popleft()
-    yield from waiting
+            yield from _judged(waiting.popleft(), items=items, cells=cells)
+    for row in waiting:
+        yield from _judged(row, items=items, cells=cells)
+
+
+def _judged(row: Row, *, items: Items, cells: Callable[[Row], Sequence[str]]) -> Iterator[Row]:
+    yield row
+    for cell in cells(row):
+        items.release(cell)
 
 
 def _fetched(
@@ -137,8 +150,9 @@ class ReadItems:
         self._features = features
         self._rows = GrowingRows(reader.dtype)
         self._numbers: dict[str, int] = {}
-        # What was read of items that no good row has named yet.
+        # What was read of items that no good row has named yet, and the rows that wait for it.
         self._waiting: dict[str, Future[Values | Problem]] = {}
+        self._expected: Counter[str] = Counter()
         self._threads = ThreadPoolExecutor(_THREADS, "read-items") if reader.is_slow else None
 
     def __enter__(self) -> "ReadItems":
@@ -177,8 +191,24 @@ class ReadItems:
 
     def expect(self, cell: str) -> None:
         identity = self._reader.identity(cell)
-        if not isinstance(identity, Problem) and identity not in self._numbers:
-            self._begin(identity)
+        if not isinstance(identity, Problem):
+            self._expected[identity] += 1
+            if identity not in self._numbers:
+                self._begin(identity)
+
+    def release(self, cell: str) -> None:
+        identity = self._reader.identity(cell)
+        if isinstance(identity, Problem):
+            return
+        self._expected[identity] -= 1
+        if self._expected[identity] > 0:
+            return
+        del self._expected[identity]
+        read = self._waiting.get(identity)
+        # What is bad is small, and is not read a second time.
+        if read and not _is_bad(read):
+            read.cancel()
+            del self._waiting[identity]
 
     def find(self, cell: str, *, column: str | None) -> Found | Problem:
         # The common case first. A cell under which an item was kept is its own identity.
@@ -228,10 +258,16 @@ class ReadItems:
         if isinstance(values, Problem) or values.ndim != 2:
             return values
         # Only time steps are vectors.
-        return self._features.problem(values.shape[1]) or values
+        of = f"the first sequence, {sample_of(identity)},"
+        return self._features.problem(values.shape[1], of=of) or values
 
     def _begin(self, identity: str) -> "Future[Values | Problem] | None":
         """Has an item read by another thread, once; None where that does not help."""
         if self._threads and identity not in self._waiting:
             self._waiting[identity] = self._threads.submit(self._reader.read, identity)
         return self._waiting.get(identity)
+
+
+def _is_bad(read: "Future[Values | Problem]") -> bool:
+    """Whether reading is over and found a problem; one that raised is raised when found."""
+    return read.done() and not read.exception() and isinstance(read.result(), Problem)

@@ -116,7 +116,7 @@ def _sequences(arrays: Npz, *, max_length: int, features: Features) -> _Sequence
             f"{header.dtype} {header.shape}",
             "Join the sequences along time and give the length of each in `lengths`.",
         )
-    wrong = features.problem(header.shape[1])
+    wrong = features.problem(header.shape[1], of=arrays.where)
     if wrong:
         raise arrays.error(VALUES, wrong.detail, "Give data whose sequences are alike.")
     lengths = _lengths(arrays, num_steps=header.shape[0])

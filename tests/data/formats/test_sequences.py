@@ -61,21 +61,23 @@ def test_a_file_that_was_cut_is_named():
 
 def test_the_first_good_sequence_sets_the_number_of_features():
     features = Features(None)
-    assert features.problem(0) == Problem("shape", "has 0 features, must be 1 to 65536")
-    assert features.problem(65537) is not None
-    assert features.problem(6) is None
-    assert features.problem(6) is None
-    assert features.problem(5) == Problem(
-        "shape", "has 5 features where the first sequence has 6"
+    assert features.problem(0, of="the first one") == Problem(
+        "shape", "has 0 features, must be 1 to 65536"
+    )
+    assert features.problem(65537, of="the first one") is not None
+    assert features.problem(6, of="the first one") is None
+    assert features.problem(6, of="the first one") is None
+    assert features.problem(5, of="the first one") == Problem(
+        "shape", "has 5 features where the first one has 6"
     )
 
 
 def test_the_configuration_sets_the_number_of_features():
     features = Features(3)
-    assert features.problem(6) == Problem(
+    assert features.problem(6, of="the first one") == Problem(
         "shape", "has 6 features where data.num_features is 3"
     )
-    assert features.problem(3) is None
+    assert features.problem(3, of="the first one") is None
 
 
 def test_lengths_have_bounds():

@@ -7,7 +7,7 @@ import pytest
 
 from job.data.formats.sequences import Features
 from job.data.quarantine import Problem
-from job.data.reading.items import NewItem, ReadItems, read_ahead
+from job.data.reading.items import _ROWS_AHEAD, NewItem, ReadItems, read_ahead
 from job.data.reading.readers import TextReader
 
 
@@ -23,6 +23,7 @@ class Files:
     reads: Counter = field(default_factory=Counter)
     gate: threading.Event = field(default_factory=threading.Event)
     is_slow: bool = True
+    is_remote: bool = False
     dtype: np.dtype = field(default_factory=lambda: np.dtype(np.float32))
 
     def __post_init__(self):
@@ -86,6 +87,42 @@ def test_a_file_is_read_once_however_often_it_is_named():
     assert ragged.lengths.tolist() == [2, 1]
 
 
+def test_what_bad_rows_asked_for_is_not_held():
+    reader = Files()
+    bad = [(f"{number}x1", "bad") for number in range(1, 40)]
+    held = []
+    with ReadItems(reader, features=Features(None)) as items:
+        for row in read_ahead([*bad, ("7x1", "8x1")], items=items, cells=lambda row: row):
+            found = [items.find(cell, column="left") for cell in row]
+            if not any(isinstance(one, Problem) for one in found):
+                assert [items.keep(one) for one in found] == [0, 1]
+            held.append(len(items._waiting))
+        assert list(items._waiting) == ["bad"]
+        assert not items._expected
+    # The row itself and those ahead.
+    assert max(held) <= 2 * (1 + _ROWS_AHEAD)
+    assert reader.reads["bad"] == 1
+
+
+def test_what_a_row_ahead_waits_for_is_held():
+    reader = Files()
+    rows = [("2x1", "bad"), ("2x1", "bad"), ("2x1", "3x1")]
+    with ReadItems(reader, features=Features(None)) as items:
+        for row in read_ahead(rows, items=items, cells=lambda row: row):
+            found = [items.find(cell, column="left") for cell in row]
+        kept = [items.keep(one) for one in found]
+    assert kept == [0, 1]
+    assert reader.reads == {"2x1": 1, "3x1": 1, "bad": 1}
+
+
+@pytest.mark.parametrize("cell", ["denied", "2x1"])
+def test_what_no_row_came_to_ask_for_goes_without_a_word(cell):
+    with ReadItems(Files(), features=Features(None)) as items:
+        for _ in read_ahead([(cell,)], items=items, cells=lambda row: row):
+            pass
+        assert not items._waiting
+
+
 def test_an_item_kept_twice_by_one_row_has_one_number():
     with ReadItems(Files(), features=Features(None)) as items:
         left, right = (items.find("2x2", column=column) for column in ("left", "right"))
@@ -98,7 +135,7 @@ def test_the_first_sequence_sets_the_features_of_all():
         # Found and not kept: it is a good sequence, whatever is wrong with its row.
         items.find("4x3", column="left")
         assert items.find("4x2", column="left") == Problem(
-            "shape", "left '4x2' has 2 features where the first sequence has 3"
+            "shape", "left '4x2' has 2 features where the first sequence, '4x3', has 3"
         )
         assert kept(items, "1x3") == [0]
 
@@ -130,6 +167,7 @@ class Recorder:
     def __init__(self, *, is_slow: bool):
         self.is_slow = is_slow
         self.expected: list[str] = []
+        self.released: list[str] = []
         self.fetched: list[list[str]] = []
 
     def fetch(self, cells):
@@ -138,6 +176,9 @@ class Recorder:
     def expect(self, cell):
         self.expected.append(cell)
 
+    def release(self, cell):
+        self.released.append(cell)
+
 
 def test_rows_are_expected_a_few_ahead_and_come_in_order():
     items = Recorder(is_slow=True)
@@ -145,8 +186,10 @@ def test_rows_are_expected_a_few_ahead_and_come_in_order():
     rows = read_ahead(range(30), items=items, cells=lambda row: (f"{row}a", f"{row}b"))
     for row in rows:
         lead.append(len(items.expected) // 2 - row)
+        assert len(items.released) == 2 * row
     assert lead == [9] * 21 + list(range(9, 0, -1))
     assert items.expected == [f"{row}{side}" for row in range(30) for side in "ab"]
+    assert items.released == items.expected
 
 
 def test_what_needs_no_waiting_is_not_expected():

@@ -48,9 +48,24 @@ def settle_config(
                     f"just now. A run has one configuration. Start again to see what differs, "
                     f"or use another run.name."
                 ) from None
-    if stored is not None and stored.fingerprint != fingerprint:
+    if stored is not None:
+        require_same_data(stored, fingerprint=fingerprint, uri=store.uri)
+
+
+def require_same_data(stored: StoredConfig, *, fingerprint: str, uri: str) -> None:
+    """Refuses data that are not those the run was started with.
+
+    Args:
+        stored: Of the run.
+        fingerprint: Of the data.
+        uri: The run, for people.
+
+    Raises:
+        ConfigError: They are others.
+    """
+    if stored.fingerprint != fingerprint:
         raise ConfigError(
-            f"data: the pairs have fingerprint {fingerprint[:12]}, and the run in {store.uri} "
+            f"data: the pairs have fingerprint {fingerprint[:12]}, and the run in {uri} "
             f"was started with {stored.fingerprint[:12]}. A run keeps its data. Bring the "
             f"earlier files back, or start a new run under another run.name."
         )

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from job.checkpoints.reading import load_best, load_last, read_head
+from job.checkpoints.reading import load_best, load_last, read_head, read_stored
+from job.checkpoints.settle import require_same_data
 from job.commands.data_access import data_access
 from job.commands.plain_logs import logs_on_stderr
 from job.commands.result import print_result
@@ -31,8 +32,8 @@ def run(args: argparse.Namespace) -> ExitCode:
 
 def _measure(loaded: LoadedConfig, *, folder: RunFolder) -> dict[str, Any]:
     config = loaded.config
-    head = read_head(folder.store)
-    if head is None or not head.checkpoints:
+    head, stored = read_head(folder.store), read_stored(folder.store)
+    if head is None or stored is None or not head.checkpoints:
         raise ConfigError(
             f"{folder.uri} holds no committed checkpoint. `siamese-job train` makes one; check "
             "run.name and run.root if there should be one."
@@ -43,6 +44,8 @@ def _measure(loaded: LoadedConfig, *, folder: RunFolder) -> dict[str, Any]:
         seed=config.run.seed,
         access=data_access(config, env=os.environ),
     )
+    # Words and means come from the data: with others the weights mean something else.
+    require_same_data(stored, fingerprint=dataset.fingerprint, uri=folder.uri)
     quieten_tensorflow(os.environ)
     with captured_native_stderr():
         # TensorFlow takes seconds to import: everything that can be refused was, by now.
@@ -61,11 +64,12 @@ def _measure(loaded: LoadedConfig, *, folder: RunFolder) -> dict[str, Any]:
         raise ConfigError(f"{folder.uri} holds no committed checkpoint.")
     write_variables(variables, restored.state.variables)
     findings = evaluate(
-        PairScorer(assembly.siamese, poll=lambda: None),
+        PairScorer(assembly.siamese, poll=_go_on),
         dataset=dataset,
         feed=assembly.feed,
         criterion=config.evaluation.threshold,
         batch_size=config.evaluation.batch_size,
+        poll=_go_on,
     )
     return {
         "run": config.run.name,
@@ -74,6 +78,10 @@ def _measure(loaded: LoadedConfig, *, folder: RunFolder) -> dict[str, Any]:
         "best": asdict(head.best) if head.best else None,
         **findings_json(findings),
     }
+
+
+def _go_on() -> None:
+    """Nothing is written, so a signal ends the process where it is."""
 
 
 def _headline(report: dict[str, Any]) -> str:

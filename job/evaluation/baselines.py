@@ -50,13 +50,18 @@ TEXT_BASELINES: Mapping[str, Callable[[Sequence[str], Sequence[str]], Scores]] =
 )
 
 # Pairs whose texts are in memory at a time.
-_TEXT_PAIRS = 1 << 16
+_TEXT_PAIRS = 1 << 12
 # Numbers of the vectors that are in memory at a time, 4 bytes each.
 _CELLS = 1 << 25
 
 
 def baseline_scores(
-    items: ItemTable, *, pairs: PairTable, statistics: Statistics, pixels: Pixels
+    items: ItemTable,
+    *,
+    pairs: PairTable,
+    statistics: Statistics,
+    pixels: Pixels,
+    poll: Callable[[], None] = lambda: None,
 ) -> Mapping[str, Scores]:
     """What every baseline for these items says about some pairs.
 
@@ -68,6 +73,7 @@ def baseline_scores(
         statistics: What was counted over the training items; for sequences their moments.
         pixels: Gives pictures by row number, int64 (R,), as (R, S, S, 3) whole numbers from 0
             to 255; is not called for other items.
+        poll: Called every few seconds; raises to stop the work, for example on SIGTERM.
 
     Returns:
         float64 (P,) by name, large for similar items.
@@ -76,33 +82,46 @@ def baseline_scores(
         ValueError: `statistics` are not those of sequences, and the items are.
     """
     if items.kind == "text":
-        return _text_scores(items, pairs)
+        return _text_scores(items, pairs, poll=poll)
     if items.kind == "image":
-        mean = mean_pixels(pixels, pairs.items())
-
-        def centred(rows: NDArray[np.int64]) -> Vectors:
-            return pixel_vectors(pixels, rows) - mean
-
-        width = 3 * PICTURE_SIZE**2
-        return {"centred_pixel_cosine": _scores(pairs, centred, width=width, compare=cosine)}
+        return _picture_scores(pairs, pixels, poll=poll)
     if not isinstance(statistics, Moments):
         raise ValueError(
             f"sequences need the moments of the training items, got {statistics!r}"
         )
-    return _sequence_scores(items, pairs, moments=statistics)
+    return _sequence_scores(items, pairs, moments=statistics, poll=poll)
 
 
-def _text_scores(items: ItemTable, pairs: PairTable) -> Mapping[str, Scores]:
+def _text_scores(
+    items: ItemTable, pairs: PairTable, *, poll: Callable[[], None]
+) -> Mapping[str, Scores]:
     scores = {name: np.empty(len(pairs)) for name in TEXT_BASELINES}
     for some in slices(len(pairs), _TEXT_PAIRS):
+        poll()
         left, right = items.texts(pairs.left[some]), items.texts(pairs.right[some])
         for name, baseline in TEXT_BASELINES.items():
             scores[name][some] = baseline(left, right)
     return scores
 
 
+def _picture_scores(
+    pairs: PairTable, pixels: Pixels, *, poll: Callable[[], None]
+) -> Mapping[str, Scores]:
+    def polled(rows: NDArray[np.int64]) -> NDArray[np.generic]:
+        poll()
+        return pixels(rows)
+
+    mean = mean_pixels(polled, pairs.items())
+
+    def centred(rows: NDArray[np.int64]) -> Vectors:
+        return pixel_vectors(polled, rows) - mean
+
+    width = 3 * PICTURE_SIZE**2
+    return {"centred_pixel_cosine": _scores(pairs, centred, width=width, compare=cosine)}
+
+
 def _sequence_scores(
-    items: ItemTable, pairs: PairTable, *, moments: Moments
+    items: ItemTable, pairs: PairTable, *, moments: Moments, poll: Callable[[], None]
 ) -> Mapping[str, Scores]:
     features = len(moments.mean)
     vectors = (
@@ -110,15 +129,12 @@ def _sequence_scores(
         ("mean_similarity", step_means, features, nearness),
         ("deviation_similarity", step_deviations, features, nearness),
     )
-    return {
-        name: _scores(
-            pairs,
-            partial(make, items.values, moments=moments),
-            width=width,
-            compare=compare,
-        )
-        for name, make, width, compare in vectors
-    }
+    scores: dict[str, Scores] = {}
+    for name, make, width, compare in vectors:
+        poll()
+        of_items = partial(make, items.values, moments=moments)
+        scores[name] = _scores(pairs, of_items, width=width, compare=compare)
+    return scores
 
 
 def _scores(

@@ -4,7 +4,7 @@ The threshold is chosen on validation and only applied to test; a model is worth
 where it beats scores that nobody had to learn.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +52,7 @@ def evaluate(
     feed: Feed,
     criterion: str,
     batch_size: int,
+    poll: Callable[[], None],
 ) -> Findings:
     """Measures the model on validation and test, and the baselines on test.
 
@@ -61,6 +62,7 @@ def evaluate(
         feed: Gives the items of the data set.
         criterion: `evaluation.threshold`.
         batch_size: Items encoded at a time.
+        poll: Called every few seconds; raises to stop the work, for example on SIGTERM.
 
     Raises:
         DivergedError: The model's scores are not finite: no threshold can be chosen.
@@ -85,7 +87,11 @@ def evaluate(
     threshold = choose_threshold(validation.label, validation.score, criterion=criterion)
     pairs = dataset.pairs["test"]
     baselines = baseline_scores(
-        dataset.items, pairs=pairs, statistics=dataset.statistics, pixels=feed.batch
+        dataset.items,
+        pairs=pairs,
+        statistics=dataset.statistics,
+        pixels=feed.batch,
+        poll=poll,
     )
     return Findings(
         threshold=threshold,

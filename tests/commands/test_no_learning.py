@@ -32,3 +32,11 @@ def test_no_more_pairs_are_scored_than_there_is_time_for(monkeypatch):
     found = no_learning_roc_auc(dataset, section=SECTION)
     assert seen == [40, 20]
     assert found["validation"]["equal"] == pytest.approx(1.0)
+
+
+def test_rare_matches_are_all_looked_at(monkeypatch):
+    monkeypatch.setattr("job.commands.no_learning.MAX_PAIRS", 40)
+    rare = [("ab", "cd", 0)] * 500 + [("ab", "ab", 1)] + [("xy", "ab", 0)] * 500
+    dataset = text_dataset({"train": ROWS, "validation": rare, "test": rare})
+    found = no_learning_roc_auc(dataset, section=SECTION)
+    assert found["test"] == {"ngram_cosine": 1.0, "edit_similarity": 1.0}

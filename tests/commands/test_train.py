@@ -205,6 +205,14 @@ def test_evaluate_repeats_what_training_measured_and_writes_nothing(trained, cap
     assert "a pair matches from score" in capsys.readouterr().out
 
 
+def test_evaluate_refuses_other_data_than_the_run_has(trained, capsys):
+    project, _ = trained
+    lines = (project / "train.csv").read_text().splitlines(keepends=True)
+    (project / "train.csv").write_text("".join([lines[0], *reversed(lines[1:])]))
+    assert main(["evaluate", str(project / "tiny.yaml")]) == ExitCode.CONFIG
+    assert "A run keeps its data" in capsys.readouterr().err
+
+
 def test_evaluate_without_a_run_says_what_to_do(project, capsys):
     assert main(["evaluate", str(project / "tiny.yaml")]) == ExitCode.CONFIG
     assert "no committed checkpoint" in capsys.readouterr().err

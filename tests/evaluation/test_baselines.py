@@ -5,6 +5,7 @@ from job.data.moments import Moments
 from job.data.ragged import RaggedArray, offsets_of
 from job.data.tables import ItemTable, PairTable
 from job.data.texts.vocabulary import CharacterVocabulary
+from job.errors import PreemptedError
 from job.evaluation import baselines
 from job.evaluation.baselines import baseline_scores
 from job.evaluation.metrics import roc_auc
@@ -41,15 +42,16 @@ def not_called(rows):
     raise AssertionError("only pictures have pixels")
 
 
-def scores_of(kind, pairs=PAIRS):
+def scores_of(kind, pairs=PAIRS, *, poll=lambda: None):
+    statistics, pixels = None, not_called
     if kind == "text":
-        return baseline_scores(
-            texts()[1], pairs=pairs, statistics=CharacterVocabulary("ab"), pixels=not_called
-        )
-    if kind == "sequence":
-        return baseline_scores(sequences(), pairs=pairs, statistics=MOMENTS, pixels=not_called)
-    pixels, items = pictures()
-    return baseline_scores(items, pairs=pairs, statistics=None, pixels=pixels.__getitem__)
+        statistics, items = CharacterVocabulary("ab"), texts()[1]
+    elif kind == "sequence":
+        statistics, items = MOMENTS, sequences()
+    else:
+        pictures_, items = pictures()
+        pixels = pictures_.__getitem__
+    return baseline_scores(items, pairs=pairs, statistics=statistics, pixels=pixels, poll=poll)
 
 
 KINDS = ["text", "sequence", "image"]
@@ -167,6 +169,15 @@ def test_sequences_of_one_shape_or_one_spread_are_alike():
     for name in ("resampled_cosine", "deviation_similarity"):
         assert roc_auc(pairs.label, scores[name]) == 1.0
     assert (scores["mean_similarity"] <= 0).all()
+
+
+@pytest.mark.parametrize("kind", ["text", "sequence", "image"])
+def test_a_stop_ends_the_work(kind):
+    def stop():
+        raise PreemptedError("now")
+
+    with pytest.raises(PreemptedError):
+        scores_of(kind, poll=stop)
 
 
 def test_sequences_without_moments_are_refused():

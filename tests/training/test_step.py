@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from job.training.step import _dense
@@ -31,3 +32,17 @@ def test_adam_squares_the_sum_of_what_a_token_is_owed(toy):
     velocity = state["optimizer|adam/embedding_embeddings_velocity"] / 0.001
     assert np.abs(momentum).max() > 0
     np.testing.assert_allclose(velocity, np.square(momentum), rtol=1e-4, atol=1e-12)
+
+
+@pytest.mark.parametrize(("bias", "is_match"), [(0.25, True), (0.0, True), (-0.25, False)])
+def test_a_pair_counts_as_right_on_the_right_side_of_score_one_half(toy, bias, is_match):
+    fresh = toy()
+    with fresh.data.batches(0) as batches:
+        (batch,) = batches.take(first=0, count=1)
+    variables = fresh.siamese.variables()
+    kernel, constant = variables["model|logit/kernel"], variables["model|logit/bias"]
+    kernel.assign(np.zeros(kernel.shape))
+    constant.assign([bias])  # every logit is this, every score sigmoid(bias)
+    results = fresh.step([batch])
+    assert 0 < batch.label.sum() < len(batch.label)
+    assert results.correct.tolist() == [float(np.sum((batch.label == 1.0) == is_match))]

@@ -63,6 +63,7 @@ def close_run(
         feed=assembly.feed,
         criterion=config.evaluation.threshold,
         batch_size=config.evaluation.batch_size,
+        poll=session.stop.check,
     )
     _show_metrics(attempt, findings=findings)
     artifacts = _write_artifacts(

@@ -1,5 +1,6 @@
 """The activation logger in whole runs."""
 
+import csv
 import io
 import json
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 
 from job.cli import main
 from job.errors import ExitCode
-from tests.tiny import files_below, save_config
+from tests.tiny import LETTERS, files_below, save_config
 
 pytestmark = pytest.mark.slow
 
@@ -54,6 +55,17 @@ def test_a_logged_run_ends_in_the_same_bits_and_leaves_its_newest_files(project)
         assert {"head/concatenate", "head/logit", "score"} <= set(file.files)
         assert {file[name].dtype.name for name in file.files} == {"float32"}
         assert file["encoder/lstm/left"].shape == (1, 8)
+
+
+def test_the_pair_looked_at_is_the_first_of_validation(project):
+    on = train(project, "looked", ON, "training.epochs=1")
+    with (project / "validation.csv").open() as file:
+        first = next(csv.DictReader(file))
+    with np.load(on / "activations/epoch-0001.npz", allow_pickle=False) as file:
+        for side in ("left", "right"):
+            ids = file[f"encoder/ids/{side}"][0].astype(int)
+            # Every letter occurs in training; padding is 0 and what is unknown 1.
+            assert "".join(LETTERS[number - 2] for number in ids if number) == first[side]
 
 
 def test_a_run_in_parts_leaves_the_files_of_one_that_ran_through(project):

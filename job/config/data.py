@@ -123,6 +123,23 @@ class DataConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _split_has_an_effect(self) -> "DataConfig":
+        is_cut = self.columns.split is None and None in (self.validation, self.test)
+        if not is_cut and self.split != SplitConfig():
+            raise ValueError(
+                "`split` has no effect: `columns.split`, or files of their own, say what "
+                f"validation and test are (got split.by: {self.split.by}): leave `split` out"
+            )
+        is_used = self.columns.split is not None or self.split.by == "group"
+        if self.columns.group is not None and not is_used:
+            raise ValueError(
+                "`columns.group` has no effect: it says what `split.by: group` keeps together, "
+                "and is held against `columns.split` where there is one (got columns.group: "
+                f"{self.columns.group}): set one of these, or leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _has_no_split_twice(self) -> "DataConfig":
         files = {"validation": self.validation, "test": self.test}
         given = [(name, file) for name, file in files.items() if file is not None]

@@ -261,6 +261,22 @@ SECTIONS = (
             "that says what a row belongs to.",
         ),
         (
+            "data: {train: a, columns: {split: s}, split: {by: row}}",
+            "2:1: data: `split` has no effect: `columns.split`, or files of their own, say "
+            "what validation and test are (got split.by: row): leave `split` out.",
+        ),
+        (
+            "data: {train: a, validation: b, test: c, split: {test_fraction: 0.2}}",
+            "2:1: data: `split` has no effect: `columns.split`, or files of their own, say "
+            "what validation and test are (got split.by: identity): leave `split` out.",
+        ),
+        (
+            "data: {train: a, columns: {group: g}}",
+            "2:1: data: `columns.group` has no effect: it says what `split.by: group` keeps "
+            "together, and is held against `columns.split` where there is one (got "
+            "columns.group: g): set one of these, or leave it out.",
+        ),
+        (
             "data: {train: a, columns: {split: s}, test: b}",
             "2:1: data: `columns.split` says which split a row of `train` belongs to, so "
             "`test` cannot be a file of its own (got test: b): leave one of the two out.",

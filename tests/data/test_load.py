@@ -235,6 +235,49 @@ def test_a_dataset_is_counted_when_it_is_made(three_files):
     assert dataset.statistics == CharacterVocabulary("acdgkot")
 
 
+@pytest.mark.parametrize("by", ["group", "row"])
+def test_items_that_a_cut_shares_are_warned_of(tmp_path, caplog, by):
+    # Every pair has an item of its own and one that all pairs of its label have.
+    rows = [f"{'common' if i % 2 else 'usual'},w{i},{i % 2},g{i // 5}" for i in range(100)]
+    (tmp_path / "train.csv").write_text("\n".join(["left,right,label,who", *rows]))
+    columns = {"columns": {"group": "who"}} if by == "group" else {}
+    load(tmp_path, train="train.csv", split={"by": by}, **columns)
+    facts = [
+        (r.split, getattr(r, "with"), r.shared)
+        for r in caplog.records
+        if r.message == "splits share items"
+    ]
+    assert [fact[:2] for fact in facts] == [
+        ("validation", "train"),
+        ("test", "train"),
+        ("test", "validation"),
+    ]
+    assert all(shared in (1, 2) for *_, shared in facts)
+
+
+@pytest.mark.parametrize("rows_are", ["pairs", "items"])
+def test_a_group_may_not_straddle_the_splits_that_a_column_names(tmp_path, rows_are):
+    if rows_are == "pairs":
+        lines = ["left,right,label,part,who"]
+        for i, part in enumerate(("train", "test", "validation")):
+            lines += [f"w{i},x{i},1,{part},p{i}", f"w{i},y{i},0,{part},p{i}"]
+        lines.append("w9,x9,1,test,p0")
+    else:
+        lines = ["item,class,part,who"]
+        for i, part in enumerate(("train", "test", "validation")):
+            lines += [f"{x}{i},{x[0]},{part},p{i}" for x in ("aa", "ab", "ba", "bb")]
+        lines.append("ac,a,test,p0")
+    columns = {"split": "part", "group": "who"}
+    (tmp_path / "train.csv").write_text("\n".join(lines[:-1]))
+    load(tmp_path, train="train.csv", rows=rows_are, columns=columns)
+    (tmp_path / "train.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError) as caught:
+        load(tmp_path, train="train.csv", rows=rows_are, columns=columns)
+    assert str(caught.value).startswith(
+        "data.columns.group: 'p0' has rows in several splits of data.columns.split ('part'). "
+    )
+
+
 def test_a_column_may_say_the_split_of_a_row(tmp_path, caplog):
     lines = ["left,right,label,part"]
     for i, part in enumerate(("train", "train", "test", "validation")):

@@ -44,7 +44,7 @@ def test_two_replicas_train_the_same_model_as_one(project):
     out = {}
     for devices in ("cpu:1", "cpu:2"):
         name = devices.replace(":", "-")
-        # Each replica draws dropout of its own.
+        # Every replica drops the same features of its own pairs.
         train(project, f"run.name={name}", f"distribution.devices={devices}",
               "model.encoder.dropout=0.0")  # fmt: skip
         out[name] = summary(project, name)["metrics"]["validation"]["loss"]

@@ -251,5 +251,4 @@ def _two_splits(inspection: Inspection) -> Iterator[tuple[Split, Split]]:
 
 def _straddles_on_purpose(section: DataConfig, split: Split) -> bool:
     """Whether the split was cut in a way that does not keep classes whole."""
-    is_given = section.columns.split is not None or getattr(section, split) is not None
-    return not is_given and section.split.by != "identity"
+    return getattr(section, split) is None and section.split.by != "identity"

@@ -74,8 +74,6 @@ def what_matters(data: Mapping[str, Json], *, form: Form) -> dict[str, Any]:
         # Brought to their size whenever they are decoded.
         left.pop("size", None)
         left.pop("resize", None)
-    if not _is_cut(data):
-        left.pop("split", None)
     return left
 
 

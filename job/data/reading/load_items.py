@@ -22,6 +22,7 @@ from job.data.splitting.cuts import Cut, cut_items
 from job.data.splitting.division import divide
 from job.data.splitting.splits import (
     require_pairs,
+    require_whole_groups,
     warn_of_shared_classes,
     warn_of_shared_items,
 )
@@ -59,6 +60,7 @@ def load_items(
                 section, file, labelled=labelled, marks=marks, features=features
             )
             judge(rows[split].quarantine, file, allowed=section.max_bad_fraction)
+            require_whole_groups(marks.straddling(), columns=section.columns)
             kept_out += rows[split].quarantine
         item_class = labelled.item_class()
         table = ItemTable(form, items.finished(), item_class)

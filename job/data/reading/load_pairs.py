@@ -23,7 +23,11 @@ from job.data.reading.readers import reader_of
 from job.data.reading.stored import stored_items
 from job.data.splitting.cuts import Cut, cut_pairs
 from job.data.splitting.division import divide
-from job.data.splitting.splits import require_both_classes, warn_of_shared_items
+from job.data.splitting.splits import (
+    require_both_classes,
+    require_whole_groups,
+    warn_of_shared_items,
+)
 from job.data.tables import Form, ItemTable, PairTable
 from job.types import SPLITS, Split
 
@@ -50,14 +54,16 @@ def load_pairs(
         for split in SPLITS:
             if split not in given:
                 continue
+            marks = Marks(section.columns, with_any=split == "train")
             rows[split] = read_pairs(
                 given[split].table(),
                 items=items,
                 columns=section.columns,
-                marks=Marks(section.columns, with_any=split == "train"),
+                marks=marks,
                 by_id="items" in given,
             )
             judge(rows[split].quarantine, given[split], allowed=section.max_bad_fraction)
+            require_whole_groups(marks.straddling(), columns=section.columns)
             kept_out += rows[split].quarantine
         table = ItemTable(form, items.finished())
     pairs = _divided(section, given, rows=rows, seed=seed)
@@ -135,7 +141,5 @@ def _divided(
     }
     for split in SPLITS:
         require_both_classes(pairs[split], split=split, origin=division.origins[split])
-    # What a person put into splits: by a column, or by files.
-    by_hand = pairs if train.split is not None else {s: it.pairs for s, it in rows.items()}
-    warn_of_shared_items({split: table.items() for split, table in by_hand.items()})
+    warn_of_shared_items({split: table.items() for split, table in pairs.items()})
     return pairs

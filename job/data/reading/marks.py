@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from job.config.rows import ColumnsConfig
 from job.data.quarantine import Problem
 from job.data.reading.cells import name_of, split_of
+from job.types import SPLITS
 
 
 class Mark(NamedTuple):
@@ -70,6 +71,16 @@ class Marks:
             self._group.append(self._numbers.setdefault(mark.group, len(self._numbers)))
         if mark.split is not None:
             self._split.append(mark.split)
+
+    def straddling(self) -> list[str]:
+        """The groups that have rows in several splits, by first appearance."""
+        groups, splits = self.groups(), self.splits()
+        if groups is None or splits is None:
+            return []
+        names = list(self._numbers)
+        # A group in one split is one such number, a group in two splits is two.
+        found = np.unique(groups * len(SPLITS) + splits) // len(SPLITS)
+        return [names[number] for number in np.flatnonzero(np.bincount(found) > 1).tolist()]
 
     def groups(self) -> NDArray[np.int64] | None:
         """int64 (R,), the group of each row, numbered from 0; None without such a column."""

@@ -6,12 +6,14 @@ Pure checks: `cuts` cuts, `load` calls::
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from job.config.rows import ColumnsConfig
+from job.data.quarantine import sample_of
 from job.data.splitting.cuts import By, Cut
 from job.data.tables import PairTable
 from job.errors import DataError
@@ -70,6 +72,26 @@ def require_named(sizes: Mapping[Split, int], *, column: str, name: str) -> None
         )
 
 
+def require_whole_groups(straddling: Sequence[str], *, columns: ColumnsConfig) -> None:
+    """Refuses a column of splits that tears groups apart.
+
+    Args:
+        straddling: Names of the groups with rows in several splits.
+        columns: Names the columns.
+
+    Raises:
+        DataError: Names one of them and says how many more there are.
+    """
+    if straddling:
+        others = f" ({len(straddling) - 1} more have, too)" if len(straddling) > 1 else ""
+        raise DataError(
+            f"data.columns.group: {sample_of(straddling[0])} has rows in several splits of "
+            f"data.columns.split ({columns.split!r}){others}. Scores on people or things that "
+            "training knows flatter: give each group to one split, or leave data.columns.group "
+            "out if groups may straddle."
+        )
+
+
 def require_both_classes(table: PairTable, *, split: Split, origin: str) -> None:
     """Refuses a split of one class: nothing can be learned from it or measured on it.
 
@@ -114,7 +136,7 @@ def require_pairs(classes: NDArray[np.int64], *, split: Split, origin: str) -> N
 
 
 def warn_of_shared_items(items: Mapping[Split, NDArray[np.int64]]) -> None:
-    """Splits that a person made may share items; scores on them are then flattering.
+    """Splits may share items, but for those cut by identity; scores are then flattering.
 
     Args:
         items: The distinct items of each, int64 (M,).

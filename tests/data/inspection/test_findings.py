@@ -168,9 +168,9 @@ def test_splits_of_known_and_new_classes_are_findings():
         # Whoever cuts so lets classes straddle.
         ({"split": {"by": "row"}}, False),
         ({"split": {"by": "group"}, "columns": {"group": "g"}}, False),
-        # That says how to cut, and nothing was cut.
-        ({"split": {"by": "row"}, "validation": "v.csv", "test": "t.csv"}, True),
-        ({"split": {"by": "row"}, "columns": {"split": "s"}}, True),
+        # That says how to cut validation.
+        ({"split": {"by": "row"}, "test": "t.csv"}, True),
+        ({"columns": {"split": "s"}}, True),
     ],
 )
 def test_classes_may_straddle_a_cut_that_was_asked_to_let_them(given, is_finding):

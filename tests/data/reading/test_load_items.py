@@ -268,7 +268,6 @@ def test_the_emoji_are_read():
         kind="image",
         train="emoji/emoji.npz",
         size=32,
-        columns={"group": "group"},
         sampling=pairs_to_measure(1000),
     )
     assert len(dataset.items) == 7403

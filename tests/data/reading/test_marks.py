@@ -14,6 +14,30 @@ def test_groups_are_numbered_by_first_appearance_and_splits_by_their_order():
     assert marks.splits().tolist() == [2, 0, 1, 2]
 
 
+def test_groups_in_several_splits_are_known():
+    marks = Marks(ColumnsConfig(group="who", split="part"), with_any=True)
+    rows = [("x", "test"), ("y", "train"), ("x", "test"), ("z", "train"), ("y", "test")]
+    for cells in (*rows, ("y", "validation"), ("z", "validation"), ("v", "test")):
+        marks.keep(marks.read(cells))
+    assert marks.straddling() == ["y", "z"]
+
+
+@pytest.mark.parametrize("columns", [{"group": "who"}, {"split": "part"}, {}])
+def test_nothing_straddles_without_both_columns(columns):
+    marks = Marks(ColumnsConfig(**columns), with_any=True)
+    for row in (("x", "test"), ("x", "train")):
+        marks.keep(
+            marks.read(
+                [
+                    cell
+                    for cell, key in zip(row, ("group", "split"), strict=True)
+                    if key in columns
+                ]
+            )
+        )
+    assert marks.straddling() == []
+
+
 def test_a_mark_that_is_not_kept_leaves_no_number():
     marks = Marks(ColumnsConfig(group="who"), with_any=True)
     assert marks.read(("new",)) == Mark("new", None)

@@ -22,7 +22,6 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from job.models.seeds import seeds_kept
 from job.models.siamese import Siamese
 
 Activations = Mapping[str, npt.NDArray[np.float32]]
@@ -53,7 +52,6 @@ class ActivationProbe:
             *(f"{layer}/{side}" for side in SIDES for layer in encoder),
             *(*head, SCORE),
         )
-        self._scorer = siamese.scorer
         self._encoder = keras.Model(
             siamese.encoder.inputs,
             [siamese.encoder.outputs[0], *encoder.values()],
@@ -80,8 +78,7 @@ class ActivationProbe:
             the layer's own type. The encoder's by `<layer>/left` and `<layer>/right`, the
             head's by `<layer>`; the names are those of `layers`.
         """
-        with seeds_kept(self._scorer):
-            values = self._run(tf.constant(left_1), tf.constant(right_1))
+        values = self._run(tf.constant(left_1), tf.constant(right_1))
         # Not `numpy()`, which copies: of a large model these are hundreds of megabytes.
         return {name: np.asarray(x) for name, x in zip(self._names, values, strict=True)}
 

@@ -13,7 +13,6 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from job.models.pair_batch import PairBatch, alone
-from job.models.seeds import seeds_kept
 from job.models.siamese import Siamese
 
 FloatArray = npt.NDArray[np.float32]
@@ -86,10 +85,9 @@ class PairScorer:
             float32 (M, D).
         """
         embedding_MD = np.full((num_items, self.embedding_size), np.nan, np.float32)
-        with seeds_kept(self._siamese.encoder):
-            for places, items in batches:
-                self._poll()
-                embedding_MD[places] = self._encode(tf.constant(items)).numpy()
+        for places, items in batches:
+            self._poll()
+            embedding_MD[places] = self._encode(tf.constant(items)).numpy()
         return embedding_MD
 
     def score(

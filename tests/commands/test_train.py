@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -191,6 +192,15 @@ def test_the_exported_scorer_takes_strings_and_repeats_the_golden_scores(trained
     expected = [row["score"] >= threshold for row in golden]
     assert answer["match"].numpy().tolist() == expected
     assert model.embed(item=tf.constant(["abc", "\u65e5"]))["embedding"].shape == (2, 4)
+
+
+def test_the_exported_models_are_of_layers_that_keras_has(trained):
+    project, _ = trained
+    for name in ("encoder", "pair_model"):
+        with zipfile.ZipFile(project / f"runs/tiny/export/{name}.keras") as archive:
+            config = archive.read("config.json").decode()
+        assert '"LSTM"' in config
+        assert "PairDropout" not in config
 
 
 def test_evaluate_repeats_what_training_measured_and_writes_nothing(trained, capsys):

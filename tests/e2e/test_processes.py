@@ -196,7 +196,6 @@ def history(project, name):
 
 def test_two_replicas_train_the_same_model_as_one(project):
     """Same global batch, same order; sums round differently, so a tolerance is left."""
-    save_config(project, lambda config: config["model"]["encoder"].update(dropout=0.0))
     for name, devices in (("one", "cpu"), ("two", "cpu:2"), ("two-again", "cpu:2")):
         code, _, err = finish(
             start(project, f"run.name={name}", f"distribution.devices={devices}")

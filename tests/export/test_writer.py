@@ -21,7 +21,7 @@ TEXTS = (["a", "don't a", "\u4e2d a,"], ["b", "\u00e9", "don't\u3000x"])
 def exports():
     """Model, statistics and golden pairs of each kind."""
     for vocabulary in (tiny.LETTERS, tiny.WORDS):
-        siamese = tiny.text_model(vocabulary, dropout=0.1)
+        siamese = tiny.text_model(vocabulary)
         golden = tiny.golden_texts(siamese, vocabulary, *TEXTS)
         yield vocabulary.kind, (siamese, vocabulary, golden)
     siamese = tiny.sequence_model()

@@ -104,7 +104,7 @@ def main(num_replicas: int, path: str, names: list[str]) -> None:
     found: dict[str, np.ndarray] = {}
     for name in names:
         kind, _, precision = name.partition("@")
-        run = begin(kind, strategy=strategy, precision=precision or "float32")
+        run = begin(kind, strategy=strategy, precision=precision or "float32", dropout=0.3)
         found |= {f"{name} {key}": value for key, value in trained(run).items()}
     if "cnn@mixed_float16" in names:
         run = begin("cnn", strategy=strategy, precision="mixed_float16")

@@ -145,9 +145,16 @@ def library_versions(kind: Kind) -> dict[str, str]:
 
 
 def build_outside_strategy(config: Config, assembly: Assembly) -> Siamese:
-    """The same model with the same weights as plain variables, for export."""
+    """The same model with the same weights as plain variables, for export.
+
+    It drops nothing, so that its files hold layers of Keras only.
+    """
+    model = config.model
+    if model.encoder.kind != "xception":
+        encoder = model.encoder.model_copy(update={"dropout": 0.0})
+        model = model.model_copy(update={"encoder": encoder})
     plain = build_siamese(
-        config.model,
+        model,
         training=config.training,
         item=assembly.feed.input,
         seed=config.run.seed,

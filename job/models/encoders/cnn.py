@@ -8,6 +8,7 @@ import keras
 
 from job.config.encoders import CnnConfig
 from job.config.model import Precision
+from job.models.dropout import PairDropout
 from job.models.encoders.pictures import picture_input
 from job.models.seeds import derive_seed
 from job.types import ItemInput
@@ -42,18 +43,16 @@ def build_cnn(
         pool = keras.layers.MaxPooling2D(2, dtype=precision, name=f"pool_{number}")
         maps_NSSC = pool(maps_NSSC)
     mean_NC = keras.layers.GlobalAveragePooling2D(dtype="float32", name="mean")(maps_NSSC)
-    kept_NC = keras.layers.Dropout(
-        section.dropout,
-        seed=derive_seed(seed, name="encoder/dropout"),
-        dtype="float32",
-        name="dropout",
-    )(mean_NC)
+    if section.dropout:
+        own = derive_seed(seed, name="encoder/dropout")
+        dropout = PairDropout(section.dropout, seed=own, dtype="float32", name="dropout")
+        mean_NC = dropout(mean_NC)
     embedding_ND = keras.layers.Dense(
         section.embedding_size,
         kernel_initializer=_glorot("embedding", seed=seed),
         dtype="float32",
         name="embedding",
-    )(kept_NC)
+    )(mean_NC)
     return keras.Model(picture, embedding_ND, name="encoder")
 
 

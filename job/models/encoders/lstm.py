@@ -14,6 +14,7 @@ from keras import ops
 
 from job.config.encoders import LstmConfig
 from job.config.model import Precision
+from job.models.dropout import PairDropout
 from job.models.seeds import derive_seed
 from job.types import ItemInput
 
@@ -38,6 +39,11 @@ def build_lstm(
     """
     items, vectors, is_step_NT = _INPUTS[item.kind](section, item=item, seed=seed)
     for number in range(1, section.layers + 1):
+        if section.dropout:
+            name = f"dropout{_suffix(number)}"
+            own = derive_seed(seed, name=f"encoder/{name}")
+            dropout = PairDropout(section.dropout, seed=own, dtype=precision, name=name)
+            vectors = dropout(vectors)
         gives_last = number == section.layers and section.pooling == "last"
         layer = _layer(
             section, number=number, gives_last=gives_last, seed=seed, precision=precision
@@ -87,6 +93,11 @@ _INPUTS: dict[str, Callable[..., tuple[Any, Any, Any]]] = {
 }
 
 
+def _suffix(number: int) -> str:
+    """What tells the name of a layer from that of the one at the bottom, number 1."""
+    return f"_{number}" if number > 1 else ""
+
+
 def _layer(
     section: LstmConfig, *, number: int, gives_last: bool, seed: int, precision: Precision
 ) -> keras.layers.Layer:
@@ -94,7 +105,7 @@ def _layer(
 
     Its output is the last state of each direction, (N, D), or every state, (N, T, D).
     """
-    suffix = f"_{number}" if number > 1 else ""
+    suffix = _suffix(number)
 
     def lstm(name: str) -> keras.layers.LSTM:
         def seeded(use: str) -> int:
@@ -102,12 +113,12 @@ def _layer(
 
         return keras.layers.LSTM(
             section.units,
-            dropout=section.dropout,
             return_sequences=not gives_last,
             go_backwards=name == "backward",
             kernel_initializer=keras.initializers.GlorotUniform(seed=seeded("kernel")),
             recurrent_initializer=keras.initializers.Orthogonal(seed=seeded("recurrent")),
-            seed=seeded("dropout"),
+            # It draws nothing, but what its state begins with would be random.
+            seed=seeded("unused"),
             dtype=precision,
             name=f"{name}{suffix}",
         )

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from job.config.encoders import LstmConfig
+from job.models.dropout import PairDropout
 from job.models.encoders.build import build_encoder
 from job.types import ItemInput
 from tests.models.encoder_cases import FEATURES, SEQUENCE, TEXT, VOCABULARY_SIZE, some_items
@@ -201,10 +202,11 @@ def test_the_second_direction_reads_from_the_end(pooling):
         np.testing.assert_allclose(model(ids)[row], np.concatenate(pooled), atol=1e-6)
 
 
-def test_each_layer_and_direction_drops_by_itself():
+def test_each_layer_drops_by_itself():
     model = encoder("sequence", bidirectional=True, layers=2, dropout=0.3)
-    states = [v.numpy() for v in model.variables if "seed_generator" in v.path]
-    assert len({state.tobytes() for state in states}) == len(states) == 4
+    dropouts = [layer for layer in model.layers if isinstance(layer, PairDropout)]
+    assert [layer.name for layer in dropouts] == ["dropout", "dropout_2"]
+    assert len({layer.seed for layer in dropouts}) == 2
 
 
 def test_the_book_s_encoder_is_one_lstm_over_vectors_and_its_last_state():

@@ -2,9 +2,10 @@
 
 `docs/models.md` shows the tables, and a test compares the two. The checks are pure::
 
-    complaints(model, training=training, data=data)  # [] when all fit
+    complaints(model, training=training, data=data, monitors={})  # [] when all fit
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from job.config.data import Data, ImageDataConfig
@@ -112,13 +113,20 @@ class IncompatibleError(ValueError):
         self.complaints = complaints
 
 
-def complaints(model: ModelConfig, *, training: TrainingConfig, data: Data) -> list[Complaint]:
-    """Checks encoder, head, loss and data against each other.
+def complaints(
+    model: ModelConfig,
+    *,
+    training: TrainingConfig,
+    data: Data,
+    monitors: Mapping[tuple[str, ...], str],
+) -> list[Complaint]:
+    """Checks encoder, head, loss, data and monitors against each other.
 
     Args:
         model: Names encoder and head.
         training: Names the loss and the batch.
         data: Says what an item is and where pairs come from.
+        monitors: What callbacks and the best checkpoint follow, by the key that says so.
 
     Returns:
         One complaint for each setting that has to change; empty when all fit.
@@ -134,6 +142,7 @@ def complaints(model: ModelConfig, *, training: TrainingConfig, data: Data) -> l
         _buckets(training, data),
         _batch_of_one(training),
         _margin(model, training),
+        *(_accuracy(training, path, monitor) for path, monitor in monitors.items()),
     ]
     return [complaint for complaint in found if complaint is not None]
 
@@ -259,6 +268,20 @@ def _batch_of_one(training: TrainingConfig) -> Complaint | None:
         "batch (got 1). Raise it; several hundred are usual"
     )
     return Complaint(("training", "global_batch_size"), text)
+
+
+def _accuracy(
+    training: TrainingConfig, path: tuple[str, ...], monitor: str
+) -> Complaint | None:
+    loss = training.loss.kind
+    if loss in _ON_LOGITS or not monitor.endswith("accuracy"):
+        return None
+    text = (
+        f"accuracy counts scores of at least 0.5, and training.loss.kind: {loss} trains the "
+        f"embeddings and leaves scores at any height (got {monitor}). Take val_roc_auc, which "
+        "looks at their order alone"
+    )
+    return Complaint(path, text)
 
 
 def _margin(model: ModelConfig, training: TrainingConfig) -> Complaint | None:

@@ -54,7 +54,19 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _head_loss_and_data_fit(self) -> "Config":
-        found = complaints(self.model, training=self.training, data=self.data)
+        following = {
+            ("callbacks", "early_stopping", "monitor"): self.callbacks.early_stopping,
+            ("callbacks", "reduce_learning_rate", "monitor"): (
+                self.callbacks.reduce_learning_rate
+            ),
+            ("checkpoint", "monitor"): self.checkpoint,
+        }
+        found = complaints(
+            self.model,
+            training=self.training,
+            data=self.data,
+            monitors={key: section.monitor for key, section in following.items() if section},
+        )
         if found:
             raise IncompatibleError(found)
         return self

@@ -13,11 +13,8 @@ from typing import Any
 import tensorflow as tf
 
 from job.models.geometry import Distance, cosine_table
-from job.models.pair_batch import Gather, PairBatch
+from job.models.pair_batch import FAR, Gather, PairBatch
 from job.models.pair_losses import contrastive
-
-# Instead of infinity, whose gradient is not a number; far beyond any distance or logit.
-_FAR = 1e9
 
 
 def online_contrastive(
@@ -45,9 +42,9 @@ def online_contrastive(
     distance_B, label_B = tf.unstack(
         gather(tf.stack([distance_b, batch.label_B], axis=1)), axis=1
     )
-    nearest_negative = tf.reduce_min(tf.where(label_B < 0.5, distance_B, _FAR))
-    furthest_positive = tf.reduce_max(tf.where(label_B >= 0.5, distance_B, -_FAR))
-    is_one_class = tf.logical_or(nearest_negative >= _FAR, furthest_positive <= -_FAR)
+    nearest_negative = tf.reduce_min(tf.where(label_B < 0.5, distance_B, FAR))
+    furthest_positive = tf.reduce_max(tf.where(label_B >= 0.5, distance_B, -FAR))
+    is_one_class = tf.logical_or(nearest_negative >= FAR, furthest_positive <= -FAR)
     # Turned round, so that a distance that is no number counts as hard and its loss is seen.
     is_easy_b = tf.where(
         batch.label_B >= 0.5, distance_b <= nearest_negative, distance_b >= furthest_positive
@@ -77,8 +74,8 @@ def triplet_batch_hard(
     same item at another place of the batch is no positive).
     """
     table_aC, positive_aC, negative_aC = _item_table(batch, gather=gather, table=distance.table)
-    furthest_a = tf.reduce_max(tf.where(positive_aC, table_aC, -_FAR), axis=1)
-    nearest_a = tf.reduce_min(tf.where(negative_aC, table_aC, _FAR), axis=1)
+    furthest_a = tf.reduce_max(tf.where(positive_aC, table_aC, -FAR), axis=1)
+    nearest_a = tf.reduce_min(tf.where(negative_aC, table_aC, FAR), axis=1)
     is_whole_a = tf.reduce_any(positive_aC, axis=1) & tf.reduce_any(negative_aC, axis=1)
     # Relu, as everywhere: the other branch of `where` is finite, and so is its gradient.
     loss_a = tf.nn.relu(furthest_a - nearest_a + margin)
@@ -110,7 +107,7 @@ def triplet_semi_hard(
     num_negatives_a1 = tf.reduce_sum(tf.cast(negative_aC, tf.int32), axis=1, keepdims=True)
     # Negatives by distance, then everything else: the place behind which a pair of the class
     # would be sorted in is where the nearest negative beyond it stands.
-    only_negatives_aC = tf.stop_gradient(tf.where(negative_aC, table_aC, _FAR))
+    only_negatives_aC = tf.stop_gradient(tf.where(negative_aC, table_aC, FAR))
     by_distance_aC = tf.argsort(only_negatives_aC, axis=1, stable=True)
     sorted_aC = tf.gather(only_negatives_aC, by_distance_aC, batch_dims=1)
     place_aC = tf.searchsorted(sorted_aC, tf.stop_gradient(table_aC), side="right")
@@ -143,8 +140,8 @@ def circle(batch: PairBatch, *, gather: Gather, margin: float, gamma: float) -> 
     fixed_aC = tf.stop_gradient(cosine_aC)
     to_pull_aC = -gamma * tf.nn.relu(1.0 + margin - fixed_aC) * (cosine_aC - (1.0 - margin))
     to_push_aC = gamma * tf.nn.relu(fixed_aC + margin) * (cosine_aC - margin)
-    pull_a = tf.reduce_logsumexp(tf.where(positive_aC, to_pull_aC, -_FAR), axis=1)
-    push_a = tf.reduce_logsumexp(tf.where(negative_aC, to_push_aC, -_FAR), axis=1)
+    pull_a = tf.reduce_logsumexp(tf.where(positive_aC, to_pull_aC, -FAR), axis=1)
+    push_a = tf.reduce_logsumexp(tf.where(negative_aC, to_push_aC, -FAR), axis=1)
     return _mean_of_sides(tf.nn.softplus(pull_a + push_a))
 
 

@@ -10,9 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from job.models.geometry import DISTANCES
-from job.models.pair_batch import Gather, PairBatch
-
-_FAR = 1e9
+from job.models.pair_batch import FAR, Gather, PairBatch
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +60,7 @@ def multiple_negatives(
         wrong_bB = _wrong_answers(query, target, candidates) & ~matches.known(
             query.item, candidates.item
         )
-        others_bB = tf.where(wrong_bB, table_bB, -_FAR)
+        others_bB = tf.where(wrong_bB, table_bB, -FAR)
         every = tf.concat([own_b[:, None], others_bB], axis=1)
         return tf.reduce_logsumexp(every, axis=1) - own_b
 

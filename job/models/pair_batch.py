@@ -6,6 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
+# Instead of infinity, whose gradient is not a number; far beyond any distance or logit.
+FAR = 1e9
+
 # (b, ...) of this replica -> (B, ...) of all replicas, in the order of the replicas.
 Gather = Callable[[Any], Any]
 

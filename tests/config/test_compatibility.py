@@ -143,8 +143,8 @@ def test_a_loss_on_classes_is_taken_where_there_are_classes(
 ) -> None:
     model, training = ModelConfig(head=CosineConfig()), TrainingConfig(loss=loss)
     items, pairs = TextDataConfig(train="a", rows="items"), TextDataConfig(train="a")
-    assert complain(model, training=training, data=items) == []
-    [complaint] = complain(model, training=training, data=pairs)
+    assert complain(model, training=training, data=items, monitors={}) == []
+    [complaint] = complain(model, training=training, data=pairs, monitors={})
     assert complaint.path == ("training", "loss", "kind")
 
 
@@ -159,6 +159,28 @@ def test_a_batch_of_one_pair_is_refused_where_pairs_are_compared(
         "Raise it; several hundred are usual."
     ]
     assert load(f"{text}global_batch_size: 2}}").config.training.loss.kind == loss
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "callbacks.early_stopping.monitor",
+        "callbacks.reduce_learning_rate.monitor",
+        "checkpoint.monitor",
+    ],
+)
+def test_accuracy_is_followed_only_where_the_loss_trains_it(
+    complaints: Complaints, load: Load, key: str
+) -> None:
+    text = "model: {head: {kind: cosine}}\ntraining: {loss: {kind: "
+    [line] = complaints(f"{MINIMAL}{text}contrastive}}}}", sets=[f"{key}=val_accuracy"])
+    assert line == (
+        f"--set {key}: accuracy counts scores of at least 0.5, and training.loss.kind: "
+        "contrastive trains the embeddings and leaves scores at any height (got "
+        "val_accuracy). Take val_roc_auc, which looks at their order alone."
+    )
+    for loss, monitor in (("contrastive", "val_roc_auc"), ("binary_crossentropy", "accuracy")):
+        load(f"{text}{loss}}}}}", sets=[f"{key}={monitor}"])
 
 
 @pytest.mark.parametrize("loss", ["contrastive", "online_contrastive"])
@@ -198,7 +220,9 @@ def test_all_that_does_not_fit_is_said_at_once(complaints: Complaints) -> None:
 
 def test_pair_losses_fit_any_batch_and_head() -> None:
     training, data = TrainingConfig(global_batch_size=1), TextDataConfig(train="a")
-    assert complain(ModelConfig(head=MlpConfig()), training=training, data=data) == []
+    assert (
+        complain(ModelConfig(head=MlpConfig()), training=training, data=data, monitors={}) == []
+    )
 
 
 # Of the configuration behind `run`: what is refused, and why.

@@ -30,6 +30,8 @@ _MOST_AVERAGED = 4096
 # Bytes of pictures that are asked for at a time, and numbers that are multiplied at a time.
 _BYTES = 1 << 24
 _CELLS = 1 << 22
+# Largest number of a vector: the squares of millions of them are within float32.
+_MOST = 1e15
 
 
 def pixel_vectors(pixels: Pixels, rows: NDArray[np.int64]) -> Vectors:
@@ -153,9 +155,13 @@ def _of_each(
     *,
     to_vector: Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ) -> Vectors:
-    """A vector of each sequence, made from its steps in standard deviations from the mean."""
+    """A vector of each sequence, made from its steps in standard deviations from the mean.
+
+    Numbers end at what `cosine` and `nearness` can square and add up.
+    """
     mean, std = np.asarray(moments.mean), np.asarray(moments.std)
     vectors = [
-        to_vector((sequences.row(row) - mean) / std).reshape(-1) for row in rows.tolist()
+        np.clip(to_vector((sequences.row(row) - mean) / std).reshape(-1), -_MOST, _MOST)
+        for row in rows.tolist()
     ]
     return np.asarray(vectors, np.float32)

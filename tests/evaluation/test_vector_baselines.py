@@ -145,3 +145,17 @@ def test_a_vector_without_length_is_like_nothing():
 )
 def test_slices_cover_everything_once(count, at_a_time, expected):
     assert [(some.start, some.stop) for some in slices(count, at_a_time)] == expected
+
+
+@pytest.mark.parametrize("large", [1e20, 9.97e36, -3e38])
+def test_a_large_number_spoils_no_score(large):
+    steps = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
+    steps[4, 0] = large
+    sequences = RaggedArray(steps, np.array([0, 3, 6, 9]))
+    moments = Moments((0.0, 0.0), (1e-3, 1.0))
+    left, right = np.array([0, 1, 1]), np.array([2, 2, 1])
+    with np.errstate(all="raise"):
+        for make in (step_means, step_deviations, resampled_steps):
+            vectors = make(sequences, np.arange(3), moments=moments)
+            for compare in (cosine, nearness):
+                assert np.isfinite(compare(vectors, left, right)).all()

@@ -9,6 +9,8 @@ from job.data.formats.npy import ArrayError, read_array, read_header
 from job.data.quarantine import Problem
 
 MAX_FEATURES = 65536
+# Several are read at a time. 16,384 steps, the default of `data.max_length`, of 1,024 features.
+MAX_SEQUENCE_BYTES = 64 << 20
 
 
 class Features:
@@ -29,12 +31,17 @@ class Features:
             num_features: How many it has.
             of: The sequence, for the message about a later one that differs.
         """
+        problem = self.known_problem(num_features)
+        if problem is None and self._expected is None:
+            self._whose = f"{of} has"
+            self._expected = num_features
+        return problem
+
+    def known_problem(self, num_features: int) -> Problem | None:
+        """The same, and sets nothing: for a look ahead, from any thread."""
         if not 1 <= num_features <= MAX_FEATURES:
             return Problem("shape", f"has {num_features} features, must be 1 to {MAX_FEATURES}")
-        if self._expected is None:
-            self._expected = num_features
-            self._whose = f"{of} has"
-        if num_features == self._expected:
+        if self._expected in (None, num_features):
             return None
         where = f"where {self._whose} {self._expected}"
         return Problem("shape", f"has {num_features} features {where}")
@@ -49,13 +56,21 @@ def length_problem(num_steps: int, *, max_length: int) -> Problem | None:
     return None
 
 
+def _size_problem(num_steps: int, num_features: int) -> Problem | None:
+    size = 4 * num_steps * num_features
+    if size <= MAX_SEQUENCE_BYTES:
+        return None
+    what = f"has {num_steps} steps of {num_features} features, as float32 {size:,} bytes"
+    return Problem("shape", f"{what} (at most {MAX_SEQUENCE_BYTES:,} are read)")
+
+
 def not_finite(step: int) -> Problem:
     """The problem of a sequence whose time step of that number, from 0, is not finite."""
     return Problem("not_finite", f"holds NaN or a number beyond float32 in step {step + 1}")
 
 
 def read_sequence(
-    file: BinaryIO, *, num_bytes: int, max_length: int
+    file: BinaryIO, *, num_bytes: int, max_length: int, features: Features
 ) -> NDArray[np.generic] | Problem:
     """float32 (T, F) from a `.npy` file, or what is wrong with it.
 
@@ -63,13 +78,19 @@ def read_sequence(
         file: At its beginning.
         num_bytes: Its size.
         max_length: Most time steps.
+        features: How many there have to be, as far as that is known yet.
     """
     try:
         header = read_header(file, num_bytes=num_bytes)
         if header.dtype.kind not in "iuf" or len(header.shape) != 2:
             what = f"must be numbers of the shape (time, features), got {header.dtype}"
             return Problem("shape", f"{what} {header.shape}")
-        problem = length_problem(header.shape[0], max_length=max_length)
+        num_steps, num_features = header.shape
+        problem = (
+            length_problem(num_steps, max_length=max_length)
+            or features.known_problem(num_features)
+            or _size_problem(num_steps, num_features)
+        )
         if problem:
             return problem
         steps = read_array(file, header, dtype=np.dtype(np.float32))

@@ -88,6 +88,8 @@ _TRANSPOSED = {
 # A picture is first shrunk by whole numbers to at least this many times its final size, which
 # is fast, and then with a filter. From 3 on the difference cannot be seen (Pillow's docs).
 _GAP = 3
+# What a JPEG can declare. Each line costs memory of its own, however short it is.
+MAX_SIDE = 65_535
 # Edge of the pieces that are turned into colours at a time, so that only small pictures exist
 # twice.
 _TILE = 1024
@@ -118,6 +120,12 @@ def read_picture(data: bytes, *, size: int, resize: Resize, max_pixels: int) -> 
         PictureError: The file cannot be used.
     """
     file = _picture_file(data)
+    if max(file.width, file.height) > MAX_SIDE:
+        raise PictureError(
+            "too_large",
+            f"picture declares {file.width} x {file.height} pixels (at most {MAX_SIDE} each "
+            "way are allowed)",
+        )
     if file.width * file.height > max_pixels:
         raise PictureError(
             "too_large",

@@ -46,8 +46,8 @@ def load_items(
         PermissionDeniedError: A file may not be read.
     """
     form = form_of(section, given)
-    reader = reader_of(section, files=files, form=form)
     features = features_of(section)
+    reader = reader_of(section, files=files, form=form, features=features)
     rows: dict[Split, ItemRows] = {}
     kept_out = NOTHING_QUARANTINED
     with ReadItems(reader, features=features) as items:

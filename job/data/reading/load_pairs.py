@@ -87,8 +87,8 @@ def _items(
         form: What the values of items become.
         stack: Closes what has to stay open while rows are read.
     """
-    reader = reader_of(section, files=files, form=form)
     features = features_of(section)
+    reader = reader_of(section, files=files, form=form, features=features)
     items = stack.enter_context(ReadItems(reader, features=features))
     file = given.get("items")
     if file is None:

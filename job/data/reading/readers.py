@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.config.data import Data, ImageDataConfig, SequenceDataConfig, TextDataConfig
-from job.data.formats.sequences import read_sequence
+from job.data.formats.sequences import Features, read_sequence
 from job.data.formats.sources import opened
 from job.data.pictures.images import PictureError, read_picture
 from job.data.places.files import DataFiles
@@ -165,26 +165,29 @@ class FileReader:
         return Problem(problem.reason, f"{column} {_shown(cell)}: {problem.detail}")
 
 
-def reader_of(section: Data, *, files: DataFiles, form: Form) -> Reader:
+def reader_of(section: Data, *, files: DataFiles, form: Form, features: Features) -> Reader:
     """The reader of the items that a section describes, where they are not in an `.npz`.
 
     Args:
         section: The data section.
         files: The files below `data.root`.
         form: What the values become.
+        features: Of sequences: how many features they have, as far as that is known yet.
     """
     if isinstance(section, TextDataConfig):
         return TextReader(section.max_length)
     if isinstance(section, ImageDataConfig):
         return FileReader(files, np.dtype(np.uint8), _picture_decoder(section, form))
-    return FileReader(files, np.dtype(np.float32), _sequence_decoder(section))
+    return FileReader(files, np.dtype(np.float32), _sequence_decoder(section, features))
 
 
-def _sequence_decoder(section: SequenceDataConfig) -> Decode:
+def _sequence_decoder(section: SequenceDataConfig, features: Features) -> Decode:
     """Gives float32 (T, F)."""
 
     def decode(file: BinaryIO, size: int) -> Values | Problem:
-        return read_sequence(file, num_bytes=size, max_length=section.max_length)
+        return read_sequence(
+            file, num_bytes=size, max_length=section.max_length, features=features
+        )
 
     return decode
 

@@ -7,11 +7,18 @@ from job.data.formats.sequences import Features, length_problem, read_sequence
 from job.data.quarantine import Problem
 
 
-def read(array: np.ndarray, *, max_length: int = 5, cut: int = 0) -> np.ndarray | Problem:
+def read(
+    array: np.ndarray, *, max_length: int = 5, cut: int = 0, features: int | None = None
+) -> np.ndarray | Problem:
     stream = io.BytesIO()
     np.save(stream, array, allow_pickle=True)
     data = stream.getvalue()[: stream.tell() - cut]
-    return read_sequence(io.BytesIO(data), num_bytes=len(data), max_length=max_length)
+    return read_sequence(
+        io.BytesIO(data),
+        num_bytes=len(data),
+        max_length=max_length,
+        features=Features(features),
+    )
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f8", "i1", "u2", "i8"])
@@ -87,3 +94,23 @@ def test_lengths_have_bounds():
         True,
         False,
     ]
+
+
+def test_what_is_too_wide_is_not_read(monkeypatch):
+    monkeypatch.setattr("job.data.formats.sequences.read_array", None)
+    assert read(np.zeros((2, 6)), features=3) == Problem(
+        "shape", "has 6 features where data.num_features is 3"
+    )
+    assert read(np.zeros((2, 70_000))).detail == "has 70000 features, must be 1 to 65536"
+    monkeypatch.setattr("job.data.formats.sequences.MAX_SEQUENCE_BYTES", 4 * 11)
+    assert read(np.zeros((3, 4))) == Problem(
+        "shape", "has 3 steps of 4 features, as float32 48 bytes (at most 44 are read)"
+    )
+
+
+def test_a_look_ahead_sets_nothing():
+    features = Features(None)
+    assert features.known_problem(6) is None
+    assert features.problem(5, of="the first one") is None
+    assert features.known_problem(6) == features.problem(6, of="another")
+    assert features.known_problem(5) is None

@@ -246,3 +246,11 @@ def test_a_jpeg_of_many_segments_or_scans_is_refused_at_once(before_scan, words)
         data = data[:2] + before_scan + data[2:]
     with pytest.raises(PictureError, match=words):
         read_picture(data, size=8, resize="pad", max_pixels=10_000)
+
+
+@pytest.mark.parametrize("shape", [(1, 50_000_000), (65_536, 1)])
+def test_a_picture_may_not_be_of_many_short_lines(shape):
+    data = pictures.png(*shape, b"\0" * 100)
+    with pytest.raises(PictureError, match=r"at most 65535 each way") as caught:
+        read_picture(data, size=8, resize="pad", max_pixels=50_000_000)
+    assert caught.value.reason == "too_large"

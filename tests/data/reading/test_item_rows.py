@@ -38,7 +38,7 @@ class Reading:
         if section is not None:
             files = DataFiles((root or Path("/")).resolve())
             form = "sequence" if section.kind == "sequence" else section.storage
-            reader = reader_of(section, files=files, form=form)
+            reader = reader_of(section, files=files, form=form, features=self._features)
         self._items = ReadItems(reader, features=self._features)
         self._labelled = LabelledItems(self._items, columns=columns)
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from job.config.data import ImageDataConfig, SequenceDataConfig, TextDataConfig
+from job.data.formats.sequences import Features
 from job.data.pictures.images import PictureError
 from job.data.places.files import DataFiles
 from job.data.quarantine import Problem
@@ -16,17 +17,24 @@ from tests.data.some_pictures import one_colour
 
 def sequences(folder: Path) -> Reader:
     section = SequenceDataConfig(train="a.csv", max_length=5)
-    return reader_of(section, files=DataFiles(folder.resolve()), form="sequence")
+    return reader_of(
+        section, files=DataFiles(folder.resolve()), form="sequence", features=Features(None)
+    )
 
 
 def pictures(folder: Path, form: str = "decoded") -> Reader:
     section = ImageDataConfig(train="a.csv", size=8, max_pixels=1000)
-    return reader_of(section, files=DataFiles(folder.resolve()), form=form)
+    return reader_of(
+        section, files=DataFiles(folder.resolve()), form=form, features=Features(None)
+    )
 
 
 def test_a_text_is_its_own_item(tmp_path):
     reader = reader_of(
-        TextDataConfig(train="a.csv", max_length=3), files=DataFiles(tmp_path), form="text"
+        TextDataConfig(train="a.csv", max_length=3),
+        files=DataFiles(tmp_path),
+        form="text",
+        features=Features(None),
     )
     assert not reader.is_slow
     assert reader.identity("cafe\u0301") == Problem(

@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _obey_sigterm_as_process_one()
     _open_standard_streams()
     try:
+        _require_working_directory()
         args = build_parser().parse_args(argv)
         return int(args.run(args))
     except JobError as error:
@@ -79,6 +80,16 @@ def _obey_sigterm_as_process_one() -> None:
     """
     if os.getpid() == 1:
         signal.signal(signal.SIGTERM, lambda *_: os._exit(ExitCode.TERMINATED))
+
+
+def _require_working_directory() -> None:
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise ConfigError(
+            f"the working directory cannot be found ({error.strerror}): was it removed? Change "
+            "to one that is there (cd)."
+        ) from error
 
 
 def _open_standard_streams() -> None:

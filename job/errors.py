@@ -89,6 +89,12 @@ class ConfigError(JobError):
     exit_code = ExitCode.CONFIG
 
 
+class CallbackError(JobError):
+    """A callback of the user's own failed."""
+
+    exit_code = ExitCode.UNEXPECTED
+
+
 class DataError(JobError):
     """Input data is missing, or bad beyond `data.max_bad_fraction`."""
 

@@ -15,6 +15,7 @@ from types import ModuleType
 
 import keras
 
+from job.callbacks.guard import guard
 from job.config.suggest import did_you_mean
 from job.config.training import CustomCallbackConfig
 from job.errors import ConfigError
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 def load_custom_callbacks(
     sections: Sequence[CustomCallbackConfig], *, folder: Path
 ) -> list[keras.callbacks.Callback]:
-    """Imports and makes the callbacks that `callbacks.custom` names.
+    """Imports and makes the callbacks that `callbacks.custom` names, guarded.
 
     Args:
         sections: Import strings and arguments.
@@ -35,10 +36,13 @@ def load_custom_callbacks(
         ConfigError: The module or class is not found, does not import, is not a Keras callback
             or refuses its arguments.
     """
-    return [
-        _make(section, key=f"callbacks.custom.{index}", folder=folder)
-        for index, section in enumerate(sections)
-    ]
+    callbacks = []
+    for index, section in enumerate(sections):
+        key = f"callbacks.custom.{index}"
+        callback = _make(section, key=key, folder=folder)
+        guard(callback, key=key)
+        callbacks.append(callback)
+    return callbacks
 
 
 def _make(section: CustomCallbackConfig, *, key: str, folder: Path) -> keras.callbacks.Callback:
@@ -54,7 +58,7 @@ def _make(section: CustomCallbackConfig, *, key: str, folder: Path) -> keras.cal
         )
     try:
         callback = kind(**section.arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(
             f"{key}.arguments: {class_name}(**{section.arguments}) raised "
             f"{type(error).__name__}: {error}. Mend the arguments or the callback."
@@ -84,7 +88,7 @@ def _import(name: str, *, key: str, folder: Path) -> ModuleType:
                 f"{key}.target: no module '{name}' beside the configuration file ({folder}) or "
                 "among the installed packages. Put the file there, or install the package."
             ) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ConfigError(
                 f"{key}.target: importing '{name}' raised {type(error).__name__}: {error}. "
                 "Mend the module."

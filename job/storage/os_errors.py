@@ -22,7 +22,7 @@ from job.errors import (
 from job.storage.purpose import RUNS, Purpose
 
 _DENIED = frozenset({errno.EACCES, errno.EPERM})
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _BAD_PATH = frozenset(
     {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EEXIST, errno.EXDEV}
 )
@@ -56,14 +56,29 @@ def translated(
         yield
     except OSError as error:
         what = f"cannot {action} '{path}': {os.strerror(error.errno or 0)}"
-        known = _as_job_error(error, what, folder=folder, num_bytes=num_bytes, purpose=purpose)
+        known = _as_job_error(
+            error,
+            what,
+            path=path,
+            folder=folder,
+            num_bytes=num_bytes,
+            purpose=purpose,
+            makes=action in ("write", "lock"),
+        )
         if known is None:
             raise
         raise known from error
 
 
 def _as_job_error(
-    error: OSError, what: str, *, folder: Path, num_bytes: int, purpose: Purpose
+    error: OSError,
+    what: str,
+    *,
+    path: Path,
+    folder: Path,
+    num_bytes: int,
+    purpose: Purpose,
+    makes: bool,
 ) -> JobError | None:
     key = purpose.key
     if error.errno == errno.EROFS:
@@ -73,8 +88,8 @@ def _as_job_error(
         )
     if error.errno in _DENIED:
         return PermissionDeniedError(
-            f"{what}. The folder '{folder}' must be readable and writable for user id "
-            f"{os.geteuid()}. Change its permissions, or choose another folder ({key})."
+            f"{what}. The folder '{_nearest(folder)}' must be readable and writable for user "
+            f"id {os.geteuid()}. Change its permissions, or choose another folder ({key})."
         )
     if error.errno in _FULL:
         return DiskFullError(
@@ -82,11 +97,11 @@ def _as_job_error(
             f"'{folder}'; nothing already committed was touched. Free some space, "
             f"{purpose.when_full}or choose another folder ({key}), and start again."
         )
-    if error.errno in _BAD_PATH:
+    if error.errno in _BAD_PATH or (error.errno == errno.ENOENT and makes):
         return ConfigError(
-            f"{what}. '{folder}' must be a folder, or a path where one can be made, that "
-            f"holds nothing but {purpose.content}. Remove what is in the way, or choose "
-            f"another folder ({key})."
+            f"{what}.{_in_the_way(path)} '{folder}' must be a folder, or a path where one can "
+            f"be made, that holds nothing but {purpose.content}. Remove what is in the way, or "
+            f"choose another folder ({key})."
         )
     if error.errno in _OUTAGE:
         return StorageOutageError(
@@ -94,6 +109,18 @@ def _as_job_error(
             f"start again: {purpose.afterwards}."
         )
     return None
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the one above it that is there and would have to hold it."""
+    return next((place for place in (folder, *folder.parents) if os.path.exists(place)), folder)
+
+
+def _in_the_way(path: Path) -> str:
+    """Names a file that stands where a folder has to be; "" where none does."""
+    above = (place for place in reversed(path.parents) if os.path.lexists(place))
+    found = next((place for place in above if not os.path.isdir(place)), None)
+    return f" '{found}' is in the way." if found else ""
 
 
 def _free_bytes(folder: Path) -> int:

@@ -4,7 +4,7 @@ import pytest
 
 from job.callbacks.custom import load_custom_callbacks
 from job.config.training import CustomCallbackConfig
-from job.errors import ConfigError
+from job.errors import CallbackError, ConfigError
 
 GOOD = """
 import keras
@@ -94,3 +94,19 @@ def test_a_file_with_the_name_of_a_loaded_module_is_refused_not_ignored(folder):
         ConfigError, match=r"name of a module already in use .* Rename the file"
     ):
         load(folder, "json:Printer")
+
+
+def test_a_module_that_leaves_the_process_is_refused(folder):
+    (folder / "mine_x.py").write_text("raise SystemExit(3)\n")
+    with pytest.raises(ConfigError, match=r"importing 'mine_x' raised SystemExit: 3"):
+        load(folder, "mine_x:Printer")
+
+
+def test_what_a_hook_raises_names_the_key(folder):
+    (folder / "mine_y.py").write_text(
+        "import keras\nclass Bad(keras.callbacks.Callback):\n"
+        "    def on_epoch_end(self, epoch, logs=None):\n        1 / 0\n"
+    )
+    (callback,) = load(folder, "mine_y:Bad")
+    with pytest.raises(CallbackError, match=r"^callbacks\.custom\.0: Bad\.on_epoch_end raised"):
+        callback.on_epoch_end(0, {})

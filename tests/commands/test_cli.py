@@ -1,7 +1,9 @@
+import os
 import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,7 @@ from job import __version__
 from job.cli import build_parser, main
 from job.errors import EXIT_CODES, ExitCode
 
+ROOT = Path(__file__).parents[2]
 EXAMPLE = "examples/text.yaml"
 
 
@@ -147,6 +150,20 @@ def test_a_result_that_finds_no_space_says_so(command):
     assert re.fullmatch(
         r"siamese-job: standard output .*No space left.*Free some space.*\n", result.stderr
     )
+
+
+def test_a_working_directory_that_was_removed_is_named(tmp_path):
+    (tmp_path / "gone").mkdir()
+    command = f"cd gone && rmdir ../gone && exec {sys.executable} -m job config init x.yaml"
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == ExitCode.CONFIG
+    assert done.stderr.startswith("siamese-job: the working directory cannot be found")
 
 
 def test_an_unexpected_error_keeps_its_traceback_and_says_it_is_a_bug(monkeypatch, capsys):

@@ -17,6 +17,7 @@ from job.errors import (
     StorageOutageError,
 )
 from job.storage.file import FileStore
+from job.storage.os_errors import translated
 from job.storage.protocol import ListedObject
 
 REPOSITORY = Path(__file__).parents[2]
@@ -58,6 +59,8 @@ def test_full_disk_names_folder_need_and_room_and_spares_what_is_there(
         (errno.EIO, StorageOutageError),
         (errno.ESTALE, StorageOutageError),
         (errno.ENAMETOOLONG, ConfigError),
+        (errno.ENOENT, ConfigError),
+        (errno.EFBIG, DiskFullError),
         (errno.EMFILE, OSError),
     ],
 )
@@ -96,6 +99,8 @@ def test_file_in_place_of_the_folder_is_named(tmp_path: Path, below: str, call: 
     with pytest.raises(ConfigError, match="must be a folder") as caught:
         CALLS[call](store)
     assert str(tmp_path / "file" / below) in str(caught.value)
+    if (call, below) != ("list", ""):  # then it is what cannot be listed
+        assert f" '{tmp_path / 'file'}' is in the way." in str(caught.value)
     assert (tmp_path / "file").read_text() == "not a folder"
 
 
@@ -181,3 +186,12 @@ def test_missing_permission_names_the_folder_and_changes_nothing(
     assert "Permission denied" in done.stdout
     assert "run.root" in done.stdout
     assert store.read("a").data == b"kept"
+
+
+def test_the_folder_to_change_is_the_one_that_is_there(tmp_path: Path) -> None:
+    folder = tmp_path / "runs/typos"
+    with (
+        pytest.raises(PermissionDeniedError, match=f"The folder '{tmp_path}' must be"),
+        translated("write", folder / "a", folder=folder),
+    ):
+        raise PermissionError(errno.EACCES, "denied")

@@ -161,8 +161,8 @@ class ClassBatches:
                 f"data.sampling.items_per_class: a batch of {global_batch_size} pairs holds "
                 f"{needed} classes of {section.items_per_class} items; training has "
                 f"{len(large.size)} classes of at least that many (and {len(index.size)} in "
-                "all). Lower training.global_batch_size, or choose more items_per_class of "
-                "fewer classes."
+                "all). Lower training.global_batch_size or, where classes are smaller, "
+                "items_per_class."
             )
         if len(large.rows) < len(index.rows):
             log.warning(

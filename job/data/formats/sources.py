@@ -151,7 +151,8 @@ def disk_errors_named(path: Path, *, where: str) -> Iterator[None]:
         yield
     except PermissionError as error:
         raise PermissionDeniedError(
-            f"{where} may not be read ({path}: permission denied). Give this user read access."
+            f"{where} may not be read ({error.filename or path}: permission denied). Give this "
+            "user read access."
         ) from error
     except OSError as error:
         raise DataError(

@@ -16,6 +16,11 @@ from job.data.formats.sources import ARRAYS, TABLES, Table, extension, unknown_f
 from job.data.places.files import DataFiles
 from job.types import Split
 
+_FOLDERS = (
+    " A folder that holds a folder of pictures for each class is read with data.kind: image "
+    "and data.rows: items."
+)
+
 # `items` is the file that pair files name items of.
 Role = Split | Literal["items"]
 
@@ -83,7 +88,9 @@ def _given(role: Role, name: str, *, section: Data, files: DataFiles) -> Given:
         return Given(key, name, files.file(name, key=key), "arrays")
     if section.kind == "image" and section.rows == "items":
         return Given(key, name, files.folder(name, key=key), "folder", files.is_copied(name))
+    hint = "" if suffix else _FOLDERS
     if holds_items:
-        raise unknown_format(name, key=key, known=(*TABLES, ARRAYS))
-    hint = " An .npz holds items: set data.rows: items." if suffix == ARRAYS else ""
+        raise unknown_format(name, key=key, known=(*TABLES, ARRAYS), hint=hint)
+    if suffix == ARRAYS:
+        hint = " An .npz holds items: set data.rows: items."
     raise unknown_format(name, key=key, known=TABLES, hint=hint)

@@ -189,7 +189,7 @@ def test_more_classes_in_a_batch_than_there_are_is_refused():
     assert str(refused.value) == (
         "data.sampling.items_per_class: a batch of 6 pairs holds 3 classes of 4 items; "
         "training has 2 classes of at least that many (and 4 in all). Lower "
-        "training.global_batch_size, or choose more items_per_class of fewer classes."
+        "training.global_batch_size or, where classes are smaller, items_per_class."
     )
 
 

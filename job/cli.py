@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except JobError as error:
         return _report(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _report("Interrupted (Ctrl-C) before training began.", ExitCode.INTERRUPTED)
+        return _report("Interrupted (Ctrl-C) before anything was done.", ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # The reader has gone (`... | head`); nothing may be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

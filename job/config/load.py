@@ -21,7 +21,7 @@ from job.config.root import Config
 from job.config.scalars import dotted, shown
 from job.config.yaml12 import Document, read_document
 from job.config.yaml_text import MAX_BYTES
-from job.errors import ConfigError
+from job.errors import ConfigError, PermissionDeniedError
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ def load_config(path: Path, *, env: Mapping[str, str], sets: Sequence[str]) -> L
 
     Raises:
         ConfigError: With every problem, one a line.
+        PermissionDeniedError: The file may not be read.
     """
     document = read_document(_read(path))
     name = str(path) if str(path).isprintable() else shown(str(path))
@@ -90,7 +91,7 @@ def _read(path: Path) -> bytes:
             f"{shown(str(path))} is a folder. Give the path of the YAML file in it."
         ) from None
     except PermissionError:
-        raise ConfigError(
+        raise PermissionDeniedError(
             f"{shown(str(path))} may not be read by this user. Change its mode or owner, or "
             "run as the user it belongs to."
         ) from None

@@ -24,4 +24,4 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         " Did you mean 'x'?" with its leading blank, or "" when nothing is near.
     """
     near = nearest(word, known)
-    return f" Did you mean '{near}'?" if near else ""
+    return f" Did you mean {near!r}?" if near else ""

@@ -82,10 +82,10 @@ def test_a_file_nobody_may_read_names_the_way_out(tmp_path: Path) -> None:
         "import os, sys\n"
         "from pathlib import Path\n"
         "from job.config.load import load_config\n"
-        "from job.errors import ConfigError\n"
+        "from job.errors import PermissionDeniedError\n"
         "os.geteuid() == 0 and os.seteuid(65534)\n"  # root may read everything
         "try: load_config(Path(sys.argv[1]), env={}, sets=[])\n"
-        "except ConfigError as error: sys.stdout.write(str(error))\n"
+        "except PermissionDeniedError as error: sys.stdout.write(str(error))\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", script, str(path)],

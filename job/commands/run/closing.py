@@ -93,7 +93,9 @@ def _write_artifacts(
     artifacts = {"summary": NAME, "history": HISTORY, "quarantine": QUARANTINE}
     if config.callbacks.activations is not None:
         artifacts["activations"] = FOLDER_OF_ACTIVATIONS
-    history = json.dumps([_json_numbers(epoch) for epoch in attempt.state.history], indent=1)
+    # Sorted: an epoch that came out of a checkpoint has its names in another order.
+    epochs = [_json_numbers(epoch) for epoch in attempt.state.history]
+    history = json.dumps(epochs, indent=1, sort_keys=True)
     attempt.manager.write_result(HISTORY, f"{history}\n".encode())
     if config.export.enabled:
         attempt.session.stop.check()

@@ -105,6 +105,8 @@ def reading(path: Path, *, key: str) -> Iterator[None]:
     """Says what is wrong with a file of a set that the block fails to read."""
     with translated("read", path, folder=path.parent, purpose=PACKS.at(key)):
         try:
+            if path.exists() and not path.is_file():  # a pipe would be waited for
+                raise FileNotFoundError(path)
             yield
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise DataError(

@@ -59,7 +59,17 @@ def other_header(folder: Path) -> None:
     np.save(folder / "train_left.npy", array.view(np.uint64))
 
 
+def pipe(name: str) -> Callable[[Path], object]:
+    def change(folder: Path) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return change
+
+
 DAMAGE = {
+    "a pipe": (pipe("values.npy"), (r"there is no file values\.npy in",)),
+    "a pipe for the record": (pipe("dataset.json"), ("dataset.json",)),
     "a bit of the values": (
         lambda folder: flip(folder / "values.npy", -1),
         (r"values\.npy has another checksum .*crc32c [0-9a-f]{8}, expected [0-9a-f]{8}",),

@@ -69,8 +69,8 @@ def test_items_of_pictures_may_lie_in_a_folder(root):
             ImageDataConfig(train="pictures"),
             ConfigError,
             "the name has no extension. Known: .csv, .tsv, .jsonl, each also with .gz. A "
-            "folder that holds a folder of pictures for each class is read with data.kind: image and "
-            "data.rows: items. ",
+            "folder that holds a folder of pictures for each class is read with data.kind: "
+            "image and data.rows: items. ",
         ),
         (
             ImageDataConfig(train="a.csv", items="pictures"),

@@ -269,6 +269,16 @@ def test_semi_hard_takes_the_nearest_negative_beyond_the_pair_else_the_furthest(
     np.testing.assert_allclose(got, [4.5, 2.0, 2.0], rtol=1e-5)
 
 
+def test_a_negative_as_far_as_the_positive_is_not_beyond_it():
+    # Anchor 0: its class at 1; others at -1, as far, and at 3: that one, 1 - 3 + 5 = 3. From 1:
+    # others 2 away, 1 - 2 + 5 = 4. From -1 and 3, 4 apart: the furthest, 2 and 3 away, 7 and 6.
+    batch = pair_batch(
+        on_a_line(0, -1), on_a_line(1, 3), label=[1, 1], classes=([0, 1], [0, 1])
+    )
+    got = of(TripletConfig(margin=5.0), "euclidean", batch)
+    np.testing.assert_allclose(got, [3.5, 6.5], rtol=1e-5)
+
+
 def test_the_same_item_twice_is_no_positive_and_unknown_classes_take_no_part():
     batch = pair_batch(
         on_a_line(0, 1),

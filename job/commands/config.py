@@ -9,6 +9,7 @@ go to standard output; whatever is wrong is raised for `cli` to report.
 import argparse
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,8 +102,11 @@ def _load(args: argparse.Namespace) -> "LoadedConfig":
 
 def _write_new(path: Path, text: str, *, overwrite: bool) -> None:
     try:
-        with path.open("w" if overwrite else "x", encoding="utf-8") as file:
-            file.write(text)
+        if not overwrite and os.path.lexists(path):
+            raise FileExistsError(path)
+        if path.is_dir():
+            raise IsADirectoryError(path)
+        _write_whole(Path(os.path.realpath(path)), text)
     except FileExistsError:
         raise ConfigError(
             f"config init: {str(path)!r} is there already and stays as it is. Give another "
@@ -121,6 +125,18 @@ def _write_new(path: Path, text: str, *, overwrite: bool) -> None:
         ) from None
     except OSError as error:
         raise _translated(error, path) from error
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Writes a file, or leaves what is there as it is: on a full disk, for one."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink()
+        raise
 
 
 def _translated(error: OSError, path: Path) -> Exception:

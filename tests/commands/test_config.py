@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,22 @@ def test_init_translates_what_the_system_says(
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(expected, match="said the system"):
         run("init", "new.yaml")
+
+
+@pytest.mark.parametrize("name", ["new.yaml", "c.yaml"])
+def test_init_on_a_full_disk_leaves_what_is_there(
+    config: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def fill(path: Path, text: str, **kwargs: object) -> None:
+        path.write_bytes(text[:9].encode())
+        raise OSError(28, "no space")
+
+    before = sorted(os.listdir(config.parent))
+    monkeypatch.setattr(Path, "write_text", fill)
+    with pytest.raises(DiskFullError):
+        run("init", name, "--force")
+    assert sorted(os.listdir(config.parent)) == before
+    assert config.read_text() == MINIMAL
 
 
 def test_schema_prints_the_schema(capsys: pytest.CaptureFixture[str]) -> None:

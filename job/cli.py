@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from job import __version__
 from job.commands.registry import register_commands
-from job.errors import EXIT_CODES, ConfigError, ExitCode, JobError
+from job.errors import EXIT_CODES, CallbackError, ConfigError, ExitCode, JobError
 from job.telemetry.termination import leave_last_words
 
 
@@ -58,10 +58,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         _require_working_directory()
         args = build_parser().parse_args(argv)
         return int(args.run(args))
+    except CallbackError as error:
+        if error.__cause__:
+            traceback.print_exception(error.__cause__)
+        return _report(str(error), error.exit_code)
     except JobError as error:
         return _report(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _report("Interrupted (Ctrl-C) before anything was done.", ExitCode.INTERRUPTED)
+        return _report("Interrupted (Ctrl-C).", ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # The reader has gone (`... | head`); nothing may be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

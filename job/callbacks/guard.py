@@ -5,48 +5,63 @@ callback.on_epoch_end(3, logs)  # CallbackError: names class, method, file and l
 """
 
 import functools
-import json
+import sys
 import traceback
 from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
 import keras
+import numpy as np
 
-from job.errors import CallbackError, JobError
+from job.checkpoints import canonical
+from job.errors import CallbackError, ConfigError, JobError
 
-_METHODS = (
-    "set_model",
-    "set_params",
+_HOOKS = (
     "on_train_begin",
     "on_train_end",
     "on_epoch_begin",
     "on_epoch_end",
     "on_train_batch_begin",
     "on_train_batch_end",
-    "get_state",
-    "set_state",
 )
+_OTHERS = ("set_model", "set_params", "get_state", "set_state")
 
 
 def guard(callback: keras.callbacks.Callback, *, key: str) -> None:
     """Has every method that training calls raise `CallbackError` where it fails.
 
-    So it does where a method leaves the process, gives a state that JSON cannot hold, or puts
-    something into `logs` that is no number: the checkpoint of the epoch could not be written.
+    So it does where a method leaves the process, where a state is none that a checkpoint can
+    hold, and where a hook puts something into `logs` that is no number.
 
     Args:
         callback: One of the user's; its methods are replaced by guarded ones.
         key: The key that names it, as in `callbacks.custom.0`.
+
+    Raises:
+        ConfigError: A method is none that can be replaced.
     """
-    for name in _METHODS:
+    for name in (*_HOOKS, *_OTHERS):
         method = getattr(callback, name, None)
-        if method is not None:
-            what = f"{key}: {type(callback).__name__}.{name}"
-            setattr(callback, name, _guarded(method, what=what))
+        if method is None:
+            continue
+        what = f"{key}: {type(callback).__name__}.{name}"
+        check = _require_numbers if name in _HOOKS else None
+        if name == "get_state":
+            check = _require_storable
+        try:
+            setattr(callback, name, _guarded(method, of=callback, what=what, check=check))
+        except AttributeError as error:
+            raise ConfigError(f"{what} must be a plain method ({error}).") from error
 
 
-def _guarded(method: Callable[..., Any], *, what: str) -> Callable[..., Any]:
+# Looks at the arguments of a call, its options and its result.
+_Check = Callable[[tuple[Any, ...], dict[str, Any], Any, str], None]
+
+
+def _guarded(
+    method: Callable[..., Any], *, of: keras.callbacks.Callback, what: str, check: _Check | None
+) -> Callable[..., Any]:
     @functools.wraps(method)
     def call(*args: Any, **options: Any) -> Any:
         try:
@@ -55,34 +70,48 @@ def _guarded(method: Callable[..., Any], *, what: str) -> Callable[..., Any]:
             raise
         # Nothing may leave the process with a code that says another thing than the log.
         except (Exception, SystemExit) as error:
-            place = traceback.extract_tb(error.__traceback__)[-1]
             raise CallbackError(
-                f"{what} raised {type(error).__name__}: {error} ({place.filename}, line "
-                f"{place.lineno}). Mend the callback; the run goes on from its last commit."
+                f"{what} raised {type(error).__name__}: {error} ({_place(error, of=of)}). Mend "
+                "the callback; the run goes on from its last commit."
             ) from error
-        _require_numbers(args, what=what)
-        if method.__name__ == "get_state":
-            _require_json(result, what=what)
+        if check:
+            check(args, options, result, what)
         return result
 
     return call
 
 
-def _require_numbers(arguments: tuple[Any, ...], *, what: str) -> None:
-    logs = arguments[-1] if arguments and isinstance(arguments[-1], dict) else {}
+def _place(error: BaseException, *, of: keras.callbacks.Callback) -> str:
+    """The last line of the callback's own module that was running, or the last of all."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = getattr(sys.modules.get(type(of).__module__), "__file__", None)
+    frame = [*frames, *(frame for frame in frames if frame.filename == own)][-1]
+    return f"{frame.filename}, line {frame.lineno}"
+
+
+def _require_numbers(
+    arguments: tuple[Any, ...], options: dict[str, Any], result: Any, what: str
+) -> None:
+    """Refuses what a hook put into `logs`; brings NumPy's numbers to Python's."""
+    logs = options.get("logs", arguments[-1] if arguments else None)
+    if not isinstance(logs, dict):
+        return
     for name, value in logs.items():
-        if not isinstance(value, Real):
+        if not isinstance(name, str) or not isinstance(value, Real | np.bool_):
             raise CallbackError(
-                f"{what} put {value!r} into logs as {name!r}. Measurements are numbers: make "
-                "it one, or keep it elsewhere."
+                f"{what} put {value!r} into logs as {name!r}. Measurements are numbers under a "
+                "name: make it one, or keep it elsewhere."
             )
+        logs[name] = value.item() if isinstance(value, np.generic) else value
 
 
-def _require_json(state: object, *, what: str) -> None:
+def _require_storable(
+    arguments: tuple[Any, ...], options: dict[str, Any], result: Any, what: str
+) -> None:
     try:
-        json.dumps(state)
-    except (TypeError, ValueError) as error:
+        canonical.dumps(result)
+    except (TypeError, ValueError, RecursionError) as error:
         raise CallbackError(
             f"{what} gave what JSON cannot hold ({error}). A state is made of numbers, texts, "
-            "lists, mappings and None."
+            "lists, mappings of texts to these, and None."
         ) from error

@@ -9,9 +9,11 @@ go to standard output; whatever is wrong is raised for `cli` to report.
 import argparse
 import errno
 import os
+import shutil
+import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from job.commands.arguments import add_config_arguments
 from job.commands.result import print_result
@@ -102,11 +104,10 @@ def _load(args: argparse.Namespace) -> "LoadedConfig":
 
 def _write_new(path: Path, text: str, *, overwrite: bool) -> None:
     try:
-        if not overwrite and os.path.lexists(path):
-            raise FileExistsError(path)
-        if path.is_dir():
-            raise IsADirectoryError(path)
-        _write_whole(Path(os.path.realpath(path)), text)
+        if overwrite and path.is_file():
+            _replace(Path(os.path.realpath(path)), text)
+        else:
+            _create(path, text, mode="w" if overwrite else "x")
     except FileExistsError:
         raise ConfigError(
             f"config init: {str(path)!r} is there already and stays as it is. Give another "
@@ -127,21 +128,35 @@ def _write_new(path: Path, text: str, *, overwrite: bool) -> None:
         raise _translated(error, path) from error
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """Writes a file, or leaves what is there as it is: on a full disk, for one."""
-    partial = path.with_name(f"{path.name}.partial")
+def _create(path: Path, text: str, *, mode: Literal["w", "x"]) -> None:
+    with path.open(mode, encoding="utf-8") as file:
+        try:
+            file.write(text)
+            file.flush()
+        except OSError:
+            if mode == "x":  # it is ours; what it holds is of no use
+                with suppress(OSError):
+                    path.unlink()
+            raise
+
+
+def _replace(path: Path, text: str) -> None:
+    """Puts a file in the place of one, or leaves that as it is: on a full disk, for one."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent)
     try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        shutil.copymode(path, name)
+        os.replace(name, path)
     except OSError:
         with suppress(OSError):
-            partial.unlink()
+            os.unlink(name)
         raise
 
 
 def _translated(error: OSError, path: Path) -> Exception:
     text = f"config init: {str(path)!r} cannot be written: {error.strerror}."
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return DiskFullError(f"{text} Free some space, or give another PATH.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return PermissionDeniedError(f"{text} Give a PATH in a folder this user may write to.")

@@ -51,7 +51,7 @@ _ADVICE: Mapping[Reason, str] = {
     "split": "Write train, validation or test, or name another column: data.columns.split.",
     "empty": "Fill in or remove the rows that hold nothing.",
     "too_long": "Raise data.max_length, or shorten the items.",
-    "too_large": "Raise data.max_pixels, or make the pictures smaller.",
+    "too_large": "Make the items smaller, or raise data.max_pixels where that is the limit.",
     "missing": "Name the columns in data.columns, or complete the rows.",
     "undecodable": "Save the file as UTF-8, or replace what is damaged.",
     "malformed": "Correct the rows; a text that holds a separator or a quote must be quoted.",

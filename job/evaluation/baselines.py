@@ -51,6 +51,8 @@ TEXT_BASELINES: Mapping[str, Callable[[Sequence[str], Sequence[str]], Scores]] =
 
 # Pairs whose texts are in memory at a time.
 _TEXT_PAIRS = 1 << 12
+# Sequences that are made vectors of at a time.
+_SEQUENCES = 1 << 10
 # Numbers of the vectors that are in memory at a time, 4 bytes each.
 _CELLS = 1 << 25
 
@@ -131,10 +133,25 @@ def _sequence_scores(
     )
     scores: dict[str, Scores] = {}
     for name, make, width, compare in vectors:
-        poll()
         of_items = partial(make, items.values, moments=moments)
-        scores[name] = _scores(pairs, of_items, width=width, compare=compare)
+        polled = partial(_some_at_a_time, of_items, width=width, poll=poll)
+        scores[name] = _scores(pairs, polled, width=width, compare=compare)
     return scores
+
+
+def _some_at_a_time(
+    vectors: Callable[[NDArray[np.int64]], Vectors],
+    rows: NDArray[np.int64],
+    *,
+    width: int,
+    poll: Callable[[], None],
+) -> Vectors:
+    """The vectors of items, float32 (M, width), with a look whether to go on in between."""
+    made = np.empty((len(rows), width), np.float32)
+    for some in slices(len(rows), _SEQUENCES):
+        poll()
+        made[some] = vectors(rows[some])
+    return made
 
 
 def _scores(

@@ -1,14 +1,20 @@
 """A callback of the user's own that fails is named, with what it did."""
 
+import functools
+import re
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+from job.callbacks.custom import load_custom_callbacks
 from job.callbacks.guard import guard
-from job.callbacks.memory import read_memory
-from job.errors import CallbackError, ExitCode, PreemptedError
+from job.callbacks.memory import read_memory, write_memory
+from job.checkpoints import canonical
+from job.config.training import CustomCallbackConfig
+from job.errors import CallbackError, ConfigError, ExitCode, PreemptedError
 
 
 class Mine(keras.callbacks.Callback):
@@ -26,6 +32,9 @@ class Mine(keras.callbacks.Callback):
 
     def get_state(self):
         return self.state
+
+    def set_state(self, state):
+        self.state = state
 
 
 def guarded(*args, **options):
@@ -65,20 +74,75 @@ def test_what_ends_a_run_in_order_passes(error):
 
 
 def test_logs_hold_numbers():
-    callback = guarded(lambda logs: logs.update(mine=np.float32(0.5), more=2))
+    callback = guarded(lambda logs: logs.update(mine=np.float32(0.5), more=2, so=np.True_))
     logs = {"loss": 1.0}
     callback.on_epoch_end(0, logs)
-    assert logs == {"loss": 1.0, "mine": 0.5, "more": 2}
-    with pytest.raises(CallbackError, match=r"put 'best so far' into logs as 'note'"):
-        guarded(lambda logs: logs.update(note="best so far")).on_epoch_end(0, logs)
+    assert logs == {"loss": 1.0, "mine": 0.5, "more": 2, "so": True}
+    assert [type(value) for value in logs.values()] == [float, float, int, bool]
 
 
-def test_a_state_is_json():
-    assert list(read_memory([guarded(state={"count": [1, None]})]).values()) == [
-        {"count": [1, None]}
-    ]
+@pytest.mark.parametrize("given", [{"note": "best so far"}, {3: 0.5}, {"none": None}])
+def test_what_is_no_number_under_a_name_is_refused_in_logs(given):
+    callback = guarded(lambda logs: logs.update(given))
+    with pytest.raises(CallbackError, match=r"Mine\.on_epoch_end put .* into logs as"):
+        callback.on_epoch_end(0, {})
+    # Keras gives logs by name here.
+    hooks = keras.callbacks.CallbackList([callback], add_history=False)
+    with pytest.raises(CallbackError, match=r"Mine\.on_train_batch_end put .* into logs as"):
+        hooks.on_train_batch_end(0, {})
+
+
+STATE = {"count": [1, None], "note": "so", "of": {"a": True}}
+
+
+def test_a_state_of_any_json_goes_through_a_checkpoint():
+    memory = canonical.loads(
+        canonical.dumps(read_memory([guarded(state=STATE)])), limit_bytes=999
+    )
+    fresh = guarded()
+    write_memory([fresh], memory)
+    assert fresh.state == STATE
+
+
+def test_the_example_goes_on_where_it_was():
+    section = CustomCallbackConfig(target="six_hooks:Timekeeper")
+    folder = Path(__file__).parents[2] / "examples"
+    first, fresh = load_custom_callbacks([section, section], folder=folder)
+    for callback in (first, fresh):
+        callback.on_train_begin()
+    memory = canonical.loads(canonical.dumps(read_memory([first])), limit_bytes=9999)
+    write_memory([fresh], memory)
+    assert fresh.get_state() == first.get_state()
+
+
+@pytest.mark.parametrize("state", [{"count": np.arange(3)}, {1: "x"}, {"x": {1, 2}}])
+def test_a_state_that_no_checkpoint_holds_is_refused(state):
     with pytest.raises(CallbackError, match=r"Mine\.get_state gave what JSON cannot hold"):
-        read_memory([guarded(state={"count": np.arange(3)})])
+        read_memory([guarded(state=state)])
+
+
+def test_the_place_is_in_the_callback_s_own_module():
+    def invert(logs):
+        np.linalg.inv(np.zeros((2, 2)))
+
+    with pytest.raises(CallbackError, match=rf"\({re.escape(__file__)}, line \d+\)"):
+        guarded(invert).on_epoch_end(0, {})
+
+
+def test_a_hook_may_be_anything_that_can_be_called():
+    callback = Mine()
+    callback.on_epoch_end = functools.partial(fail)
+    guard(callback, key="callbacks.custom.0")
+    with pytest.raises(CallbackError, match="my message"):
+        callback.on_epoch_end({})
+
+
+def test_a_hook_that_cannot_be_replaced_is_refused():
+    class Fixed(keras.callbacks.Callback):
+        on_epoch_end = property(lambda self: print)
+
+    with pytest.raises(ConfigError, match=r"Fixed\.on_epoch_end must be a plain method"):
+        guard(Fixed(), key="callbacks.custom.0")
 
 
 def test_keras_still_knows_which_hooks_do_nothing():

@@ -3,6 +3,10 @@
 import argparse
 import json
 import os
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -120,18 +124,33 @@ def test_init_translates_what_the_system_says(
         run("init", "new.yaml")
 
 
+@contextmanager
+def no_file_above(num_bytes: int) -> Iterator[None]:
+    """As on a disk that gets full: what is longer is written in part."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+def test_init_keeps_the_mode_of_what_it_replaces(config: Path) -> None:
+    config.chmod(0o640)
+    run("init", "c.yaml", "--force")
+    assert config.stat().st_mode & 0o777 == 0o640
+
+
 @pytest.mark.parametrize("name", ["new.yaml", "c.yaml"])
 def test_init_on_a_full_disk_leaves_what_is_there(
     config: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    def fill(path: Path, text: str, **kwargs: object) -> None:
-        path.write_bytes(text[:9].encode())
-        raise OSError(28, "no space")
-
     before = sorted(os.listdir(config.parent))
-    monkeypatch.setattr(Path, "write_text", fill)
-    with pytest.raises(DiskFullError):
-        run("init", name, "--force")
+    force = ["--force"] if name == "c.yaml" else []
+    with no_file_above(100), pytest.raises(DiskFullError):
+        run("init", name, *force)
     assert sorted(os.listdir(config.parent)) == before
     assert config.read_text() == MINIMAL
 

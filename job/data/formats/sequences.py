@@ -61,7 +61,7 @@ def _size_problem(num_steps: int, num_features: int) -> Problem | None:
     if size <= MAX_SEQUENCE_BYTES:
         return None
     what = f"has {num_steps} steps of {num_features} features, as float32 {size:,} bytes"
-    return Problem("shape", f"{what} (at most {MAX_SEQUENCE_BYTES:,} are read)")
+    return Problem("too_large", f"{what} (at most {MAX_SEQUENCE_BYTES:,} are read)")
 
 
 def not_finite(step: int) -> Problem:
@@ -72,7 +72,11 @@ def not_finite(step: int) -> Problem:
 def read_sequence(
     file: BinaryIO, *, num_bytes: int, max_length: int, features: Features
 ) -> NDArray[np.generic] | Problem:
-    """float32 (T, F) from a `.npy` file, or what is wrong with it.
+    """float32 (T, F) from a `.npy` file, or what its header says is wrong with it.
+
+    Other threads may set the number of features meanwhile. Whoever reads has to look at it
+    again and then at `not_finite_problem`, so that what is said of a file that is wrong in two
+    ways does not depend on when it was read.
 
     Args:
         file: At its beginning.
@@ -88,13 +92,17 @@ def read_sequence(
         num_steps, num_features = header.shape
         problem = (
             length_problem(num_steps, max_length=max_length)
-            or features.known_problem(num_features)
             or _size_problem(num_steps, num_features)
+            or features.known_problem(num_features)
         )
         if problem:
             return problem
-        steps = read_array(file, header, dtype=np.dtype(np.float32))
+        return read_array(file, header, dtype=np.dtype(np.float32))
     except ArrayError as error:
         return Problem(error.reason, error.detail)
+
+
+def not_finite_problem(steps: NDArray[np.generic]) -> Problem | None:
+    """What is wrong with a sequence, (T, F), that holds NaN or an infinity."""
     finite = np.isfinite(steps).all(axis=1)
-    return steps if finite.all() else not_finite(int(np.argmin(finite)))
+    return None if finite.all() else not_finite(int(np.argmin(finite)))

@@ -1,7 +1,8 @@
 """Items as rows name them: each read once, numbered in the order of the first good row.
 
 A row finds its items first and keeps them only when all of it is good, so a bad row leaves no
-trace, neither in the numbers nor in memory::
+trace, neither in the numbers nor in memory, but that its first good sequence may say how many
+features all have::
 
     with ReadItems(TextReader(max_length=256)) as items:
         found = items.find("cat", column="left")
@@ -20,7 +21,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from job.data.formats.sequences import Features
+from job.data.formats.sequences import Features, not_finite_problem
 from job.data.quarantine import Problem, sample_of
 from job.data.ragged import RaggedArray
 from job.data.reading.growing import GrowingRows
@@ -259,7 +260,11 @@ class ReadItems:
             return values
         # Only time steps are vectors.
         of = f"the first sequence, {sample_of(identity)},"
-        return self._features.problem(values.shape[1], of=of) or values
+        return (
+            self._features.problem(values.shape[1], of=of)
+            or not_finite_problem(values)
+            or values
+        )
 
     def _begin(self, identity: str) -> "Future[Values | Problem] | None":
         """Has an item read by another thread, once; None where that does not help."""

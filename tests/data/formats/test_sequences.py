@@ -3,7 +3,12 @@ import io
 import numpy as np
 import pytest
 
-from job.data.formats.sequences import Features, length_problem, read_sequence
+from job.data.formats.sequences import (
+    Features,
+    length_problem,
+    not_finite_problem,
+    read_sequence,
+)
 from job.data.quarantine import Problem
 
 
@@ -13,12 +18,13 @@ def read(
     stream = io.BytesIO()
     np.save(stream, array, allow_pickle=True)
     data = stream.getvalue()[: stream.tell() - cut]
-    return read_sequence(
+    found = read_sequence(
         io.BytesIO(data),
         num_bytes=len(data),
         max_length=max_length,
         features=Features(features),
     )
+    return found if isinstance(found, Problem) else not_finite_problem(found) or found
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f8", "i1", "u2", "i8"])
@@ -104,7 +110,7 @@ def test_what_is_too_wide_is_not_read(monkeypatch):
     assert read(np.zeros((2, 70_000))).detail == "has 70000 features, must be 1 to 65536"
     monkeypatch.setattr("job.data.formats.sequences.MAX_SEQUENCE_BYTES", 4 * 11)
     assert read(np.zeros((3, 4))) == Problem(
-        "shape", "has 3 steps of 4 features, as float32 48 bytes (at most 44 are read)"
+        "too_large", "has 3 steps of 4 features, as float32 48 bytes (at most 44 are read)"
     )
 
 

@@ -1,0 +1,30 @@
+"""What is said of files that are wrong in two ways does not depend on threads."""
+
+import time
+
+import numpy as np
+import pytest
+
+from job.config.data import SequenceDataConfig
+from job.data.formats.sequences import Features
+from job.data.places.files import DataFiles
+from job.data.reading.items import ReadItems, read_ahead
+from job.data.reading.readers import reader_of
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.02])
+def test_the_features_come_before_the_content(tmp_path, delay):
+    np.save(tmp_path / "good.npy", np.zeros((3, 2)))
+    for number in range(12):
+        np.save(tmp_path / f"{number}.npy", np.full((3, 5), np.nan))
+    features = Features(None)
+    section = SequenceDataConfig(train="a.csv")
+    files = DataFiles(tmp_path.resolve())
+    reader = reader_of(section, files=files, form="sequence", features=features)
+    found = []
+    rows = ["good.npy", *(f"{number}.npy" for number in range(12))]
+    with ReadItems(reader, features=features) as items:
+        for row in read_ahead(rows, items=items, cells=lambda row: (row,)):
+            time.sleep(delay)  # some were read before the first one is looked at, or none
+            found.append(items.find(row, column="left"))
+    assert {problem.reason for problem in found[1:]} == {"shape"}

@@ -130,6 +130,14 @@ class DataConfig(Section):
                 "`split` has no effect: `columns.split`, or files of their own, say what "
                 f"validation and test are (got split.by: {self.split.by}): leave `split` out"
             )
+        for name, file in (("validation", self.validation), ("test", self.test)):
+            fraction = f"{name}_fraction"
+            share = getattr(self.split, fraction)
+            if file is not None and share != SplitConfig.model_fields[fraction].default:
+                raise ValueError(
+                    f"`split.{fraction}` has no effect: `{name}` is a file of its own (got "
+                    f"{share}): leave one of the two out"
+                )
         is_used = self.columns.split is not None or self.split.by == "group"
         if self.columns.group is not None and not is_used:
             raise ValueError(

@@ -271,6 +271,11 @@ SECTIONS = (
             "what validation and test are (got split.by: identity): leave `split` out.",
         ),
         (
+            "data: {train: a, validation: b, split: {validation_fraction: 0.2}}",
+            "2:1: data: `split.validation_fraction` has no effect: `validation` is a file of "
+            "its own (got 0.2): leave one of the two out.",
+        ),
+        (
             "data: {train: a, columns: {group: g}}",
             "2:1: data: `columns.group` has no effect: it says what `split.by: group` keeps "
             "together, and is held against `columns.split` where there is one (got "

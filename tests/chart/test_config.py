@@ -49,8 +49,8 @@ data:
   test: "0x10"
   root: "~"
   columns: {left: "yes", right: "\\u00fcn\\u00efc\\u00f6de \\U0001F600", label: "12:30:00"}
-  split: {validation_fraction: 1e-4, test_fraction: 0.30000000000000004}
-  max_bad_fraction: 1.0
+  split: {validation_fraction: 1e-4}
+  max_bad_fraction: 0.30000000000000004
 training:
   epochs: 1000000
   global_batch_size: 123456789

@@ -259,12 +259,12 @@ class ReadItems:
         if isinstance(values, Problem) or values.ndim != 2:
             return values
         # Only time steps are vectors.
+        problem = self._features.known_problem(values.shape[1]) or not_finite_problem(values)
+        if problem:
+            return problem
+        # Only now, so that what is bad does not say how many features all others have.
         of = f"the first sequence, {sample_of(identity)},"
-        return (
-            self._features.problem(values.shape[1], of=of)
-            or not_finite_problem(values)
-            or values
-        )
+        return self._features.problem(values.shape[1], of=of) or values
 
     def _begin(self, identity: str) -> "Future[Values | Problem] | None":
         """Has an item read by another thread, once; None where that does not help."""

@@ -12,6 +12,21 @@ from job.data.reading.items import ReadItems, read_ahead
 from job.data.reading.readers import reader_of
 
 
+def test_a_bad_sequence_does_not_say_how_many_features_all_have(tmp_path):
+    np.save(tmp_path / "bad.npy", np.full((3, 5), np.nan))
+    np.save(tmp_path / "good.npy", np.zeros((3, 2)))
+    features = Features(None)
+    reader = reader_of(
+        SequenceDataConfig(train="a.csv"),
+        files=DataFiles(tmp_path.resolve()),
+        form="sequence",
+        features=features,
+    )
+    with ReadItems(reader, features=features) as items:
+        assert items.find("bad.npy", column="left").reason == "not_finite"
+        assert items.find("good.npy", column="left").identity == "good.npy"
+
+
 @pytest.mark.parametrize("delay", [0.0, 0.02])
 def test_the_features_come_before_the_content(tmp_path, delay):
     np.save(tmp_path / "good.npy", np.zeros((3, 2)))

@@ -90,8 +90,8 @@ lint: $(DEV)  ## Formatting, ruff, layers, types, YAML, spelling, shell, file le
 	$(BIN)/yamllint --strict .
 	$(BIN)/codespell
 	$(BIN)/shellcheck .ci/run
-	find job -name '*.py' -exec wc -l {} + | awk '$$2 != "total" && $$1 > 300 \
-	    { print $$2 ": " $$1 " lines; at most 300, split it"; bad = 1 } END { exit bad }'
+	find job -name '*.py' -exec wc -l {} + | awk '$$2 != "total" && $$1 > 400 \
+	    { print $$2 ": " $$1 " lines; at most 400; which question does each part answer?"; bad = 1 } END { exit bad }'
 	echo 'lint: clean'
 
 .PHONY: fmt
@@ -101,7 +101,7 @@ fmt: $(DEV)  ## Format the code and apply the safe fixes.
 
 .PHONY: manifests
 manifests: $(DEV)  ## Write what follows from other files below charts/ and k8s/.
-	@$(BIN)/python -m charts.generate
+	@$(BIN)/python -m tools.chart.generate
 
 .PHONY: e2e
 e2e: $(DEV) system  ## Build the image and run it on Kubernetes; E2E_CLUSTER or KUBECONFIG names one.

@@ -63,9 +63,9 @@ def memory() -> dict[str, float]:
 def measure(config: Path) -> dict[str, Any]:
     """Opens the packed set, trains STEPS steps and says what that took."""
     # Libraries first: what they take is there without any data.
-    from job.commands.run.assembly import assemble
-    from job.config.load import load_config
+    from job.config.loader.load_config import load_config
     from job.data.load import load_dataset
+    from job.run.components import assemble
     from job.training.loop import TrainingData
     from job.training.step import TrainStep
 

@@ -12,9 +12,9 @@ import traceback
 from collections.abc import Sequence
 
 from job import __version__
-from job.commands.registry import register_commands
+from job.commands.parsers import register_commands
 from job.errors import EXIT_CODES, CallbackError, ConfigError, ExitCode, JobError
-from job.telemetry.termination import leave_last_words
+from job.telemetry.termination_message import leave_last_words
 
 
 class _Parser(argparse.ArgumentParser):

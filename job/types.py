@@ -7,12 +7,33 @@ another convention.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 Kind = Literal["text", "sequence", "image"]
+
+# Why a row cannot be used.
+Reason = Literal[
+    "label",
+    "class",
+    "split",
+    "empty",
+    "too_long",
+    "too_large",
+    "missing",
+    "undecodable",
+    "malformed",
+    "format",
+    "damaged",
+    "shape",
+    "not_finite",
+    "duplicate",
+    "no_item",
+    "no_file",
+    "outside",
+]
 
 Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
@@ -62,3 +83,10 @@ class Position:
     def next_epoch(self) -> "Position":
         """The start of the following epoch."""
         return Position(self.epoch + 1, 0, self.global_step)
+
+
+class Problem(NamedTuple):
+    """Why a row cannot be used."""
+
+    reason: Reason
+    detail: str

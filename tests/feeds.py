@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from job.data.feeding.feeds import Variation
-from job.data.ragged import RaggedArray
+from job.data.pipeline.collators import Variation
+from job.preprocessing.ragged import RaggedArray
 from job.types import ItemInput
 
 

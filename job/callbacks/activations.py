@@ -10,12 +10,12 @@ from dataclasses import asdict
 
 import keras
 
-from job.checkpoints.epoch_files import EpochFiles
-from job.checkpoints.npz import encode_npz
+from job.checkpoints.epoch_artifacts import EpochFiles
+from job.checkpoints.serialization import encode_npz
 from job.config.suggest import did_you_mean
 from job.errors import ConfigError
-from job.models.activations import Activations, statistics_of
-from job.telemetry.metrics import RunMetrics
+from job.models.activation_probe import Activations, statistics_of
+from job.telemetry.run_metrics import RunMetrics
 from job.types import Position
 
 log = logging.getLogger(__name__)

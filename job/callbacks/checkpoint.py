@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import keras
 
-from job.callbacks.best import BestEpoch
+from job.callbacks.best_epoch import BestEpoch
 from job.checkpoints.policy import SavePolicy
 from job.checkpoints.records import Best
 from job.types import Json, Position

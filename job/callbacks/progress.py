@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 
 import keras
 
-from job.callbacks.best import BestEpoch
-from job.callbacks.calls import CallTimer
+from job.callbacks.best_epoch import BestEpoch
+from job.callbacks.step_timer import CallTimer
 from job.config.monitors import MONITORS
-from job.telemetry.events import Shown
-from job.telemetry.metrics import RunMetrics
-from job.telemetry.progress import Measured, ProgressReporter
+from job.telemetry.logs.events import Shown
+from job.telemetry.progress_reporter import Measured, ProgressReporter
+from job.telemetry.run_metrics import RunMetrics
 from job.types import Position
 
 log = logging.getLogger(__name__)

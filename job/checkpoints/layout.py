@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from job.storage.protocol import ObjectStore
+from job.storage.object_store import ObjectStore
 
 HEAD = "HEAD.json"
 CONFIG = "config.json"

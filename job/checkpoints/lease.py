@@ -8,11 +8,11 @@ No clock is involved, and it makes no difference how long the older one was away
 import logging
 from dataclasses import replace
 
-from job.checkpoints.canonical import DamagedError
+from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.layout import HEAD
 from job.checkpoints.records import RECORD_LIMIT_BYTES, Head, NewerSchemaError, dumps, parse
 from job.errors import FencedError, StorageOutageError
-from job.storage.protocol import (
+from job.storage.object_store import (
     ObjectMissingError,
     ObjectStore,
     ObjectTooLargeError,

@@ -19,26 +19,34 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Self
 
-from job.checkpoints.canonical import DamagedError
-from job.checkpoints.codec import Spec
-from job.checkpoints.layout import HEAD, CheckpointDir
-from job.checkpoints.lease import Lease
-from job.checkpoints.policy import Retention
-from job.checkpoints.reading import Restored, load_entry
-from job.checkpoints.records import Best, Head, Owner, Status, dumps
-from job.checkpoints.saving import Origin, SaveResult, best_with, kept_with, write_checkpoint
-from job.checkpoints.settle import Environment, settle_config, warn_if_elsewhere
-from job.checkpoints.state import RunState
-from job.checkpoints.takeover import (
+from job.checkpoints.acquire import (
+    Environment,
     find_head,
     none_usable,
     reject,
+    settle_config,
     taken_over,
+    warn_if_elsewhere,
     with_checkpoints,
 )
-from job.checkpoints.writing import delete_checkpoints, sweep
+from job.checkpoints.canonical_json import DamagedError
+from job.checkpoints.commit import (
+    Origin,
+    SaveResult,
+    best_with,
+    delete_checkpoints,
+    kept_with,
+    sweep,
+    write_checkpoint,
+)
+from job.checkpoints.layout import HEAD, CheckpointDir
+from job.checkpoints.lease import Lease
+from job.checkpoints.policy import Retention
+from job.checkpoints.records import Best, Head, Owner, Status, dumps
+from job.checkpoints.restore import Restored, load_entry
+from job.checkpoints.serialization import RunState, Spec
 from job.errors import FencedError, StorageOutageError
-from job.storage.protocol import (
+from job.storage.object_store import (
     ObjectMissingError,
     ObjectStat,
     ObjectStore,

@@ -14,8 +14,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from job.checkpoints import canonical
-from job.checkpoints.canonical import DamagedError
+from job.checkpoints import canonical_json
+from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.layout import DIR_PATTERN
 
 SCHEMA: Final = 1
@@ -240,7 +240,7 @@ _R = TypeVar("_R", CommitRecord, Head, StoredConfig)
 
 def dumps(record: Record) -> bytes:
     """Returns the record's canonical JSON."""
-    return canonical.dumps(_as_json(record))
+    return canonical_json.dumps(_as_json(record))
 
 
 def parse(kind: type[_R], data: bytes) -> _R:
@@ -254,7 +254,7 @@ def parse(kind: type[_R], data: bytes) -> _R:
         NewerSchemaError: Its schema number is higher than this program's.
         DamagedError: It is longer than 1 MiB, not JSON, or breaks the record's rules.
     """
-    value = canonical.loads(data, limit_bytes=RECORD_LIMIT_BYTES)
+    value = canonical_json.loads(data, limit_bytes=RECORD_LIMIT_BYTES)
     schema = value.get("schema") if isinstance(value, dict) else None
     if type(schema) is not int:  # True would pass for 1
         raise DamagedError(f"{kind.__name__}.schema: a number is missing")

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from job.commands.arguments import add_config_arguments
-from job.commands.result import print_result
+from job.commands.shared import print_result
 from job.errors import ConfigError, DiskFullError, ExitCode, PermissionDeniedError
 
 if TYPE_CHECKING:
-    from job.config.load import LoadedConfig
+    from job.config.loader.load_config import LoadedConfig
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -97,7 +97,7 @@ def _explain(args: argparse.Namespace) -> ExitCode:
 
 
 def _load(args: argparse.Namespace) -> "LoadedConfig":
-    from job.config.load import load_config
+    from job.config.loader.load_config import load_config
 
     return load_config(Path(args.config), env=os.environ, sets=args.set)
 

@@ -6,16 +6,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from job.commands.data_access import data_access
-from job.commands.inspection_screen import inspection_screen
-from job.commands.no_learning import no_learning_roc_auc
-from job.commands.plain_logs import logs_on_stderr
-from job.commands.result import print_result
-from job.config.load import load_config
-from job.data.inspection.dataset import inspect_dataset
-from job.data.inspection.findings import Finding, find
+from job.commands.shared import data_access, logs_on_stderr, print_result
+from job.config.loader.load_config import load_config
 from job.data.load import load_dataset
 from job.errors import DataError, ExitCode
+from job.inspection.format_report import inspection_screen
+from job.inspection.issues import Finding, find
+from job.inspection.measure import inspect_dataset
+from job.inspection.untrained_baselines import no_learning_roc_auc
 
 
 def run(args: argparse.Namespace) -> ExitCode:

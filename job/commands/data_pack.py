@@ -12,20 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from job.commands.data_access import data_access
-from job.commands.plain_logs import logs_on_stderr
-from job.commands.result import print_result
-from job.config.load import LoadedConfig, load_config
+from job.commands.shared import data_access, logs_on_stderr, print_result
+from job.config.loader.load_config import LoadedConfig, load_config
+from job.data.dataset import Dataset
 from job.data.load import load_dataset
-from job.data.packs.folder import require_free
-from job.data.packs.pack import PackSummary, write_pack
-from job.data.packs.places import open_place, require_free_place, upload_pack
-from job.data.places.access import DataAccess
-from job.data.places.paths import is_in_bucket, local_path
-from job.data.tables import Dataset
+from job.data.packed.open_packed import open_place, require_free_place, upload_pack
+from job.data.packed.pack import PackSummary, write_pack
+from job.data.packed.publish import require_free
+from job.data.sources.paths import is_in_bucket, local_path
 from job.errors import ConfigError, ExitCode
-from job.storage.os_errors import translated
-from job.storage.purpose import PACKS
+from job.storage.os_errors import PACKS, translated
+from job.storage.parallel import DataAccess
 from job.types import SPLITS, Json
 
 

@@ -7,17 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from job.checkpoints.reading import load_best, load_last, read_head, read_stored
-from job.checkpoints.settle import require_same_data
-from job.commands.data_access import data_access
-from job.commands.plain_logs import logs_on_stderr
-from job.commands.result import print_result
-from job.commands.run.run_folder import RunFolder, open_run_folder
-from job.commands.run.screen import findings_lines
-from job.config.load import LoadedConfig, load_config
+from job.checkpoints.acquire import require_same_data
+from job.checkpoints.restore import load_best, load_last, read_head, read_stored
+from job.commands.shared import data_access, logs_on_stderr, print_result
+from job.config.loader.load_config import LoadedConfig, load_config
 from job.data.load import load_dataset
 from job.errors import ConfigError, ExitCode
-from job.telemetry.native_stderr import captured_native_stderr, quieten_tensorflow
+from job.run.directory import RunFolder, open_run_folder
+from job.run.summary import findings_lines
+from job.telemetry.tensorflow_output import captured_native_stderr, quieten_tensorflow
 
 
 def run(args: argparse.Namespace) -> ExitCode:
@@ -49,10 +47,10 @@ def _measure(loaded: LoadedConfig, *, folder: RunFolder) -> dict[str, Any]:
     quieten_tensorflow(os.environ)
     with captured_native_stderr():
         # TensorFlow takes seconds to import: everything that can be refused was, by now.
-        from job.commands.run.assembly import assemble
-        from job.commands.run.summary import findings_json
-        from job.evaluation.findings import evaluate
-        from job.models.scoring import PairScorer
+        from job.evaluation.evaluate import evaluate
+        from job.models.pair_scorer import PairScorer
+        from job.run.components import assemble
+        from job.run.summary import findings_json
         from job.training.state import expected_spec, write_variables
     assembly = assemble(config, dataset=dataset)
     variables = assembly.siamese.variables()

@@ -11,18 +11,18 @@ import secrets
 from pathlib import Path
 
 from job import __version__
-from job.commands.data_access import data_access
-from job.commands.run.run_folder import RunFolder, finished_facts, open_run_folder, run_uri
-from job.commands.run.session import Session, open_session
-from job.config.load import load_config
+from job.commands.shared import data_access
+from job.config.loader.load_config import load_config
+from job.data.dataset import Dataset
 from job.data.load import load_dataset
-from job.data.tables import Dataset
-from job.distribution.pod import ends_with_the_pod
+from job.distribution.kubernetes import ends_with_the_pod
 from job.errors import ExitCode
+from job.run.context import Session, open_session
+from job.run.directory import RunFolder, finished_facts, open_run_folder, run_uri
 from job.storage.preflight import prove_access
-from job.telemetry.native_stderr import captured_native_stderr, quieten_tensorflow
-from job.telemetry.termination import leave_last_words
-from job.training.stop import StopRequest
+from job.telemetry.tensorflow_output import captured_native_stderr, quieten_tensorflow
+from job.telemetry.termination_message import leave_last_words
+from job.training.signals import StopRequest
 from job.types import SPLITS
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def _train(session: Session) -> None:
         session.health.waiting_for("loading TensorFlow")
         quieten_tensorflow(os.environ)
         with captured_native_stderr():
-            from job.commands.run.training_run import train_run
+            from job.run.train import train_run
         train_run(session, dataset=dataset, folder=folder)
 
 

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from job.config.data import Data, ImageDataConfig
-from job.config.encoders import CnnConfig, LstmConfig
 from job.config.losses import ContrastiveConfig, OnlineContrastiveConfig, TripletConfig
-from job.config.model import ModelConfig
+from job.config.model import CnnConfig, LstmConfig, ModelConfig
 from job.config.sampling import ClassSamplingConfig
 from job.config.scalars import shown
 from job.config.training import TrainingConfig

@@ -9,7 +9,6 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from job.config.binding import is_mutable
 from job.config.keys import (
     ROOT,
     Key,
@@ -24,11 +23,12 @@ from job.config.keys import (
     narrowed,
     nearest_key,
 )
-from job.config.load import LoadedConfig
-from job.config.overrides import variable_of
+from job.config.loader.hints import allowed, bare_type, one_of
+from job.config.loader.load_config import LoadedConfig
+from job.config.loader.overrides import variable_of
+from job.config.resume import is_mutable
 from job.config.root import Config
 from job.config.scalars import dotted, shown, written
-from job.config.wording import allowed, bare_type, one_of
 from job.errors import ConfigError
 
 _WIDTH = 96

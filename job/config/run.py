@@ -5,8 +5,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from job.config.monitors import Monitor
-from job.config.places import RUN_PLACES, checked_place
 from job.config.section import MUTABLE, Section, rule
+from job.config.uris import RUN_PLACES, checked_place
 
 
 class RunConfig(Section):

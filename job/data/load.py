@@ -6,16 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.config.data import Data, SequenceDataConfig, TextDataConfig
-from job.data.moments import Moments
-from job.data.packs.places import open_packed
-from job.data.places.access import DataAccess
-from job.data.places.files import DataFiles
-from job.data.reading.given import given_files
-from job.data.reading.load_items import load_items
-from job.data.reading.load_pairs import load_pairs
-from job.data.reading.loaded import Loaded
-from job.data.tables import Dataset, ItemTable, SplitCounts, Statistics, fingerprint_of
-from job.data.texts.vocabulary import build_vocabulary
+from job.data.dataset import Dataset, ItemTable, SplitCounts, Statistics, fingerprint_of
+from job.data.items.read_rows import Loaded, load_items, load_pairs
+from job.data.packed.open_packed import open_packed
+from job.data.sources.configured import given_files
+from job.data.sources.files import DataFiles
+from job.preprocessing.feature_stats import Moments
+from job.preprocessing.vocabulary import build_vocabulary
+from job.storage.parallel import DataAccess
 from job.types import SPLITS, Split
 
 

@@ -13,30 +13,10 @@ Whoever reads a file decides that a row is bad; this module remembers it and jud
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from job.errors import DataError
-from job.types import Json
-
-Reason = Literal[
-    "label",
-    "class",
-    "split",
-    "empty",
-    "too_long",
-    "too_large",
-    "missing",
-    "undecodable",
-    "malformed",
-    "format",
-    "damaged",
-    "shape",
-    "not_finite",
-    "duplicate",
-    "no_item",
-    "no_file",
-    "outside",
-]
+from job.types import Json, Problem, Reason
 
 # In what a row is counted: lines of a text file, rows of arrays, or files of a folder.
 Unit = Literal["line", "row", "file"]
@@ -65,13 +45,6 @@ _ADVICE: Mapping[Reason, str] = {
     "no_file": "Give paths of files that exist, relative to data.root.",
     "outside": "Move the files below data.root, or set data.root to a folder that holds them.",
 }
-
-
-class Problem(NamedTuple):
-    """Why a row cannot be used."""
-
-    reason: Reason
-    detail: str
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from job.data.ragged import RaggedArray
+from job.preprocessing.ragged import RaggedArray
 
 # Strings; float32 (V, F) values of sequences; uint8 (G, S, S, 3) pictures.
 Items = Sequence[str] | RaggedArray | npt.NDArray[np.uint8]

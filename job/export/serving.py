@@ -13,10 +13,10 @@ from functools import partial
 
 import tensorflow as tf
 
-from job.data.tables import Statistics
-from job.data.texts.vocabulary import Vocabulary
+from job.data.dataset import Statistics
 from job.export.tokenizers import TOKENIZERS
 from job.models.siamese import Siamese
+from job.preprocessing.vocabulary import Vocabulary
 
 
 class PairModule(tf.Module):

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
-from job.data.texts.vocabulary import FIRST_ID, PADDING_ID, UNKNOWN_ID, TokenKind, Vocabulary
-from job.data.texts.word_rules import separator_pattern, token_pattern
+from job.preprocessing.vocabulary import FIRST_ID, PADDING_ID, UNKNOWN_ID, TokenKind, Vocabulary
+from job.preprocessing.word_segmentation import separator_pattern, token_pattern
 
 
 class CharacterIds(tf.Module):

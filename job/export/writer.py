@@ -11,12 +11,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from job.data.tables import Statistics
-from job.data.texts.vocabulary import Vocabulary
+from job.data.dataset import Statistics
 from job.errors import JobError
 from job.export.golden import GoldenPairs
 from job.export.serving import serving_module
 from job.models.siamese import Siamese
+from job.preprocessing.vocabulary import Vocabulary
 
 FOLDER = "export"
 SCHEMA = 2

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from job.config.heads import (
+from job.config.model import (
     AbsDiffConfig,
     AbsDiffProductConfig,
     ConcatConfig,
@@ -23,7 +23,7 @@ from job.config.heads import (
     MlpConfig,
     ProductConfig,
 )
-from job.models.geometry import cosine, euclidean
+from job.models.distances import cosine, euclidean
 from job.models.seeds import derive_seed
 
 # The sigmoid of a bare cosine spans 0.27 to 0.73, too little to learn from.

@@ -18,9 +18,9 @@ from keras import ops
 
 from job.config.model import ModelConfig
 from job.config.training import TrainingConfig
-from job.models.encoders.build import build_encoder
+from job.models.encoders.build_encoder import build_encoder
 from job.models.heads import build_head
-from job.models.losses import BatchLoss, build_loss
+from job.models.losses.build_loss import BatchLoss, build_loss
 from job.models.optimizers import build_optimizer
 from job.types import ItemInput
 

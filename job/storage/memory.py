@@ -11,7 +11,7 @@ from pathlib import Path
 
 import google_crc32c
 
-from job.storage.protocol import (
+from job.storage.object_store import (
     ListedObject,
     ObjectMissingError,
     ObjectStat,

@@ -10,6 +10,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from job.errors import (
@@ -19,7 +20,53 @@ from job.errors import (
     PermissionDeniedError,
     StorageOutageError,
 )
-from job.storage.purpose import RUNS, Purpose
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """The words that differ.
+
+    Attributes:
+        key: The setting that says where the store is, as a person types it.
+        content: What lives there.
+        role: Role of Cloud Storage that holds every permission needed.
+        when_full: What makes room on a full disk, ending in ", "; "" where nothing else does.
+        afterwards: What the next start does, to be read after "start again:".
+    """
+
+    key: str
+    content: str
+    role: str
+    when_full: str
+    afterwards: str
+
+    def at(self, key: str) -> "Purpose":
+        """The same for a store that another setting names."""
+        return replace(self, key=key)
+
+
+RUNS = Purpose(
+    key="run.root",
+    content="a run",
+    role="roles/storage.objectUser",
+    when_full="lower checkpoint.keep_last, ",
+    afterwards="the run goes on from its last commit",
+)
+DATA = Purpose(
+    key="data.root",
+    content="copies of data",
+    role="roles/storage.objectViewer",
+    when_full="",
+    afterwards="what was copied whole is not copied again",
+)
+PACKS = Purpose(
+    key="OUT",
+    content="a packed data set",
+    role="roles/storage.objectUser",
+    when_full="",
+    afterwards="packing begins anew",
+)
+
 
 _DENIED = frozenset({errno.EACCES, errno.EPERM})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

@@ -10,7 +10,7 @@ A permission that is missing is said now, and not after an hour of training at t
 from contextlib import suppress
 
 from job.errors import ConfigError, PermissionDeniedError, StorageOutageError
-from job.storage.protocol import (
+from job.storage.object_store import (
     ObjectMissingError,
     ObjectStore,
     PreconditionFailedError,

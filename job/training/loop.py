@@ -16,18 +16,65 @@ from typing import Literal
 
 import numpy as np
 
-from job.callbacks.stack import CallbackStack
+from job.callbacks.callback_list import CallbackStack
 from job.checkpoints.policy import SavePolicy
-from job.data.drawing.epochs import TrainingPairs
-from job.data.feeding.batches import PairArrays, pair_arrays
-from job.data.feeding.feeds import Feed
-from job.data.feeding.prefetch import Prefetcher
-from job.data.tables import ItemTable
+from job.data.dataset import ItemTable
+from job.data.pipeline.batches import PairArrays, pair_arrays
+from job.data.pipeline.collators import Feed
+from job.data.pipeline.prefetch import Prefetcher
+from job.data.sampling.epochs import TrainingPairs
 from job.errors import DivergedError, InterruptedByUserError, PreemptedError
-from job.training.pace import StepCost, steps_this_call
+from job.training.signals import StopRequest
 from job.training.state import TrainingState
 from job.training.step import StepResults, TrainStep
-from job.training.stop import StopRequest
+from job.types import Position
+
+# A stop is noticed between calls: together with a save this must fit a 15 s grace period.
+CALL_SECONDS = 2.0
+# A call has its batches in memory, a copy of them, and those of the next call.
+CALL_BYTES = 128 << 20
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """What a step was seen to take.
+
+    Attributes:
+        seconds: Wall time.
+        num_bytes: Length of the items of its batch.
+    """
+
+    seconds: float
+    num_bytes: int
+
+
+def steps_this_call(
+    position: Position,
+    *,
+    steps_in_epoch: int,
+    until_save: int,
+    limit: int,
+    cost: StepCost | None,
+) -> int:
+    """Steps to run in the next call of the training function.
+
+    Args:
+        position: Where training stands; inside an epoch.
+        steps_in_epoch: Steps of a whole epoch.
+        until_save: Steps to the next checkpoint, >= 1; a call never runs past it.
+        limit: `training.steps_per_call`.
+        cost: Of a step, or None while it is not known.
+
+    Returns:
+        At least 1; at most what is left of the epoch.
+    """
+    if cost is None:
+        return 1
+    in_time = int(CALL_SECONDS / max(cost.seconds, 1e-9))
+    in_memory = CALL_BYTES // max(cost.num_bytes, 1)
+    left = steps_in_epoch - position.step_in_epoch
+    return max(1, min(limit, in_time, in_memory, until_save, left))
+
 
 Outcome = Literal["finished", "stopped_early", "interrupted"]
 

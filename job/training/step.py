@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from job.data.feeding.batches import PairArrays
+from job.data.pipeline.batches import PairArrays
 from job.errors import ConfigError
+from job.models.losses.pair_batch import PairBatch, alone
 from job.models.optimizers import take_step
-from job.models.pair_batch import PairBatch, alone
 from job.models.siamese import Siamese
 
 

@@ -6,10 +6,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from job.callbacks.activations import FOLDER, ActivationsCallback, require_layers
-from job.checkpoints.epoch_files import EpochFiles
+from job.checkpoints.epoch_artifacts import EpochFiles
 from job.errors import ConfigError, FencedError
 from job.storage.memory import MemoryStore
-from job.telemetry.metrics import RunMetrics
+from job.telemetry.run_metrics import RunMetrics
 from job.types import Position
 from tests.checkpoints.tiny_run import acquired
 

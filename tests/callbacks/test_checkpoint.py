@@ -1,6 +1,6 @@
 import math
 
-from job.callbacks.best import BestEpoch
+from job.callbacks.best_epoch import BestEpoch
 from job.callbacks.checkpoint import CheckpointCallback
 from job.checkpoints.policy import SavePolicy
 from job.checkpoints.records import Best

@@ -9,10 +9,9 @@ import keras
 import numpy as np
 import pytest
 
-from job.callbacks.custom import load_custom_callbacks
-from job.callbacks.guard import guard
-from job.callbacks.memory import read_memory, write_memory
-from job.checkpoints import canonical
+from job.callbacks.callback_list import read_memory, write_memory
+from job.callbacks.user import guard, load_custom_callbacks
+from job.checkpoints import canonical_json
 from job.config.training import CustomCallbackConfig
 from job.errors import CallbackError, ConfigError, ExitCode, PreemptedError
 
@@ -96,8 +95,8 @@ STATE = {"count": [1, None], "note": "so", "of": {"a": True}}
 
 
 def test_a_state_of_any_json_goes_through_a_checkpoint():
-    memory = canonical.loads(
-        canonical.dumps(read_memory([guarded(state=STATE)])), limit_bytes=999
+    memory = canonical_json.loads(
+        canonical_json.dumps(read_memory([guarded(state=STATE)])), limit_bytes=999
     )
     fresh = guarded()
     write_memory([fresh], memory)
@@ -110,7 +109,7 @@ def test_the_example_goes_on_where_it_was():
     first, fresh = load_custom_callbacks([section, section], folder=folder)
     for callback in (first, fresh):
         callback.on_train_begin()
-    memory = canonical.loads(canonical.dumps(read_memory([first])), limit_bytes=9999)
+    memory = canonical_json.loads(canonical_json.dumps(read_memory([first])), limit_bytes=9999)
     write_memory([fresh], memory)
     assert fresh.get_state() == first.get_state()
 

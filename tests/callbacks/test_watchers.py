@@ -7,12 +7,12 @@ import keras
 import pytest
 from prometheus_client import CollectorRegistry
 
-from job.callbacks.best import BestEpoch
-from job.callbacks.metrics import MetricsCallback
+from job.callbacks.best_epoch import BestEpoch
 from job.callbacks.progress import ProgressCallback
-from job.telemetry.metrics import RunMetrics
-from job.telemetry.progress import ProgressReporter
-from job.telemetry.screen import Screen
+from job.callbacks.prometheus import MetricsCallback
+from job.telemetry.progress_reporter import ProgressReporter
+from job.telemetry.run_metrics import RunMetrics
+from job.telemetry.terminal import Screen
 from job.types import Position
 
 EPOCH = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from charts.helm import Helm, HelmError, Rendered
+from tools.chart.helm import Helm, HelmError, Rendered
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts/siamese-job"

@@ -9,9 +9,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charts.helm import Helm
-from job.config.load import load_config
+from job.config.loader.load_config import load_config
 from tests.chart.conftest import CHART, ROOT, Release, values
+from tools.chart.helm import Helm
 
 pytestmark = pytest.mark.chart
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))

@@ -10,13 +10,13 @@ import jsonschema
 import pytest
 import yaml
 
-from charts import generate
-from charts.values_comments import read_entries
-from charts.values_from import BINARY, left_out, values_from
 from job import __version__
-from job.config.load import load_config
+from job.config.loader.load_config import load_config
 from tests.chart.conftest import CHART, ROOT, Release
 from tests.tiny import save_config
+from tools.chart import generate
+from tools.chart.values_comments import read_entries
+from tools.chart.values_from import BINARY, left_out, values_from
 
 pytestmark = pytest.mark.chart
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
@@ -200,7 +200,7 @@ def test_values_hold_the_files_that_are_named_and_say_what_they_lack(
 
 
 def test_the_command_prints_values_that_helm_reads_back(helm, tmp_path):
-    command = [sys.executable, "-m", "charts.values_from", "examples/text.yaml"]
+    command = [sys.executable, "-m", "tools.chart.values_from", "examples/text.yaml"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     made = values_from(ROOT / "examples/text.yaml")
     assert yaml.safe_load(done.stdout) == made
@@ -210,7 +210,7 @@ def test_the_command_prints_values_that_helm_reads_back(helm, tmp_path):
 
 def test_the_command_says_what_is_wrong_with_a_configuration(tmp_path):
     (tmp_path / "bad.yaml").write_text("run: {name: a}\n")
-    command = [sys.executable, "-m", "charts.values_from", str(tmp_path / "bad.yaml")]
+    command = [sys.executable, "-m", "tools.chart.values_from", str(tmp_path / "bad.yaml")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "data" in done.stderr
@@ -219,7 +219,7 @@ def test_the_command_says_what_is_wrong_with_a_configuration(tmp_path):
 
 def said_of(path):
     """Exit status and stderr of the command."""
-    command = [sys.executable, "-m", "charts.values_from", str(path)]
+    command = [sys.executable, "-m", "tools.chart.values_from", str(path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return done.returncode, done.stderr
 
@@ -261,6 +261,6 @@ def test_everybody_says_the_same_of_which_files_are_binary():
 
 
 def test_the_generator_finds_everything_fresh():
-    command = [sys.executable, "-m", "charts.generate", "--check"]
+    command = [sys.executable, "-m", "tools.chart.generate", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")

@@ -7,8 +7,8 @@ from importlib.util import find_spec
 import pytest
 import yaml
 
-from charts.helm import Helm
 from tests.chart.conftest import CHART
+from tools.chart.helm import Helm
 
 pytestmark = pytest.mark.chart
 

@@ -4,7 +4,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from job.config.yaml12 import read_document
+from job.config.loader.yaml12 import read_document
 from job.errors import EXIT_CODES
 from tests.chart.conftest import CHART, CI
 

@@ -1,7 +1,7 @@
 """A stopped run whose objects can be damaged one by one."""
 
 from job.storage.memory import MemoryStore
-from job.storage.protocol import ObjectStore
+from job.storage.object_store import ObjectStore
 from tests.checkpoints.tiny_run import SPEC, TRAJECTORY, Attempt, fingerprint, head_of
 
 # The run was preempted after step 7, with the checkpoints of steps 5 (best), 6 and 7.

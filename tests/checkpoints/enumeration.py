@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from job.checkpoints.layout import list_dirs
 from job.storage.memory import MemoryStore
-from job.storage.protocol import ObjectStore
+from job.storage.object_store import ObjectStore
 from tests.checkpoints.fault_stores import Crash, CrashingStore, LostAnswerStore
 from tests.checkpoints.tiny_run import (
     END,

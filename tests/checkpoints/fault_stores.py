@@ -5,12 +5,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from job.checkpoints.canonical import DamagedError
+from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.layout import COMMIT, HEAD
-from job.checkpoints.reading import load_entry
 from job.checkpoints.records import CheckpointEntry, Head
+from job.checkpoints.restore import load_entry
 from job.errors import JobError
-from job.storage.protocol import (
+from job.storage.object_store import (
     ListedObject,
     ObjectStat,
     ObjectStore,

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from job.checkpoints.layout import CONFIG, HEAD
-from job.checkpoints.reading import read_head, read_stored_config
+from job.checkpoints.restore import read_head, read_stored_config
 from job.errors import ConfigError, FencedError
 from job.storage.memory import MemoryStore
 from tests.checkpoints.fault_stores import Meanwhile

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.checkpoints.layout import list_dirs
-from job.storage.file import FileStore
+from job.storage.local import FileStore
 from job.storage.memory import MemoryStore
 from tests.checkpoints.enumeration import STOP_AT, count_writes, enumerate_crashes, whole_run
 from tests.checkpoints.fault_stores import Crash, CrashingStore, LostAnswerStore
@@ -74,7 +74,7 @@ def test_any_series_of_crashes_ends_in_the_same_state(points: list[tuple[int, bo
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from job.storage.file import FileStore
+from job.storage.local import FileStore
 from tests.checkpoints.fault_stores import CrashingStore
 from tests.checkpoints.tiny_run import Attempt
 class Killing(CrashingStore):

@@ -7,10 +7,10 @@ import google_crc32c
 import numpy as np
 import pytest
 
-from job.checkpoints import reading
+from job.checkpoints import restore
 from job.checkpoints.layout import COMMIT, META, STATE
 from job.checkpoints.records import CommitRecord
-from job.storage.protocol import ObjectStore
+from job.storage.object_store import ObjectStore
 from tests.checkpoints.damaged_run import DIRS, RUN_OBJECTS, STOPPED_AT, copied, restored_step
 from tests.checkpoints.tiny_run import END, Attempt, fingerprint, head_of
 
@@ -95,7 +95,7 @@ def test_bit_flips_are_accepted_without_the_checksums(monkeypatch: pytest.Monkey
     ) -> dict[str, bytes]:
         return {one.name: store.read(f"{dir}/{one.name}").data for one in commit.objects}
 
-    monkeypatch.setattr(reading, "read_objects", trusting)
+    monkeypatch.setattr(restore, "read_objects", trusting)
     with pytest.raises(AssertionError):
         assert accepted_flips(300) == 0
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from job.checkpoints import manager, takeover, writing
-from job.checkpoints.canonical import DamagedError
+from job.checkpoints import acquire, commit, manager
+from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.layout import COMMIT, HEAD, META, STATE
 from job.checkpoints.lease import Lease
 from job.checkpoints.records import Head
 from job.errors import CheckpointError, StorageOutageError
 from job.storage.memory import MemoryStore
-from job.storage.protocol import ObjectStat, ObjectStore
+from job.storage.object_store import ObjectStat, ObjectStore
 from tests.checkpoints.enumeration import Wrap, count_writes, enumerate_crashes, whole_run
 from tests.checkpoints.fault_stores import LostAnswerStore, Wrapped
 
@@ -79,14 +79,14 @@ def delete_before_head(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def too_early(self: Lease, wanted: Head) -> None:
         gone = [one for one in self.head.checkpoints if one not in wanted.checkpoints]
-        writing.delete_checkpoints(self._store, gone, run=wanted.run)
+        commit.delete_checkpoints(self._store, gone, run=wanted.run)
         write(self, wanted)
 
     monkeypatch.setattr(Lease, "write", too_early)
 
 
 def adopt_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(takeover, "_with_orphans", lambda store, head, dirs: head)
+    monkeypatch.setattr(acquire, "_with_orphans", lambda store, head, dirs: head)
 
 
 def sweep_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def test_enumeration_notices_a_missing_guard(
         enumerate_crashes(MemoryStore)
 
 
-@pytest.mark.parametrize("owner", [Lease, writing], ids=["HEAD", "objects"])
+@pytest.mark.parametrize("owner", [Lease, commit], ids=["HEAD", "objects"])
 def test_lost_answers_are_noticed_without_the_rule_for_them(
     monkeypatch: pytest.MonkeyPatch, owner: Any
 ) -> None:

@@ -4,16 +4,16 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from job.checkpoints.canonical import loads
-from job.checkpoints.codec import spec_of
+from job.checkpoints.canonical_json import loads
 from job.checkpoints.layout import HEAD, META
 from job.checkpoints.lease import Lease
 from job.checkpoints.manager import CheckpointManager
-from job.checkpoints.reading import read_head
 from job.checkpoints.records import Owner, dumps
+from job.checkpoints.restore import read_head
+from job.checkpoints.serialization import spec_of
 from job.errors import FencedError, StorageOutageError
 from job.storage.memory import MemoryStore
-from job.storage.protocol import StoredObject
+from job.storage.object_store import StoredObject
 from tests.checkpoints.fault_stores import LostAnswerStore, Meanwhile, Wrapped
 from tests.checkpoints.tiny_run import SPEC, acquired, head_of, initial, saved_steps, stepped
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from job.checkpoints import reading
+from job.checkpoints import restore
 from job.checkpoints.layout import COMMIT, CONFIG, HEAD, META, STATE
-from job.checkpoints.reading import read_head
 from job.checkpoints.records import CommitRecord, dumps, parse
+from job.checkpoints.restore import read_head
 from job.errors import CheckpointError, ConfigError
 from job.storage.memory import MemoryStore
-from job.storage.protocol import StoredObject
+from job.storage.object_store import StoredObject
 from tests.checkpoints.damaged_run import (
     DIRS,
     KEPT,
@@ -175,8 +175,8 @@ def test_object_longer_than_the_model_can_need_is_not_read() -> None:
         head_of(store).checkpoints[-1],
         commit_sha256=hashlib.sha256(store.read(name).data).hexdigest(),
     )
-    with pytest.raises(reading.DamagedError, match="has 1000000000000 bytes, at most"):
-        reading.load_entry(store, entry, run="tiny", expected=SPEC)
+    with pytest.raises(restore.DamagedError, match="has 1000000000000 bytes, at most"):
+        restore.load_entry(store, entry, run="tiny", expected=SPEC)
 
 
 def recommitted(step: int, **changes: Any) -> dict[str, bytes | None]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from job.checkpoints.npz import encode_npz
+from job.checkpoints.serialization import encode_npz
 
 ARRAYS: dict[str, Any] = {
     "encoder/lstm/left": np.arange(6.0, dtype=np.float32).reshape(2, 3).T,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from job.checkpoints import layout
-from job.checkpoints.canonical import DamagedError
+from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.layout import CheckpointDir, list_dirs
 from job.checkpoints.records import (
     BestCheckpoint,

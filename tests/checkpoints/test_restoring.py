@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from job.checkpoints.layout import HEAD, META, STATE, list_dirs
-from job.checkpoints.reading import load_best, load_dir, load_last, read_head
 from job.checkpoints.records import Best
+from job.checkpoints.restore import load_best, load_dir, load_last, read_head
 from job.errors import CheckpointError, StorageOutageError
 from job.storage.memory import MemoryStore
 from tests.checkpoints.fault_stores import Refusing

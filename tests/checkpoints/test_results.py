@@ -4,7 +4,7 @@ import pytest
 
 from job.errors import FencedError, StorageOutageError
 from job.storage.memory import MemoryStore
-from job.storage.protocol import ObjectStat
+from job.storage.object_store import ObjectStat
 from tests.checkpoints.tiny_run import acquired
 
 NAME = "summary.json"

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from job.checkpoints.state import state_sha256
+from job.checkpoints.serialization import state_sha256
 
 
 def test_fingerprint_is_made_of_path_dtype_shape_and_bytes() -> None:

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.checkpoints import manager, takeover
+from job.checkpoints import acquire, manager
 from job.checkpoints.layout import COMMIT, HEAD, DirListing, list_dirs
 from job.checkpoints.records import Head
 from job.errors import FencedError
 from job.storage.memory import MemoryStore
-from job.storage.protocol import ObjectStat, ObjectStore
+from job.storage.object_store import ObjectStat, ObjectStore
 from tests.checkpoints.fault_stores import Crash, WatchedStore, Wrapped
 from tests.checkpoints.tiny_run import END, Attempt, check_invariants, fingerprint, head_of
 
@@ -206,13 +206,13 @@ def harm_of(schedule: list[int]) -> str:
 def test_schedules_notice_adoption_from_an_older_attempt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with_orphans = takeover._with_orphans
+    with_orphans = acquire._with_orphans
 
     def careless(store: ObjectStore, head: Head, dirs: DirListing) -> Head:
         for token in range(1, head.token + 1):
             head = with_orphans(store, replace(head, token=token), dirs)
         return head
 
-    monkeypatch.setattr(takeover, "_with_orphans", careless)
+    monkeypatch.setattr(acquire, "_with_orphans", careless)
     with pytest.raises(AssertionError, match="after its attempt had been fenced"):
         test_late_commit_stays_out_even_if_the_next_attempt_saved_nothing()

@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from job.checkpoints.codec import encode_meta, spec_of
 from job.checkpoints.layout import HEAD, list_dirs
 from job.checkpoints.manager import CheckpointManager
 from job.checkpoints.policy import Retention, SavePolicy
-from job.checkpoints.reading import Restored, load_entry, read_commit, read_objects
 from job.checkpoints.records import Best, Head, Owner, parse
-from job.checkpoints.state import RunState, state_sha256
-from job.storage.protocol import ObjectMissingError, ObjectStore
+from job.checkpoints.restore import Restored, load_entry, read_commit, read_objects
+from job.checkpoints.serialization import RunState, encode_meta, spec_of, state_sha256
+from job.storage.object_store import ObjectMissingError, ObjectStore
 from job.types import Position
 
 RUN = "tiny"

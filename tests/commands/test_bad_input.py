@@ -334,7 +334,7 @@ def test_a_port_in_use_is_refused_before_anything_is_written(project, capsys):
 HOLD = """
 import sys, time
 from pathlib import Path
-from job.storage.lock import RunLock
+from job.storage.run_lock import RunLock
 with RunLock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from job.commands.config import register
-from job.config.load import load_config
+from job.config.loader.load_config import load_config
 from job.config.schema import COMMITTED, json_schema
 from job.errors import ConfigError, DiskFullError, ExitCode, PermissionDeniedError
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from job.cli import main
-from job.commands.registry import register_commands
+from job.commands.parsers import register_commands
 from job.errors import ConfigError, DataError, ExitCode
 from job.types import SPLITS
 
@@ -171,7 +171,7 @@ def test_strict_is_content_with_good_data(tmp_path, capsys):
 def test_inspect_does_without_tensorflow(config):
     code = (
         "import argparse, sys\n"
-        "from job.commands.registry import register_commands\n"
+        "from job.commands.parsers import register_commands\n"
         "parser = argparse.ArgumentParser()\n"
         "register_commands(parser.add_subparsers())\n"
         f"args = parser.parse_args(['data', 'inspect', {config!r}, '--json'])\n"

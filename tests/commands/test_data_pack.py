@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from job.cli import main
-from job.config.load import load_config
+from job.config.loader.load_config import load_config
 from job.data.load import load_dataset
 from job.errors import ExitCode
-from tests.data.some_packs import Calls, assert_same, counted, flip
+from tests.data.packed.some_packs import Calls, assert_same, counted, flip
 from tests.fakes.gcs_server import FakeGcs
 from tests.tiny import save_config
 

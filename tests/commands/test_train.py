@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from job.cli import main
-from job.commands.run import closing
 from job.errors import ExitCode
+from job.run import finalize
 from tests.tiny import files_below, save_config
 
 pytestmark = pytest.mark.slow
@@ -265,16 +265,16 @@ def test_a_stop_while_measuring_names_the_last_state_and_the_next_start_ends_the
     project, capsys, monkeypatch
 ):
     spoil_after_first_epoch(project, module="measured")
-    measure = closing.evaluate
+    measure = finalize.evaluate
 
     def stopped(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGTERM)
         return measure(*args, **kwargs)
 
-    monkeypatch.setattr(closing, "evaluate", stopped)
+    monkeypatch.setattr(finalize, "evaluate", stopped)
     assert train(project) == ExitCode.PREEMPTED
     preempted = summary(project)
-    monkeypatch.setattr(closing, "evaluate", measure)
+    monkeypatch.setattr(finalize, "evaluate", measure)
     assert train(project) == ExitCode.FINISHED
     finished = summary(project)
     assert preempted["best"]["epoch"] == finished["best"]["epoch"] == 1

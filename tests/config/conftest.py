@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pytest
 
-from job.config.load import LoadedConfig, load_config
+from job.config.loader.load_config import LoadedConfig, load_config
 from job.errors import ConfigError
 
 # What has no default. Lines 1 and 2 of every file made with `load`.

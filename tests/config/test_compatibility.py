@@ -8,10 +8,9 @@ import pytest
 from job.config.compatibility import ENCODERS, HEADS, LOSSES
 from job.config.compatibility import complaints as complain
 from job.config.data import TextDataConfig
-from job.config.heads import CosineConfig, MlpConfig
 from job.config.keys import find, kinds_of
 from job.config.losses import CircleConfig, TripletConfig
-from job.config.model import ModelConfig
+from job.config.model import CosineConfig, MlpConfig, ModelConfig
 from job.config.training import TrainingConfig
 from tests.config.conftest import MINIMAL, Complaints, Load
 

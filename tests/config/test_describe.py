@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from job.config.describe import explain, show, starter
 from job.config.keys import all_keys
-from job.config.load import load_config
+from job.config.loader.load_config import load_config
 from job.config.root import Config
 from job.errors import ConfigError
 from tests.config.conftest import Load

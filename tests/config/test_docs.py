@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from job.config.load import load_config
-from job.config.overrides import from_environment, from_sets
+from job.config.loader.load_config import load_config
+from job.config.loader.overrides import from_environment, from_sets
 from job.config.scalars import resolve
 from tests.config.conftest import Complaints
 

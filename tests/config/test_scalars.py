@@ -7,8 +7,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from job.config.loader.yaml12 import read_document
 from job.config.scalars import MAX_DIGITS, dotted, resolve, shown, written
-from job.config.yaml12 import read_document
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 JSON = st.recursive(

@@ -8,10 +8,10 @@ import pytest
 from jsonschema import Draft7Validator
 
 from job.config.keys import all_keys
-from job.config.layers import from_document, with_default_kinds
+from job.config.loader.merge import from_document, with_default_kinds
+from job.config.loader.yaml12 import read_document
 from job.config.root import Config
 from job.config.schema import COMMITTED, json_schema, schema_text
-from job.config.yaml12 import read_document
 from tests.config.conftest import MINIMAL
 
 REPOSITORY = Path(__file__).parents[2]

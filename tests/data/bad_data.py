@@ -23,8 +23,8 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from job.config.data import Data
+from job.data.dataset import Dataset
 from job.data.load import load_dataset
-from job.data.tables import Dataset
 from job.errors import JobError
 
 NUM_ROWS = 200

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from job.data.places.access import DataAccess
+from job.data.dataset import Dataset, ItemTable, PairTable, SplitCounts, fingerprint_of
 from job.data.quarantine import NOTHING_QUARANTINED
-from job.data.ragged import RaggedArray
-from job.data.tables import Dataset, ItemTable, PairTable, SplitCounts, fingerprint_of
-from job.data.texts.vocabulary import CharacterVocabulary
+from job.preprocessing.ragged import RaggedArray
+from job.preprocessing.vocabulary import CharacterVocabulary
+from job.storage.parallel import DataAccess
 from job.types import Split
 from tests.fakes.gcs_server import FakeGcs
 

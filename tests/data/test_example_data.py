@@ -19,9 +19,9 @@ from examples.data.emoji import prepare as emoji
 from examples.data.verses import prepare as verses
 from examples.data.watch import prepare as watch
 from job.config.data import SequenceDataConfig, TextDataConfig
-from job.data.inspection.dataset import inspect_dataset
-from job.data.inspection.findings import find
 from job.data.load import load_dataset
+from job.inspection.issues import find
+from job.inspection.measure import inspect_dataset
 from job.types import SPLITS
 
 ROOT = Path(__file__).parents[2]

@@ -8,12 +8,12 @@ import pytest
 from pydantic import TypeAdapter
 
 from job.config.data import Data
+from job.data.dataset import Dataset, SplitCounts
 from job.data.load import load_dataset
-from job.data.tables import Dataset, SplitCounts
-from job.data.texts.vocabulary import CharacterVocabulary
 from job.errors import ConfigError, DataError
+from job.preprocessing.vocabulary import CharacterVocabulary
 from tests.data.archives import npz_of
-from tests.data.some_pictures import one_colour
+from tests.preprocessing.image.some_images import one_colour
 
 Row = tuple[str, str, object]
 

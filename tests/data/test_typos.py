@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from job.config.data import TextDataConfig
-from job.data.inspection.dataset import Inspection, inspect_dataset
-from job.data.inspection.findings import find
+from job.data.dataset import Dataset
 from job.data.load import load_dataset
-from job.data.tables import Dataset
+from job.inspection.issues import find
+from job.inspection.measure import Inspection, inspect_dataset
 from job.types import SPLITS
 
 FOLDER = Path(__file__).parents[2] / "examples/data/typos"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from job.errors import ExitCode
-from job.storage.gs import GsStore
+from job.storage.gcs.store import GsStore
 from tests.fakes.gcs_server import FakeGcs, Fault
 from tests.tiny import make_project, save_config
 

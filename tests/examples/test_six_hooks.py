@@ -8,8 +8,8 @@ from pathlib import Path
 import keras
 import pytest
 
-from job.callbacks.custom import load_custom_callbacks
-from job.callbacks.memory import can_remember, read_memory, write_memory
+from job.callbacks.callback_list import can_remember, read_memory, write_memory
+from job.callbacks.user import load_custom_callbacks
 from job.config.training import CustomCallbackConfig
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

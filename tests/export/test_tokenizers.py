@@ -4,11 +4,11 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.config.tokens import CharactersConfig, WordsConfig
-from job.data.ragged import RaggedArray
-from job.data.texts.vocabulary import CharacterVocabulary, WordVocabulary, build_vocabulary
+from job.config.data import CharactersConfig, WordsConfig
 from job.export.tokenizers import TOKENIZERS
-from tests.data.reference_words import texts
+from job.preprocessing.ragged import RaggedArray
+from job.preprocessing.vocabulary import CharacterVocabulary, WordVocabulary, build_vocabulary
+from tests.preprocessing.reference_words import texts
 
 
 def in_python(vocabulary, items):

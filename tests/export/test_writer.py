@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from job.data.texts.vocabulary import vocabulary_from_json
 from job.errors import JobError
 from job.export.writer import export_model
+from job.preprocessing.vocabulary import vocabulary_from_json
 from tests.export import tiny_models as tiny
 
 THRESHOLD = 0.25

@@ -4,16 +4,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from job.config.encoders import LstmConfig
-from job.config.heads import AbsDiffProductConfig
-from job.config.model import ModelConfig
+from job.config.model import AbsDiffProductConfig, LstmConfig, ModelConfig
 from job.config.training import TrainingConfig
-from job.data.moments import Moments
-from job.data.ragged import RaggedArray, offsets_of
-from job.data.texts.vocabulary import CharacterVocabulary, WordVocabulary
 from job.export.golden import GoldenPairs
 from job.models.heads import build_head
 from job.models.siamese import Siamese, build_siamese
+from job.preprocessing.feature_stats import Moments
+from job.preprocessing.ragged import RaggedArray, offsets_of
+from job.preprocessing.vocabulary import CharacterVocabulary, WordVocabulary
 from job.types import ItemInput
 
 LETTERS = CharacterVocabulary("ab\u00e9\U0001f600")

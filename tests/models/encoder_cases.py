@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from job.config.encoders import CnnConfig, LstmConfig, XceptionConfig
+from job.config.model import CnnConfig, LstmConfig, XceptionConfig
 from job.types import ItemInput
 
 VOCABULARY_SIZE = 9

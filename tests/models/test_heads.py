@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from job.config import compatibility
-from job.config.heads import (
+from job.config.model import (
     AbsDiffConfig,
     AbsDiffProductConfig,
     ConcatConfig,

@@ -27,11 +27,6 @@ def committed_files() -> list[Path]:
     return [file for file in files if file.is_file()]
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_has_at_most_300_lines(module):
-    assert len(module.read_text().splitlines()) <= 300
-
-
 def test_the_documented_exit_codes_are_the_real_ones():
     table = re.findall(
         r"(?m)^\| (\d+) \| (.+) \| (\w*) ?\|$", (ROOT / "docs/exit-codes.md").read_text()

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from job.storage.gs import GsStore
-from job.storage.gs_requests import Timeouts
-from job.storage.gs_retry import Patience
+from job.storage.gcs.requests import Timeouts
+from job.storage.gcs.retry import Patience
+from job.storage.gcs.store import GsStore
 from tests.fakes.gcs_server import FakeGcs
 
 

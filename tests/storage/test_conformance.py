@@ -10,10 +10,10 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
-from job.storage.file import FileStore
-from job.storage.gs import GsStore
+from job.storage.gcs.store import GsStore
+from job.storage.local import FileStore
 from job.storage.memory import MemoryStore
-from job.storage.protocol import (
+from job.storage.object_store import (
     ListedObject,
     ObjectMissingError,
     ObjectStat,
@@ -335,8 +335,8 @@ def test_of_several_threads_exactly_one_wins_each_round(store: ObjectStore) -> N
 COUNTER = """
 import sys
 from pathlib import Path
-from job.storage.file import FileStore
-from job.storage.protocol import PreconditionFailedError
+from job.storage.local import FileStore
+from job.storage.object_store import PreconditionFailedError
 store = FileStore(Path(sys.argv[1]))
 won = 0
 while won < 30:

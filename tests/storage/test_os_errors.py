@@ -16,9 +16,9 @@ from job.errors import (
     PermissionDeniedError,
     StorageOutageError,
 )
-from job.storage.file import FileStore
+from job.storage.local import FileStore
+from job.storage.object_store import ListedObject
 from job.storage.os_errors import translated
-from job.storage.protocol import ListedObject
 
 REPOSITORY = Path(__file__).parents[2]
 NOBODY = 65534
@@ -119,8 +119,8 @@ import os
 import sys
 from pathlib import Path
 from job.errors import PermissionDeniedError
-from job.storage.file import FileStore
-from job.storage.lock import RunLock
+from job.storage.local import FileStore
+from job.storage.run_lock import RunLock
 folder, call, uid = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 if os.geteuid() == 0:
     os.setgroups([])

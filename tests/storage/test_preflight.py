@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from job.errors import ConfigError, PermissionDeniedError, PreemptedError, StorageOutageError
-from job.storage.file import FileStore
-from job.storage.gs import GsStore
+from job.storage.gcs.store import GsStore
+from job.storage.local import FileStore
 from job.storage.memory import MemoryStore
+from job.storage.object_store import ObjectStat, ObjectStore
 from job.storage.preflight import prove_access
-from job.storage.protocol import ObjectStat, ObjectStore
 from tests.fakes.gcs.faults import Operation
 from tests.fakes.gcs_server import FakeGcs, Fault
 from tests.storage.conftest import FakeTime

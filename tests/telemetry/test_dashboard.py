@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from job.telemetry.families import FAMILIES, PHASES
+from job.telemetry.metric_definitions import FAMILIES, PHASES
 
 FILE = Path(__file__).parents[2] / "charts/siamese-observability/dashboards/siamese-run.json"
 DASHBOARD = json.loads(FILE.read_text(encoding="utf-8"))

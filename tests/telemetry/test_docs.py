@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from job.telemetry.families import FAMILIES, PREFIX
+from job.telemetry.metric_definitions import FAMILIES, PREFIX
 
 ROOT = Path(__file__).parents[2]
 SEVERITIES = {"debug": "DEBUG", "info": "INFO", "warning": "WARNING", "error": "ERROR"}

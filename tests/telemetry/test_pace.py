@@ -1,6 +1,6 @@
 import pytest
 
-from job.telemetry.pace import Pace, remaining_seconds
+from job.telemetry.progress_reporter import Pace, remaining_seconds
 
 
 def test_nothing_is_known_before_the_first_call():

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from job.errors import ConfigError, ExitCode
 from job.telemetry.health import Health
-from job.telemetry.metrics import RunMetrics
+from job.telemetry.run_metrics import RunMetrics
 from job.telemetry.server import MAX_CONNECTIONS, MetricsServer, explain_bind_error
 
 
@@ -328,7 +328,7 @@ PROGRAM = """
 import socket, sys
 from prometheus_client import CollectorRegistry
 from job.telemetry.health import Health
-from job.telemetry.metrics import RunMetrics
+from job.telemetry.run_metrics import RunMetrics
 from job.telemetry.server import MetricsServer
 from urllib.request import urlopen
 

@@ -7,19 +7,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from job.callbacks.stack import CallbackStack
+from job.callbacks.callback_list import CallbackStack
 from job.checkpoints.policy import SavePolicy
-from job.config.encoders import LstmConfig
-from job.config.model import ModelConfig
+from job.config.model import LstmConfig, ModelConfig
 from job.config.training import AdamConfig, TrainingConfig
-from job.data.drawing.epochs import FilePairs
-from job.data.ragged import RaggedArray, offsets_of
-from job.data.tables import ItemTable, PairTable
+from job.data.dataset import ItemTable, PairTable
+from job.data.sampling.epochs import FilePairs
 from job.models.siamese import Siamese, build_siamese
+from job.preprocessing.ragged import RaggedArray, offsets_of
 from job.training.loop import Schedule, TrainingData, TrainingLoop
+from job.training.signals import StopRequest
 from job.training.state import TrainingState, read_variables, write_variables
 from job.training.step import TrainStep
-from job.training.stop import StopRequest
 from job.types import ItemInput
 from tests.feeds import IdFeed
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from job.config.model import ModelConfig, Precision
 from job.config.run import DistributionConfig
 from job.config.training import SgdConfig, TrainingConfig
-from job.data.feeding.batches import PairArrays
+from job.data.pipeline.batches import PairArrays
 from job.distribution.strategy import open_strategy
 from job.models.siamese import Siamese, build_siamese
 from job.training.state import read_variables, write_variables

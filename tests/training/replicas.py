@@ -10,7 +10,6 @@ import sys
 import keras
 import numpy as np
 
-from job.config.heads import CosineConfig, EuclideanConfig
 from job.config.losses import (
     BinaryCrossentropyConfig,
     CircleConfig,
@@ -18,13 +17,13 @@ from job.config.losses import (
     OnlineContrastiveConfig,
     TripletConfig,
 )
-from job.config.model import ModelConfig
+from job.config.model import CosineConfig, EuclideanConfig, ModelConfig
 from job.config.run import DistributionConfig
 from job.config.training import SgdConfig, TrainingConfig
-from job.data.feeding.batches import PairArrays
+from job.data.pipeline.batches import PairArrays
 from job.distribution.strategy import open_strategy
 from job.models.heads import build_head
-from job.models.losses import build_loss
+from job.models.losses.build_loss import build_loss
 from job.models.optimizers import build_optimizer
 from job.models.siamese import Siamese
 from job.training.state import read_variables

@@ -5,7 +5,7 @@ import functools
 import keras
 import numpy as np
 
-from job.models.activations import ActivationProbe
+from job.models.activation_probe import ActivationProbe
 
 
 class Looker(keras.callbacks.Callback):

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from job.callbacks.stack import Memory
+from job.callbacks.callback_list import Memory
 from job.errors import ConfigError, DivergedError
+from job.training.signals import StopRequest
 from job.training.state import TrainingState, write_variables
-from job.training.stop import StopRequest
 from job.types import Position
 from tests.training.conftest import BATCH, STEPS
 

@@ -1,6 +1,6 @@
 import pytest
 
-from job.training.pace import StepCost, steps_this_call
+from job.training.loop import StepCost, steps_this_call
 from job.types import Position
 
 

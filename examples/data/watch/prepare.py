@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from examples.data import files
-from job.checkpoints.npz import encode_npz
+from job.checkpoints.serialization import encode_npz
 
 PINNED = "seglearn==1.2.5"
 SOURCE = "seglearn/data/watch_dataset.npy"

@@ -6,10 +6,9 @@ small batches train as well as large ones.
 
 import keras
 
-from job.config.encoders import CnnConfig
-from job.config.model import Precision
+from job.config.model import CnnConfig, Precision
 from job.models.dropout import PairDropout
-from job.models.encoders.pictures import picture_input
+from job.models.encoders.image_input import picture_input
 from job.models.seeds import derive_seed
 from job.types import ItemInput
 

@@ -12,8 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from job.config.encoders import LstmConfig
-from job.config.model import Precision
+from job.config.model import LstmConfig, Precision
 from job.models.dropout import PairDropout
 from job.models.seeds import derive_seed
 from job.types import ItemInput

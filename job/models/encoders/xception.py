@@ -11,9 +11,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from job.config.encoders import XceptionConfig
-from job.config.model import Precision
-from job.models.encoders.pictures import picture_input
+from job.config.model import Precision, XceptionConfig
+from job.models.encoders.image_input import picture_input
 from job.models.seeds import derive_seed
 from job.types import ItemInput
 

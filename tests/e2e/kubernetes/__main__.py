@@ -30,7 +30,7 @@ TESTS = (
     "tests/e2e/kubernetes",
     "tests/image",
     "tests/chart/test_server.py",
-    "tests/storage/test_third_party_server.py",
+    "tests/storage/gcs/test_third_party_server.py",
 )
 TESTS_SECONDS = 20 * 60
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from job.storage.gs import GsStore
-from job.storage.protocol import ObjectStore
+from job.storage.gcs.store import GsStore
+from job.storage.object_store import ObjectStore
 from tests.e2e.conftest import ask_directly
 from tests.fakes.gcs_server import FakeGcs
 

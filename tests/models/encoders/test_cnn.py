@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from job.config.encoders import CnnConfig
-from job.models.encoders.build import build_encoder
+from job.config.model import CnnConfig
+from job.models.encoders.build_encoder import build_encoder
 from job.types import ItemInput
 from tests.models.encoder_cases import IMAGE, some_items
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from job.config.encoders import LstmConfig
+from job.config.model import LstmConfig
 from job.models.dropout import PairDropout
-from job.models.encoders.build import build_encoder
+from job.models.encoders.build_encoder import build_encoder
 from job.types import ItemInput
 from tests.models.encoder_cases import FEATURES, SEQUENCE, TEXT, VOCABULARY_SIZE, some_items
 

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from job.config.encoders import XceptionConfig
-from job.models.encoders.build import build_encoder
+from job.config.model import XceptionConfig
+from job.models.encoders.build_encoder import build_encoder
 from job.models.encoders.xception import _names
 from tests.models.encoder_cases import LARGE_IMAGE, some_items
 

@@ -1,0 +1,235 @@
+"""The one data model: unique items, and pairs as row numbers into them.
+
+An item is stored, tokenised and embedded once, however many pairs hold it, and an item that two
+splits share shows as one row number in both. Arrays may be memory-mapped: nothing here copies
+one, and what would have to read one whole is counted when a data set is made.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from job.config.sampling import ClassSamplingConfig, Sampling
+from job.data.quarantine import Quarantine
+from job.preprocessing.feature_stats import Moments
+from job.preprocessing.ragged import RaggedArray
+from job.preprocessing.vocabulary import Vocabulary, WordVocabulary
+from job.types import SPLITS, Kind, Split
+
+# What the values of an item are:
+#   text      uint8 (V,): UTF-8 bytes
+#   sequence  float32 (V, F): time steps
+#   encoded   uint8 (V,): a PNG or JPEG file
+#   decoded   uint8 (V, S, 3): lines of a picture of S x S pixels, S of them an item
+Form = Literal["text", "sequence", "encoded", "decoded"]
+
+KIND_OF: Mapping[Form, Kind] = {
+    "text": "text",
+    "sequence": "sequence",
+    "encoded": "image",
+    "decoded": "image",
+}
+
+# What was counted over the training items: of texts, of sequences, of pictures.
+Statistics = Vocabulary | Moments | None
+
+
+@dataclass(frozen=True, eq=False)
+class ItemTable:
+    """N unique items, in order of first appearance in train, validation, test.
+
+    Args:
+        form: What the values are.
+        values: One row an item.
+        item_class: int64 (N,), the class of each item, numbered by first appearance; None for
+            data without classes.
+    """
+
+    form: Form
+    values: RaggedArray
+    item_class: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        classes = self.item_class
+        if classes is not None and (classes.shape != (len(self),) or classes.dtype != np.int64):
+            raise ValueError(
+                f"item_class must be int64 ({len(self)},), one class per item, got "
+                f"{classes.dtype} {classes.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def kind(self) -> Kind:
+        """What an item is."""
+        return KIND_OF[self.form]
+
+    def classes_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The class of each item of int64 (R,), -1 where classes are not known."""
+        return np.full_like(rows, -1) if self.item_class is None else self.item_class[rows]
+
+    def texts(self, rows: NDArray[np.int64]) -> list[str]:
+        """The items of the given row numbers, int64 (R,), as strings; of texts only."""
+        if self.form != "text":
+            raise ValueError(f"items of the form {self.form} are no texts")
+        return [self.values.row(row).tobytes().decode() for row in rows.tolist()]
+
+
+@dataclass(frozen=True, eq=False)
+class PairTable:
+    """P pairs of items.
+
+    Args:
+        left: int64 (P,), row numbers into the items.
+        right: int64 (P,), row numbers into the items.
+        label: uint8 (P,), 1 = match, 0 = no match.
+    """
+
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    label: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        shapes = {self.left.shape, self.right.shape, self.label.shape}
+        dtypes = [str(array.dtype) for array in (self.left, self.right, self.label)]
+        if shapes != {(len(self.left),)} or dtypes != ["int64", "int64", "uint8"]:
+            raise ValueError(
+                "left, right (int64) and label (uint8) must have one shape (P,), got "
+                f"{self.left.shape}, {self.right.shape}, {self.label.shape} of {dtypes}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @property
+    def num_positive(self) -> int:
+        return int(np.count_nonzero(self.label))
+
+    @property
+    def num_negative(self) -> int:
+        return len(self) - self.num_positive
+
+    def where(self, chosen: NDArray[np.bool_]) -> "PairTable":
+        """The pairs whose flag in `chosen`, bool (P,), is set, in their order."""
+        return PairTable(self.left[chosen], self.right[chosen], self.label[chosen])
+
+    def take(self, rows: NDArray[np.int64]) -> "PairTable":
+        """The pairs of the given numbers, int64 (R,), in that order."""
+        return PairTable(self.left[rows], self.right[rows], self.label[rows])
+
+    def items(self) -> NDArray[np.int64]:
+        """int64 (M,), row numbers of every item of these pairs, ascending, each once."""
+        return np.unique(np.concatenate([self.left, self.right]))
+
+
+@dataclass(frozen=True)
+class SplitCounts:
+    """How much a split holds.
+
+    Attributes:
+        pairs: Pairs; of labelled training items: those of an epoch.
+        positive: Pairs that match.
+        items: Distinct items.
+        classes: Distinct classes of these items; None for data without classes.
+    """
+
+    pairs: int
+    positive: int
+    items: int
+    classes: int | None = None
+
+    @property
+    def negative(self) -> int:
+        return self.pairs - self.positive
+
+    @classmethod
+    def of(cls, pairs: PairTable, items: ItemTable) -> "SplitCounts":
+        """Counts the pairs of a split; reads all of them."""
+        rows = pairs.items()
+        classes = None if items.item_class is None else len(np.unique(items.item_class[rows]))
+        return cls(len(pairs), pairs.num_positive, len(rows), classes)
+
+    def drawn_by(self, sampling: Sampling) -> "SplitCounts":
+        """The same items, and the pairs that an epoch draws from them.
+
+        Args:
+            sampling: How training pairs are drawn.
+        """
+        if isinstance(sampling, ClassSamplingConfig):
+            pairs = sampling.pairs_per_epoch or self.items // 2
+            return replace(self, pairs=pairs, positive=pairs)
+        positive = sampling.positives_per_epoch or self.items
+        negative = sampling.negatives_per_epoch or self.items
+        return replace(self, pairs=positive + negative, positive=positive)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Everything a run reads.
+
+    Args:
+        items: The items of all splits.
+        pairs: The pairs of each split, in file order. Where training pairs are drawn from
+            labelled items, validation and test only.
+        training_items: int64 (M,), items that training pairs are drawn from, ascending; None
+            where `pairs` has those of training.
+        statistics: What was counted over the training items.
+        counts: How much each split holds.
+        quarantine: Rows that were kept out.
+        fingerprint: sha256, see `fingerprint_of`.
+    """
+
+    items: ItemTable
+    pairs: Mapping[Split, PairTable]
+    training_items: NDArray[np.int64] | None
+    statistics: Statistics
+    counts: Mapping[Split, SplitCounts]
+    quarantine: Quarantine
+    fingerprint: str
+
+    @property
+    def kind(self) -> Kind:
+        """What an item is."""
+        return self.items.kind
+
+
+def fingerprint_of(
+    items: ItemTable,
+    pairs: Mapping[Split, PairTable],
+    training_items: NDArray[np.int64] | None = None,
+    *,
+    statistics: Statistics = None,
+) -> str:
+    """Names the data by its content: items, classes, pairs, labels, membership and order.
+
+    File names, formats and compression do not enter; a changed row does. Of what was counted,
+    words enter: which there are depends on the Unicode version of Python, too, and with other
+    words the rows of a table of vectors mean something else.
+    """
+    digest = hashlib.sha256()
+
+    def add(name: str, array: NDArray[np.generic]) -> None:
+        # Name and size first, so that no two different sequences of arrays read alike.
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).data)
+
+    add("items", items.values.values)
+    add("offsets", items.values.offsets)
+    if items.item_class is not None:
+        add("classes", items.item_class)
+    if training_items is not None:
+        add("training items", training_items)
+    if isinstance(statistics, WordVocabulary):
+        words = "\0".join(statistics.tokens).encode()
+        add("words", np.frombuffer(words, np.uint8))
+    for split in SPLITS:
+        if split in pairs:
+            add(f"{split} left", pairs[split].left)
+            add(f"{split} right", pairs[split].right)
+            add(f"{split} label", pairs[split].label)
+    return digest.hexdigest()

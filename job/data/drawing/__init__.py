@@ -1,1 +1,0 @@
-"""Which pairs are seen when: functions of (seed, epoch, step)."""

@@ -1,1 +1,0 @@
-"""Items as the rectangles that a training step takes, prepared ahead."""

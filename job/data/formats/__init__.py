@@ -1,1 +1,0 @@
-"""What a file holds: rows of tables, arrays, files of class folders."""

@@ -1,0 +1,1 @@
+"""Rows to items and pairs, each item once."""

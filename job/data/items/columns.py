@@ -1,0 +1,185 @@
+"""What a cell of a table, or an entry of an array, may hold, whatever its column means.
+
+A cell of CSV and TSV is a string; one of JSON lines may be anything. Each function returns what
+a good cell means, or a `Problem` whose detail begins with the column's name::
+
+    label = label_of("1.0", column="label")  # 1
+"""
+
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+from unicodedata import normalize
+
+import numpy as np
+from numpy.typing import NDArray
+
+from job.config.data import ColumnsConfig
+from job.data.quarantine import sample_of
+from job.types import SPLITS, Problem
+
+# A column of 0 and 1 that once held a gap is written as 0.0 and 1.0. Words (true, yes) are
+# refused: which of them mean a match is a guess.
+_LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
+
+_MOST_PARTS = 4
+_LONGEST_NAME = 1000
+
+_SPLITS: Mapping[object, int] = {split: number for number, split in enumerate(SPLITS)}
+
+
+def label_of(value: object, *, column: str) -> int | Problem:
+    """The label that a cell means.
+
+    0 and 1 as a number, and "0", "1", "0.0", "1.0" with blanks around; nothing else.
+    """
+    if isinstance(value, str):
+        label = _LABELS.get(value)
+        if label is None:
+            label = _LABELS.get(value.strip())
+        if label is not None:
+            return label
+    elif isinstance(value, int | float) and not isinstance(value, bool) and value in (0, 1):
+        return int(value)
+    return Problem("label", f"{column} must be 0 or 1, got {sample_of(value)}")
+
+
+def name_of(value: object, *, column: str) -> str | Problem:
+    """The name that a cell holds, of a class, a group or an item, in NFC.
+
+    Whole numbers are names: 7 and "7" are the same one.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return Problem("malformed", f"{column} must be a text or a whole number")
+    name = str(value)
+    if not name:
+        return Problem("empty", f"{column} is empty")
+    if len(name) > _LONGEST_NAME:
+        return Problem("malformed", f"{column} has more than {_LONGEST_NAME} characters")
+    problem = _utf8_problem(name)
+    if problem:
+        return Problem(problem.reason, f"{column} {problem.detail}")
+    return name if name.isascii() else normalize("NFC", name)
+
+
+def split_of(value: object, *, column: str) -> int | Problem:
+    """The index into SPLITS of the split that a cell names."""
+    number = _SPLITS.get(value.strip()) if isinstance(value, str) else None
+    if number is None:
+        known = ", ".join(SPLITS)
+        return Problem("split", f"{column} must be one of {known}, got {sample_of(value)}")
+    return number
+
+
+def item_of(value: object, *, column: str) -> str | Problem:
+    """The text or the path that a cell holds."""
+    if isinstance(value, str):
+        return value
+    return Problem("malformed", f"{column} must be a text, got {sample_of(value)}")
+
+
+def text_of(cell: str, *, max_length: int) -> str | Problem:
+    """The text of an item, brought to NFC.
+
+    Args:
+        cell: What the table holds.
+        max_length: Most characters.
+
+    Returns:
+        The text, or what is wrong with it; the detail is without the column's name.
+    """
+    if not cell.strip():
+        return Problem("empty", "is empty")
+    # Longer than NFC can make it shorter (no character of NFC has more than four parts). Left
+    # in, it could take hours: to order n marks costs n squared.
+    is_hopeless = len(cell) > _MOST_PARTS * max_length
+    text = cell if is_hopeless or cell.isascii() else normalize("NFC", cell)
+    if len(text) > max_length:
+        allowed = f"data.max_length is {max_length}"
+        return Problem("too_long", f"has {len(text)} characters ({allowed})")
+    return _utf8_problem(text) or text
+
+
+def _utf8_problem(text: str) -> Problem | None:
+    if "\0" in text:
+        return Problem("undecodable", "holds a NUL character")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            code = ord(text[error.start])
+            # 0xdc80 to 0xdcff stand for the bytes 0x80 to 0xff that did not decode.
+            what = f"byte 0x{code - 0xDC00:02x}" if code >= 0xDC80 else f"U+{code:04X}"
+            return Problem("undecodable", f"is not UTF-8 ({what})")
+    return None
+
+
+class Mark(NamedTuple):
+    """Of one row; None where the file has no such column."""
+
+    group: str | None
+    split: int | None
+
+
+class Marks:
+    """The marks of the good rows of one file.
+
+    Args:
+        columns: Names the columns.
+        with_any: Whether rows are marked; those of validation and test files need none.
+    """
+
+    def __init__(self, columns: ColumnsConfig, *, with_any: bool) -> None:
+        named = {"group": columns.group, "split": columns.split} if with_any else {}
+        self.wanted: dict[str, str] = {
+            key: name for key, name in named.items() if name is not None
+        }
+        self._numbers: dict[str, int] = {}
+        self._group = array("q")
+        self._split = bytearray()
+
+    def read(self, fields: Sequence[object]) -> Mark | Problem:
+        """The marks that a row has.
+
+        Args:
+            fields: Its cells in the columns `wanted`, in that order.
+        """
+        group: str | None = None
+        split: int | None = None
+        for (key, column), cell in zip(self.wanted.items(), fields, strict=True):
+            if key == "group":
+                name = name_of(cell, column=column)
+                if isinstance(name, Problem):
+                    return name
+                group = name
+            else:
+                number = split_of(cell, column=column)
+                if isinstance(number, Problem):
+                    return number
+                split = number
+        return Mark(group, split)
+
+    def keep(self, mark: Mark) -> None:
+        """Adds the marks of a row that is good in all else."""
+        if mark.group is not None:
+            self._group.append(self._numbers.setdefault(mark.group, len(self._numbers)))
+        if mark.split is not None:
+            self._split.append(mark.split)
+
+    def straddling(self) -> list[str]:
+        """The groups that have rows in several splits, by first appearance."""
+        groups, splits = self.groups(), self.splits()
+        if groups is None or splits is None:
+            return []
+        names = list(self._numbers)
+        # A group in one split is one such number, a group in two splits is two.
+        found = np.unique(groups * len(SPLITS) + splits) // len(SPLITS)
+        return [names[number] for number in np.flatnonzero(np.bincount(found) > 1).tolist()]
+
+    def groups(self) -> NDArray[np.int64] | None:
+        """int64 (R,), the group of each row, numbered from 0; None without such a column."""
+        return np.array(self._group, np.int64) if "group" in self.wanted else None
+
+    def splits(self) -> NDArray[np.int8] | None:
+        """int8 (R,), index into SPLITS of each row; None without such a column."""
+        return np.array(self._split, np.int8) if "split" in self.wanted else None

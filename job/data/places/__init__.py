@@ -1,1 +1,0 @@
-"""Where data files are: below a folder, or copies of what is in a bucket."""

@@ -1,0 +1,311 @@
+"""Draws pairs from labelled items. M items, C classes, B pairs in a batch, m items of a class.
+
+What is drawn is a function of (seed, epoch, index): no pair depends on the ones before it.
+"""
+
+import logging
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from job.config.sampling import ClassSamplingConfig, PairSamplingConfig, Sampling
+from job.data.dataset import ItemTable, PairTable
+from job.data.sampling.epochs import ChosenPairs, Epoch, TrainingPairs, batch_of
+from job.data.sampling.permutation import epoch_order, steps_in_epoch
+from job.errors import ConfigError
+from job.preprocessing.counter_rng import SAMPLING, below, bits
+
+# What is drawn; `sampling` and `epochs` have other numbers.
+_FIRST_ITEM, _SECOND_ITEM = SAMPLING, SAMPLING + 1
+
+
+@dataclass(frozen=True, eq=False)
+class ClassIndex:
+    """Items by class.
+
+    Attributes:
+        rows: int64 (M,), item numbers, those of a class together.
+        start: int64 (C,), where each class begins in `rows`.
+        size: int64 (C,), items of each class.
+    """
+
+    rows: NDArray[np.int64]
+    start: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, item_class: NDArray[np.int64], *, rows: NDArray[np.int64]) -> "ClassIndex":
+        """Sorts items by class.
+
+        Args:
+            item_class: int64 (N,), the class of every item of the data set.
+            rows: int64 (M,), the items to sort.
+        """
+        by_class = rows[np.argsort(item_class[rows], kind="stable")]
+        _, start, size = np.unique(item_class[by_class], return_index=True, return_counts=True)
+        return cls(by_class, start.astype(np.int64), size.astype(np.int64))
+
+    def at_least(self, size: int) -> "ClassIndex":
+        """The same without the classes that have fewer items."""
+        kept = self.size >= size
+        places = np.repeat(kept, self.size)
+        sizes = self.size[kept]
+        return ClassIndex(self.rows[places], np.cumsum(sizes) - sizes, sizes)
+
+    def class_at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Number of the class (from 0, of these) at places of `rows`, int64 (R,)."""
+        found: NDArray[np.int64] = np.searchsorted(self.start, places, side="right") - 1
+        return found
+
+
+def two_of_a_class(
+    classes: ClassIndex, *, seed: int, epoch: int, index: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Two items of a class for each index.
+
+    Args:
+        classes: The items to draw from; every class has at least two.
+        seed: `run.seed`.
+        epoch: As in `draws.bits`.
+        index: int64 (R,), as in `draws.bits`.
+
+    Returns:
+        Two of int64 (R,), item numbers: any item, and any other one of its class.
+    """
+    first = below(len(classes.rows), seed=seed, epoch=epoch, index=index, draw=_FIRST_ITEM)
+    at = classes.class_at(first)
+    start, size = classes.start[at], classes.size[at]
+    further = 1 + below(size - 1, seed=seed, epoch=epoch, index=index, draw=_SECOND_ITEM)
+    return classes.rows[first], classes.rows[start + (first - start + further) % size]
+
+
+def two_of_different_classes(
+    classes: ClassIndex, *, seed: int, epoch: int, index: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Two items of different classes for each index; else as `two_of_a_class`.
+
+    Returns:
+        Two of int64 (R,), item numbers: any item, and any one of another class.
+    """
+    first = below(len(classes.rows), seed=seed, epoch=epoch, index=index, draw=_FIRST_ITEM)
+    at = classes.class_at(first)
+    start, size = classes.start[at], classes.size[at]
+    second = below(
+        len(classes.rows) - size, seed=seed, epoch=epoch, index=index, draw=_SECOND_ITEM
+    )
+    # Places from the item's own class on move behind that class.
+    return classes.rows[first], classes.rows[np.where(second < start, second, second + size)]
+
+
+log = logging.getLogger(__name__)
+
+# What is drawn; `classes` and `epochs` have other numbers.
+_CLASS_ORDER, _ITEM_OF_CLASS, _PARTNER = range(SAMPLING + 2, SAMPLING + 5)
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnPairs:
+    """Pairs drawn one by one, each of an epoch by its index.
+
+    The first item of a match is any item whose class has another one, the second any other of
+    its class; of the other pairs the first is any item, the second any of another class.
+
+    Args:
+        index: The training items.
+        num_positive: Matching pairs in an epoch.
+        num_negative: Other pairs in an epoch.
+        seed: `run.seed`.
+        global_batch_size: B.
+    """
+
+    index: ClassIndex
+    num_positive: int
+    num_negative: int
+    seed: int
+    global_batch_size: int
+
+    @classmethod
+    def configured(
+        cls,
+        section: PairSamplingConfig,
+        *,
+        index: ClassIndex,
+        seed: int,
+        global_batch_size: int,
+    ) -> "DrawnPairs":
+        """The pairs that `data.sampling` asks for."""
+        return cls(
+            index,
+            section.positives_per_epoch or len(index.rows),
+            section.negatives_per_epoch or len(index.rows),
+            seed,
+            global_batch_size,
+        )
+
+    @property
+    def num_steps(self) -> int:
+        return steps_in_epoch(self.num_positive + self.num_negative, self.global_batch_size)
+
+    def epoch(self, epoch: int) -> Epoch:
+        number = self.num_positive + self.num_negative
+        order = epoch_order(number, seed=self.seed, epoch=epoch)
+        pairable = self.index.at_least(2)
+
+        def batch(step: int) -> ChosenPairs:
+            index = batch_of(order, step, size=self.global_batch_size)
+            label = index < self.num_positive
+            left, right = np.empty_like(index), np.empty_like(index)
+            for wanted, draw in ((True, two_of_a_class), (False, two_of_different_classes)):
+                chosen = label == wanted
+                among = pairable if wanted else self.index
+                left[chosen], right[chosen] = draw(
+                    among, seed=self.seed, epoch=epoch, index=index[chosen]
+                )
+            return ChosenPairs(PairTable(left, right, label.astype(np.uint8)), index)
+
+        return Epoch(self.num_steps, batch)
+
+
+def drawn_pairs(
+    section: Sampling,
+    *,
+    items: ItemTable,
+    rows: NDArray[np.int64],
+    seed: int,
+    global_batch_size: int,
+) -> TrainingPairs:
+    """The training pairs of labelled items.
+
+    Args:
+        section: How they are drawn.
+        items: All items, with their classes.
+        rows: int64 (M,), the training items.
+        seed: `run.seed`.
+        global_batch_size: Pairs in a batch.
+
+    Raises:
+        ConfigError: They do not make a batch.
+    """
+    if items.item_class is None:
+        raise ValueError("pairs are drawn from items with classes")
+    index = ClassIndex.of(items.item_class, rows=rows)
+    if isinstance(section, ClassSamplingConfig):
+        return ClassBatches.configured(
+            section, index=index, seed=seed, global_batch_size=global_batch_size
+        )
+    return DrawnPairs.configured(
+        section, index=index, seed=seed, global_batch_size=global_batch_size
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ClassBatches:
+    """Batches of m items each of 2B / m classes, paired within the class; no item twice.
+
+    Classes take turns: all of them, in an order of the round's own, before one comes again,
+    but for the few that a round's last batch would leave over.
+
+    Args:
+        index: The training items; every class has at least m.
+        items_per_class: m, even.
+        pairs_per_epoch: Pairs in an epoch; as many whole batches are drawn as they fill.
+        seed: `run.seed`.
+        global_batch_size: B.
+    """
+
+    index: ClassIndex
+    items_per_class: int
+    pairs_per_epoch: int
+    seed: int
+    global_batch_size: int
+
+    @classmethod
+    def configured(
+        cls,
+        section: ClassSamplingConfig,
+        *,
+        index: ClassIndex,
+        seed: int,
+        global_batch_size: int,
+    ) -> "ClassBatches":
+        """The batches that `data.sampling` asks for.
+
+        Raises:
+            ConfigError: There are fewer classes than a batch holds.
+        """
+        large = index.at_least(section.items_per_class)
+        needed = 2 * global_batch_size // section.items_per_class
+        if len(large.size) < needed:
+            raise ConfigError(
+                f"data.sampling.items_per_class: a batch of {global_batch_size} pairs holds "
+                f"{needed} classes of {section.items_per_class} items; training has "
+                f"{len(large.size)} classes of at least that many (and {len(index.size)} in "
+                "all). Lower training.global_batch_size or, where classes are smaller, "
+                "items_per_class."
+            )
+        if len(large.rows) < len(index.rows):
+            log.warning(
+                "small classes left out",
+                extra={
+                    "items_per_class": section.items_per_class,
+                    "classes": len(index.size) - len(large.size),
+                    "of_classes": len(index.size),
+                    "items": len(index.rows) - len(large.rows),
+                },
+            )
+        pairs = section.pairs_per_epoch or len(index.rows) // 2
+        return cls(large, section.items_per_class, pairs, seed, global_batch_size)
+
+    @property
+    def num_steps(self) -> int:
+        return steps_in_epoch(self.pairs_per_epoch, self.global_batch_size)
+
+    def epoch(self, epoch: int) -> Epoch:
+        per_batch = 2 * self.global_batch_size // self.items_per_class
+        num_classes = len(self.index.size)
+        batches_per_round = num_classes // per_batch
+
+        @lru_cache(maxsize=2)
+        def order_of(turn: int) -> NDArray[np.int64]:
+            index = turn * num_classes + np.arange(num_classes)
+            return np.argsort(bits(self.seed, epoch=epoch, index=index, draw=_CLASS_ORDER))
+
+        def batch(step: int) -> ChosenPairs:
+            if not 0 <= step < self.num_steps:
+                raise ValueError(f"step {step} does not lie in an epoch of {self.num_steps}")
+            turn, place = divmod(step, batches_per_round)
+            classes = order_of(turn)[place * per_batch : (place + 1) * per_batch]
+            items = self._items_of(classes, epoch=epoch, visit=turn * num_classes + classes)
+            left, right = items.reshape(-1, 2).T
+            label = np.ones(len(left), np.uint8)
+            index = step * self.global_batch_size + np.arange(len(left))
+            return ChosenPairs(PairTable(left.copy(), right.copy(), label), index)
+
+        return Epoch(self.num_steps, batch)
+
+    def _items_of(
+        self, classes: NDArray[np.int64], *, epoch: int, visit: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """M different items of each class, in random order, int64 (c, m).
+
+        Source: Floyd's sampling without replacement (Bentley, Floyd 1987, CACM 30-9, F2), for
+        all classes at a time.
+        """
+        m, size = self.items_per_class, self.index.size[classes]
+        chosen = np.full((len(classes), m), -1)
+        for k in range(m):
+            bound = size - m + k + 1
+            drawn = below(
+                bound, seed=self.seed, epoch=epoch, index=visit, draw=_ITEM_OF_CLASS, place=k
+            )
+            is_taken = (chosen == drawn[:, None]).any(axis=1)
+            chosen[:, k] = np.where(is_taken, bound - 1, drawn)
+        # The set is fair, its order is not: who is paired with whom is drawn as well.
+        key = bits(
+            self.seed, epoch=epoch, index=visit[:, None], draw=_PARTNER, place=np.arange(m)
+        )
+        mixed = np.take_along_axis(chosen, np.argsort(key, axis=1), axis=1)
+        items: NDArray[np.int64] = self.index.rows[self.index.start[classes][:, None] + mixed]
+        return items

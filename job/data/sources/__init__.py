@@ -1,0 +1,1 @@
+"""Files below `data.root` and what they hold."""

@@ -1,0 +1,96 @@
+"""The files that a data section names: what each is, and that every path may be followed.
+
+Nothing is opened here, so a mistake in the last path shows before the first file is read::
+
+    given = given_files(section, files=DataFiles.below(section.root, folder=folder))
+    given["train"].path
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from job.config.data import Data
+from job.data.sources.files import DataFiles
+from job.data.sources.table import ARRAYS, TABLES, Table, extension, unknown_format
+from job.types import Split
+
+_FOLDERS = (
+    " A folder that holds a folder of pictures for each class is read with data.kind: image "
+    "and data.rows: items."
+)
+
+# `items` is the file that pair files name items of.
+Role = Split | Literal["items"]
+
+
+@dataclass(frozen=True)
+class Given:
+    """One file or folder.
+
+    Args:
+        key: Dotted key it was given under.
+        name: The path as the configuration gives it.
+        path: Where it is on this machine, links resolved.
+        form: What it is, by its name.
+        is_copy: Whether it was copied from a bucket.
+    """
+
+    key: str
+    name: str
+    path: Path
+    form: Literal["table", "arrays", "folder"]
+    is_copy: bool = False
+
+    @property
+    def where(self) -> str:
+        """Key and name, for messages."""
+        return f"{self.key}: {self.name!r}"
+
+    def table(self) -> Table:
+        """The file as a table to read."""
+        return Table(self.path, key=self.key, name=self.name)
+
+
+def given_files(section: Data, *, files: DataFiles) -> Mapping[Role, Given]:
+    """What a section names, in the order train, validation, test, items.
+
+    Args:
+        section: The data section.
+        files: The files below `data.root`.
+
+    Raises:
+        ConfigError: A path leaves `data.root`, or its format is not one that is read there.
+        DataError: There is no such file.
+        PermissionDeniedError: A folder on the way may not be entered.
+    """
+    named: dict[Role, str | None] = {
+        "train": section.train,
+        "validation": section.validation,
+        "test": section.test,
+        "items": section.items,
+    }
+    return {
+        role: _given(role, name, section=section, files=files)
+        for role, name in named.items()
+        if name is not None
+    }
+
+
+def _given(role: Role, name: str, *, section: Data, files: DataFiles) -> Given:
+    key = f"data.{role}"
+    suffix = extension(name)
+    holds_items = role == "items" or section.rows == "items"
+    if suffix in TABLES:
+        return Given(key, name, files.file(name, key=key), "table")
+    if suffix == ARRAYS and holds_items:
+        return Given(key, name, files.file(name, key=key), "arrays")
+    if section.kind == "image" and section.rows == "items":
+        return Given(key, name, files.folder(name, key=key), "folder", files.is_copied(name))
+    hint = "" if suffix else _FOLDERS
+    if holds_items:
+        raise unknown_format(name, key=key, known=(*TABLES, ARRAYS), hint=hint)
+    if suffix == ARRAYS:
+        hint = " An .npz holds items: set data.rows: items."
+    raise unknown_format(name, key=key, known=TABLES, hint=hint)

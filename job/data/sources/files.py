@@ -1,0 +1,185 @@
+"""Gives data files as local paths, wherever they are kept.
+
+Readers open local files only. What lies below `data.root` on this machine is handed out as it
+is; what lies in a bucket is copied first, and the copy is handed out. Each path is held to the
+root::
+
+    files = DataFiles.below(section.root, folder=folder, mirror=section.mirror, access=access)
+    files.file("pairs/train.csv.gz", key="data.train")
+    files.fetch(["images/1.png", "images/2.png"], key="data.train")
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from job.data.sources.paths import (
+    data_file,
+    data_folder,
+    data_root,
+    find_file,
+    is_in_bucket,
+    object_name,
+)
+from job.errors import DataError
+from job.storage.mirror import FileProblem, Mirror, open_mirror
+from job.storage.parallel import DataAccess
+
+
+@dataclass(frozen=True)
+class DataFiles:
+    """The files below `data.root`.
+
+    Args:
+        root: A folder of this machine, links resolved, or `gs://bucket/prefix`.
+        takes_uris: Whether a path of the configuration may be a URI outside `root`: where
+            there is no `data.root` that it could leave.
+        mirror: Folder for copies of what is in a bucket; None: one of the temporary folder.
+        access: How a bucket is reached.
+    """
+
+    root: Path | str
+    takes_uris: bool = False
+    mirror: str | None = None
+    access: DataAccess = field(default_factory=DataAccess)
+    _mirrors: dict[str, Mirror] = field(default_factory=dict, init=False, repr=False)
+
+    @classmethod
+    def below(
+        cls,
+        root: str | None,
+        *,
+        folder: Path,
+        mirror: str | None = None,
+        access: DataAccess | None = None,
+    ) -> "DataFiles":
+        """The files below a root.
+
+        Args:
+            root: `data.root`; None is the folder of the configuration file.
+            folder: Absolute folder of the configuration file.
+            mirror: `data.mirror`.
+            access: How a bucket is reached; None: with the defaults.
+
+        Raises:
+            ConfigError: The root is a URI of an unknown kind.
+            DataError: There is no such folder.
+            PermissionDeniedError: It may not be looked at.
+        """
+        is_remote = root is not None and is_in_bucket(root)
+        place = root if root is not None and is_remote else data_root(root, folder=folder)
+        return cls(place, root is None, mirror, access or DataAccess())
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the root is in a bucket."""
+        return not isinstance(self.root, Path)
+
+    def is_copied(self, value: str) -> bool:
+        """Whether what a path of the configuration means is handed out as a copy."""
+        return self.is_remote or (self.takes_uris and is_in_bucket(value))
+
+    def file(self, value: str, *, key: str) -> Path:
+        """The regular file that a path of the configuration means, copied if need be.
+
+        Args:
+            value: The path as the configuration gives it.
+            key: Dotted key it was given under, for messages.
+
+        Raises:
+            ConfigError: It leaves the root, or is a URI that is not supported.
+            DataError: There is no such file.
+            PermissionDeniedError: It may not be read.
+            JobError: A bucket or the mirror fails, as `Mirror.fetch` says.
+        """
+        if self.takes_uris and is_in_bucket(value):
+            uri, _, name = value.rpartition("/")
+            if not is_in_bucket(uri):  # a bucket alone
+                raise _no_file(value).error(key)
+            return self._copied(uri, name, key=key)
+        if isinstance(self.root, Path):
+            return data_file(value, key=key, root=self.root)
+        return self._copied(self.root, value, key=key)
+
+    def folder(self, value: str, *, key: str) -> Path:
+        """The folder that a path of the configuration means, with all that is below it.
+
+        Args:
+            value: The path as the configuration gives it.
+            key: Dotted key it was given under, for messages.
+
+        Raises:
+            ConfigError: It leaves the root, or is a URI that is not supported.
+            DataError: There is no such folder, or nothing in it.
+            PermissionDeniedError: It may not be read.
+            JobError: A bucket or the mirror fails, as `Mirror.fetch` says.
+        """
+        if self.takes_uris and is_in_bucket(value):
+            return self._copied_folder(value, "", key=key)
+        if isinstance(self.root, Path):
+            return data_folder(value, key=key, root=self.root)
+        return self._copied_folder(self.root, value, key=key)
+
+    def fetch(self, values: Iterable[str], *, key: str) -> dict[str, Path | FileProblem]:
+        """The files that rows of a file name, many of them copied at a time if need be.
+
+        A row may name a file below the root and nothing else, whatever the configuration may.
+
+        Args:
+            values: The paths as the rows give them, repeats allowed.
+            key: Dotted key of the file that holds the rows, for messages.
+
+        Returns:
+            For each path its file, or what is wrong with it: that spoils its rows alone.
+
+        Raises:
+            PermissionDeniedError: A folder on the way may not be entered.
+            JobError: A bucket or the mirror fails, as `Mirror.fetch` says.
+        """
+        root = self.root
+        if isinstance(root, Path):
+            unique = dict.fromkeys(values)
+            return {value: find_file(value, key=key, root=root) for value in unique}
+        names = {value: object_name(value, root=root) for value in values}
+        wanted = [name for name in names.values() if isinstance(name, str) and name]
+        copies = self._mirror_of(root, key=key).fetch(wanted) if wanted else {}
+        return {
+            value: copies.get(name, _no_file(value)) if isinstance(name, str) else name
+            for value, name in names.items()
+        }
+
+    def _copied(self, root: str, value: str, *, key: str) -> Path:
+        name = object_name(value, root=root)
+        if isinstance(name, FileProblem):
+            raise name.error(key)
+        if not name:
+            raise _no_file(value).error(key)
+        found = self._mirror_of(root, key=key).fetch([name])[name]
+        if isinstance(found, FileProblem):
+            raise found.error(key)
+        return found
+
+    def _copied_folder(self, root: str, value: str, *, key: str) -> Path:
+        name = object_name(value, root=root)
+        if isinstance(name, FileProblem):
+            raise name.error(key)
+        mirror = self._mirror_of(root, key=key)
+        if not mirror.fetch_below(name):
+            raise DataError(
+                f"{key}: there is no object below {value!r} in {root}. Give the prefix of a "
+                "folder that holds a folder for each class."
+            )
+        return mirror.folder / name
+
+    def _mirror_of(self, uri: str, *, key: str) -> Mirror:
+        if uri not in self._mirrors:
+            # Where there is a root, it is the root that names the bucket.
+            named_by = key if self.takes_uris else "data.root"
+            self._mirrors[uri] = open_mirror(
+                uri, folder=self.mirror, access=self.access, key=named_by
+            )
+        return self._mirrors[uri]
+
+
+def _no_file(value: str) -> FileProblem:
+    return FileProblem("missing", f"{value!r} is a folder, not a file", "Give one object.")

@@ -1,1 +1,0 @@
-"""Which split a row belongs to."""

@@ -1,1 +1,0 @@
-"""What a text is cut into, and the numbers of its tokens."""

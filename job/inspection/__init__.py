@@ -1,0 +1,1 @@
+"""What `data inspect` measures, judges and prints."""

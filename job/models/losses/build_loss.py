@@ -1,0 +1,120 @@
+"""Losses: from a batch of pairs to one unreduced loss per pair. B pairs.
+
+The sum over all replicas divided by the global batch size is the mean::
+
+    loss = build_loss(training.loss, head="cosine")
+    loss_B = loss.of(batch, gather=alone)
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from job.config import compatibility
+from job.config.losses import (
+    BinaryCrossentropyConfig,
+    CircleConfig,
+    ContrastiveConfig,
+    Loss,
+    MultipleNegativesConfig,
+    OnlineContrastiveConfig,
+    TripletConfig,
+)
+from job.models.distances import DISTANCES
+from job.models.losses.in_batch import (
+    circle,
+    online_contrastive,
+    triplet_batch_hard,
+    triplet_semi_hard,
+)
+from job.models.losses.info_nce import multiple_negatives
+from job.models.losses.pairwise import (
+    binary_crossentropy,
+    contrastive,
+    weighted_binary_crossentropy,
+)
+
+PairLoss = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class BatchLoss:
+    """A loss, ready to be computed.
+
+    Attributes:
+        of: A `PairBatch` and `gather` -> float32 (B,), one loss for each of its pairs.
+        is_in_batch: Whether the loss of a pair depends on the others of the global batch.
+    """
+
+    of: PairLoss
+    is_in_batch: bool
+
+
+def _binary_crossentropy(section: BinaryCrossentropyConfig, *, head: str) -> PairLoss:
+    weight, smoothing = section.positive_weight, section.label_smoothing
+    if weight == 1.0 and smoothing == 0.0:
+        return lambda batch, *, gather: binary_crossentropy(batch.label_B, batch.logit_B)
+    return lambda batch, *, gather: weighted_binary_crossentropy(
+        batch.label_B, batch.logit_B, positive_weight=weight, label_smoothing=smoothing
+    )
+
+
+def _contrastive(section: ContrastiveConfig, *, head: str) -> PairLoss:
+    distance = DISTANCES[head]
+    return lambda batch, *, gather: contrastive(
+        batch.label_B, distance.pairs(batch.left_BD, batch.right_BD), margin=section.margin
+    )
+
+
+def _online_contrastive(section: OnlineContrastiveConfig, *, head: str) -> PairLoss:
+    return lambda batch, *, gather: online_contrastive(
+        batch, gather=gather, distance=DISTANCES[head], margin=section.margin
+    )
+
+
+_MINING = {"batch_hard": triplet_batch_hard, "semi_hard": triplet_semi_hard}
+
+
+def _triplet(section: TripletConfig, *, head: str) -> PairLoss:
+    mined = _MINING[section.mining]
+    return lambda batch, *, gather: mined(
+        batch, gather=gather, distance=DISTANCES[head], margin=section.margin
+    )
+
+
+def _multiple_negatives(section: MultipleNegativesConfig, *, head: str) -> PairLoss:
+    return lambda batch, *, gather: multiple_negatives(
+        batch,
+        gather=gather,
+        head=head,
+        temperature=section.temperature,
+        symmetric=section.symmetric,
+    )
+
+
+def _circle(section: CircleConfig, *, head: str) -> PairLoss:
+    return lambda batch, *, gather: circle(
+        batch, gather=gather, margin=section.margin, gamma=section.gamma
+    )
+
+
+LOSSES: dict[str, Callable[..., PairLoss]] = {
+    "binary_crossentropy": _binary_crossentropy,
+    "contrastive": _contrastive,
+    "online_contrastive": _online_contrastive,
+    "triplet": _triplet,
+    "multiple_negatives": _multiple_negatives,
+    "circle": _circle,
+}
+
+
+def build_loss(section: Loss, *, head: str) -> BatchLoss:
+    """The loss that the configuration names.
+
+    Args:
+        section: Names the kind and its options.
+        head: Kind of the head; decides what the distance of two embeddings is. It is one that
+            the loss trains, see `config.compatibility`.
+    """
+    is_in_batch = compatibility.LOSSES[section.kind].is_in_batch
+    return BatchLoss(LOSSES[section.kind](section, head=head), is_in_batch)

@@ -1,0 +1,1 @@
+"""An item to numbers, without files; shared by data and export."""

@@ -1,0 +1,258 @@
+"""Tries again until a bucket answers or the budget for its absence is spent.
+
+One loop for all operations, so that an outage is one event however many calls it spans: it is
+said when the first try fails and when the first one succeeds again, and never in between. A
+bucket that answers and refuses is another event than one that does not answer::
+
+    retries = Retries("gs://models/typos", patience=Patience(budget_seconds=600.0))
+    retries.run("read", lambda call: request())
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from job.errors import ConfigError, PermissionDeniedError, StorageOutageError
+from job.storage.gcs.failures import (
+    AbsentError,
+    DeniedError,
+    NoCredentialsError,
+    RefusedError,
+    TransientError,
+    UnmetError,
+)
+from job.storage.gcs.requests import Timeouts
+from job.storage.os_errors import RUNS, Purpose
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+# What each operation needs; the bucket's own answer is more exact where it names one.
+PERMISSIONS = {
+    "read": "storage.objects.get",
+    "stat": "storage.objects.get",
+    "create": "storage.objects.create",
+    "replace": "storage.objects.create and storage.objects.delete",
+    "list": "storage.objects.list",
+    "delete": "storage.objects.delete",
+}
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a bucket is waited for.
+
+    Attributes:
+        budget_seconds: Longest time without a sign of life before a call gives up.
+        denied_seconds: Longest time of nothing but refusals for an operation that was
+            allowed before: changes of permissions reach all servers within a minute or so.
+        first_delay_seconds: Upper bound of the first pause; it doubles from try to try.
+        longest_delay_seconds: Upper bound of any pause.
+        timeouts: Of one request. A try under way when the budget ends may take these much
+            longer.
+    """
+
+    budget_seconds: float = 600.0
+    denied_seconds: float = 60.0
+    first_delay_seconds: float = 1.0
+    longest_delay_seconds: float = 32.0
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+
+class Call:
+    """One operation and its tries.
+
+    Attributes:
+        failures: Tries that failed so far; each of them may have reached the bucket.
+    """
+
+    def __init__(self, operation: str, on_progress: Callable[[], None]) -> None:
+        self.operation = operation
+        self.failures = 0
+        self.in_a_row = 0
+        self._failing_since: float | None = None
+        self._denied_since: float | None = None
+        self._on_progress = on_progress
+
+    def progressed(self) -> None:
+        """Says that the bucket took a part of what is being sent, though not the end of it."""
+        self.in_a_row = 0
+        self._failing_since = self._denied_since = None
+        self._on_progress()
+
+    def failed(self, error: TransientError | DeniedError, *, now: float) -> float:
+        """Counts a try that failed; returns since when this call has failed in this way.
+
+        Refusals count from the first one in a row: an outage before them is no part of the
+        time that a permission takes to reach all servers.
+        """
+        self.failures += 1
+        if self._failing_since is None:
+            self._failing_since = now
+        if not isinstance(error, DeniedError):
+            self._denied_since = None
+            return self._failing_since
+        if self._denied_since is None:
+            self._denied_since = now
+        return self._denied_since
+
+
+class Retries:
+    """The loop, and what is known of the outage it is in.
+
+    Args:
+        uri: Where the objects are, for messages.
+        patience: How long to wait.
+        monotonic: Clock in seconds.
+        sleep: Waits for so many seconds.
+        uniform: A random number between two bounds.
+        purpose: What the bucket is used for.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        patience: Patience,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        uniform: Callable[[float, float], float] = random.uniform,
+        purpose: Purpose = RUNS,
+    ) -> None:
+        self._uri, self._purpose = uri, purpose
+        self._patience = patience
+        self._monotonic, self._sleep, self._uniform = monotonic, sleep, uniform
+        self._lock = threading.Lock()
+        self._away_since: float | None = None
+        self._failed_tries = 0
+        self._said: set[str] = set()
+        self._allowed: set[str] = set()
+
+    def run(self, operation: str, attempt: Callable[[Call], Result]) -> Result:
+        """Returns what `attempt` returns, tried again while that may help.
+
+        Args:
+            operation: A key of `PERMISSIONS`.
+            attempt: One try.
+
+        Raises:
+            StorageOutageError: The budget is spent.
+            PermissionDeniedError: The bucket refuses, or there are no credentials.
+            ConfigError: The bucket says that the request is wrong.
+            AbsentError: As `attempt` raised it.
+            UnmetError: As `attempt` raised it.
+        """
+        call = Call(operation, self._answered)
+        while True:
+            try:
+                result = attempt(call)
+            except (TransientError, DeniedError) as error:
+                self._wait(call, error)
+            except (AbsentError, UnmetError):
+                self._answered()
+                raise
+            except NoCredentialsError as error:
+                raise self._no_credentials() from error
+            except RefusedError as error:
+                raise ConfigError(
+                    f"{self._uri}: the bucket refused to {operation}: {error}. It must be a "
+                    f"bucket of Cloud Storage that takes plain requests. Check its name and "
+                    f"settings ({self._purpose.key})."
+                ) from error
+            else:
+                self._answered()
+                with self._lock:
+                    self._allowed.add(operation)
+                return result
+
+    def _wait(self, call: Call, error: TransientError | DeniedError) -> None:
+        """Sleeps before the next try, or raises when there shall be none."""
+        budget = self._budget(call.operation, error)
+        now = self._monotonic()
+        since = call.failed(error, now=now)
+        left = since + budget - now
+        if left <= 0.0:
+            raise self._given_up(call, error, seconds=now - since) from error
+        self._failed(call, error, now=now, budget=budget)
+        # Full jitter: of many workers that lost the bucket at once, no two come back together.
+        exponent = min(call.in_a_row, 30)
+        bound = min(
+            self._patience.longest_delay_seconds,
+            self._patience.first_delay_seconds * 2.0**exponent,
+        )
+        call.in_a_row += 1
+        self._sleep(min(left, self._uniform(0.0, bound)))
+
+    def _budget(self, operation: str, error: TransientError | DeniedError) -> float:
+        if isinstance(error, TransientError):
+            return self._patience.budget_seconds
+        with self._lock:
+            if operation not in self._allowed:
+                return 0.0
+        return min(self._patience.denied_seconds, self._patience.budget_seconds)
+
+    def _given_up(
+        self, call: Call, error: TransientError | DeniedError, *, seconds: float
+    ) -> Exception:
+        if isinstance(error, DeniedError):
+            with self._lock:
+                self._allowed.discard(call.operation)
+            return self._denied(call.operation, error)
+        return StorageOutageError(
+            f"{self._uri} could not {call.operation}: {call.failures} tries failed in "
+            f"{seconds:.0f} s (last: {error}). A bucket may be away for "
+            f"{self._patience.budget_seconds:.0f} s. Check it and the network, and start "
+            f"again: {self._purpose.afterwards}."
+        )
+
+    def _failed(self, call: Call, error: Exception, *, now: float, budget: float) -> None:
+        kind = "refusal" if isinstance(error, DeniedError) else "absence"
+        with self._lock:
+            self._failed_tries += 1
+            if self._away_since is None:
+                self._away_since = now
+            if kind in self._said:
+                return
+            self._said.add(kind)
+        facts = {
+            "store": self._uri,
+            "operation": call.operation,
+            "error": str(error),
+            "budget_seconds": budget,
+        }
+        if kind == "refusal":
+            log.warning("bucket refuses, retrying", extra=facts)
+        else:
+            log.warning("bucket does not answer, retrying", extra=facts)
+
+    def _answered(self) -> None:
+        with self._lock:
+            if self._away_since is None:
+                return
+            seconds, tries = self._monotonic() - self._away_since, self._failed_tries
+            self._away_since, self._failed_tries = None, 0
+            self._said.clear()
+        log.warning(
+            "bucket answers again",
+            extra={"store": self._uri, "seconds": round(seconds, 3), "tries": tries},
+        )
+
+    def _denied(self, operation: str, error: DeniedError) -> PermissionDeniedError:
+        needed = error.permission or PERMISSIONS[operation]
+        return PermissionDeniedError(
+            f"{self._uri}: not allowed to {operation} ({error}). The account of this process "
+            f"needs {needed} on the bucket; all that is needed is in {self._purpose.role}. "
+            f"Grant it, or choose another bucket ({self._purpose.key})."
+        )
+
+    def _no_credentials(self) -> PermissionDeniedError:
+        return PermissionDeniedError(
+            f"{self._uri}: this process has no credentials that can be read. A bucket takes "
+            f"those of workload identity (in a cluster: a bound service account), or of the "
+            f"file that GOOGLE_APPLICATION_CREDENTIALS names. Set up one of these."
+        )

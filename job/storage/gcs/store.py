@@ -1,0 +1,291 @@
+"""Objects in a bucket of Google Cloud Storage.
+
+::
+
+    store = GsStore("gs://models/siamese/typos")
+    store.write("HEAD.json", b"{}", if_generation=0)
+
+Opening one costs nothing; the first call looks for credentials and the bucket. Every call
+waits through an outage as long as `Patience` allows. An answer that was lost is no failure: a
+write that is found to have got through counts as done, and so does a delete.
+
+Every change is sent with the generation it expects, also where the caller expects none. A
+request that a time-out left behind in the network could otherwise arrive after later writes
+and undo them.
+"""
+
+import random
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import google_crc32c
+
+from job.errors import ConfigError, StorageOutageError
+from job.storage.gcs.client import connect, parse_gs_uri
+from job.storage.gcs.failures import AbsentError, RefusedError, TransientError, UnmetError
+from job.storage.gcs.requests import BucketRequests, Content, FileBytes, Found, Page
+from job.storage.gcs.retry import Call, Patience, Retries
+from job.storage.gcs.upload import Upload
+from job.storage.object_store import (
+    ListedObject,
+    ObjectMissingError,
+    ObjectStat,
+    ObjectTooLargeError,
+    PreconditionFailedError,
+    StoredObject,
+    checked_name,
+    checked_prefix,
+    checked_range,
+)
+from job.storage.os_errors import RUNS, Purpose
+
+# An object may be replaced between the two requests of a read; more often is no coincidence.
+_READ_TRIES = 3
+# The same between the look at a generation and the change that expects it.
+_CHANGE_TRIES = 5
+
+
+class GsStore:
+    """An `ObjectStore` in a bucket.
+
+    Args:
+        uri: `gs://bucket/prefix`; the prefix may be left out.
+        emulator: URL of a stand-in for Cloud Storage, used without credentials; None: the
+            real one, with credentials from the environment.
+        patience: How long a bucket that does not answer is waited for.
+        monotonic: Clock in seconds.
+        sleep: Waits for so many seconds.
+        uniform: A random number between two bounds.
+        purpose: What the bucket is used for, for messages.
+
+    Raises:
+        ConfigError: The URI names no bucket.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        emulator: str | None = None,
+        patience: Patience | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        uniform: Callable[[float, float], float] = random.uniform,
+        purpose: Purpose = RUNS,
+    ) -> None:
+        self._place = place = parse_gs_uri(uri, purpose=purpose)
+        self._purpose = purpose
+        patience = patience or Patience()
+        self._requests = BucketRequests(
+            lambda: connect(place.bucket, emulator=emulator),
+            timeouts=patience.timeouts,
+        )
+        self._retries = Retries(
+            place.uri,
+            patience=patience,
+            monotonic=monotonic,
+            sleep=sleep,
+            uniform=uniform,
+            purpose=purpose,
+        )
+        self._bucket_is_known = False
+
+    @property
+    def uri(self) -> str:
+        return self._place.uri
+
+    def close(self) -> None:
+        """Closes the connections; the store stays usable and opens new ones when it must.
+
+        For tests, which open many: a program has one store for as long as its process lasts,
+        and the end of that closes them.
+        """
+        self._requests.close()
+
+    def read(self, name: str, *, limit_bytes: int | None = None) -> StoredObject:
+        full = self._place.full_name(name)
+        try:
+            return self._retries.run("read", lambda call: self._read_once(full, limit_bytes))
+        except AbsentError:
+            raise self._missing(name) from None
+
+    def read_range(self, name: str, *, start: int, length: int, generation: int) -> bytes:
+        full = self._place.full_name(name)
+
+        def attempt(call: Call) -> bytes:
+            try:
+                data = self._requests.read_range(
+                    full, start=start, length=length, generation=generation
+                )
+            except RefusedError as error:
+                if error.status != 416:  # the range begins behind the end
+                    raise
+                data = b""
+            ends = len(data) < length and self._requests.stat(full).size < start + length
+            if len(data) != length and not ends:
+                raise TransientError("a part arrived that has another length")
+            return data
+
+        try:
+            return checked_range(name, self._retries.run("read", attempt), length)
+        except AbsentError:
+            raise self._missing(name) from None
+
+    def write(self, name: str, data: bytes, *, if_generation: int | None) -> ObjectStat:
+        data = bytes(data)
+        return self._write(name, data, google_crc32c.value(data), if_generation)
+
+    def write_file(self, name: str, path: Path, *, if_generation: int | None) -> ObjectStat:
+        with FileBytes.opened(path, purpose=self._purpose) as data:
+            return self._write(name, data, data.crc32c, if_generation)
+
+    def _write(
+        self, name: str, data: bytes | FileBytes, crc32c: int, if_generation: int | None
+    ) -> ObjectStat:
+        full = self._place.full_name(name)
+        content = Content(full, data, crc32c, secrets.token_hex(8))
+        for _ in range(_CHANGE_TRIES):
+            expected = self._generation(name) if if_generation is None else if_generation
+            upload = Upload(self._requests, content, if_generation=expected)
+            try:
+                operation = "replace" if expected else "create"
+                return _stat(name, self._retries.run(operation, upload.send))
+            except AbsentError:
+                raise self._no_bucket() from None
+            except UnmetError:
+                if if_generation is not None:
+                    raise PreconditionFailedError(
+                        f"{self.uri}/{name}: its generation is not {if_generation}"
+                    ) from None
+        raise self._never_still(name)
+
+    def list(self, prefix: str) -> list[ListedObject]:
+        checked_prefix(prefix)
+        found: list[ListedObject] = []
+        token = ""
+        while True:
+            page = self._page(f"{self._place.prefix}{prefix}", token)
+            found.extend(page.objects)
+            token = page.next_token
+            if not token:
+                break
+        start = len(self._place.prefix)
+        own = [ListedObject(one.name[start:], one.size, one.generation) for one in found]
+        # Consoles and file-system adapters leave objects such as "ckpt/" for folders.
+        return sorted((one for one in own if _is_name(one.name)), key=lambda one: one.name)
+
+    def delete(self, name: str, *, if_generation: int | None) -> None:
+        self._place.full_name(name)
+        for _ in range(_CHANGE_TRIES):
+            expected = self._generation(name) if if_generation is None else if_generation
+            if if_generation is None and expected == 0:
+                raise self._missing(name)
+            try:
+                self._delete(name, expected)
+            except AbsentError:
+                raise self._missing(name) from None
+            except UnmetError:
+                if if_generation is not None:
+                    raise PreconditionFailedError(
+                        f"{self.uri}/{name}: its generation is not {if_generation}"
+                    ) from None
+            else:
+                return
+        raise self._never_still(name)
+
+    def stat(self, name: str) -> ObjectStat | None:
+        full = self._place.full_name(name)
+        try:
+            found = self._retries.run("stat", lambda call: self._requests.stat(full))
+        except AbsentError:
+            self._missing(name)
+            return None
+        return _stat(name, found)
+
+    def _read_once(self, full: str, limit_bytes: int | None) -> StoredObject:
+        for _ in range(_READ_TRIES):
+            found = self._requests.stat(full)
+            if limit_bytes is not None and found.size > limit_bytes:
+                raise ObjectTooLargeError(f"{full}: {found.size} bytes, limit {limit_bytes}")
+            try:
+                data = self._requests.read(full, generation=found.generation)
+            except AbsentError:
+                continue  # replaced or deleted meanwhile: the next look tells which
+            if (len(data), google_crc32c.value(data)) != (found.size, found.crc32c):
+                raise TransientError("content arrived damaged")
+            return StoredObject(data, found.generation)
+        raise TransientError("it was replaced each time it was read")
+
+    def _delete(self, name: str, expected: int) -> None:
+        full = self._place.full_name(name)
+
+        def attempt(call: Call) -> None:
+            try:
+                self._requests.delete(full, if_generation=expected)
+            except (AbsentError, UnmetError) as refused:
+                # A bucket may say 412 of an object that is not there at all.
+                if isinstance(refused, UnmetError) and self._exists(full):
+                    raise
+                # Gone already: by an earlier try whose answer was lost, as far as one can know.
+                if call.failures == 0:
+                    raise AbsentError(str(refused)) from None
+
+        self._retries.run("delete", attempt)
+
+    def _exists(self, full: str) -> bool:
+        try:
+            self._requests.stat(full)
+        except AbsentError:
+            return False
+        return True
+
+    def _generation(self, name: str) -> int:
+        found = self.stat(name)
+        return 0 if found is None else found.generation
+
+    def _page(self, prefix: str, token: str) -> Page:
+        try:
+            page = self._retries.run(
+                "list", lambda call: self._requests.list(prefix, token=token)
+            )
+        except AbsentError:
+            raise self._no_bucket() from None
+        self._bucket_is_known = True
+        return page
+
+    def _missing(self, name: str) -> ObjectMissingError:
+        """The error for an object that is not there, once it is sure that its bucket is.
+
+        Raises:
+            ConfigError: There is no such bucket; a request for an object does not tell.
+        """
+        if not self._bucket_is_known:
+            self._page(self._place.prefix, "")
+        return ObjectMissingError(name)
+
+    def _never_still(self, name: str) -> StorageOutageError:
+        return StorageOutageError(
+            f"{self.uri}/{name} changed {_CHANGE_TRIES} times just before it was to be "
+            f"replaced or deleted. One process at a time may write there. Stop the other one, "
+            f"and start again: {self._purpose.afterwards}."
+        )
+
+    def _no_bucket(self) -> ConfigError:
+        return ConfigError(
+            f"{self.uri}: there is no bucket '{self._place.bucket}'. It must exist; it is "
+            f"never made here. Check the name ({self._purpose.key}), or create it."
+        )
+
+
+def _stat(name: str, found: Found) -> ObjectStat:
+    return ObjectStat(name, found.size, found.generation, found.crc32c)
+
+
+def _is_name(name: str) -> bool:
+    try:
+        checked_name(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,263 @@
+"""Objects as files below a folder, with the same guarantees as a bucket.
+
+A write goes to a temporary file, is forced to disk and renamed: a reader sees the old object
+or the new one, and a crash or power cut leaves one of the two. Compare-and-swap holds between
+processes on all machines that share the folder and its locks::
+
+    store = FileStore(Path("runs/typos"))
+    store.write("HEAD.json", b"{}", if_generation=0)
+
+The folder is made by the first write, never by a read. Names beginning with a dot are the
+store's own: the lock, and the file being written.
+
+Generations. An object's generation is its file's modification time in nanoseconds, which
+survives the process without a second file that could disagree with the first. Time alone would
+not do: two writes may fall into one tick, and clocks go backwards. So every write takes the
+store's lock, and stamps the file with the later of the clock and one tick after the object it
+replaces. For an object that was deleted, the modification time of the lock file stands in: a
+delete raises it to the deleted object's, so that no generation comes back.
+"""
+
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import google_crc32c
+
+from job.errors import ConfigError
+from job.storage.filesystem import (
+    chunks_of,
+    crc32c_of,
+    lock_exclusively,
+    make_folders,
+    sync_folder,
+    write_all,
+)
+from job.storage.object_store import (
+    ListedObject,
+    ObjectMissingError,
+    ObjectStat,
+    ObjectTooLargeError,
+    PreconditionFailedError,
+    StoredObject,
+    checked_name,
+    checked_prefix,
+    checked_range,
+)
+from job.storage.os_errors import translated
+
+_LOCK = ".store-lock"
+# One name is enough, as all writes happen under the lock; what a killed process left there is
+# overwritten by the next write instead of piling up.
+_PARTIAL = ".partial"
+# Ticks of the clocks that file systems keep: ext4 and xfs, SMB, NFS over old disks, FAT.
+_TICKS_NS = (1, 1_000, 1_000_000, 1_000_000_000, 2_000_000_000)
+
+
+class FileStore:
+    """An `ObjectStore` in a folder.
+
+    Args:
+        folder: Where the objects are; a relative path is resolved now.
+        now_ns: Wall clock in nanoseconds since the epoch.
+    """
+
+    def __init__(self, folder: Path, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._folder = folder.absolute()
+        self._now_ns = now_ns
+
+    @property
+    def uri(self) -> str:
+        return self._folder.as_uri()
+
+    def read(self, name: str, *, limit_bytes: int | None = None) -> StoredObject:
+        path = self._path(name)
+        with translated("read", path, folder=self._folder), self._opened(path) as fd:
+            info = os.fstat(fd)
+            if limit_bytes is not None and info.st_size > limit_bytes:
+                raise ObjectTooLargeError(f"{name}: {info.st_size} bytes, limit {limit_bytes}")
+            # The content cannot change under us: a new write is a new file under the old name.
+            with open(fd, "rb", closefd=False) as file:
+                return StoredObject(file.read(), info.st_mtime_ns)
+
+    def read_range(self, name: str, *, start: int, length: int, generation: int) -> bytes:
+        path = self._path(name)
+        with translated("read", path, folder=self._folder), self._opened(path) as fd:
+            if os.fstat(fd).st_mtime_ns != generation:
+                raise ObjectMissingError(f"{name}: generation {generation}")
+            with open(fd, "rb", closefd=False) as file:
+                file.seek(start)
+                return checked_range(name, file.read(length), length)
+
+    def write(self, name: str, data: bytes, *, if_generation: int | None) -> ObjectStat:
+        path = self._path(name)
+        with translated("write", path, folder=self._folder, num_bytes=len(data)):
+            generation = self._write(path, (data,), if_generation)
+        return ObjectStat(name, len(data), generation, google_crc32c.value(data))
+
+    def write_file(self, name: str, path: Path, *, if_generation: int | None) -> ObjectStat:
+        target = self._path(name)
+        with translated("read", path, folder=path.parent), path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            crc32c = crc32c_of(chunks_of(file))
+            file.seek(0)
+            with translated("write", target, folder=self._folder, num_bytes=size):
+                generation = self._write(target, chunks_of(file), if_generation)
+        return ObjectStat(name, size, generation, crc32c)
+
+    def list(self, prefix: str) -> list[ListedObject]:
+        checked_prefix(prefix)
+        start = self._folder / prefix.rpartition("/")[0]
+        with translated("list", start, folder=self._folder):
+            found = [one for one in self._walk(start) if one.name.startswith(prefix)]
+        return sorted(found, key=lambda one: one.name)
+
+    def delete(self, name: str, *, if_generation: int | None) -> None:
+        path = self._path(name)
+        with translated("delete", path, folder=self._folder):
+            if not self._folder.is_dir():
+                raise ObjectMissingError(name)
+            with self._locked() as lock:
+                present = _generation(path)
+                if present == 0:
+                    raise ObjectMissingError(name)
+                _checked_generation(path, if_generation)
+                newest = max(present, os.fstat(lock).st_mtime_ns)
+                os.utime(lock, ns=(newest, newest))
+                path.unlink()
+                self._prune(path.parent)
+
+    def stat(self, name: str) -> ObjectStat | None:
+        path = self._path(name)
+        try:
+            with translated("read", path, folder=self._folder), self._opened(path) as fd:
+                info = os.fstat(fd)
+                with open(fd, "rb", buffering=0, closefd=False) as file:
+                    crc32c = crc32c_of(chunks_of(file))
+        except ObjectMissingError:
+            return None
+        return ObjectStat(name, info.st_size, info.st_mtime_ns, crc32c)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / checked_name(name)
+
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[int]:
+        try:
+            # A link is no object: following one would read what is not the run's.
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise ObjectMissingError(path.name) from None
+        except NotADirectoryError:
+            if self._folder.is_dir():
+                raise ObjectMissingError(path.name) from None
+            raise
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise ObjectMissingError(path.name)
+            yield fd
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        path = self._folder / _LOCK
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            lock_exclusively(lock, path=path, blocking=True)
+            yield lock
+        finally:
+            os.close(lock)
+
+    def _write(self, path: Path, chunks: Iterable[bytes], if_generation: int | None) -> int:
+        make_folders(self._folder)
+        with self._locked() as lock:
+            present = _checked_generation(path, if_generation)
+            newest = max(present, os.fstat(lock).st_mtime_ns)
+            return self._replace(path, chunks, newest=newest)
+
+    def _replace(self, path: Path, chunks: Iterable[bytes], *, newest: int) -> int:
+        """Puts content at `path` durably and returns its generation, larger than `newest`."""
+        partial = self._folder / _PARTIAL
+        try:
+            fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+            try:
+                for chunk in chunks:
+                    write_all(fd, chunk)
+                generation = self._stamp(fd, newest=newest)
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            make_folders(path.parent)
+            os.rename(partial, path)
+            sync_folder(path.parent)
+        except OSError:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            self._prune(path.parent)
+            raise
+        if _generation(path) != generation:
+            raise ConfigError(
+                f"'{path}' was stamped {generation} ns and reads {_generation(path)} ns. A run "
+                f"needs a file system that keeps modification times as they are set. Choose "
+                f"another folder (run.root)."
+            )
+        return generation
+
+    def _stamp(self, fd: int, *, newest: int) -> int:
+        """Sets the file's time to a generation above `newest` that the file system can keep."""
+        for tick in _TICKS_NS:
+            wanted = max(self._now_ns(), newest + tick)
+            os.utime(fd, ns=(wanted, wanted))
+            kept = os.fstat(fd).st_mtime_ns
+            if kept > newest:
+                return kept
+        raise ConfigError(
+            f"the file system of '{self._folder}' keeps no modification times later than "
+            f"{newest} ns. A run tells old from new by them. Choose another folder (run.root)."
+        )
+
+    def _walk(self, folder: Path) -> Iterator[ListedObject]:
+        try:
+            entries = list(os.scandir(folder))
+        except FileNotFoundError:
+            return
+        except NotADirectoryError:
+            if self._folder.is_dir():
+                return
+            raise
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._walk(Path(entry.path))
+            elif entry.is_file(follow_symlinks=False):
+                with suppress(FileNotFoundError):  # deleted since the folder was read
+                    info = entry.stat(follow_symlinks=False)
+                    name = Path(entry.path).relative_to(self._folder).as_posix()
+                    yield ListedObject(name, info.st_size, info.st_mtime_ns)
+
+    def _prune(self, folder: Path) -> None:
+        """Removes folders that hold nothing any more; a bucket has none either."""
+        with suppress(OSError):
+            while folder != self._folder:
+                folder.rmdir()
+                folder = folder.parent
+
+
+def _checked_generation(path: Path, if_generation: int | None) -> int:
+    present = _generation(path)
+    if if_generation is not None and present != if_generation:
+        raise PreconditionFailedError(f"{path}: generation {present}, expected {if_generation}")
+    return present
+
+
+def _generation(path: Path) -> int:
+    try:
+        info = os.stat(path, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    return info.st_mtime_ns if stat.S_ISREG(info.st_mode) else 0

@@ -1,0 +1,285 @@
+"""Copies of objects in a folder of this machine, so that readers only ever open local files.
+
+A copy lies below the mirror under the bucket's and the object's name, and its modification
+time says which generation it is of: what is there and of the right generation is not asked for
+again. Everything that is copied is compared with the bucket's checksum before it takes its
+name. A process that is killed leaves parts behind, and the next one goes on from them::
+
+    mirror = open_mirror("gs://sets/faces", folder=None, access=DataAccess(), key="data.root")
+    found = mirror.fetch(["a.png", "b.png"])
+"""
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from job.errors import (
+    ConfigError,
+    DataError,
+    JobError,
+    PermissionDeniedError,
+    StorageOutageError,
+)
+from job.storage.download import Copy, Part, is_copy, is_same, parts_name
+from job.storage.filesystem import lock_exclusively, make_folders
+from job.storage.object_store import ListedObject, ObjectStat, ObjectStore
+from job.storage.os_errors import DATA, translated
+from job.storage.parallel import DataAccess
+
+log = logging.getLogger(__name__)
+
+KEY = "data.mirror"
+# Names of buckets do not begin with a dot, so these are nobody's copy.
+_LOCK = ".lock"
+_PARTIAL = ".partial"
+# An object may be replaced, or damaged on its way, while it is copied; more often is no chance.
+_ROUNDS = 3
+_SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BETWEEN_LOCKS = 0.5
+
+
+@dataclass(frozen=True)
+class FileProblem:
+    """Why a path leads to no file that may be read.
+
+    Attributes:
+        reason: `outside` data.root, or `missing`: there is no such file, or it is none.
+        detail: What was received and what is wrong with it.
+        advice: What to do; a sentence or two.
+    """
+
+    reason: Literal["outside", "missing"]
+    detail: str
+    advice: str
+
+    def error(self, key: str) -> JobError:
+        """The error for a path of the configuration, given under `key`."""
+        kind = ConfigError if self.reason == "outside" else DataError
+        return kind(f"{key}: {self.detail}. {self.advice}")
+
+
+class Mirror:
+    """The copies of one place in a bucket.
+
+    Args:
+        store: Where the objects are.
+        folder: The mirror; several places may share it.
+        place: Folder in it that the copies of this store go to: the bucket and the prefix.
+        access: How to wait, and when to stop.
+    """
+
+    def __init__(
+        self, store: ObjectStore, *, folder: Path, place: str, access: DataAccess
+    ) -> None:
+        self._store, self._access = store, access
+        self._mirror = folder.absolute()
+        self.folder = self._mirror / place
+
+    def fetch(self, names: Iterable[str]) -> dict[str, Path | FileProblem]:
+        """Makes sure that objects are here as they are in the bucket now.
+
+        Args:
+            names: Names below the store, repeats allowed.
+
+        Returns:
+            For each name its copy, or why there is none: that spoils nothing but this one.
+
+        Raises:
+            ConfigError: There is no such bucket, or something is in the mirror's way.
+            DiskFullError: There is no room for a copy.
+            PermissionDeniedError: The bucket or the mirror refuses.
+            StorageOutageError: The bucket does not answer.
+        """
+        with self._held():
+            return self._fetched(dict.fromkeys(names))
+
+    def fetch_below(self, prefix: str) -> int:
+        """Makes sure that a folder of the mirror is what is in the bucket, and nothing else.
+
+        Args:
+            prefix: Folder below the store, without a slash at its end; "" for all of it.
+
+        Returns:
+            How many objects there are.
+
+        Raises:
+            JobError: As `fetch` does.
+        """
+        with self._held():
+            listed = {one.name: one for one in self._store.list(f"{prefix}/" if prefix else "")}
+            self._remove_others(self.folder / prefix, listed)
+            self._fetched(listed)
+        return len(listed)
+
+    def _fetched(
+        self, wanted: Mapping[str, ListedObject | None]
+    ) -> dict[str, Path | FileProblem]:
+        started = self._access.monotonic()
+        found: dict[str, Path | FileProblem] = {}
+        left = dict(wanted)
+        num_bytes = num_copied = 0
+        for _ in range(_ROUNDS):
+            absent: list[ObjectStat] = []
+            for name, seen in self._access.in_parallel(self._look, left.items()):
+                if isinstance(seen, ObjectStat):
+                    absent.append(seen)
+                else:
+                    found[name] = seen
+            copied = self._copied(absent)
+            found.update({name: self.folder / name for name in copied})
+            num_bytes += sum(copied.values())
+            num_copied += len(copied)
+            left = {one.name: None for one in absent if one.name not in copied}
+            if not left:
+                break
+        else:
+            raise StorageOutageError(
+                f"{self._store.uri}/{min(left)} was damaged or replaced each of the {_ROUNDS} "
+                "times it was copied. Nobody may write there meanwhile. Check it and the "
+                "network, and start again."
+            )
+        self._forget_parts(found)
+        log.info(
+            "data mirrored",
+            extra={
+                "source": self._store.uri,
+                "folder": str(self.folder),
+                "files": len(found),
+                "copied": num_copied,
+                "bytes": num_bytes,
+                "seconds": round(self._access.monotonic() - started, 3),
+            },
+        )
+        return found
+
+    def _look(
+        self, item: tuple[str, ListedObject | None]
+    ) -> tuple[str, Path | FileProblem | ObjectStat]:
+        """Whether an object is here already; else what is to be copied."""
+        name, listed = item
+        path = self.folder / name
+        with translated("read", path, folder=self._mirror, purpose=DATA.at(KEY)):
+            if listed is not None and is_copy(path, listed):
+                return name, path
+            seen = self._store.stat(name)
+            if seen is None:
+                detail = f"there is no object {name!r} in {self._store.uri}"
+                return name, FileProblem("missing", detail, "Check the path and the bucket.")
+            return name, path if is_copy(path, seen) or is_same(path, seen) else seen
+
+    def _copied(self, absent: Sequence[ObjectStat]) -> dict[str, int]:
+        """Copies objects; the size of each that is here now, by name."""
+        copied: dict[str, int] = {}
+        done = 0
+        said = self._access.monotonic()
+        for part in self._access.in_parallel(Part.fetch, self._parts(absent)):
+            done += part.length
+            if part.copy.is_whole:
+                copied[part.copy.name] = part.copy.size
+            if self._access.monotonic() - said >= _SECONDS_BETWEEN_LINES:
+                said = self._access.monotonic()
+                facts = {"source": self._store.uri, "bytes": done}
+                log.info(
+                    "mirroring", extra={**facts, "of_bytes": sum(one.size for one in absent)}
+                )
+        return copied
+
+    def _parts(self, absent: Iterable[ObjectStat]) -> Iterator[Part]:
+        for one in absent:
+            copy = Copy(self._store, one, path=self.folder / one.name, mirror=self._mirror)
+            yield from copy.parts(partial=self._mirror / _PARTIAL)
+
+    def _forget_parts(self, names: Iterable[str]) -> None:
+        """Removes parts of objects that are here now, which an earlier process left behind.
+
+        Those of other objects stay: whoever asks for them goes on from there.
+        """
+        partial = self._mirror / _PARTIAL
+        done = {parts_name(self.folder / name) for name in names}
+        with translated("delete", partial, folder=self._mirror, purpose=DATA.at(KEY)):
+            for path in partial.iterdir():
+                if path.name.partition("-")[0] in done:
+                    path.unlink()
+
+    def _remove_others(self, folder: Path, listed: Mapping[str, ListedObject]) -> None:
+        """Removes copies of what the bucket no longer has."""
+        with translated("delete", folder, folder=self._mirror, purpose=DATA.at(KEY)):
+            for parent, folders, files in os.walk(folder, topdown=False):
+                for name in files:
+                    path = Path(parent, name)
+                    if path.relative_to(self.folder).as_posix() not in listed:
+                        path.unlink()
+                for name in folders:
+                    path = Path(parent, name)
+                    if not path.is_symlink() and not any(path.iterdir()):
+                        path.rmdir()
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Keeps other processes out of the mirror for the block."""
+        path = self._mirror / _LOCK
+        with translated("lock", path, folder=self._mirror, purpose=DATA.at(KEY)):
+            make_folders(self._mirror / _PARTIAL)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            is_said = False
+            while not lock_exclusively(fd, path=path, blocking=False, purpose=DATA.at(KEY)):
+                if not is_said:
+                    is_said = True
+                    log.info("mirror in use, waiting", extra={"folder": str(self._mirror)})
+                self._access.check()
+                self._access.sleep(_SECONDS_BETWEEN_LOCKS)
+            yield
+        finally:
+            os.close(fd)
+
+
+def open_mirror(uri: str, *, folder: str | None, access: DataAccess, key: str) -> Mirror:
+    """The mirror of a place in a bucket; nothing is copied yet.
+
+    Args:
+        uri: `gs://bucket/prefix`.
+        folder: `data.mirror`, relative to the working directory; None: a folder of the
+            system's temporary folder.
+        access: How the bucket is reached.
+        key: Setting that names the URI, for messages.
+
+    Raises:
+        ConfigError: The URI names no bucket, an emulator is not allowed, or there is no
+            temporary folder.
+        PermissionDeniedError: The temporary folder's mirror is another user's.
+    """
+    store = access.open(uri, key=key)
+    place = store.uri.removeprefix("gs://")
+    where = Path(folder) if folder is not None else _temporary_folder(store.uri)
+    return Mirror(store, folder=where, place=place, access=access)
+
+
+def _temporary_folder(uri: str) -> Path:
+    """A folder of this user alone, the same for the same URI."""
+    user = os.geteuid()
+    digest = hashlib.sha256(f"{user} {uri}".encode()).hexdigest()[:16]
+    try:
+        folder = Path(tempfile.gettempdir(), f"siamese-data-{digest}")
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{KEY}: is null, and this system has no temporary folder that can be written "
+            f"({error}). Set {KEY} to a folder for copies of {uri}."
+        ) from error
+    with translated("write", folder, folder=folder.parent, purpose=DATA.at(KEY)):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        info = folder.lstat()
+    # Everybody may make names in there: what somebody else has put in place is not trusted,
+    # nor is a link, whose mode is 777.
+    if info.st_uid != user or info.st_mode & 0o022:
+        raise PermissionDeniedError(
+            f"{KEY}: is null, and '{folder}' is not a folder of this user (id {user}) alone. "
+            f"Remove it, or set {KEY} to a folder for copies of {uri}."
+        )
+    return folder

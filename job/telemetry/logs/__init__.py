@@ -1,0 +1,1 @@
+"""Log records and the formats they are written in."""

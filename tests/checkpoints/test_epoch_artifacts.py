@@ -1,0 +1,127 @@
+"""One file an epoch: what is kept, and that no death in between loses or litters."""
+
+import pytest
+
+from job.checkpoints.epoch_artifacts import EpochFiles
+from job.errors import DiskFullError, FencedError, PermissionDeniedError, StorageOutageError
+from job.storage.memory import MemoryStore
+from job.storage.object_store import ObjectStore
+from tests.checkpoints.fault_stores import Crash, CrashingStore, Refusing
+from tests.checkpoints.tiny_run import acquired
+
+FOLDER = "activations"
+
+
+def files_in(store: ObjectStore, *, keep: int = 2, attempt: str = "a") -> EpochFiles:
+    return EpochFiles(acquired(store, name=attempt), folder=FOLDER, keep=keep, key="a.keep")
+
+
+def names(store: ObjectStore) -> list[str]:
+    return [listed.name for listed in store.list(f"{FOLDER}/")]
+
+
+def write(files: EpochFiles, *epochs: int) -> None:
+    for epoch in epochs:
+        files.write(epoch, f"epoch {epoch}".encode())
+
+
+def test_file_is_called_after_its_epoch_and_the_newest_ones_are_kept() -> None:
+    store = MemoryStore()
+    files = files_in(store, keep=3)
+    assert files.write(1, b"") == "activations/epoch-0001.npz"
+    write(files, 2, 3, 4)
+    assert files.epochs() == [2, 3, 4]
+    assert store.read("activations/epoch-0004.npz").data == b"epoch 4"
+
+
+def test_ten_thousandth_epoch_does_not_end_the_order() -> None:
+    files = files_in(MemoryStore())
+    write(files, 9_999, 10_000, 10_001)
+    assert files.epochs() == [10_000, 10_001]
+
+
+def test_files_of_later_epochs_stay_until_training_gets_there_again() -> None:
+    store = MemoryStore()
+    write(files_in(store), 1, 2, 3, 4)
+    again = files_in(store, attempt="b")
+    write(again, 2)
+    assert again.epochs() == [2, 3, 4]
+    write(again, 3, 4, 5)
+    assert again.epochs() == [4, 5]
+
+
+def test_keeping_fewer_removes_what_was_kept_before() -> None:
+    store = MemoryStore()
+    write(files_in(store, keep=4), 1, 2, 3, 4)
+    write(files_in(store, keep=1, attempt="b"), 5)
+    assert names(store) == ["activations/epoch-0005.npz"]
+
+
+def test_what_somebody_else_put_beside_them_stays() -> None:
+    store = MemoryStore()
+    others = ["epoch-0001.npz.txt", "epoch-00001.npz", "epoch-01.npz", "deep/epoch-0001.npz"]
+    for other in others:
+        store.write(f"{FOLDER}/{other}", b"", if_generation=0)
+    files = files_in(store, keep=1)
+    write(files, 7)
+    assert files.epochs() == [7]
+    assert set(names(store)) == {f"{FOLDER}/{name}" for name in (*others, "epoch-0007.npz")}
+
+
+def test_fenced_attempt_changes_nothing() -> None:
+    store = MemoryStore()
+    old, new = files_in(store, keep=1), files_in(store, keep=1, attempt="b")
+    write(new, 1)
+    with pytest.raises(FencedError):
+        old.write(2, b"")
+    assert new.epochs() == [1]
+
+
+def test_file_that_may_not_be_removed_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    denied = PermissionDeniedError("no permission to delete")
+    store = Refusing(MemoryStore(), denied, lambda call, name: call == "delete")
+    files = files_in(store, keep=1)
+    write(files, 1, 2)
+    assert files.epochs() == [1, 2]
+    (warning,) = (one for one in caplog.records if one.message == "object not deleted")
+    assert warning.__dict__["object"] == "activations/epoch-0001.npz"
+
+
+def test_full_disk_names_the_setting_that_makes_room() -> None:
+    full = DiskFullError("cannot write: free some space.")
+    files = files_in(Refusing(MemoryStore(), full, lambda call, name: name.endswith(".npz")))
+    with pytest.raises(DiskFullError, match=r"free some space\. .*fewer .*\(a\.keep\)"):
+        write(files, 1)
+
+
+def test_store_that_is_away_ends_the_write() -> None:
+    away = StorageOutageError("could not delete: 20 tries failed in 600 s")
+    store = Refusing(MemoryStore(), away, lambda call, name: call == "delete")
+    files = files_in(store, keep=1)
+    write(files, 1)
+    with pytest.raises(StorageOutageError):
+        files.write(2, b"")
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_death_at_any_call_leaves_whole_files_and_the_next_attempt_ends_with_the_newest(
+    after: bool,
+) -> None:
+    num_deaths = 0
+    for crash_at in range(1, 100):
+        store = MemoryStore()
+        try:
+            write(files_in(CrashingStore(store, crash_at=crash_at, after=after)), 1, 2, 3, 4)
+        except Crash:
+            num_deaths += 1
+        else:
+            break
+        left = files_in(store, attempt="b")
+        found = left.epochs()
+        assert found in ([], [1], [1, 2], [1, 2, 3], [2, 3], [2, 3, 4], [3, 4])
+        for epoch in found:
+            name = f"{FOLDER}/epoch-{epoch:04d}.npz"
+            assert store.read(name).data == f"epoch {epoch}".encode()
+        write(left, *range(max(found, default=0) or 1, 6))
+        assert left.epochs() == [4, 5]
+    assert num_deaths > 20

@@ -1,0 +1,273 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from job.config.data import ColumnsConfig, ImageDataConfig, SequenceDataConfig
+from job.data.items.array_items import stored_items
+from job.data.items.columns import Marks
+from job.data.items.item_rows import ItemRows, LabelledItems
+from job.data.items.item_store import ReadItems
+from job.data.items.readers import TextReader, reader_of
+from job.data.sources.configured import Given
+from job.data.sources.files import DataFiles
+from job.data.sources.npz import open_npz
+from job.data.sources.sequence_file import Features
+from job.data.sources.table import Table
+from job.errors import DataError, PermissionDeniedError
+from job.preprocessing.ragged import RaggedArray
+from tests.data.archives import npz_of
+from tests.preprocessing.image.some_images import one_colour
+
+COLUMNS = ColumnsConfig(group="who", split="part")
+
+
+class Reading:
+    """Labelled texts, or what a section describes, read file by file.
+
+    Attributes:
+        item_class: The class of each item.
+        items: Their values.
+    """
+
+    def __init__(self, section=None, *, columns=COLUMNS, root: Path | None = None):
+        self._section, self._columns = section, columns
+        self._features = Features(None)
+        reader = TextReader(9)
+        if section is not None:
+            files = DataFiles((root or Path("/")).resolve())
+            form = "sequence" if section.kind == "sequence" else section.storage
+            reader = reader_of(section, files=files, form=form, features=self._features)
+        self._items = ReadItems(reader, features=self._features)
+        self._labelled = LabelledItems(self._items, columns=columns)
+
+    def table(self, folder: Path, content: str, *, is_marked: bool = False) -> ItemRows:
+        (folder / "a.csv").write_text(content)
+        table = Table(folder / "a.csv", key="data.train", name="a.csv")
+        with self._items:
+            return self._labelled.of_table(table, marks=self._marks(is_marked))
+
+    def arrays(self, path: Path, *, is_marked: bool = False) -> ItemRows:
+        marks = self._marks(is_marked)
+        with open_npz(path, where="data.train: 'a.npz'") as arrays:
+            if self._section is None:
+                return self._labelled.of_texts(arrays, name="a.npz", marks=marks)
+            stored = stored_items(arrays, self._section, features=self._features)
+            return self._labelled.of_rows(arrays, stored, name="a.npz", marks=marks)
+
+    def folder(self, folder: Path, *, name: str) -> ItemRows:
+        with self._items:
+            given = Given("data.train", name, folder, "folder")
+            return self._labelled.of_folder(given, marks=self._marks(False))
+
+    @property
+    def item_class(self) -> list[int]:
+        return self._labelled.item_class().tolist()
+
+    @property
+    def items(self) -> RaggedArray:
+        return self._items.finished()
+
+    def _marks(self, is_marked: bool) -> Marks:
+        return Marks(self._columns, with_any=is_marked)
+
+
+def shown(rows: ItemRows) -> list[str]:
+    return [str(bad) for bad in rows.quarantine.samples]
+
+
+def test_a_table_gives_items_and_their_classes(tmp_path):
+    reading = Reading()
+    rows = reading.table(
+        tmp_path, "item,class\ncat,animal\noak,plant\nemu,animal\ncat,animal\n"
+    )
+    assert rows.item.tolist() == [0, 1, 2, 0]
+    assert reading.item_class == [0, 1, 0]
+    assert (rows.group, rows.split) == (None, None)
+    assert rows.quarantine.rows_read == 4
+    assert [reading.items.row(i).tobytes() for i in range(3)] == [b"cat", b"oak", b"emu"]
+
+
+def test_classes_and_items_go_on_over_several_files(tmp_path):
+    reading = Reading()
+    reading.table(tmp_path, "item,class\ncat,animal\noak,plant\n")
+    rows = reading.table(tmp_path, "item,class\nfir,plant\nflint,stone\ncat,animal\n")
+    assert rows.item.tolist() == [2, 3, 0]
+    assert reading.item_class == [0, 1, 1, 2]
+
+
+def test_rows_may_be_marked(tmp_path):
+    content = "part,item,who,class\ntest,cat,x,animal\ntrain,oak,y,plant\ntrain,emu,x,animal\n"
+    rows = Reading().table(tmp_path, content, is_marked=True)
+    assert (rows.group.tolist(), rows.split.tolist()) == ([0, 1, 0], [2, 0, 0])
+
+
+def test_one_column_may_be_class_and_group(tmp_path):
+    columns = ColumnsConfig(group="class")
+    rows = Reading(columns=columns).table(
+        tmp_path, "item,class\na,x\nb,y\nc,x\n", is_marked=True
+    )
+    assert rows.group.tolist() == [0, 1, 0]
+
+
+def test_bad_rows_of_a_table_are_named_and_leave_no_trace(tmp_path):
+    lines = [
+        "new,new-class,x,dev",
+        ",c,x,test",
+        "a,,x,test",
+        "a,c,,test",
+        "aaaaaaaaaa,c,x,test",
+        "a",
+        "cat,animal,x,test",
+        "cat,plant,x,test",
+        "emu,plant,x,test",
+    ]
+    reading = Reading()
+    rows = reading.table(tmp_path, "\n".join(["item,class,who,part", *lines]), is_marked=True)
+    assert shown(rows) == [
+        "a.csv line 2: part must be one of train, validation, test, got 'dev' in "
+        "['new', 'new-class', 'x', 'dev']",
+        "a.csv line 3: item is empty in ['', 'c', 'x', 'test']",
+        "a.csv line 4: class is empty in ['a', '', 'x', 'test']",
+        "a.csv line 5: who is empty in ['a', 'c', '', 'test']",
+        "a.csv line 6: item has 10 characters (data.max_length is 9) in "
+        "['aaaaaaaaaa', 'c', 'x', 'test']",
+        "a.csv line 7: 1 fields where the header names 4 in ['a']",
+        "a.csv line 9: item has the class 'animal' before and 'plant' here; an item has one, "
+        "and the first stands in ['cat', 'plant', 'x', 'test']",
+    ]
+    assert rows.item.tolist() == [0, 1]
+    assert rows.group.tolist() == [0, 0]
+    assert reading.item_class == [0, 1]
+
+
+def test_a_table_without_rows_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"'a\.csv' holds no rows\. Give at least two classes"):
+        Reading().table(tmp_path, "item,class\n")
+
+
+def test_arrays_of_texts_are_rows_like_those_of_a_table(tmp_path):
+    path = npz_of(
+        tmp_path / "a.npz",
+        item=np.array(["cat", "", "cafe\u0301", "caf\u00e9", "cat"]),
+        **{"class": np.array([7, 7, 8, 8, 8])},
+        who=np.array(["x", "x", "y", "x", "x"]),
+        part=np.array(["train", "test", "test", "train", "train"]),
+    )
+    reading = Reading()
+    rows = reading.arrays(path, is_marked=True)
+    assert rows.item.tolist() == [0, 1, 1]
+    assert (rows.group.tolist(), rows.split.tolist()) == ([0, 1, 0], [0, 2, 0])
+    assert reading.item_class == [0, 1]
+    assert shown(rows) == [
+        "a.npz row 2: item is empty in ''",
+        "a.npz row 5: item has the class '7' before and '8' here; an item has one, and the "
+        "first stands in 'cat'",
+    ]
+
+
+def sequences(path: Path, **arrays: np.ndarray) -> Path:
+    values = np.arange(8.0).reshape(8, 1)
+    values[3] = np.nan
+    return npz_of(path, values=values, lengths=np.array([1, 2, 2, 0, 3]), **arrays)
+
+
+def test_rows_of_arrays_are_items_of_their_own(tmp_path):
+    section = SequenceDataConfig(train="a.npz", rows="items")
+    classes = np.array(["a", "b", "a", "a", "b"])
+    reading = Reading(section, columns=ColumnsConfig())
+    first = reading.arrays(sequences(tmp_path / "a.npz", **{"class": classes}))
+    again = reading.arrays(sequences(tmp_path / "a.npz", **{"class": classes}))
+    assert (first.item.tolist(), again.item.tolist()) == ([0, 1, 2], [3, 4, 5])
+    assert reading.item_class == [0, 1, 1] * 2
+    assert shown(first) == [
+        "a.npz row 3: holds NaN or a number beyond float32 in step 1",
+        "a.npz row 4: has no time step",
+    ]
+    assert first.quarantine.rows_read == 5
+    assert reading.items.row(5).tolist() == [[5.0], [6.0], [7.0]]
+
+
+def test_bad_marks_and_classes_of_arrays_are_named(tmp_path):
+    section = SequenceDataConfig(train="a.npz", rows="items")
+    reading = Reading(section)
+    path = sequences(
+        tmp_path / "a.npz",
+        **{"class": np.array(["a", "", "a", "a", "b"])},
+        who=np.array([1, 2, 2, 2, 3]),
+        part=np.array(["train", "train", "test", "test", "dev"]),
+    )
+    rows = reading.arrays(path, is_marked=True)
+    assert shown(rows)[0] == "a.npz row 2: class is empty"
+    assert shown(rows)[-1].startswith("a.npz row 5: part must be one of train, ")
+    assert (rows.item.tolist(), rows.group.tolist()) == ([0], [0])
+    assert reading.item_class == [0]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({}, "has no array 'class' (data.columns.item_class)"),
+        ({"class": np.arange(5)}, "has no array 'who' (data.columns.group)"),
+        ({"class": np.arange(4), "who": np.arange(5)}, "the array 'class' has 4 rows"),
+        ({"class": np.arange(5), "who": np.arange(6)}, "the array 'who' has 6 rows"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(tmp_path, arrays, words):
+    reading = Reading(
+        SequenceDataConfig(train="a.npz", rows="items"), columns=ColumnsConfig(group="who")
+    )
+    with pytest.raises(DataError) as caught:
+        reading.arrays(sequences(tmp_path / "a.npz", **arrays), is_marked=True)
+    assert words in str(caught.value)
+
+
+def test_a_folder_of_class_folders_gives_pictures(tmp_path):
+    root = tmp_path / "root"
+    for name, colour in (("dog/b.png", 1), ("cat/x/a.png", 2), ("cat/b.png", 3)):
+        path = root / "pictures" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(one_colour(colour=(colour, 0, 0)))
+    (root / "pictures/cat/c.png").write_bytes(b"GIF89a")
+    (root / "pictures/cat/d.png").symlink_to(tmp_path / "elsewhere.png")
+    (root / "pictures/cat/e.png").symlink_to("b.png")
+    (tmp_path / "elsewhere.png").write_bytes(one_colour())
+    (root / "pictures/notes.txt").touch()
+    section = ImageDataConfig(train="pictures", rows="items", size=8)
+    reading = Reading(section, columns=ColumnsConfig(), root=root)
+    rows = reading.folder((root / "pictures").resolve(), name="pictures/")
+    assert rows.item.tolist() == [0, 1, 2, 3]
+    assert reading.item_class == [0, 0, 0, 1]
+    assert rows.quarantine.rows_read == 7
+    items = reading.items
+    assert [int(items.row(i)[0, 0, 0]) for i in range(4)] == [3, 3, 2, 1]
+    assert shown(rows)[0].startswith("pictures/cat/c.png: ")
+    assert shown(rows)[1:] == [
+        "pictures/cat/d.png: leads out of data.root",
+        "pictures/notes.txt: is no picture by its name (.png, .jpg, .jpeg)",
+    ]
+
+
+def test_a_folder_without_files_is_refused(tmp_path):
+    section = ImageDataConfig(train="pictures", rows="items")
+    with pytest.raises(DataError, match=r"data\.train: 'x' holds no files\. Give at least two"):
+        Reading(section, root=tmp_path).folder(tmp_path, name="x")
+
+
+def test_a_folder_that_may_not_be_read_is_permission_denied(open_folder: Path, unprivileged):
+    (open_folder / "cat").mkdir(mode=0)
+    section = ImageDataConfig(train="pictures", rows="items")
+    reading = Reading(section, root=open_folder)
+    with (
+        unprivileged(),
+        pytest.raises(PermissionDeniedError, match=r"data\.train: 'x' may not"),
+    ):
+        reading.folder(open_folder, name="x")
+
+
+def test_names_that_are_not_utf8_can_be_shown(tmp_path):
+    (tmp_path / "p/cat").mkdir(parents=True)
+    (tmp_path / "p/cat/\udcff.gif").touch()
+    section = ImageDataConfig(train="p", rows="items")
+    rows = Reading(section, root=tmp_path).folder(tmp_path / "p", name="p")
+    assert shown(rows)[0].encode().startswith(b"p/cat/\\udcff.gif: is no picture")

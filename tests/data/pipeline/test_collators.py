@@ -1,0 +1,136 @@
+"""Each kind of item as an encoder takes it, varied only when that is asked for."""
+
+import numpy as np
+import pytest
+
+from job.config.augmentation import ImageAugmentationConfig, SequenceAugmentationConfig
+from job.config.data import ImageDataConfig, SequenceDataConfig, TextDataConfig
+from job.data.dataset import Dataset, ItemTable
+from job.data.pipeline.collators import PictureFeed, SequenceFeed, TokenFeed, Variation, feed_of
+from job.data.quarantine import NOTHING_QUARANTINED
+from job.preprocessing.feature_stats import Moments
+from job.preprocessing.ragged import RaggedArray, offsets_of
+from job.preprocessing.vocabulary import CharacterVocabulary
+from job.types import ItemInput
+from tests.preprocessing.image.some_images import one_colour
+
+STEPS = np.arange(12, dtype=np.float32).reshape(6, 2)
+SEQUENCES = RaggedArray(STEPS, offsets_of(np.array([1, 3, 2])))
+MOMENTS = Moments((5.0, 6.0), (2.0, 3.0))
+COLOURS = [(10, 20, 30), (200, 0, 5)]
+
+
+def variation(*index: int, epoch: int = 0) -> Variation:
+    return Variation(seed=1, epoch=epoch, index=np.array(index))
+
+
+def decoded() -> RaggedArray:
+    pixels = np.empty((2, 8, 8, 3), np.uint8)
+    pixels[:] = np.array(COLOURS)[:, None, None]
+    return RaggedArray(pixels.reshape(16, 8, 3), np.array([0, 8, 16]))
+
+
+def encoded() -> RaggedArray:
+    return RaggedArray.from_bytes([one_colour((20, 20), colour) for colour in COLOURS])
+
+
+def dataset(items: ItemTable, statistics) -> Dataset:
+    return Dataset(items, {}, None, statistics, {}, NOTHING_QUARANTINED, "")
+
+
+def test_texts_become_ids_padded_with_zero():
+    feed = TokenFeed(RaggedArray.from_bytes([b"ab", b"c", b"abcab"]), CharacterVocabulary("ab"))
+    ids = feed.batch(np.array([1, 2, 1]))
+    assert ids.dtype == np.int32
+    assert ids.tolist() == [
+        [1, 0, 0, 0, 0, 0, 0, 0],
+        [2, 3, 1, 2, 3, 0, 0, 0],
+        [1, 0, 0, 0, 0, 0, 0, 0],
+    ]
+    assert feed.input == ItemInput("text", "int32", (None,), vocabulary_size=4)
+    assert feed.lengths_of(np.array([2, 0])).tolist() == [5, 2]
+
+
+def test_sequences_are_padded_with_steps_that_are_no_numbers():
+    feed = SequenceFeed(SEQUENCES, MOMENTS)
+    steps = feed.batch(np.array([1, 0]))
+    assert steps.shape == (2, 8, 2)
+    assert steps.dtype == np.float32
+    np.testing.assert_array_equal(steps[0, :3], STEPS[1:4])
+    np.testing.assert_array_equal(steps[1, :1], STEPS[:1])
+    assert np.isnan(steps[0, 3:]).all()
+    assert np.isnan(steps[1, 1:]).all()
+    assert feed.input == ItemInput(
+        "sequence", "float32", (None, 2), mean=(5.0, 6.0), std=(2.0, 3.0)
+    )
+
+
+@pytest.mark.parametrize("pictures", [decoded(), encoded()], ids=["decoded", "encoded"])
+def test_pictures_are_numbers_from_0_to_255(pictures):
+    feed = PictureFeed(pictures, ImageDataConfig(train="x", size=8))
+    batch = feed.batch(np.array([1, 0, 1]))
+    assert batch.shape == (3, 8, 8, 3)
+    assert batch.dtype == np.float32
+    for picture, colour in zip(batch, (COLOURS[1], COLOURS[0], COLOURS[1]), strict=True):
+        assert (picture == np.float32(colour)).all()
+    assert feed.input == ItemInput("image", "float32", (8, 8, 3))
+    assert feed.lengths_of(np.array([0, 1])).tolist() == [8, 8]
+
+
+def test_only_what_is_configured_is_varied():
+    rows = np.array([1, 2])
+    plain = SequenceFeed(SEQUENCES, MOMENTS)
+    np.testing.assert_array_equal(
+        plain.batch(rows), plain.batch(rows, variation=variation(0, 1))
+    )
+    pictures = PictureFeed(decoded(), ImageDataConfig(train="x", size=8))
+    rows = np.array([0, 1])
+    np.testing.assert_array_equal(
+        pictures.batch(rows), pictures.batch(rows, variation=variation(0, 1))
+    )
+
+
+def varied_sequences() -> SequenceFeed:
+    return SequenceFeed(SEQUENCES, MOMENTS, SequenceAugmentationConfig(jitter=0.5))
+
+
+def varied_pictures() -> PictureFeed:
+    colour = ImageAugmentationConfig(colour=0.5)
+    return PictureFeed(decoded(), ImageDataConfig(train="x", size=8, augmentation=colour))
+
+
+@pytest.mark.parametrize("feed", [varied_sequences(), varied_pictures()])
+def test_an_item_is_varied_by_seed_epoch_and_index_alone(feed):
+    alone = feed.batch(np.array([1]), variation=variation(7))[0]
+    among = feed.batch(np.array([0, 1, 0]), variation=variation(3, 7, 9))[1]
+    np.testing.assert_array_equal(alone, among)
+    for other in (variation(8), variation(7, epoch=1)):
+        assert not np.array_equal(
+            alone, feed.batch(np.array([1]), variation=other)[0], equal_nan=True
+        )
+    assert not np.array_equal(alone, feed.batch(np.array([1]))[0], equal_nan=True)
+
+
+def test_jitter_is_measured_in_deviations_of_each_feature():
+    steps = np.zeros((4000, 2), np.float32)
+    sequences = RaggedArray(steps, np.array([0, 4000]))
+    feed = SequenceFeed(sequences, MOMENTS, SequenceAugmentationConfig(jitter=0.5))
+    noise = feed.batch(np.array([0]), variation=variation(0))[0]
+    np.testing.assert_allclose(noise.std(axis=0), [0.5 * 2.0, 0.5 * 3.0], rtol=0.05)
+
+
+def test_each_kind_of_data_has_its_feed():
+    text = dataset(ItemTable("text", RaggedArray.from_bytes([b"a"])), CharacterVocabulary("a"))
+    assert isinstance(feed_of(text, TextDataConfig(train="x")), TokenFeed)
+    sequence = dataset(ItemTable("sequence", SEQUENCES), MOMENTS)
+    assert isinstance(feed_of(sequence, SequenceDataConfig(train="x")), SequenceFeed)
+    image = dataset(ItemTable("decoded", decoded()), None)
+    assert isinstance(feed_of(image, ImageDataConfig(train="x", size=8)), PictureFeed)
+
+
+def test_items_without_their_statistics_have_no_feed():
+    with pytest.raises(ValueError, match="of kind text do not have None"):
+        feed_of(
+            dataset(ItemTable("text", RaggedArray.from_bytes([b"a"])), None),
+            TextDataConfig(train="x"),
+        )

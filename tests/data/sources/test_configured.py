@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import pytest
+
+from job.config.data import DataConfig, ImageDataConfig, TextDataConfig
+from job.data.sources.configured import given_files
+from job.data.sources.files import DataFiles
+from job.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name in ("a.csv", "b.tsv.gz", "c.JSONL", "d.npz", "e.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "pictures").mkdir()
+    return tmp_path
+
+
+def forms(section: DataConfig, root: Path) -> dict[str, str]:
+    given = given_files(section, files=DataFiles(root.resolve()))
+    return {role: file.form for role, file in given.items()}
+
+
+def test_the_name_says_what_a_file_is(root):
+    section = TextDataConfig(
+        train="a.csv", test="c.JSONL", validation="b.tsv.gz", items="d.npz"
+    )
+    assert forms(section, root) == {
+        "train": "table",
+        "validation": "table",
+        "test": "table",
+        "items": "arrays",
+    }
+    given = given_files(section, files=DataFiles(root.resolve()))
+    assert list(given) == ["train", "validation", "test", "items"]
+    assert given["items"].where == "data.items: 'd.npz'"
+    assert given["train"].path == root.resolve() / "a.csv"
+    assert given["train"].table().where == "data.train: 'a.csv'"
+
+
+def test_items_of_pictures_may_lie_in_a_folder(root):
+    section = ImageDataConfig(train="pictures", validation="d.npz", test="a.csv", rows="items")
+    assert forms(section, root) == {"train": "folder", "validation": "arrays", "test": "table"}
+    assert forms(ImageDataConfig(train="./pictures/", rows="items"), root) == {
+        "train": "folder"
+    }
+
+
+@pytest.mark.parametrize(
+    ("section", "error", "words"),
+    [
+        (
+            TextDataConfig(train="e.txt"),
+            ConfigError,
+            "data.train: 'e.txt': '.txt' is no known format. Known: .csv, .tsv, .jsonl, each",
+        ),
+        (
+            TextDataConfig(train="d.npz"),
+            ConfigError,
+            "'.npz' is no known format. Known: .csv, .tsv, .jsonl, each also with .gz. An .npz "
+            "holds items: set data.rows: items.",
+        ),
+        (
+            TextDataConfig(train="e.txt", rows="items"),
+            ConfigError,
+            "Known: .csv, .tsv, .jsonl, each also with .gz. Or .npz. Convert",
+        ),
+        (
+            ImageDataConfig(train="pictures"),
+            ConfigError,
+            "the name has no extension. Known: .csv, .tsv, .jsonl, each also with .gz. A "
+            "folder that holds a folder of pictures for each class is read with data.kind: "
+            "image and data.rows: items. ",
+        ),
+        (
+            ImageDataConfig(train="a.csv", items="pictures"),
+            ConfigError,
+            "data.items: 'pictures': the name has no extension.",
+        ),
+        (
+            ImageDataConfig(train="e.txt", rows="items"),
+            DataError,
+            "data.train: 'e.txt' is a file (",
+        ),
+        (
+            ImageDataConfig(train="picturs", rows="items"),
+            DataError,
+            "data.train: no such file or folder: 'picturs'",
+        ),
+        (
+            ImageDataConfig(train="../pictures", rows="items"),
+            ConfigError,
+            "data.train: '../pictures' leads to ",
+        ),
+        (
+            TextDataConfig(train="a.csv", items="gone.npz"),
+            DataError,
+            "data.items: no such file or folder: 'gone.npz'",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_refused_before_anything_is_opened(root, section, error, words):
+    with pytest.raises(error) as caught:
+        given_files(section, files=DataFiles(root.resolve()))
+    assert words in str(caught.value)

@@ -1,0 +1,63 @@
+"""The threshold is validation's, what it is applied to is test's."""
+
+import numpy as np
+import pytest
+
+from job.errors import DivergedError, PreemptedError
+from job.evaluation import evaluate
+from job.models.pair_scorer import PairScores
+from tests.inspection.datasets import text_dataset
+
+# Equal texts match.
+ROWS = [("ab", "ab", 1), ("ab", "cd", 0), ("cd", "cd", 1), ("xy", "ab", 0)]
+DATASET = text_dataset({"train": ROWS, "validation": ROWS[:2], "test": ROWS})
+
+
+class Pixels:
+    """Stands for a feed; texts have no pixels."""
+
+    batch = None
+
+
+def evaluated(monkeypatch, *, validation, test, poll=lambda: None):
+    """Findings for given scores of the pairs of each split."""
+
+    def scored(scorer, *, pairs, **_):
+        of_split = validation if pairs is DATASET.pairs["validation"] else test
+        scores = np.array(of_split, np.float32)
+        return PairScores(pairs.label.astype(np.float32), scores, np.ones_like(scores))
+
+    monkeypatch.setattr(evaluate, "score_split", scored)
+    return evaluate.evaluate(
+        None, dataset=DATASET, feed=Pixels(), criterion="accuracy", batch_size=8, poll=poll
+    )
+
+
+def test_the_threshold_is_chosen_on_validation_and_applied_to_test(monkeypatch):
+    # On test a threshold of 0.7 would make no mistake.
+    found = evaluated(monkeypatch, validation=[0.3, 0.1], test=[0.8, 0.6, 0.8, 0.6])
+    assert found.threshold == pytest.approx(0.2)
+    assert found.validation["accuracy"] == 1.0
+    assert found.test["accuracy"] == 0.5
+    assert found.test["roc_auc"] == 1.0
+    assert found.test_scores.score.tolist() == pytest.approx([0.8, 0.6, 0.8, 0.6])
+
+
+def test_the_baselines_are_those_of_test(monkeypatch):
+    found = evaluated(monkeypatch, validation=[0.3, 0.1], test=[0.1, 0.2, 0.3, 0.4])
+    assert found.baselines == {"ngram_cosine": 1.0, "edit_similarity": 1.0}
+    assert found.baseline_roc_auc == 1.0
+    assert found.test["roc_auc"] == 0.25
+
+
+def test_scores_that_are_no_numbers_are_not_measured(monkeypatch):
+    with pytest.raises(DivergedError, match="neither measured nor exported"):
+        evaluated(monkeypatch, validation=[0.3, 0.1], test=[0.8, np.nan, 0.8, 0.6])
+
+
+def test_a_signal_is_obeyed_while_the_baselines_are_measured(monkeypatch):
+    def stop():
+        raise PreemptedError("now")
+
+    with pytest.raises(PreemptedError):
+        evaluated(monkeypatch, validation=[0.3, 0.1], test=[0.8, 0.6, 0.8, 0.6], poll=stop)

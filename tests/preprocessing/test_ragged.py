@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from job.preprocessing.ragged import RaggedArray
+
+
+@pytest.fixture
+def ragged() -> RaggedArray:
+    return RaggedArray(np.array([1, 2, 3, 4, 5, 6], np.int32), np.array([0, 3, 3, 4, 6]))
+
+
+def test_rows_and_lengths(ragged):
+    assert len(ragged) == 4
+    assert [ragged.row(i).tolist() for i in range(4)] == [[1, 2, 3], [], [4], [5, 6]]
+    assert ragged.lengths.tolist() == [3, 0, 1, 2]
+
+
+@pytest.mark.parametrize("index", [-1, 4])
+def test_a_row_that_is_not_there_is_an_error(ragged, index):
+    with pytest.raises(IndexError, match=f"row {index} of 4"):
+        ragged.row(index)
+
+
+@pytest.mark.parametrize(
+    ("rows", "multiple", "fill", "expected"),
+    [
+        ([0, 1], 1, 0, [[1, 2, 3], [0, 0, 0]]),
+        ([3, 0, 3], 2, 0, [[5, 6, 0, 0], [1, 2, 3, 0], [5, 6, 0, 0]]),
+        ([2], 1, 0, [[4]]),
+        ([3], 4, -1, [[5, 6, -1, -1]]),
+        ([1], 2, 9, [[9, 9]]),
+        ([], 2, 0, np.zeros((0, 2))),
+    ],
+)
+def test_padding_fills_behind_the_rows(ragged, rows, multiple, fill, expected):
+    padded = ragged.padded(np.array(rows, np.int64), multiple=multiple, fill=fill)
+    assert padded.dtype == np.int32
+    np.testing.assert_array_equal(padded, expected)
+
+
+def test_padding_agrees_with_a_loop_over_rows():
+    random = np.random.default_rng(0)
+    lengths = random.integers(0, 12, 50)
+    rows_of_values = [random.integers(1, 99, length).astype(np.int32) for length in lengths]
+    ragged = RaggedArray(
+        np.concatenate(rows_of_values), np.concatenate([[0], np.cumsum(lengths)])
+    )
+    chosen = random.integers(0, 50, 200)
+    padded = ragged.padded(chosen, multiple=4)
+    assert padded.shape == (200, 12)
+    for row, index in zip(padded, chosen, strict=True):
+        length = lengths[index]
+        assert row[:length].tolist() == rows_of_values[index].tolist()
+        assert not row[length:].any()
+
+
+def test_padding_of_rows_without_values():
+    empty = RaggedArray(np.zeros(0, np.int32), np.zeros(3, np.int64))
+    assert empty.padded(np.array([0, 1]), multiple=2).tolist() == [[0, 0], [0, 0]]
+
+
+def test_byte_strings_become_rows():
+    ragged = RaggedArray.from_bytes([b"ab", b"", b"c"])
+    assert ragged.values.dtype == np.uint8
+    assert ragged.offsets.tolist() == [0, 2, 2, 3]
+    assert len(RaggedArray.from_bytes([])) == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "offsets", "words"),
+    [
+        (np.zeros(()), np.array([0, 2]), "first axis"),
+        (np.zeros(2), np.array([[0, 2]]), "1-D"),
+        (np.zeros(2), np.array([0, 2], np.int32), "int64"),
+        (np.zeros(2), np.array([1, 2]), "begin with 0"),
+        (np.zeros(2), np.array([0, 1]), "end with the number"),
+        (np.zeros(2), np.array([], np.int64), "begin with 0"),
+        (np.zeros(2), np.array([0, 2, 1, 2]), "not decrease"),
+    ],
+)
+def test_offsets_that_do_not_fit_are_refused(values, offsets, words):
+    with pytest.raises(ValueError, match=words):
+        RaggedArray(values, offsets)

@@ -1,0 +1,218 @@
+import io
+import logging
+
+import pytest
+
+from job.telemetry.logs.formatters import TextFormatter
+from job.telemetry.progress_reporter import (
+    Measured,
+    Pace,
+    ProgressReporter,
+    bar_text,
+    progress_fields,
+)
+from job.telemetry.terminal import Screen
+
+MEASURED = Measured(loss=0.142345, accuracy=0.94, learning_rate=0.001)
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Loop:
+    """A training loop whose every call is 10 steps of 256 pairs and takes as long as told."""
+
+    def __init__(self, *, has_bar: bool = False, steps_in_epoch: int = 1000, **changes):
+        self.stream = io.StringIO()
+        self.clock = Clock()
+        self.step = 0
+        self.steps_in_epoch = steps_in_epoch
+        settings = {"every_seconds": 10.0, "total_steps": 10_000, "total_epochs": 10, **changes}
+        self.reporter = ProgressReporter(
+            screen=Screen(self.stream, has_bar=has_bar, columns=lambda: 300),
+            clock=self.clock,
+            **settings,
+        )
+
+    def call(self, seconds: float = 1.0, *, times: int = 1, compiles: bool = False) -> None:
+        for _ in range(times):
+            epoch = self.step // self.steps_in_epoch
+            self.step += 10
+            self.clock.now += seconds
+            self.reporter.update(
+                self.step,
+                epoch=epoch,
+                steps=10,
+                seconds=None if compiles else seconds,
+                examples=2560,
+                measured=MEASURED,
+            )
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+
+    def read() -> list[str]:
+        return [TextFormatter().format(record).split(" ", 3)[3] for record in caplog.records]
+
+    return read
+
+
+def test_the_first_call_is_shown_at_once_without_a_speed(lines):
+    Loop().call(20.0)
+    assert lines() == ["training step=10/10000 epoch=1/10 loss=0.1423 accuracy=0.94 lr=0.001"]
+
+
+def test_then_there_is_one_line_every_ten_seconds(lines):
+    loop = Loop()
+    loop.call(1.0, times=31)  # shown at 1, 11, 21 and 31 s
+    assert [line.split()[1] for line in lines()] == [
+        "step=10/10000",
+        "step=110/10000",
+        "step=210/10000",
+        "step=310/10000",
+    ]
+
+
+def test_the_speed_leaves_the_first_call_out(lines):
+    loop = Loop()
+    loop.call(60.0)
+    loop.call(1.0, times=10)
+    # 10 steps a second; 10000 - 110 steps to go at 0.1 s: 989 s.
+    assert lines()[-1].split()[-3:] == ["pairs_per_second=2560", "step_ms=100", "eta=16m29s"]
+
+
+def test_the_speed_leaves_out_every_call_that_compiled(lines):
+    loop = Loop()
+    loop.call(1.0, times=6)
+    loop.call(60.0, compiles=True)
+    assert "step_ms=100" in lines()[-1]
+
+
+def test_the_expected_end_counts_what_happens_between_epochs():
+    loop = Loop(total_steps=300, total_epochs=3, steps_in_epoch=100)
+    loop.call(1.0, times=10)
+    assert loop.reporter.eta_seconds == pytest.approx(20.0)  # 200 steps; no pause known yet
+    loop.clock.now += 7.0  # validation
+    loop.call(1.0)
+    # 190 steps at 0.1 s, the ends of epochs 2 and 3 at 7 s.
+    assert loop.reporter.eta_seconds == pytest.approx(19.0 + 14.0)
+
+
+def test_a_pause_within_an_epoch_is_not_taken_for_its_end():
+    loop = Loop(total_steps=300, total_epochs=3, steps_in_epoch=100)
+    loop.call(1.0, times=2)
+    loop.clock.now += 7.0  # a checkpoint
+    loop.call(1.0)
+    assert loop.reporter.eta_seconds == pytest.approx(27.0)
+
+
+def test_an_open_ended_run_has_neither_target_nor_end(lines):
+    loop = Loop(total_steps=0, total_epochs=0)
+    loop.call(1.0, times=11)
+    assert lines()[-1] == (
+        "training step=110 epoch=1 loss=0.1423 accuracy=0.94 lr=0.001 "
+        "pairs_per_second=2560 step_ms=100"
+    )
+    assert loop.reporter.eta_seconds is None
+
+
+def test_a_terminal_gets_a_bar_and_no_lines(lines):
+    loop = Loop(has_bar=True)
+    loop.call(1.0, times=2)
+    loop.reporter.finish()
+    assert lines() == []
+    frames = loop.stream.getvalue().split("\r\x1b[2K")
+    assert frames[-1] == ""
+    assert frames[-2] == (
+        "[          ]   0%  step=20/10000 epoch=1/10 loss=0.1423 accuracy=0.94 "
+        "lr=0.001 pairs/s=2560 step_ms=100 eta=16m38s"
+    )
+
+
+def test_a_bar_is_redrawn_at_most_five_times_a_second():
+    loop = Loop(has_bar=True)
+    loop.call(1 / 64, times=65)
+    # The first call, then every 13th: 13/64 s is the first multiple that is over 0.2 s.
+    assert loop.stream.getvalue().count("step=") == 5
+    loop.call(1 / 64)
+    assert loop.stream.getvalue().count("step=") == 6
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "beginning"),
+    [
+        (0, 100, "[          ]   0%  step"),
+        (50, 100, "[=====     ]  50%  step"),
+        (999, 1000, "[========= ]  99%  step"),
+        (100, 100, "[==========] 100%  step"),
+        (120, 100, "[==========] 100%  step"),
+        (7, 0, "step=7"),
+    ],
+)
+def test_a_bar_is_full_only_at_the_end(done, total, beginning):
+    fields = progress_fields(
+        (done, total), epoch=(1, 2), measured=MEASURED, pace=Pace(), eta_seconds=None
+    )
+    assert bar_text(fields, done=done, total=total, columns=200).startswith(beginning)
+
+
+BAR = "[=         ]  12%  "
+
+
+@pytest.mark.parametrize(
+    ("columns", "text"),
+    [
+        (
+            115,
+            f"{BAR}step=1200/10000 epoch=3/20 loss=0.1423 accuracy=0.94 lr=0.001 "
+            "pairs/s=2612 step_ms=98 eta=12m31s",
+        ),
+        (
+            114,
+            f"{BAR}step=1200/10000 epoch=3/20 loss=0.1423 accuracy=0.94 lr=0.001 "
+            "pairs/s=2612 eta=12m31s",
+        ),
+        (79, f"{BAR}epoch=3/20 loss=0.1423 accuracy=0.94 pairs/s=2612 eta=12m31s"),
+        (60, f"{BAR}epoch=3/20 loss=0.1423 eta=12m31s"),
+        (10, f"{BAR}loss=0.1423 eta=12m31s"),
+    ],
+)
+def test_a_narrow_terminal_still_shows_loss_and_eta(columns, text):
+    pace = Pace()
+    pace.add(16, examples=4096, seconds=1.568)
+    fields = progress_fields(
+        (1200, 10_000), epoch=(3, 20), measured=MEASURED, pace=pace, eta_seconds=751.0
+    )
+    assert bar_text(fields, done=1200, total=10_000, columns=columns) == text
+
+
+def test_machines_get_numbers_where_people_get_text():
+    pace = Pace()
+    pace.add(16, examples=4096, seconds=1.568)
+    shown = progress_fields(
+        (1200, 10_000), epoch=(3, 20), measured=MEASURED, pace=pace, eta_seconds=751.0
+    )
+    fields = {key: value for each in shown.values() for key, value in each.fields.items()}
+    assert fields == {
+        "step": 1200,
+        "target_steps": 10_000,
+        "epoch": 3,
+        "target_epochs": 20,
+        "loss": 0.142345,
+        "accuracy": 0.94,
+        "learning_rate": 0.001,
+        "pairs_per_second": pytest.approx(2612.2, abs=0.1),
+        "step_ms": pytest.approx(98.0),
+        "eta_seconds": 751.0,
+    }
+    assert " ".join(f"{key}={value}" for key, value in shown.items()) == (
+        "step=1200/10000 epoch=3/20 loss=0.1423 accuracy=0.94 lr=0.001 "
+        "pairs_per_second=2612 step_ms=98 eta=12m31s"
+    )

@@ -1,0 +1,121 @@
+import os
+import signal
+
+import pytest
+
+from job.errors import InterruptedByUserError, PreemptedError
+from job.training.signals import StopRequest
+
+
+@pytest.fixture
+def stop():
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    request = StopRequest()
+    request.install()
+    yield request
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_without_a_signal_nothing_happens(stop):
+    stop.check()
+    assert not stop.requested
+    assert stop.name == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [(signal.SIGTERM, PreemptedError), (signal.SIGINT, InterruptedByUserError)],
+)
+def test_a_signal_is_only_noted_and_raised_where_it_is_asked_for(stop, number, error):
+    os.kill(os.getpid(), number)
+    assert stop.requested
+    assert stop.name == number.name
+    with pytest.raises(error, match="same command goes on"):
+        stop.check()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_second_signal_leaves_at_once_with_its_own_code(stop, monkeypatch, number, code):
+    left = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    os.kill(os.getpid(), number)
+    assert left == []
+    os.kill(os.getpid(), number)
+    assert left == [code]
+
+
+class FakeTime:
+    """A clock that only sleeping moves."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = FakeTime()
+    monkeypatch.setattr("job.training.signals.time", clock)
+    return clock
+
+
+def test_waiting_takes_as_long_as_it_should_while_nobody_asks_to_stop(clock):
+    StopRequest().sleep(32.0)
+    assert clock.now == pytest.approx(132.0)
+
+
+def test_waiting_goes_on_for_seconds_after_a_signal_and_then_ends_the_process(clock):
+    stop = StopRequest()
+    stop._receive(signal.SIGTERM, None)
+    clock.now = 200.0  # a long upload, and one error at its end
+    stop.sleep(5.0)
+    assert clock.now == pytest.approx(205.0)
+    with pytest.raises(PreemptedError, match="does not answer, so steps after the last"):
+        stop.sleep(32.0)
+    assert 207.8 <= clock.now < 208.2
+    with pytest.raises(PreemptedError):
+        stop.sleep(1.0)
+
+
+def test_ctrl_c_while_waiting_is_an_interruption(clock):
+    stop = StopRequest()
+    stop._receive(signal.SIGINT, None)
+    with pytest.raises(InterruptedByUserError):
+        stop.sleep(60.0)
+
+
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [(signal.SIGTERM, PreemptedError), (signal.SIGINT, InterruptedByUserError)],
+)
+def test_a_signal_raises_at_once_where_nothing_can_be_left_half_done(stop, number, error):
+    went_on = []
+
+    def load() -> None:
+        with stop.immediate():
+            os.kill(os.getpid(), number)
+            went_on.append(True)
+
+    with pytest.raises(error):
+        load()
+    assert stop.requested
+    assert not went_on
+
+
+def test_a_signal_waits_again_behind_such_a_place(stop):
+    with stop.immediate():
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.name == "SIGTERM"
+
+
+def test_a_signal_that_came_before_is_not_passed_over(stop):
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(PreemptedError), stop.immediate():
+        pytest.fail("went on")

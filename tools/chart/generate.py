@@ -1,0 +1,141 @@
+"""Writes the files below charts/ and k8s/ that follow from others, or says which are stale.
+
+    .venv/bin/python -m tools.chart.generate           # what `make manifests` runs
+    .venv/bin/python -m tools.chart.generate --check   # exit 1, naming what is stale
+
+They are the chart's `values.schema.json`, its `files/exit-codes.yaml`, the table in its README
+and the plain manifests of k8s/single.
+"""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+from job import __version__
+from job.config.loader.yaml12 import read_document
+from job.errors import EXIT_CODES
+from tools.chart.helm import Helm
+from tools.chart.values_comments import read_entries, table
+from tools.chart.values_schema import values_schema
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts/siamese-job"
+PLAIN = ROOT / "k8s/single"
+EXAMPLE = "examples/text.yaml"
+EXAMPLES_IN_IMAGE = "/examples"
+RELEASE = "typos"
+TABLE = re.compile(r"(?s)(<!-- values: begin -->\n).*(<!-- values: end -->)")
+
+# In k8s/ nothing is managed by Helm.
+HELM_LABELS = re.compile(r"(?m)^ *(helm\.sh/chart|app\.kubernetes\.io/managed-by):.*\n")
+
+
+def schema() -> str:
+    """`values.schema.json`."""
+    constraints = yaml.safe_load((ROOT / "tools/chart/values.schema.yaml").read_text())
+    entries = read_entries((CHART / "values.yaml").read_text())
+    descriptions = {entry.key: entry.description for entry in entries}
+    config = json.loads((ROOT / "job/config/schema.json").read_text())
+    return json.dumps(values_schema(constraints, descriptions, config), indent=2) + "\n"
+
+
+def exit_codes() -> str:
+    """`files/exit-codes.yaml`: the codes that are not simply counted, by what happens."""
+    lines = ["# Exit codes by pod failure action, from job/errors.py; any other is counted."]
+    for action in ("FailJob", "Ignore"):
+        codes = [int(row.code) for row in EXIT_CODES if row.pod_failure_action == action]
+        lines.append(f"{action}: {codes}")
+    return "\n".join(lines) + "\n"
+
+
+def chart_metadata() -> str:
+    """`Chart.yaml`, whose `appVersion` is the program's."""
+    text = (CHART / "Chart.yaml").read_text()
+    return re.sub(r"(?m)^appVersion: .*$", f"appVersion: {__version__}", text)
+
+
+def chart_readme() -> str:
+    """The chart's README, whose table says what `values.yaml` says."""
+    text = (CHART / "README.md").read_text()
+    rows = table(read_entries((CHART / "values.yaml").read_text()))
+    return TABLE.sub(lambda found: f"{found[1]}{rows}\n{found[2]}", text)
+
+
+def manifests(helm: Helm) -> dict[str, str]:
+    """The files of k8s/single by name: the example, with the data that the image holds."""
+    config = read_document((ROOT / EXAMPLE).read_bytes()).values
+    config["data"]["root"] = EXAMPLES_IN_IMAGE
+    rendered = helm.render(CHART, {"config": config}, name=RELEASE)
+    header = (
+        "# Rendered from charts/siamese-job by `make manifests`; do not edit.\n"
+        f"# Values: {EXAMPLE}, with its data from the image.\n"
+    )
+    files = {
+        Path(path).name: header + HELM_LABELS.sub("", text)
+        for path, text in rendered.files.items()
+    }
+    listed = "".join(f"- {name}\n" for name in sorted(files))
+    files["kustomization.yaml"] = (
+        f"{header}apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
+        f"resources:\n{listed}"
+    )
+    return files
+
+
+def chart_files() -> dict[Path, str]:
+    """What is generated inside the chart."""
+    return {
+        CHART / "values.schema.json": schema(),
+        CHART / "files/exit-codes.yaml": exit_codes(),
+        CHART / "Chart.yaml": chart_metadata(),
+        CHART / "README.md": chart_readme(),
+    }
+
+
+def stale(files: dict[Path, str]) -> list[Path]:
+    """Which of the files do not exist with this content."""
+    return [
+        path for path, text in files.items() if not path.exists() or path.read_text() != text
+    ]
+
+
+def leftovers(folder: Path, names: set[str]) -> list[Path]:
+    """Files of a generated folder that nothing generates."""
+    return sorted(path for path in folder.glob("*") if path.name not in names)
+
+
+def main() -> int:
+    """Writes what is stale, or with `--check` lists it and returns 1."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    check = parser.parse_args().check
+    # The chart's own files first: the manifests are rendered with them.
+    found = _settle(chart_files(), write=not check)
+    plain = {PLAIN / name: text for name, text in manifests(Helm.at_hand()).items()}
+    found += _settle(plain, write=not check)
+    for path in leftovers(PLAIN, {path.name for path in plain}):
+        found.append(path)
+        if not check:
+            path.unlink()
+    for path in found:
+        sys.stdout.write(f"{'stale' if check else 'wrote'}: {path.relative_to(ROOT)}\n")
+    if check and found:
+        sys.stdout.write("Run `make manifests`.\n")
+    return int(check and bool(found))
+
+
+def _settle(files: dict[Path, str], *, write: bool) -> list[Path]:
+    """The stale ones of the files, written if asked to."""
+    paths = stale(files)
+    for path in paths if write else ():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(files[path])
+    return paths
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -65,7 +65,7 @@ def measure(config: Path) -> dict[str, Any]:
     # Libraries first: what they take is there without any data.
     from job.config.loader.load_config import load_config
     from job.data.load import load_dataset
-    from job.run.components import assemble
+    from job.run.components import build_components
     from job.training.loop import TrainingData
     from job.training.step import TrainStep
 
@@ -75,7 +75,7 @@ def measure(config: Path) -> dict[str, Any]:
     dataset = load_dataset(section.data, folder=loaded.folder, seed=section.run.seed)
     opened = time.monotonic() - started
     after_opening = memory()
-    assembly = assemble(section, dataset=dataset)
+    assembly = build_components(section, dataset=dataset)
     batch_size = section.training.global_batch_size
     data = TrainingData(
         assembly.pairs, assembly.feed, dataset.items, batch_size, seed=0, threads=2

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from job import __version__
 from job.commands.parsers import register_commands
 from job.errors import EXIT_CODES, CallbackError, ConfigError, ExitCode, JobError
-from job.telemetry.termination_message import leave_last_words
+from job.telemetry.termination_message import write_termination_message
 
 
 class _Parser(argparse.ArgumentParser):
@@ -115,5 +115,5 @@ def _open_standard_streams() -> None:
 
 def _report(message: str, code: ExitCode) -> int:
     sys.stderr.write(f"siamese-job: {message}\n")
-    leave_last_words(code, message)
+    write_termination_message(code, message)
     return int(code)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from job.data.pipeline.collators import Variation
+from job.data.pipeline.collators import AugmentationSeed
 from job.preprocessing.ragged import RaggedArray
 from job.types import ItemInput
 
@@ -26,6 +26,6 @@ class IdFeed:
         return self.tokens.lengths_of(rows)
 
     def batch(
-        self, rows: NDArray[np.int64], *, variation: Variation | None = None
+        self, rows: NDArray[np.int64], *, variation: AugmentationSeed | None = None
     ) -> NDArray[np.generic]:
         return self.tokens.padded(rows, multiple=self.multiple)

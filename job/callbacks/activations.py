@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 import keras
 
-from job.checkpoints.epoch_artifacts import EpochFiles
+from job.checkpoints.epoch_artifacts import EpochArtifacts
 from job.checkpoints.serialization import encode_npz
 from job.config.suggest import did_you_mean
 from job.errors import ConfigError
@@ -42,7 +42,7 @@ class ActivationsCallback(keras.callbacks.Callback):
         self,
         *,
         probe: Callable[[], Activations],
-        files: EpochFiles,
+        files: EpochArtifacts,
         metrics: RunMetrics,
         metric_layers: Sequence[str],
         position: Callable[[], Position],

@@ -24,7 +24,7 @@ _ATTRIBUTES: dict[type[keras.callbacks.Callback], tuple[str, ...]] = {
 }
 
 
-def can_remember(callback: keras.callbacks.Callback) -> bool:
+def is_stateful(callback: keras.callbacks.Callback) -> bool:
     """Whether a restart can give the callback back what it knew."""
     return type(callback) in _ATTRIBUTES or hasattr(callback, "get_state")
 
@@ -81,7 +81,7 @@ def _named(
 
 
 @dataclass(frozen=True)
-class Deciders:
+class ControlCallbacks:
     """Keras' own callbacks that may stop or steer training; None where one is off."""
 
     terminate_on_nan: keras.callbacks.TerminateOnNaN | None
@@ -89,18 +89,18 @@ class Deciders:
     early_stopping: keras.callbacks.EarlyStopping | None
 
 
-def build_deciders(section: CallbacksConfig) -> Deciders:
+def build_control_callbacks(section: CallbacksConfig) -> ControlCallbacks:
     """Keras' own callbacks as configured, each with an explicit mode."""
     plateau, stopping = section.reduce_learning_rate, section.early_stopping
-    return Deciders(
+    return ControlCallbacks(
         keras.callbacks.TerminateOnNaN() if section.terminate_on_nan else None,
         _reduce_learning_rate(plateau) if plateau else None,
         _early_stopping(stopping) if stopping else None,
     )
 
 
-def build_stack(
-    deciders: Deciders,
+def ordered_callbacks(
+    deciders: ControlCallbacks,
     *,
     custom: Sequence[keras.callbacks.Callback],
     checkpoint: keras.callbacks.Callback,
@@ -154,7 +154,7 @@ class Memory:
     stop_reason: str = ""
 
 
-class CallbackStack:
+class CallbackList:
     """A `keras.callbacks.CallbackList` that remembers.
 
     Args:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 import keras
 
 from job.callbacks.best_epoch import BestEpoch
-from job.callbacks.step_timer import CallTimer
+from job.callbacks.step_timer import StepTimer
 from job.config.monitors import MONITORS
-from job.telemetry.logs.events import Shown
+from job.telemetry.logs.events import LogValue
 from job.telemetry.progress_reporter import Measured, ProgressReporter
 from job.telemetry.run_metrics import RunMetrics
 from job.types import Position
@@ -48,7 +48,7 @@ class ProgressCallback(keras.callbacks.Callback):
         self._best = best
         self._pairs_per_step = pairs_per_step
         self._epochs = epochs
-        self._timer = CallTimer(clock)
+        self._timer = StepTimer(clock)
         self._learning_rate = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
@@ -75,7 +75,7 @@ class ProgressCallback(keras.callbacks.Callback):
             self._metrics.set_remaining(self._reporter.eta_seconds)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        number = Shown(
+        number = LogValue(
             f"{epoch + 1}/{self._epochs}", {"epoch": epoch + 1, "target_epochs": self._epochs}
         )
         shown: dict[str, object] = {"epoch": number}

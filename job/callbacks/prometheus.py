@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import keras
 
 from job.callbacks.best_epoch import BestEpoch
-from job.callbacks.step_timer import CallTimer
+from job.callbacks.step_timer import StepTimer
 from job.telemetry.run_metrics import RunMetrics
 from job.types import Position
 
@@ -48,7 +48,7 @@ class MetricsCallback(keras.callbacks.Callback):
         self._early_stopping = early_stopping
         self._nonfinite_steps = nonfinite_steps
         self._nonfinite_before = 0
-        self._timer = CallTimer(clock)
+        self._timer = StepTimer(clock)
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         self._metrics.set_phase("compiling")

@@ -12,7 +12,7 @@ class Call:
     seconds: float | None
 
 
-class CallTimer:
+class StepTimer:
     """Times the calls between `on_train_batch_begin` and `on_train_batch_end`.
 
     Args:

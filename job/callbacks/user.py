@@ -36,7 +36,7 @@ _HOOKS = (
 _OTHERS = ("set_model", "set_params", "get_state", "set_state")
 
 
-def guard(callback: keras.callbacks.Callback, *, key: str) -> None:
+def wrap_user_callback(callback: keras.callbacks.Callback, *, key: str) -> None:
     """Has every method that training calls raise `CallbackError` where it fails.
 
     So it does where a method leaves the process, where a state is none that a checkpoint can
@@ -145,7 +145,7 @@ def load_custom_callbacks(
     for index, section in enumerate(sections):
         key = f"callbacks.custom.{index}"
         callback = _make(section, key=key, folder=folder)
-        guard(callback, key=key)
+        wrap_user_callback(callback, key=key)
         callbacks.append(callback)
     return callbacks
 

@@ -84,7 +84,7 @@ def find_head(store: ObjectStore, *, run: str) -> FoundHead:
     return FoundHead(head, found.generation, "")
 
 
-def taken_over(store: ObjectStore, found: FoundHead, *, run: str, owner: Owner) -> Head:
+def next_head(store: ObjectStore, found: FoundHead, *, run: str, owner: Owner) -> Head:
     """Returns the HEAD that makes `owner` the holder of the run.
 
     The commits are listed before HEAD is replaced. So what a fenced attempt commits later is
@@ -241,7 +241,7 @@ def _verified(
 Environment = Mapping[str, Mapping[str, str | int | float | bool]]
 
 
-def settle_config(
+def ensure_config(
     store: ObjectStore, *, config: Mapping[str, Json], config_sha256: str, fingerprint: str
 ) -> None:
     """Stores the configuration of a new run, or checks the data against the stored one's.
@@ -292,7 +292,7 @@ def require_same_data(stored: StoredConfig, *, fingerprint: str, uri: str) -> No
         )
 
 
-def warn_if_elsewhere(commit: CommitRecord, environment: Environment) -> None:
+def warn_if_environment_changed(commit: CommitRecord, environment: Environment) -> None:
     """Logs what differs from where the commit was made: the final bits may differ too."""
     before = {"versions": commit.versions, "topology": commit.topology}
     differs = [

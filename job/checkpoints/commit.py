@@ -267,7 +267,7 @@ def write_checkpoint(
     )
 
 
-def best_with(
+def updated_best(
     known: BestCheckpoint | None, best: Best | None, *, folder: CheckpointDir
 ) -> BestCheckpoint | None:
     """Returns the best checkpoint once `folder` is there.
@@ -283,7 +283,7 @@ def best_with(
     return BestCheckpoint(folder.path, best.step, best.epoch, best.monitor, float(best.value))
 
 
-def kept_with(
+def apply_retention(
     known: Sequence[CheckpointEntry],
     entry: CheckpointEntry,
     *,

@@ -1,6 +1,6 @@
 """One file an epoch beside the checkpoints, of which the newest few are kept.
 
-files = EpochFiles(manager, folder="activations", keep=3, key="keep_epochs")
+files = EpochArtifacts(manager, folder="activations", keep=3, key="keep_epochs")
 files.write(7, data)  # activations/epoch-0007.npz; epoch-0004.npz goes
 """
 
@@ -14,7 +14,7 @@ from job.errors import DiskFullError
 log = logging.getLogger(__name__)
 
 
-class EpochFiles:
+class EpochArtifacts:
     """The files of a run that this attempt holds.
 
     Files of later epochs than the one written are left alone: an attempt that goes on from an

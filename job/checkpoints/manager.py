@@ -21,22 +21,22 @@ from typing import Self
 
 from job.checkpoints.acquire import (
     Environment,
+    ensure_config,
     find_head,
+    next_head,
     none_usable,
     reject,
-    settle_config,
-    taken_over,
-    warn_if_elsewhere,
+    warn_if_environment_changed,
     with_checkpoints,
 )
 from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.commit import (
     Origin,
     SaveResult,
-    best_with,
+    apply_retention,
     delete_checkpoints,
-    kept_with,
     sweep,
+    updated_best,
     write_checkpoint,
 )
 from job.checkpoints.layout import HEAD, CheckpointDir
@@ -122,8 +122,8 @@ class CheckpointManager:
         """
         for _ in range(_ACQUIRE_TRIES):
             found = find_head(store, run=run)
-            head = taken_over(store, found, run=run, owner=owner)
-            settle_config(
+            head = next_head(store, found, run=run, owner=owner)
+            ensure_config(
                 store, config=config, config_sha256=config_sha256, fingerprint=fingerprint
             )
             try:
@@ -179,7 +179,7 @@ class CheckpointManager:
             if head is not self.head:
                 usable = self.head.checkpoints[: self.head.checkpoints.index(entry) + 1]
                 self._lease.write(with_checkpoints(head, usable, best=restored.commit.best))
-            warn_if_elsewhere(restored.commit, self._origin.environment)
+            warn_if_environment_changed(restored.commit, self._origin.environment)
             return restored
         if head.rejected:
             raise none_usable(self._store, head.rejected)
@@ -207,12 +207,12 @@ class CheckpointManager:
                 f"step {step} is older than {self.head.last}; restore before saving"
             )
         folder = CheckpointDir(step, self.attempt, self._nonce())
-        kept_best = best_with(self.head.best, best, folder=folder)
+        kept_best = updated_best(self.head.best, best, folder=folder)
         written = write_checkpoint(
             self._store, folder, state, origin=self._origin, metrics=metrics, best=kept_best
         )
         before = self.head.checkpoints
-        kept = kept_with(before, written.entry, best=kept_best, retention=self._retention)
+        kept = apply_retention(before, written.entry, best=kept_best, retention=self._retention)
         self._lease.write(with_checkpoints(self.head, kept, best=kept_best))
         seconds = self._now() - started
         log.info(

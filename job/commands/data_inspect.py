@@ -10,10 +10,10 @@ from job.commands.shared import data_access, logs_on_stderr, print_result
 from job.config.loader.load_config import load_config
 from job.data.load import load_dataset
 from job.errors import DataError, ExitCode
-from job.inspection.format_report import inspection_screen
+from job.inspection.format_report import format_report
 from job.inspection.issues import Finding, find
 from job.inspection.measure import inspect_dataset
-from job.inspection.untrained_baselines import no_learning_roc_auc
+from job.inspection.untrained_baselines import untrained_roc_auc
 
 
 def run(args: argparse.Namespace) -> ExitCode:
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> ExitCode:
         global_batch_size=config.training.global_batch_size,
     )
     findings = find(inspection, section=config.data)
-    baselines = no_learning_roc_auc(dataset, section=config.data)
+    baselines = untrained_roc_auc(dataset, section=config.data)
     if args.json:
         report = {
             **inspection.to_json(),
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> ExitCode:
         }
         result = print_result(json.dumps(report, indent=2, allow_nan=False) + "\n")
     else:
-        screen = inspection_screen(inspection, findings=findings, baselines=baselines)
+        screen = format_report(inspection, findings=findings, baselines=baselines)
         result = print_result(screen)
     if args.strict and findings:
         raise DataError(_complaint(findings))

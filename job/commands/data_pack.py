@@ -21,8 +21,8 @@ from job.data.packed.pack import PackSummary, write_pack
 from job.data.packed.publish import require_free
 from job.data.sources.paths import is_in_bucket, local_path
 from job.errors import ConfigError, ExitCode
-from job.storage.os_errors import PACKS, translated
-from job.storage.parallel import DataAccess
+from job.storage.os_errors import PACKS, job_errors
+from job.storage.parallel import ParallelDownloader
 from job.types import SPLITS, Json
 
 
@@ -50,7 +50,7 @@ def screen(dataset: Dataset, summary: PackSummary, *, out: str) -> str:
 
 
 def _pack_into_folder(
-    loaded: LoadedConfig, out: str, *, access: DataAccess, force: bool
+    loaded: LoadedConfig, out: str, *, access: ParallelDownloader, force: bool
 ) -> tuple[Dataset, PackSummary, str]:
     # Not `Path.resolve`, which raises a RuntimeError where links form a circle.
     folder = Path(os.path.realpath(local_path(out, key="OUT")))
@@ -64,7 +64,7 @@ def _pack_into_folder(
 
 
 def _pack_into_bucket(
-    loaded: LoadedConfig, out: str, *, access: DataAccess, force: bool
+    loaded: LoadedConfig, out: str, *, access: ParallelDownloader, force: bool
 ) -> tuple[Dataset, PackSummary, str]:
     store = open_place(out, access=access)
     _require_outside_sources(loaded, store.uri)
@@ -88,13 +88,15 @@ def _temporary_folder() -> Iterator[Path]:
             "TMPDIR to a folder with room for the packed data."
         ) from error
     with (
-        translated("write", parent, folder=parent, purpose=PACKS.at("TMPDIR")),
+        job_errors("write", parent, folder=parent, purpose=PACKS.at("TMPDIR")),
         tempfile.TemporaryDirectory(prefix="siamese-pack-") as name,
     ):
         yield Path(name, "packed")
 
 
-def _loaded(loaded: LoadedConfig, *, access: DataAccess) -> tuple[Dataset, dict[str, Json]]:
+def _loaded(
+    loaded: LoadedConfig, *, access: ParallelDownloader
+) -> tuple[Dataset, dict[str, Json]]:
     """The data set out of its files, even where the configuration names a packed one."""
     config = loaded.config
     section = config.data.model_copy(update={"packed": None})

@@ -13,7 +13,7 @@ from job.commands.shared import data_access, logs_on_stderr, print_result
 from job.config.loader.load_config import LoadedConfig, load_config
 from job.data.load import load_dataset
 from job.errors import ConfigError, ExitCode
-from job.run.directory import RunFolder, open_run_folder
+from job.run.directory import RunDirectory, open_run_directory
 from job.run.summary import findings_lines
 from job.telemetry.tensorflow_output import captured_native_stderr, quieten_tensorflow
 
@@ -22,13 +22,13 @@ def run(args: argparse.Namespace) -> ExitCode:
     """Evaluates."""
     loaded = load_config(Path(args.config), env=os.environ, sets=args.set)
     with logs_on_stderr(loaded.config, level="WARNING"):
-        report = _measure(loaded, folder=open_run_folder(loaded.config, env=os.environ))
+        report = _measure(loaded, folder=open_run_directory(loaded.config, env=os.environ))
     if args.json:
         return print_result(json.dumps(report, indent=2, allow_nan=False) + "\n")
     return print_result("\n".join([_headline(report), *findings_lines(report)]) + "\n")
 
 
-def _measure(loaded: LoadedConfig, *, folder: RunFolder) -> dict[str, Any]:
+def _measure(loaded: LoadedConfig, *, folder: RunDirectory) -> dict[str, Any]:
     config = loaded.config
     head, stored = read_head(folder.store), read_stored(folder.store)
     if head is None or stored is None or not head.checkpoints:
@@ -49,10 +49,10 @@ def _measure(loaded: LoadedConfig, *, folder: RunFolder) -> dict[str, Any]:
         # TensorFlow takes seconds to import: everything that can be refused was, by now.
         from job.evaluation.evaluate import evaluate
         from job.models.pair_scorer import PairScorer
-        from job.run.components import assemble
+        from job.run.components import build_components
         from job.run.summary import findings_json
         from job.training.state import expected_spec, write_variables
-    assembly = assemble(config, dataset=dataset)
+    assembly = build_components(config, dataset=dataset)
     variables = assembly.siamese.variables()
     spec = expected_spec(variables)
     wants_best = config.evaluation.weights == "best" and head.best is not None

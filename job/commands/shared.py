@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from job.config.root import Config
 from job.errors import DiskFullError, ExitCode
-from job.storage.parallel import DataAccess
+from job.storage.parallel import ParallelDownloader
 from job.telemetry.logs.setup import LoggingSetup, configure_logging
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -64,7 +64,7 @@ def data_access(
     env: Mapping[str, str],
     sleep: Callable[[float], None] = time.sleep,
     check: Callable[[], None] = _nothing,
-) -> DataAccess:
+) -> ParallelDownloader:
     """What `load_dataset` needs for data in a bucket.
 
     Args:
@@ -73,7 +73,7 @@ def data_access(
         sleep: Waits between two tries; it may raise to end them.
         check: Called while files are copied; it may raise to end that.
     """
-    return DataAccess(
+    return ParallelDownloader(
         allow_emulator=config.run.allow_emulator,
         outage_budget_seconds=config.checkpoint.outage_budget_seconds,
         sleep=sleep,

@@ -17,12 +17,12 @@ from job.data.dataset import Dataset
 from job.data.load import load_dataset
 from job.distribution.kubernetes import ends_with_the_pod
 from job.errors import ExitCode
-from job.run.context import Session, open_session
-from job.run.directory import RunFolder, finished_facts, open_run_folder, run_uri
-from job.storage.preflight import prove_access
+from job.run.context import RunContext, run_context
+from job.run.directory import RunDirectory, completed_summary, open_run_directory, run_uri
+from job.storage.preflight import check_permissions
 from job.telemetry.tensorflow_output import captured_native_stderr, quieten_tensorflow
-from job.telemetry.termination_message import leave_last_words
-from job.training.signals import StopRequest
+from job.telemetry.termination_message import write_termination_message
+from job.training.signals import StopSignal
 from job.types import SPLITS
 
 log = logging.getLogger(__name__)
@@ -30,26 +30,26 @@ log = logging.getLogger(__name__)
 
 def run(args: argparse.Namespace) -> ExitCode:
     """Trains."""
-    stop = StopRequest()
+    stop = StopSignal()
     stop.install()
     loaded = load_config(Path(args.config), env=os.environ, sets=args.set)
-    with open_session(loaded, stop=stop) as session:
+    with run_context(loaded, stop=stop) as session:
         _train(session)
     return ExitCode.FINISHED
 
 
-def _train(session: Session) -> None:
+def _train(session: RunContext) -> None:
     config = session.config
     _say_hello(session)
     session.health.waiting_for("the run folder")
-    folder = open_run_folder(config, env=os.environ, sleep=session.stop.sleep)
+    folder = open_run_directory(config, env=os.environ, sleep=session.stop.sleep)
     _warn_of_scratch(session, folder=folder)
-    finished = finished_facts(folder, config=config)
+    finished = completed_summary(folder, config=config)
     if finished is not None:
         facts = {"folder": folder.uri, **finished}
         log.info("already finished", extra=facts)
         log.info("nothing to do", extra={"to_go_on": "raise training.epochs"})
-        leave_last_words(ExitCode.FINISHED, "already finished", facts=facts)
+        write_termination_message(ExitCode.FINISHED, "already finished", facts=facts)
         return
     session.health.waiting_for("reading the data")
     stop = session.stop
@@ -68,15 +68,15 @@ def _train(session: Session) -> None:
     with folder.locked_if_there():
         if folder.is_remote:
             session.health.waiting_for("the bucket")
-            prove_access(folder.store, nonce=secrets.token_hex(4))
+            check_permissions(folder.store, nonce=secrets.token_hex(4))
         session.health.waiting_for("loading TensorFlow")
         quieten_tensorflow(os.environ)
         with captured_native_stderr():
-            from job.run.train import train_run
-        train_run(session, dataset=dataset, folder=folder)
+            from job.run.train import train
+        train(session, dataset=dataset, folder=folder)
 
 
-def _say_hello(session: Session) -> None:
+def _say_hello(session: RunContext) -> None:
     where = f"http://{session.config.metrics.host}:{session.port}/metrics"
     log.info(
         "siamese-job starts",
@@ -100,7 +100,7 @@ def _say_hello(session: Session) -> None:
         )
 
 
-def _warn_of_scratch(session: Session, *, folder: RunFolder) -> None:
+def _warn_of_scratch(session: RunContext, *, folder: RunDirectory) -> None:
     if session.pod and folder.lock is not None and ends_with_the_pod(folder.lock.folder):
         log.warning(
             "run folder ends with this pod",
@@ -112,7 +112,7 @@ def _warn_of_scratch(session: Session, *, folder: RunFolder) -> None:
         )
 
 
-def _describe_data(session: Session, dataset: Dataset) -> None:
+def _describe_data(session: RunContext, dataset: Dataset) -> None:
     shown: dict[str, object] = {"items": len(dataset.items)}
     for split in SPLITS:
         counts = dataset.counts[split]

@@ -92,7 +92,7 @@ ENCODERS: dict[str, EncoderTraits] = {
 
 
 @dataclass(frozen=True)
-class Complaint:
+class Conflict:
     """Two settings that do not go together.
 
     Attributes:
@@ -107,18 +107,18 @@ class Complaint:
 class IncompatibleError(ValueError):
     """Settings of several sections do not go together; pydantic carries it to `problems`."""
 
-    def __init__(self, complaints: list[Complaint]) -> None:
-        super().__init__("; ".join(complaint.text for complaint in complaints))
-        self.complaints = complaints
+    def __init__(self, conflicts: list[Conflict]) -> None:
+        super().__init__("; ".join(complaint.text for complaint in conflicts))
+        self.conflicts = conflicts
 
 
-def complaints(
+def conflicts(
     model: ModelConfig,
     *,
     training: TrainingConfig,
     data: Data,
     monitors: Mapping[tuple[str, ...], str],
-) -> list[Complaint]:
+) -> list[Conflict]:
     """Checks encoder, head, loss, data and monitors against each other.
 
     Args:
@@ -146,7 +146,7 @@ def complaints(
     return [complaint for complaint in found if complaint is not None]
 
 
-def _encoder_and_kind(model: ModelConfig, data: Data) -> Complaint | None:
+def _encoder_and_kind(model: ModelConfig, data: Data) -> Conflict | None:
     encoder, kind = model.encoder.kind, data.kind
     if kind in ENCODERS[encoder].kinds:
         return None
@@ -155,10 +155,10 @@ def _encoder_and_kind(model: ModelConfig, data: Data) -> Complaint | None:
         f"{encoder} takes data.kind: {' or '.join(ENCODERS[encoder].kinds)} (got {kind}). For "
         f"{kind} set it to {fitting}"
     )
-    return Complaint(("model", "encoder", "kind"), text)
+    return Conflict(("model", "encoder", "kind"), text)
 
 
-def _size(model: ModelConfig, data: Data) -> Complaint | None:
+def _size(model: ModelConfig, data: Data) -> Conflict | None:
     encoder = model.encoder
     if not isinstance(data, ImageDataConfig) or data.kind not in ENCODERS[encoder.kind].kinds:
         return None
@@ -172,10 +172,10 @@ def _size(model: ModelConfig, data: Data) -> Complaint | None:
         f"must be at least {least} for model.encoder.kind: {encoder.kind}{why} (got "
         f"{data.size}). Raise it, or take another encoder"
     )
-    return Complaint(("data", "size"), text)
+    return Conflict(("data", "size"), text)
 
 
-def _embedding_size(model: ModelConfig, data: Data) -> Complaint | None:
+def _embedding_size(model: ModelConfig, data: Data) -> Conflict | None:
     encoder = model.encoder
     default = LstmConfig.model_fields["embedding_size"].default
     if data.kind != "sequence" or not isinstance(encoder, LstmConfig):
@@ -186,10 +186,10 @@ def _embedding_size(model: ModelConfig, data: Data) -> Complaint | None:
         "has no effect on data.kind: sequence, whose items are vectors already (got "
         f"{encoder.embedding_size}). Leave it out; `units` decides the size of the embedding"
     )
-    return Complaint(("model", "encoder", "embedding_size"), text)
+    return Conflict(("model", "encoder", "embedding_size"), text)
 
 
-def _head_and_loss(model: ModelConfig, training: TrainingConfig) -> Complaint | None:
+def _head_and_loss(model: ModelConfig, training: TrainingConfig) -> Conflict | None:
     head, loss = model.head.kind, training.loss.kind
     if loss in HEADS[head].losses:
         return None
@@ -198,10 +198,10 @@ def _head_and_loss(model: ModelConfig, training: TrainingConfig) -> Complaint | 
         f"{loss} trains the embeddings through model.head.kind: {heads} (got {head}). Set "
         "model.head.kind to that, or take the loss binary_crossentropy, which trains any head"
     )
-    return Complaint(("training", "loss", "kind"), text)
+    return Conflict(("training", "loss", "kind"), text)
 
 
-def _classes(training: TrainingConfig, *, has_classes: bool) -> Complaint | None:
+def _classes(training: TrainingConfig, *, has_classes: bool) -> Conflict | None:
     loss = training.loss.kind
     if has_classes or not LOSSES[loss].needs_classes:
         return None
@@ -210,10 +210,10 @@ def _classes(training: TrainingConfig, *, has_classes: bool) -> Complaint | None
         f"{loss} compares items by their class, and pair files name none (got {loss}). Use "
         f"data that give each item a class, or one of {free}"
     )
-    return Complaint(("training", "loss", "kind"), text)
+    return Conflict(("training", "loss", "kind"), text)
 
 
-def _only_matches(training: TrainingConfig, data: Data) -> Complaint | None:
+def _only_matches(training: TrainingConfig, data: Data) -> Conflict | None:
     loss = training.loss.kind
     if not isinstance(data.sampling, ClassSamplingConfig) or not LOSSES[loss].needs_negatives:
         return None
@@ -223,10 +223,10 @@ def _only_matches(training: TrainingConfig, data: Data) -> Complaint | None:
         f"classes draws only the former (got {loss}). Set data.sampling.kind to pairs, or use "
         f"one of {fitting}"
     )
-    return Complaint(("training", "loss", "kind"), text)
+    return Conflict(("training", "loss", "kind"), text)
 
 
-def _whole_classes(training: TrainingConfig, data: Data) -> Complaint | None:
+def _whole_classes(training: TrainingConfig, data: Data) -> Conflict | None:
     sampling = data.sampling
     if not isinstance(sampling, ClassSamplingConfig):
         return None
@@ -239,10 +239,10 @@ def _whole_classes(training: TrainingConfig, data: Data) -> Complaint | None:
         f"batch holds whole classes and more than one (got {per_class}). Choose a divisor, or "
         "another batch size"
     )
-    return Complaint(("data", "sampling", "items_per_class"), text)
+    return Conflict(("data", "sampling", "items_per_class"), text)
 
 
-def _buckets(training: TrainingConfig, data: Data) -> Complaint | None:
+def _buckets(training: TrainingConfig, data: Data) -> Conflict | None:
     if training.bucket_window_batches == 1:
         return None
     if data.kind == "image":
@@ -255,10 +255,10 @@ def _buckets(training: TrainingConfig, data: Data) -> Complaint | None:
     else:
         return None
     text = f"{why} (got {training.bucket_window_batches}). Leave it out"
-    return Complaint(("training", "bucket_window_batches"), text)
+    return Conflict(("training", "bucket_window_batches"), text)
 
 
-def _batch_of_one(training: TrainingConfig) -> Complaint | None:
+def _batch_of_one(training: TrainingConfig) -> Conflict | None:
     loss = training.loss.kind
     if training.global_batch_size > 1 or not LOSSES[loss].is_in_batch:
         return None
@@ -266,12 +266,10 @@ def _batch_of_one(training: TrainingConfig) -> Complaint | None:
         f"must be at least 2 for training.loss.kind: {loss}, which compares the pairs of a "
         "batch (got 1). Raise it; several hundred are usual"
     )
-    return Complaint(("training", "global_batch_size"), text)
+    return Conflict(("training", "global_batch_size"), text)
 
 
-def _accuracy(
-    training: TrainingConfig, path: tuple[str, ...], monitor: str
-) -> Complaint | None:
+def _accuracy(training: TrainingConfig, path: tuple[str, ...], monitor: str) -> Conflict | None:
     loss = training.loss.kind
     if loss in _ON_LOGITS or not monitor.endswith("accuracy"):
         return None
@@ -280,10 +278,10 @@ def _accuracy(
         f"embeddings and leaves scores at any height (got {monitor}). Take val_roc_auc, which "
         "looks at their order alone"
     )
-    return Complaint(path, text)
+    return Conflict(path, text)
 
 
-def _margin(model: ModelConfig, training: TrainingConfig) -> Complaint | None:
+def _margin(model: ModelConfig, training: TrainingConfig) -> Conflict | None:
     loss = training.loss
     if not isinstance(loss, (ContrastiveConfig, OnlineContrastiveConfig, TripletConfig)):
         return None
@@ -294,4 +292,4 @@ def _margin(model: ModelConfig, training: TrainingConfig) -> Complaint | None:
         f"1 - cos is never larger (got {shown(loss.margin)}). Lower it, or take the head "
         "euclidean"
     )
-    return Complaint(("training", "loss", "margin"), text)
+    return Conflict(("training", "loss", "margin"), text)

@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from job.config.compatibility import IncompatibleError, complaints
+from job.config.compatibility import IncompatibleError, conflicts
 from job.config.data import Data
 from job.config.model import ModelConfig
 from job.config.run import (
@@ -61,7 +61,7 @@ class Config(Section):
             ),
             ("checkpoint", "monitor"): self.checkpoint,
         }
-        found = complaints(
+        found = conflicts(
             self.model,
             training=self.training,
             data=self.data,

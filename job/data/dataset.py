@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from job.config.sampling import ClassSamplingConfig, Sampling
 from job.data.quarantine import Quarantine
-from job.preprocessing.feature_stats import Moments
+from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.ragged import RaggedArray
 from job.preprocessing.vocabulary import Vocabulary, WordVocabulary
 from job.types import SPLITS, Kind, Split
@@ -35,7 +35,7 @@ KIND_OF: Mapping[Form, Kind] = {
 }
 
 # What was counted over the training items: of texts, of sequences, of pictures.
-Statistics = Vocabulary | Moments | None
+Statistics = Vocabulary | FeatureStats | None
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,18 +7,18 @@ from numpy.typing import NDArray
 
 from job.config.data import Data, SequenceDataConfig, TextDataConfig
 from job.data.dataset import Dataset, ItemTable, SplitCounts, Statistics, fingerprint_of
-from job.data.items.read_rows import Loaded, load_items, load_pairs
+from job.data.items.read_rows import LoadedSplits, load_items, load_pairs
 from job.data.packed.open_packed import open_packed
-from job.data.sources.configured import given_files
+from job.data.sources.configured import resolve_sources
 from job.data.sources.files import DataFiles
-from job.preprocessing.feature_stats import Moments
+from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.vocabulary import build_vocabulary
-from job.storage.parallel import DataAccess
+from job.storage.parallel import ParallelDownloader
 from job.types import SPLITS, Split
 
 
 def load_dataset(
-    section: Data, *, folder: Path, seed: int, access: DataAccess | None = None
+    section: Data, *, folder: Path, seed: int, access: ParallelDownloader | None = None
 ) -> Dataset:
     """Reads every file, keeps bad rows out, and cuts the splits that have no file.
 
@@ -40,7 +40,7 @@ def load_dataset(
     if section.packed is not None:
         return open_packed(section, folder=folder, seed=seed, access=access)
     files = DataFiles.below(section.root, folder=folder, mirror=section.mirror, access=access)
-    given = given_files(section, files=files)
+    given = resolve_sources(section, files=files)
     load = load_items if section.rows == "items" else load_pairs
     loaded = load(section, given=given, files=files, seed=seed)
     statistics = _statistics(section, loaded.items, rows=_training_rows(loaded))
@@ -58,7 +58,7 @@ def load_dataset(
     )
 
 
-def _training_rows(loaded: Loaded) -> NDArray[np.int64]:
+def _training_rows(loaded: LoadedSplits) -> NDArray[np.int64]:
     """int64 (M,), the items that training sees, ascending."""
     if loaded.training_items is not None:
         return loaded.training_items
@@ -69,11 +69,11 @@ def _statistics(section: Data, items: ItemTable, *, rows: NDArray[np.int64]) -> 
     if isinstance(section, TextDataConfig):
         return build_vocabulary(section.tokens, items=items.values, rows=rows)
     if isinstance(section, SequenceDataConfig):
-        return Moments.of(items.values, rows)
+        return FeatureStats.of(items.values, rows)
     return None
 
 
-def _counts(section: Data, loaded: Loaded) -> dict[Split, SplitCounts]:
+def _counts(section: Data, loaded: LoadedSplits) -> dict[Split, SplitCounts]:
     counts = {
         split: SplitCounts.of(loaded.pairs[split], loaded.items)
         for split in SPLITS

@@ -2,12 +2,12 @@
 
 Whoever reads a file decides that a row is bad; this module remembers it and judges the file::
 
-    sieve = Sieve("a.csv")
+    sieve = QuarantineBuilder("a.csv")
     for record in records:
         sieve.rows_read += 1
         if record.problem:
             sieve.reject(record.line, record.problem, raw=record.raw)
-    require_tolerable(sieve.quarantine(), key="data.train", file="a.csv", allowed=0.01)
+    check_bad_fraction(sieve.quarantine(), key="data.train", file="a.csv", allowed=0.01)
 """
 
 from collections import Counter
@@ -125,7 +125,7 @@ class Quarantine:
 NOTHING_QUARANTINED = Quarantine(0, {}, ())
 
 
-class Sieve:
+class QuarantineBuilder:
     """Collects the bad rows of one file while it is read.
 
     Args:
@@ -174,7 +174,7 @@ def sample_of(row: object, *, most: int = SAMPLE_CHARACTERS) -> str:
     return literal[: most - 4] + "...'"
 
 
-def require_tolerable(quarantine: Quarantine, *, key: str, file: str, allowed: float) -> None:
+def check_bad_fraction(quarantine: Quarantine, *, key: str, file: str, allowed: float) -> None:
     """Refuses a file of which too many rows are bad, or all of them.
 
     Args:

@@ -12,7 +12,7 @@ import numpy as np
 
 from job.data.dataset import Dataset, ItemTable, PairTable
 from job.data.pipeline.batches import item_batches
-from job.data.pipeline.collators import Feed
+from job.data.pipeline.collators import Collator
 from job.errors import DivergedError
 from job.evaluation.baselines.score import baseline_scores
 from job.evaluation.metrics import average_precision, confusion, equal_error_rate, roc_auc
@@ -29,7 +29,7 @@ QUALITY = ("accuracy", "f1", "mcc", "roc_auc", "average_precision", "eer")
 def score_split(
     scorer: PairScorer,
     *,
-    feed: Feed,
+    feed: Collator,
     pairs: PairTable,
     batch_size: int,
     items: ItemTable,
@@ -97,7 +97,7 @@ def measure(scores: PairScores, *, threshold: float) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class Findings:
+class EvaluationResult:
     """How good a model is.
 
     Attributes:
@@ -126,11 +126,11 @@ def evaluate(
     scorer: PairScorer,
     *,
     dataset: Dataset,
-    feed: Feed,
+    feed: Collator,
     criterion: str,
     batch_size: int,
     poll: Callable[[], None],
-) -> Findings:
+) -> EvaluationResult:
     """Measures the model on validation and test, and the baselines on test.
 
     Args:
@@ -170,7 +170,7 @@ def evaluate(
         pixels=feed.batch,
         poll=poll,
     )
-    return Findings(
+    return EvaluationResult(
         threshold=threshold,
         criterion=criterion,
         validation=measure(validation, threshold=threshold),

@@ -34,7 +34,7 @@ _NOTHING_TO_GAIN = 0.99
 _PLURAL: Mapping[Kind, str] = {"text": "texts", "sequence": "sequences", "image": "pictures"}
 
 
-def inspection_screen(
+def format_report(
     inspection: Inspection,
     *,
     findings: Sequence[Finding],

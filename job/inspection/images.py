@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from job.data.pipeline.collators import PictureFeed
+from job.data.pipeline.collators import ImageCollator
 from job.inspection.chunking import Distribution, parts, some
 
 # What a few seconds are enough for: a file has to be decoded, pixels are only read.
@@ -31,7 +31,7 @@ class PictureInspection:
     brightness: Distribution
 
 
-def inspect_pictures(feed: PictureFeed, rows: NDArray[np.int64]) -> PictureInspection:
+def inspect_pictures(feed: ImageCollator, rows: NDArray[np.int64]) -> PictureInspection:
     """Looks at some pictures of a split.
 
     Args:
@@ -49,7 +49,7 @@ def inspect_pictures(feed: PictureFeed, rows: NDArray[np.int64]) -> PictureInspe
     )
 
 
-def describe_pictures(feed: PictureFeed, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+def describe_pictures(feed: ImageCollator, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Some numbers for each picture: a thumbnail, and mean and deviation of each colour.
 
     Args:
@@ -72,16 +72,16 @@ def describe_pictures(feed: PictureFeed, rows: NDArray[np.int64]) -> NDArray[np.
     return np.concatenate([thumbnails.reshape(len(rows), -1), mean, deviation], axis=1)
 
 
-def max_pictures(feed: PictureFeed) -> int:
+def max_pictures(feed: ImageCollator) -> int:
     """How many pictures can be looked at in a few seconds."""
     is_encoded = feed.pictures.values.ndim == 1
     return _MAX_FILES if is_encoded else _MAX_VALUES // _values_of(feed)
 
 
-def picture_parts(feed: PictureFeed, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+def picture_parts(feed: ImageCollator, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Cuts row numbers, int64 (R,), so that the pixels of each part fit the memory."""
     return parts(rows, sizes=np.full(len(rows), _values_of(feed)))
 
 
-def _values_of(feed: PictureFeed) -> int:
+def _values_of(feed: ImageCollator) -> int:
     return feed.section.size**2 * 3

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from job.config.data import DataConfig
 from job.data.dataset import Dataset, PairTable, SplitCounts
-from job.data.pipeline.collators import PictureFeed, feed_of
+from job.data.pipeline.collators import ImageCollator, collator_for
 from job.data.quarantine import Quarantine
 from job.inspection.chunking import Distribution
 from job.inspection.classes import ClassCounts, class_counts
@@ -20,12 +20,12 @@ from job.inspection.items import (
     num_contradictory_items,
     shared_items,
 )
-from job.inspection.pairs import OddPairs, first_training_pairs, odd_pairs
+from job.inspection.pairs import PairAnomalies, first_training_pairs, odd_pairs
 from job.inspection.probe import OneSided, one_sided
 from job.inspection.probe_features import marks_of
 from job.inspection.sequences import FeatureInspection, inspect_features
 from job.inspection.texts import UnknownTokens, characters_of, unknown_tokens
-from job.preprocessing.feature_stats import Moments
+from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.vocabulary import Vocabulary
 from job.types import SPLITS, Json, Kind, Split
 
@@ -46,7 +46,7 @@ class SplitInspection:
 
     counts: SplitCounts
     num_looked_at: int
-    odd: OddPairs
+    odd: PairAnomalies
     lengths: Distribution | None
     classes: ClassCounts | None
     tokens: UnknownTokens | None
@@ -144,7 +144,7 @@ def inspect_dataset(
     if classes is not None:
         contradictory = num_contradictory_items(classes, content=content)
     features = None
-    if isinstance(dataset.statistics, Moments):
+    if isinstance(dataset.statistics, FeatureStats):
         features = inspect_features(dataset.items.values, rows, moments=dataset.statistics)
     marks = marks_of(dataset, section=section, train=rows["train"])
     return Inspection(
@@ -198,8 +198,8 @@ def _inspect_split(
         classes = class_counts(items.item_class[own], training_classes=training_classes)
     if isinstance(statistics, Vocabulary):
         tokens = unknown_tokens(items, own, vocabulary=statistics)
-    feed = feed_of(dataset, section)
-    if isinstance(feed, PictureFeed):
+    feed = collator_for(dataset, section)
+    if isinstance(feed, ImageCollator):
         pictures = inspect_pictures(feed, own)
     return SplitInspection(
         dataset.counts[split],

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from job.config.data import DataConfig
 from job.config.sampling import PairSamplingConfig
 from job.data.dataset import Dataset, PairTable
-from job.data.sampling.pair_sampling import ClassIndex, DrawnPairs, drawn_pairs
+from job.data.sampling.pair_sampling import ClassIndex, PairSampler, drawn_pairs
 
 _MAX_DRAWN = 50_000
 
 
 @dataclass(frozen=True)
-class OddPairs:
+class PairAnomalies:
     """Pairs of a split that a person may not expect.
 
     Attributes:
@@ -35,7 +35,7 @@ class OddPairs:
     num_identical_negative: int
 
 
-def odd_pairs(pairs: PairTable, *, content: NDArray[np.int64]) -> OddPairs:
+def odd_pairs(pairs: PairTable, *, content: NDArray[np.int64]) -> PairAnomalies:
     """Counts odd pairs.
 
     Args:
@@ -46,7 +46,7 @@ def odd_pairs(pairs: PairTable, *, content: NDArray[np.int64]) -> OddPairs:
     one_way = left * len(content) + right
     either_way = np.minimum(left, right) * len(content) + np.maximum(left, right)
     identical = left == right
-    return OddPairs(
+    return PairAnomalies(
         num_duplicates=len(pairs) - len(_distinct(one_way * 2 + pairs.label)),
         num_mirrored=_num_common(either_way, left < right, left > right),
         num_contradictory=_num_common(either_way, pairs.label == 1, pairs.label == 0),
@@ -76,7 +76,7 @@ def first_training_pairs(
     if isinstance(sampling, PairSamplingConfig):
         # The size of a batch has no say in what is drawn: one that holds them all is quickest.
         index = ClassIndex.of(item_class, rows=rows)
-        drawn = DrawnPairs.configured(sampling, index=index, seed=seed, global_batch_size=1)
+        drawn = PairSampler.configured(sampling, index=index, seed=seed, global_batch_size=1)
         count = min(drawn.num_positive + drawn.num_negative, _MAX_DRAWN)
         return replace(drawn, global_batch_size=count).epoch(0).batch(0).pairs
     training = drawn_pairs(

@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from job.config.data import DataConfig
 from job.data.dataset import Dataset
-from job.data.pipeline.collators import PictureFeed, feed_of
+from job.data.pipeline.collators import ImageCollator, collator_for
 from job.inspection.chunking import Parts, parts, some
 from job.inspection.images import describe_pictures, max_pictures, picture_parts
 from job.inspection.probe import Marks
 from job.inspection.sequences import describe_sequences, max_sequences, sequence_parts
 from job.inspection.texts import code_points
-from job.preprocessing.feature_stats import Moments
+from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.ragged import RaggedArray
 
 _NUM_BUCKETS = 1 << 18
@@ -38,7 +38,7 @@ def marks_of(dataset: Dataset, *, section: DataConfig, train: NDArray[np.int64])
     values, statistics = dataset.items.values, dataset.statistics
     if dataset.kind == "text":
         return text_marks(values)
-    if isinstance(statistics, Moments):
+    if isinstance(statistics, FeatureStats):
         moments = statistics
         return binned_marks(
             lambda rows: describe_sequences(values, rows, moments=moments),
@@ -46,8 +46,8 @@ def marks_of(dataset: Dataset, *, section: DataConfig, train: NDArray[np.int64])
             train=train,
             max_items=max_sequences(values),
         )
-    feed = feed_of(dataset, section)
-    if not isinstance(feed, PictureFeed):
+    feed = collator_for(dataset, section)
+    if not isinstance(feed, ImageCollator):
         raise ValueError(f"items of kind {dataset.kind} do not have {statistics!r}")
     pictures = feed
     return binned_marks(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.inspection.chunking import parts
-from job.preprocessing.feature_stats import Moments
+from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.ragged import RaggedArray
 from job.types import Split
 
@@ -54,7 +54,7 @@ class FeatureInspection:
 
 
 def inspect_features(
-    sequences: RaggedArray, rows: Mapping[Split, NDArray[np.int64]], *, moments: Moments
+    sequences: RaggedArray, rows: Mapping[Split, NDArray[np.int64]], *, moments: FeatureStats
 ) -> FeatureInspection:
     """Looks at every value of every split.
 
@@ -80,7 +80,7 @@ def inspect_features(
 
 
 def describe_sequences(
-    sequences: RaggedArray, rows: NDArray[np.int64], *, moments: Moments
+    sequences: RaggedArray, rows: NDArray[np.int64], *, moments: FeatureStats
 ) -> NDArray[np.float64]:
     """Some numbers for each sequence, whatever its length.
 
@@ -146,7 +146,7 @@ def _furthest(
     least: NDArray[np.float64],
     most: NDArray[np.float64],
     constant: NDArray[np.bool_],
-    moments: Moments,
+    moments: FeatureStats,
 ) -> Furthest:
     mean, std = np.array(moments.mean), np.array(moments.std)
     extremes = np.stack([least, most])

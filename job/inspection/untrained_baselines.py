@@ -6,7 +6,7 @@ import numpy as np
 
 from job.config.data import DataConfig
 from job.data.dataset import Dataset, PairTable
-from job.data.pipeline.collators import feed_of
+from job.data.pipeline.collators import collator_for
 from job.evaluation.baselines.score import baseline_scores
 from job.evaluation.metrics import roc_auc
 from job.inspection.chunking import some
@@ -16,7 +16,7 @@ from job.types import Split
 MAX_PAIRS = 10_000
 
 
-def no_learning_roc_auc(
+def untrained_roc_auc(
     dataset: Dataset, *, section: DataConfig
 ) -> Mapping[Split, Mapping[str, float]]:
     """ROC-AUC of every baseline, of validation and test.
@@ -36,7 +36,7 @@ def no_learning_roc_auc(
             dataset.items,
             pairs=pairs,
             statistics=dataset.statistics,
-            pixels=feed_of(dataset, section).batch,
+            pixels=collator_for(dataset, section).batch,
         )
         found[split] = {name: roc_auc(pairs.label, score) for name, score in scores.items()}
     return found

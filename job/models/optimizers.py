@@ -37,7 +37,7 @@ def build_optimizer(
     return optimizer
 
 
-def take_step(
+def apply_gradients(
     optimizer: keras.optimizers.Optimizer, gradients: Sequence[Any], variables: Sequence[Any]
 ) -> None:
     """Changes variables by the gradients that the replicas found; call it on each of them.

@@ -18,7 +18,7 @@ _STEPS_AT_A_TIME = 1 << 16
 
 
 @dataclass(frozen=True)
-class Moments:
+class FeatureStats:
     """What a feature is like.
 
     Args:
@@ -30,7 +30,7 @@ class Moments:
     std: tuple[float, ...]
 
     @classmethod
-    def of(cls, sequences: RaggedArray, rows: NDArray[np.int64]) -> "Moments":
+    def of(cls, sequences: RaggedArray, rows: NDArray[np.int64]) -> "FeatureStats":
         """The moments of some sequences; take those of the training split only.
 
         Args:
@@ -57,7 +57,7 @@ class Moments:
         return {"kind": "moments", "mean": list(self.mean), "std": list(self.std)}
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Json]) -> "Moments":
+    def from_json(cls, record: Mapping[str, Json]) -> "FeatureStats":
         """The moments that `to_json` wrote.
 
         Raises:

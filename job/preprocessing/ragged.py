@@ -101,7 +101,7 @@ def offsets_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     return offsets
 
 
-class GrowingRows:
+class RaggedBuilder:
     """Rows of one type, and one shape behind the first axis: that of the first one.
 
     Args:

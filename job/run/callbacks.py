@@ -9,33 +9,33 @@ import keras
 from job.callbacks.activations import FOLDER, ActivationsCallback, require_layers
 from job.callbacks.best_epoch import BestEpoch
 from job.callbacks.callback_list import (
-    CallbackStack,
-    Deciders,
-    build_deciders,
-    build_stack,
-    can_remember,
+    CallbackList,
+    ControlCallbacks,
+    build_control_callbacks,
+    is_stateful,
+    ordered_callbacks,
 )
 from job.callbacks.checkpoint import CheckpointCallback
 from job.callbacks.progress import ProgressCallback
 from job.callbacks.prometheus import MetricsCallback
 from job.callbacks.user import load_custom_callbacks
-from job.checkpoints.epoch_artifacts import EpochFiles
+from job.checkpoints.epoch_artifacts import EpochArtifacts
 from job.checkpoints.policy import SavePolicy
 from job.config.training import ActivationsConfig
 from job.data.dataset import Dataset
 from job.models.activation_probe import ActivationProbe, Activations
 from job.run.checkpointer import Attempt
-from job.run.components import Assembly
-from job.run.context import Session
+from job.run.components import Components
+from job.run.context import RunContext
 from job.telemetry.progress_reporter import ProgressReporter
 from job.types import Position
 
-Look = Callable[[], Activations]
+ActivationSource = Callable[[], Activations]
 
 
-def first_validation_pair(
-    section: ActivationsConfig | None, *, assembly: Assembly, dataset: Dataset
-) -> Look | None:
+def activation_probe_for(
+    section: ActivationsConfig | None, *, assembly: Components, dataset: Dataset
+) -> ActivationSource | None:
     """What looks at the first validation pair through the model; None when nothing does.
 
     Raises:
@@ -50,17 +50,19 @@ def first_validation_pair(
     return partial(probe, left, right)
 
 
-def activation_callbacks(attempt: Attempt, *, look: Look | None) -> list[ActivationsCallback]:
+def activation_callbacks(
+    attempt: Attempt, *, look: ActivationSource | None
+) -> list[ActivationsCallback]:
     """The activation logger, if there is one.
 
     Args:
         attempt: Its run folder gets the files.
-        look: From `first_validation_pair`.
+        look: From `activation_probe_for`.
     """
     section = attempt.session.config.callbacks.activations
     if section is None or look is None:
         return []
-    files = EpochFiles(
+    files = EpochArtifacts(
         attempt.manager,
         folder=FOLDER,
         keep=section.keep_epochs,
@@ -79,7 +81,7 @@ def activation_callbacks(attempt: Attempt, *, look: Look | None) -> list[Activat
 log = logging.getLogger(__name__)
 
 
-def custom_callbacks(session: Session) -> list[keras.callbacks.Callback]:
+def custom_callbacks(session: RunContext) -> list[keras.callbacks.Callback]:
     """The user's own callbacks; a warning names those that a restart makes forget.
 
     Raises:
@@ -88,7 +90,7 @@ def custom_callbacks(session: Session) -> list[keras.callbacks.Callback]:
     callbacks = load_custom_callbacks(
         session.config.callbacks.custom, folder=session.loaded.folder
     )
-    forgetful = [type(c).__name__ for c in callbacks if not can_remember(c)]
+    forgetful = [type(c).__name__ for c in callbacks if not is_stateful(c)]
     if forgetful:
         log.warning(
             "callbacks forget on restart",
@@ -104,20 +106,20 @@ def callback_stack(
     attempt: Attempt,
     *,
     custom: list[keras.callbacks.Callback],
-    look: Look | None,
+    look: ActivationSource | None,
     steps_in_epoch: int,
-) -> CallbackStack:
+) -> CallbackList:
     """Every callback of the run, in the order the loop calls them.
 
     Args:
         attempt: What they read, save and report.
         custom: From `custom_callbacks`.
-        look: From `first_validation_pair`.
+        look: From `activation_probe_for`.
         steps_in_epoch: Gradient steps an epoch has.
     """
     config = attempt.session.config
     best = BestEpoch(config.checkpoint.monitor)
-    deciders = build_deciders(config.callbacks)
+    deciders = build_control_callbacks(config.callbacks)
 
     def position() -> Position:
         return attempt.state.position
@@ -132,8 +134,8 @@ def callback_stack(
     watchers = _watchers(
         attempt, position=position, best=best, deciders=deciders, target_steps=target_steps
     )
-    stack = CallbackStack(
-        build_stack(
+    stack = CallbackList(
+        ordered_callbacks(
             deciders,
             custom=custom,
             checkpoint=checkpoint,
@@ -150,7 +152,7 @@ def _watchers(
     *,
     position: Callable[[], Position],
     best: BestEpoch,
-    deciders: Deciders,
+    deciders: ControlCallbacks,
     target_steps: int,
 ) -> list[keras.callbacks.Callback]:
     """Metrics and progress, which change nothing."""

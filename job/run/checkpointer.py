@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from job.callbacks.callback_list import CallbackStack, Memory
+from job.callbacks.callback_list import CallbackList, Memory
 from job.checkpoints.acquire import Environment
 from job.checkpoints.manager import CheckpointManager
 from job.checkpoints.policy import Retention
@@ -22,8 +22,8 @@ from job.checkpoints.serialization import RunState, Spec
 from job.config.resume import as_record
 from job.errors import JobError
 from job.models.siamese import Siamese
-from job.run.context import Session
-from job.run.directory import RunFolder, config_sha256
+from job.run.context import RunContext
+from job.run.directory import RunDirectory, config_sha256
 from job.training.state import (
     TrainingState,
     expected_spec,
@@ -52,7 +52,7 @@ class Attempt:
         final_state_sha256: Fingerprint of every variable after the last step; None before it.
     """
 
-    session: Session
+    session: RunContext
     manager: CheckpointManager
     siamese: Siamese
     state: TrainingState = field(default_factory=TrainingState)
@@ -63,10 +63,10 @@ class Attempt:
     @classmethod
     def begin(
         cls,
-        session: Session,
+        session: RunContext,
         *,
         siamese: Siamese,
-        folder: RunFolder,
+        folder: RunDirectory,
         fingerprint: str,
         environment: Environment,
     ) -> "Attempt":
@@ -79,7 +79,7 @@ class Attempt:
         attempt = cls(session, manager, siamese)
         restored = manager.restore(attempt.spec)
         if restored is not None:
-            attempt.put_back(restored)
+            attempt.restore(restored)
             position = attempt.state.position
             log.info(
                 "resumed",
@@ -111,7 +111,7 @@ class Attempt:
         """Wall time of the run over all attempts, without the time between them."""
         return self.seconds_before + self.session.seconds
 
-    def put_back(self, restored: Restored) -> None:
+    def restore(self, restored: Restored) -> None:
         """Makes model, optimizer and training state what was committed."""
         state = restored.state
         write_variables(self.siamese.variables(), state.variables)
@@ -122,13 +122,13 @@ class Attempt:
         self.seconds_before = own["seconds"]
         self.memory = Memory(callbacks, own["stop_reason"])
 
-    def put_back_weights(self, restored: Restored) -> None:
+    def load_weights(self, restored: Restored) -> None:
         """Gives the model the weights of a commit; the optimizer and the state stay."""
         model = {k: v for k, v in self.siamese.variables().items() if k.startswith("model|")}
         write_variables(model, restored.state.variables)
 
     def save(
-        self, stack: CallbackStack, *, metrics: Mapping[str, float], best: Best | None
+        self, stack: CallbackList, *, metrics: Mapping[str, float], best: Best | None
     ) -> None:
         """Commits everything that going on from here needs.
 
@@ -158,7 +158,7 @@ class Attempt:
 
 
 def _acquire(
-    session: Session, *, folder: RunFolder, fingerprint: str, environment: Environment
+    session: RunContext, *, folder: RunDirectory, fingerprint: str, environment: Environment
 ) -> CheckpointManager:
     record = as_record(session.config)
     owner = Owner(

@@ -11,8 +11,8 @@ import tensorflow as tf
 from job.config.compatibility import HEADS
 from job.config.root import Config
 from job.data.dataset import Dataset
-from job.data.pipeline.collators import Feed, feed_of
-from job.data.sampling.epochs import BucketedPairs, FilePairs, TrainingPairs
+from job.data.pipeline.collators import Collator, collator_for
+from job.data.sampling.epochs import BatchSampler, LengthBucketedSampler, ShuffledPairs
 from job.data.sampling.pair_sampling import drawn_pairs
 from job.distribution.strategy import open_strategy
 from job.models.siamese import Siamese, build_siamese
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Assembly:
+class Components:
     """A model on its devices, and the data in the form it takes.
 
     Attributes:
@@ -35,8 +35,8 @@ class Assembly:
 
     strategy: tf.distribute.Strategy
     siamese: Siamese
-    feed: Feed
-    pairs: TrainingPairs
+    feed: Collator
+    pairs: BatchSampler
 
     @property
     def devices(self) -> list[str]:
@@ -50,14 +50,14 @@ class Assembly:
         return self.devices[0].partition(":")[0]
 
 
-def assemble(config: Config, *, dataset: Dataset) -> Assembly:
+def build_components(config: Config, *, dataset: Dataset) -> Components:
     """Opens the devices and builds the model on them.
 
     Raises:
         ConfigError: The devices asked for are not there, or the training pairs do not make a
             batch.
     """
-    feed = feed_of(dataset, config.data)
+    feed = collator_for(dataset, config.data)
     pairs = training_pairs(config, dataset=dataset, feed=feed)
     with captured_native_stderr():
         strategy = open_strategy(config.distribution, seed=config.run.seed)
@@ -68,7 +68,7 @@ def assemble(config: Config, *, dataset: Dataset) -> Assembly:
                 item=feed.input,
                 seed=config.run.seed,
             )
-    assembly = Assembly(strategy, siamese, feed, pairs)
+    assembly = Components(strategy, siamese, feed, pairs)
     log.info(
         "model built",
         extra={
@@ -83,16 +83,16 @@ def assemble(config: Config, *, dataset: Dataset) -> Assembly:
     return assembly
 
 
-def training_pairs(config: Config, *, dataset: Dataset, feed: Feed) -> TrainingPairs:
+def training_pairs(config: Config, *, dataset: Dataset, feed: Collator) -> BatchSampler:
     """The pairs that training sees, as the configuration asks for them.
 
     Raises:
         ConfigError: They do not make a batch.
     """
     seed, batch_size = config.run.seed, config.training.global_batch_size
-    pairs: TrainingPairs
+    pairs: BatchSampler
     if dataset.training_items is None:
-        pairs = FilePairs(dataset.pairs["train"], seed, batch_size)
+        pairs = ShuffledPairs(dataset.pairs["train"], seed, batch_size)
     else:
         pairs = drawn_pairs(
             config.data.sampling_or_default,
@@ -103,7 +103,7 @@ def training_pairs(config: Config, *, dataset: Dataset, feed: Feed) -> TrainingP
         )
     if pairs.num_steps and config.training.bucket_window_batches > 1:
         window = config.training.bucket_window_batches
-        return BucketedPairs(pairs, feed.lengths_of, window, seed)
+        return LengthBucketedSampler(pairs, feed.lengths_of, window, seed)
     return pairs
 
 
@@ -144,7 +144,7 @@ def library_versions(kind: Kind) -> dict[str, str]:
     return versions | ({"pillow": PIL.__version__} if kind == "image" else {})
 
 
-def build_outside_strategy(config: Config, assembly: Assembly) -> Siamese:
+def build_for_export(config: Config, assembly: Components) -> Siamese:
     """The same model with the same weights as plain variables, for export.
 
     It drops nothing, so that its files hold layers of Keras only.

@@ -19,7 +19,7 @@ from job.telemetry.health import Health
 from job.telemetry.logs.setup import LoggingSetup, configure_logging
 from job.telemetry.run_metrics import RunMetrics
 from job.telemetry.server import MetricsServer
-from job.training.signals import StopRequest
+from job.training.signals import StopSignal
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ _STOPPED = (ExitCode.PREEMPTED, ExitCode.INTERRUPTED)
 
 
 @dataclass(frozen=True)
-class Session:
+class RunContext:
     """The surroundings of one process of a run.
 
     Attributes:
@@ -43,7 +43,7 @@ class Session:
     """
 
     loaded: LoadedConfig
-    stop: StopRequest
+    stop: StopSignal
     metrics: RunMetrics
     health: Health
     logging: LoggingSetup
@@ -63,7 +63,7 @@ class Session:
 
 
 @contextmanager
-def open_session(loaded: LoadedConfig, *, stop: StopRequest) -> Iterator[Session]:
+def run_context(loaded: LoadedConfig, *, stop: StopSignal) -> Iterator[RunContext]:
     """Starts logs, metrics and probes; ends them with the phase the command ended in.
 
     Raises:
@@ -89,7 +89,7 @@ def open_session(loaded: LoadedConfig, *, stop: StopRequest) -> Iterator[Session
     with setup:
         port = server.start() if config.metrics.enabled else 0
         pod = pod_of(os.environ)
-        session = Session(loaded, stop, metrics, health, setup, port, pod, time.monotonic())
+        session = RunContext(loaded, stop, metrics, health, setup, port, pod, time.monotonic())
         try:
             with _true_ending(session):
                 yield session
@@ -102,7 +102,7 @@ def open_session(loaded: LoadedConfig, *, stop: StopRequest) -> Iterator[Session
 
 
 @contextmanager
-def _true_ending(session: Session) -> Iterator[None]:
+def _true_ending(session: RunContext) -> Iterator[None]:
     try:
         yield
     except JobError as error:
@@ -115,7 +115,7 @@ def _true_ending(session: Session) -> Iterator[None]:
     session.health.stop_being_ready("finished")
 
 
-def _end(session: Session, code: ExitCode) -> None:
+def _end(session: RunContext, code: ExitCode) -> None:
     if code is ExitCode.PREEMPTED:
         session.metrics.preemption_noticed()
     session.metrics.set_phase("draining" if code in _STOPPED else "failed")
@@ -127,7 +127,7 @@ def _end(session: Session, code: ExitCode) -> None:
     )
 
 
-def _linger(seconds: float, *, stop: StopRequest) -> None:
+def _linger(seconds: float, *, stop: StopSignal) -> None:
     """Keeps the endpoint up so that the last values are scraped; a signal ends it."""
     if seconds and not stop.requested:
         log.info("metrics stay up for a last scrape", extra={"seconds": seconds})

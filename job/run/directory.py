@@ -18,7 +18,7 @@ from job.types import Json
 
 
 @dataclass(frozen=True)
-class RunFolder:
+class RunDirectory:
     """Where a run lives.
 
     Attributes:
@@ -58,9 +58,9 @@ def run_uri(config: Config) -> str:
     return below(config.run.root, config.run.name)
 
 
-def open_run_folder(
+def open_run_directory(
     config: Config, *, env: Mapping[str, str], sleep: Callable[[float], None] = time.sleep
-) -> RunFolder:
+) -> RunDirectory:
     """The folder of the run, untouched.
 
     Args:
@@ -82,7 +82,7 @@ def open_run_folder(
         env=env,
     )
     local = local_folder(uri)
-    folder = RunFolder(uri, store, None if local is None else RunLock(local))
+    folder = RunDirectory(uri, store, None if local is None else RunLock(local))
     stored = read_stored_config(folder.store)
     differences = binding_diff(stored, as_record(config)) if stored is not None else []
     if differences:
@@ -94,13 +94,13 @@ def open_run_folder(
     return folder
 
 
-def finished_facts(folder: RunFolder, *, config: Config) -> Mapping[str, Json] | None:
+def completed_summary(folder: RunDirectory, *, config: Config) -> Mapping[str, Json] | None:
     """What is known of a run that has nothing left to do, None for any other run."""
     head = read_head(folder.store)
     if head is None or head.status != "completed":
         return None
     stopping = config.callbacks.early_stopping
-    is_finished = nothing_left(
+    is_finished = is_complete(
         head.facts,
         epochs=config.training.epochs,
         patience_epochs=stopping.patience_epochs if stopping else None,
@@ -111,9 +111,7 @@ def finished_facts(folder: RunFolder, *, config: Config) -> Mapping[str, Json] |
     return {**{name: head.facts[name] for name in shown}, "attempts": head.token}
 
 
-def nothing_left(
-    facts: Mapping[str, Json], *, epochs: int, patience_epochs: int | None
-) -> bool:
+def is_complete(facts: Mapping[str, Json], *, epochs: int, patience_epochs: int | None) -> bool:
     """Whether a completed run stays completed under what may have been changed since.
 
     Args:

@@ -13,18 +13,18 @@ from job.callbacks.activations import FOLDER as FOLDER_OF_ACTIVATIONS
 from job.checkpoints.manager import CheckpointManager
 from job.checkpoints.restore import load_dir
 from job.data.dataset import Dataset
-from job.data.pipeline.collators import Feed
+from job.data.pipeline.collators import Collator
 from job.data.quarantine import Quarantine
 from job.errors import ExitCode
-from job.evaluation.evaluate import Findings, evaluate
+from job.evaluation.evaluate import EvaluationResult, evaluate
 from job.export.golden import GoldenPairs, Items
 from job.export.writer import FOLDER, export_model
 from job.models.pair_scorer import PairScorer
 from job.run.checkpointer import Attempt
-from job.run.components import Assembly, build_outside_strategy
-from job.run.directory import RunFolder
-from job.run.summary import NAME, closing_screen, current_state_sha256, summarise, write_summary
-from job.telemetry.termination_message import leave_last_words
+from job.run.components import Components, build_for_export
+from job.run.directory import RunDirectory
+from job.run.summary import NAME, current_state_sha256, format_summary, summarise, write_summary
+from job.telemetry.termination_message import write_termination_message
 from job.types import Json, Split
 
 QUARANTINE = "quarantine.json"
@@ -51,14 +51,14 @@ log = logging.getLogger(__name__)
 HISTORY = "history.json"
 
 
-def close_run(
+def finalize_run(
     attempt: Attempt,
     *,
     stop_reason: str,
     dataset: Dataset,
-    assembly: Assembly,
+    assembly: Components,
     scorer: PairScorer,
-    folder: RunFolder,
+    folder: RunDirectory,
 ) -> None:
     """Measures and exports the trained model, then marks the run as completed.
 
@@ -97,16 +97,16 @@ def close_run(
     _finish(attempt, outcome=outcome, stop_reason=stop_reason)
     _announce(attempt, outcome=outcome, state=state, findings=findings, uri=folder.uri)
     if session.logging.format != "json":
-        session.logging.screen.write_line(closing_screen(summary, folder=folder.uri))
+        session.logging.screen.write_line(format_summary(summary, folder=folder.uri))
 
 
 def _write_artifacts(
     attempt: Attempt,
     *,
-    findings: Findings,
+    findings: EvaluationResult,
     dataset: Dataset,
-    assembly: Assembly,
-    folder: RunFolder,
+    assembly: Components,
+    folder: RunDirectory,
 ) -> dict[str, str]:
     """Writes what belongs to a finished run, and names all that it has besides its state."""
     config = attempt.session.config
@@ -141,7 +141,7 @@ def _finish(attempt: Attempt, *, outcome: str, stop_reason: str) -> None:
 
 
 def _announce(
-    attempt: Attempt, *, outcome: str, state: str, findings: Findings, uri: str
+    attempt: Attempt, *, outcome: str, state: str, findings: EvaluationResult, uri: str
 ) -> None:
     quality = {
         "test_roc_auc": round(findings.test["roc_auc"], 4),
@@ -158,7 +158,7 @@ def _announce(
             "folder": uri,
         },
     )
-    leave_last_words(
+    write_termination_message(
         ExitCode.FINISHED,
         f"{outcome}; results in {uri}/{NAME}",
         facts={"state_sha256": state, **quality, "threshold": findings.threshold},
@@ -170,21 +170,21 @@ def _json_numbers(epoch: Mapping[str, float]) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in epoch.items()}
 
 
-def _choose_weights(attempt: Attempt, *, folder: RunFolder) -> None:
+def _choose_weights(attempt: Attempt, *, folder: RunDirectory) -> None:
     """Goes back to the weights of the best epoch, if those are wanted."""
     head = attempt.manager.head
     if attempt.session.config.evaluation.weights == "last" or head.best is None:
         return
     if head.best.dir != head.last:
         restored = load_dir(folder.store, head, dir=head.best.dir, expected=attempt.spec)
-        attempt.put_back_weights(restored)
+        attempt.load_weights(restored)
     log.info(
         "weights of the best epoch",
         extra={"epoch": head.best.epoch, head.best.monitor: round(head.best.value, 4)},
     )
 
 
-def _show_metrics(attempt: Attempt, *, findings: Findings) -> None:
+def _show_metrics(attempt: Attempt, *, findings: EvaluationResult) -> None:
     metrics = attempt.session.metrics
     metrics.set_decision_threshold(findings.threshold)
     by_split: dict[Split, Mapping[str, float]] = {
@@ -199,10 +199,10 @@ def _show_metrics(attempt: Attempt, *, findings: Findings) -> None:
 def _export(
     attempt: Attempt,
     *,
-    findings: Findings,
+    findings: EvaluationResult,
     dataset: Dataset,
-    assembly: Assembly,
-    folder: RunFolder,
+    assembly: Components,
+    folder: RunDirectory,
 ) -> dict[str, str]:
     config, pairs = attempt.session.config, dataset.pairs["test"]
     count = config.export.num_golden_pairs
@@ -211,7 +211,7 @@ def _export(
         for rows in (pairs.left, pairs.right)
     )
     artifacts = export_model(
-        build_outside_strategy(config, assembly),
+        build_for_export(config, assembly),
         statistics=dataset.statistics,
         threshold=findings.threshold,
         golden=GoldenPairs(left, right, findings.test_scores.score[:count]),
@@ -221,7 +221,7 @@ def _export(
     return artifacts
 
 
-def _as_exported(dataset: Dataset, rows: NDArray[np.int64], *, feed: Feed) -> Items:
+def _as_exported(dataset: Dataset, rows: NDArray[np.int64], *, feed: Collator) -> Items:
     """Items in the form that the exported model takes."""
     if dataset.kind == "text":
         return dataset.items.texts(rows)

@@ -10,7 +10,7 @@ from typing import Any
 from job.checkpoints.records import Status
 from job.checkpoints.serialization import state_sha256
 from job.errors import ExitCode, FencedError, JobError, StorageOutageError
-from job.evaluation.evaluate import Findings
+from job.evaluation.evaluate import EvaluationResult
 from job.run.checkpointer import Attempt
 from job.training.state import read_variables
 
@@ -42,7 +42,7 @@ def summarise(
     outcome: str,
     exit_code: ExitCode = ExitCode.FINISHED,
     state: str | None = None,
-    findings: Findings | None = None,
+    findings: EvaluationResult | None = None,
     artifacts: Mapping[str, str] | None = None,
     error: str | None = None,
 ) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def summarise(
     }
 
 
-def findings_json(findings: Findings | None) -> dict[str, Any]:
+def findings_json(findings: EvaluationResult | None) -> dict[str, Any]:
     """How good the model is; null where it was not measured."""
     if findings is None:
         return {"threshold": None, "threshold_chosen_for": None, "metrics": None}
@@ -155,7 +155,7 @@ _ROWS = (
 )
 
 
-def closing_screen(summary: Mapping[str, Any], *, folder: str) -> str:
+def format_summary(summary: Mapping[str, Any], *, folder: str) -> str:
     """The summary for people.
 
     Args:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from job import __version__
-from job.callbacks.callback_list import CallbackStack
+from job.callbacks.callback_list import CallbackList
 from job.checkpoints.policy import SavePolicy
 from job.config.monitors import MONITORS
 from job.config.resume import as_record
@@ -14,18 +14,18 @@ from job.data.dataset import Dataset
 from job.distribution.hardware import describe_environment
 from job.evaluation.evaluate import measure, score_split
 from job.models.pair_scorer import PairScorer
-from job.run.callbacks import callback_stack, custom_callbacks, first_validation_pair
+from job.run.callbacks import activation_probe_for, callback_stack, custom_callbacks
 from job.run.checkpointer import Attempt
-from job.run.components import Assembly, assemble, library_versions
-from job.run.context import Session
-from job.run.directory import RunFolder, config_sha256
-from job.run.finalize import close_run, write_quarantine
+from job.run.components import Components, build_components, library_versions
+from job.run.context import RunContext
+from job.run.directory import RunDirectory, config_sha256
+from job.run.finalize import finalize_run, write_quarantine
 from job.run.summary import recorded_failure
 from job.training.loop import Schedule, TrainingData, TrainingLoop
 from job.training.step import TrainStep
 
 
-def describe_process(session: Session, *, assembly: Assembly, dataset_sha256: str) -> None:
+def set_info_metrics(session: RunContext, *, assembly: Components, dataset_sha256: str) -> None:
     """Fills `siamese_build_info` and `siamese_run_info`.
 
     Args:
@@ -63,7 +63,7 @@ def describe_process(session: Session, *, assembly: Assembly, dataset_sha256: st
 log = logging.getLogger(__name__)
 
 
-def train_run(session: Session, *, dataset: Dataset, folder: RunFolder) -> None:
+def train(session: RunContext, *, dataset: Dataset, folder: RunDirectory) -> None:
     """Trains the run to its end, or to the next safe point after a signal.
 
     Raises:
@@ -73,10 +73,10 @@ def train_run(session: Session, *, dataset: Dataset, folder: RunFolder) -> None:
     """
     config = session.config
     session.stop.check()
-    assembly = assemble(config, dataset=dataset)
+    assembly = build_components(config, dataset=dataset)
     # TensorFlow may have put handlers of its own in place while it opened the devices.
     session.stop.install()
-    describe_process(session, assembly=assembly, dataset_sha256=dataset.fingerprint)
+    set_info_metrics(session, assembly=assembly, dataset_sha256=dataset.fingerprint)
     batch_size = config.training.global_batch_size
     step = TrainStep(assembly.siamese, strategy=assembly.strategy, global_batch_size=batch_size)
     data = TrainingData(
@@ -88,7 +88,7 @@ def train_run(session: Session, *, dataset: Dataset, folder: RunFolder) -> None:
         threads=config.training.input_threads,
     )
     custom = custom_callbacks(session)
-    look = first_validation_pair(
+    look = activation_probe_for(
         config.callbacks.activations, assembly=assembly, dataset=dataset
     )
     session.stop.check()
@@ -104,7 +104,7 @@ def train_run(session: Session, *, dataset: Dataset, folder: RunFolder) -> None:
             )
             validate = _validation(session, dataset=dataset, assembly=assembly, scorer=scorer)
             _train(attempt, step=step, data=data, stack=stack, validate=validate)
-            close_run(
+            finalize_run(
                 attempt,
                 stop_reason=stack.stop_reason,
                 dataset=dataset,
@@ -115,7 +115,7 @@ def train_run(session: Session, *, dataset: Dataset, folder: RunFolder) -> None:
 
 
 def _begin(
-    session: Session, *, dataset: Dataset, assembly: Assembly, folder: RunFolder
+    session: RunContext, *, dataset: Dataset, assembly: Components, folder: RunDirectory
 ) -> Attempt:
     environment = describe_environment(
         libraries=library_versions(dataset.kind),
@@ -137,7 +137,7 @@ def _train(
     *,
     step: TrainStep,
     data: TrainingData,
-    stack: CallbackStack,
+    stack: CallbackList,
     validate: Callable[[], Mapping[str, float]],
 ) -> None:
     """Runs the loop; returns when training has ended, and raises when it was interrupted."""
@@ -160,7 +160,7 @@ def _train(
         _commit_and_stop(attempt, stack=stack)
 
 
-def _commit_and_stop(attempt: Attempt, *, stack: CallbackStack) -> None:
+def _commit_and_stop(attempt: Attempt, *, stack: CallbackList) -> None:
     session = attempt.session
     position = attempt.state.position
     log.info("stopping", extra={"signal": session.stop.name, "step": position.global_step})
@@ -172,7 +172,7 @@ def _commit_and_stop(attempt: Attempt, *, stack: CallbackStack) -> None:
 
 
 def _validation(
-    session: Session, *, dataset: Dataset, assembly: Assembly, scorer: PairScorer
+    session: RunContext, *, dataset: Dataset, assembly: Components, scorer: PairScorer
 ) -> Callable[[], Mapping[str, float]]:
     """What the loop calls at an epoch's end: every validation pair, exactly once."""
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from job.storage.filesystem import chunks_of, crc32c_of
 from job.storage.object_store import ListedObject, ObjectMissingError, ObjectStat, ObjectStore
-from job.storage.os_errors import DATA, translated
+from job.storage.os_errors import DATA, job_errors
 
 # Each thread holds about twice as much in memory.
 PART_BYTES = 4 << 20
@@ -165,7 +165,7 @@ class Copy:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        with translated(
+        with job_errors(
             "write",
             self._path,
             folder=self._mirror,

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import google_crc32c
 
 from job.errors import ConfigError
-from job.storage.os_errors import NO_FLOCK, RUNS, Purpose
+from job.storage.os_errors import NO_FLOCK, RUNS, MessageContext
 
 
 def make_folders(folder: Path) -> None:
@@ -55,7 +55,9 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def lock_exclusively(fd: int, *, path: Path, blocking: bool, purpose: Purpose = RUNS) -> bool:
+def lock_exclusively(
+    fd: int, *, path: Path, blocking: bool, purpose: MessageContext = RUNS
+) -> bool:
     """Locks an open file.
 
     Args:

@@ -47,7 +47,7 @@ from job.storage.object_store import (
     checked_prefix,
     checked_range,
 )
-from job.storage.os_errors import translated
+from job.storage.os_errors import job_errors
 
 _LOCK = ".store-lock"
 # One name is enough, as all writes happen under the lock; what a killed process left there is
@@ -75,7 +75,7 @@ class FileStore:
 
     def read(self, name: str, *, limit_bytes: int | None = None) -> StoredObject:
         path = self._path(name)
-        with translated("read", path, folder=self._folder), self._opened(path) as fd:
+        with job_errors("read", path, folder=self._folder), self._opened(path) as fd:
             info = os.fstat(fd)
             if limit_bytes is not None and info.st_size > limit_bytes:
                 raise ObjectTooLargeError(f"{name}: {info.st_size} bytes, limit {limit_bytes}")
@@ -85,7 +85,7 @@ class FileStore:
 
     def read_range(self, name: str, *, start: int, length: int, generation: int) -> bytes:
         path = self._path(name)
-        with translated("read", path, folder=self._folder), self._opened(path) as fd:
+        with job_errors("read", path, folder=self._folder), self._opened(path) as fd:
             if os.fstat(fd).st_mtime_ns != generation:
                 raise ObjectMissingError(f"{name}: generation {generation}")
             with open(fd, "rb", closefd=False) as file:
@@ -94,30 +94,30 @@ class FileStore:
 
     def write(self, name: str, data: bytes, *, if_generation: int | None) -> ObjectStat:
         path = self._path(name)
-        with translated("write", path, folder=self._folder, num_bytes=len(data)):
+        with job_errors("write", path, folder=self._folder, num_bytes=len(data)):
             generation = self._write(path, (data,), if_generation)
         return ObjectStat(name, len(data), generation, google_crc32c.value(data))
 
     def write_file(self, name: str, path: Path, *, if_generation: int | None) -> ObjectStat:
         target = self._path(name)
-        with translated("read", path, folder=path.parent), path.open("rb") as file:
+        with job_errors("read", path, folder=path.parent), path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             crc32c = crc32c_of(chunks_of(file))
             file.seek(0)
-            with translated("write", target, folder=self._folder, num_bytes=size):
+            with job_errors("write", target, folder=self._folder, num_bytes=size):
                 generation = self._write(target, chunks_of(file), if_generation)
         return ObjectStat(name, size, generation, crc32c)
 
     def list(self, prefix: str) -> list[ListedObject]:
         checked_prefix(prefix)
         start = self._folder / prefix.rpartition("/")[0]
-        with translated("list", start, folder=self._folder):
+        with job_errors("list", start, folder=self._folder):
             found = [one for one in self._walk(start) if one.name.startswith(prefix)]
         return sorted(found, key=lambda one: one.name)
 
     def delete(self, name: str, *, if_generation: int | None) -> None:
         path = self._path(name)
-        with translated("delete", path, folder=self._folder):
+        with job_errors("delete", path, folder=self._folder):
             if not self._folder.is_dir():
                 raise ObjectMissingError(name)
             with self._locked() as lock:
@@ -133,7 +133,7 @@ class FileStore:
     def stat(self, name: str) -> ObjectStat | None:
         path = self._path(name)
         try:
-            with translated("read", path, folder=self._folder), self._opened(path) as fd:
+            with job_errors("read", path, folder=self._folder), self._opened(path) as fd:
                 info = os.fstat(fd)
                 with open(fd, "rb", buffering=0, closefd=False) as file:
                     crc32c = crc32c_of(chunks_of(file))

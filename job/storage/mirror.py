@@ -5,7 +5,8 @@ time says which generation it is of: what is there and of the right generation i
 again. Everything that is copied is compared with the bucket's checksum before it takes its
 name. A process that is killed leaves parts behind, and the next one goes on from them::
 
-    mirror = open_mirror("gs://sets/faces", folder=None, access=DataAccess(), key="data.root")
+    mirror = open_mirror(
+        "gs://sets/faces", folder=None, access=ParallelDownloader(), key="data.root")
     found = mirror.fetch(["a.png", "b.png"])
 """
 
@@ -29,8 +30,8 @@ from job.errors import (
 from job.storage.download import Copy, Part, is_copy, is_same, parts_name
 from job.storage.filesystem import lock_exclusively, make_folders
 from job.storage.object_store import ListedObject, ObjectStat, ObjectStore
-from job.storage.os_errors import DATA, translated
-from job.storage.parallel import DataAccess
+from job.storage.os_errors import DATA, job_errors
+from job.storage.parallel import ParallelDownloader
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class Mirror:
     """
 
     def __init__(
-        self, store: ObjectStore, *, folder: Path, place: str, access: DataAccess
+        self, store: ObjectStore, *, folder: Path, place: str, access: ParallelDownloader
     ) -> None:
         self._store, self._access = store, access
         self._mirror = folder.absolute()
@@ -164,7 +165,7 @@ class Mirror:
         """Whether an object is here already; else what is to be copied."""
         name, listed = item
         path = self.folder / name
-        with translated("read", path, folder=self._mirror, purpose=DATA.at(KEY)):
+        with job_errors("read", path, folder=self._mirror, purpose=DATA.at(KEY)):
             if listed is not None and is_copy(path, listed):
                 return name, path
             seen = self._store.stat(name)
@@ -202,14 +203,14 @@ class Mirror:
         """
         partial = self._mirror / _PARTIAL
         done = {parts_name(self.folder / name) for name in names}
-        with translated("delete", partial, folder=self._mirror, purpose=DATA.at(KEY)):
+        with job_errors("delete", partial, folder=self._mirror, purpose=DATA.at(KEY)):
             for path in partial.iterdir():
                 if path.name.partition("-")[0] in done:
                     path.unlink()
 
     def _remove_others(self, folder: Path, listed: Mapping[str, ListedObject]) -> None:
         """Removes copies of what the bucket no longer has."""
-        with translated("delete", folder, folder=self._mirror, purpose=DATA.at(KEY)):
+        with job_errors("delete", folder, folder=self._mirror, purpose=DATA.at(KEY)):
             for parent, folders, files in os.walk(folder, topdown=False):
                 for name in files:
                     path = Path(parent, name)
@@ -224,7 +225,7 @@ class Mirror:
     def _held(self) -> Iterator[None]:
         """Keeps other processes out of the mirror for the block."""
         path = self._mirror / _LOCK
-        with translated("lock", path, folder=self._mirror, purpose=DATA.at(KEY)):
+        with job_errors("lock", path, folder=self._mirror, purpose=DATA.at(KEY)):
             make_folders(self._mirror / _PARTIAL)
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
@@ -240,7 +241,9 @@ class Mirror:
             os.close(fd)
 
 
-def open_mirror(uri: str, *, folder: str | None, access: DataAccess, key: str) -> Mirror:
+def open_mirror(
+    uri: str, *, folder: str | None, access: ParallelDownloader, key: str
+) -> Mirror:
     """The mirror of a place in a bucket; nothing is copied yet.
 
     Args:
@@ -272,7 +275,7 @@ def _temporary_folder(uri: str) -> Path:
             f"{KEY}: is null, and this system has no temporary folder that can be written "
             f"({error}). Set {KEY} to a folder for copies of {uri}."
         ) from error
-    with translated("write", folder, folder=folder.parent, purpose=DATA.at(KEY)):
+    with job_errors("write", folder, folder=folder.parent, purpose=DATA.at(KEY)):
         folder.mkdir(mode=0o700, exist_ok=True)
         info = folder.lstat()
     # Everybody may make names in there: what somebody else has put in place is not trusted,

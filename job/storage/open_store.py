@@ -17,7 +17,7 @@ from job.errors import ConfigError
 from job.storage.local import FileStore
 from job.storage.memory import MemoryStore
 from job.storage.object_store import ObjectStore
-from job.storage.os_errors import RUNS, Purpose
+from job.storage.os_errors import RUNS, MessageContext
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def open_store(
     outage_budget_seconds: float = 600.0,
     sleep: Callable[[float], None] = time.sleep,
     env: Mapping[str, str] = _NO_ENVIRONMENT,
-    purpose: Purpose = RUNS,
+    purpose: MessageContext = RUNS,
 ) -> ObjectStore:
     """Returns the store at `uri` without touching it, or the network.
 
@@ -69,11 +69,11 @@ def open_store(
         return MemoryStore()
     # Half a second of imports that `config` and `--help` do without.
     from job.storage.gcs.client import emulator_host
-    from job.storage.gcs.retry import Patience
+    from job.storage.gcs.retry import RetryPolicy
     from job.storage.gcs.store import GsStore
 
     emulator = emulator_host(env, allow_emulator=allow_emulator)
-    patience = Patience(outage_budget_seconds)
+    patience = RetryPolicy(outage_budget_seconds)
     store = GsStore(uri, emulator=emulator, patience=patience, sleep=sleep, purpose=purpose)
     if emulator is not None:
         log.warning("bucket emulator in use", extra={"store": uri, "host": emulator})

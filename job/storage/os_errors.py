@@ -23,7 +23,7 @@ from job.errors import (
 
 
 @dataclass(frozen=True)
-class Purpose:
+class MessageContext:
     """The words that differ.
 
     Attributes:
@@ -40,26 +40,26 @@ class Purpose:
     when_full: str
     afterwards: str
 
-    def at(self, key: str) -> "Purpose":
+    def at(self, key: str) -> "MessageContext":
         """The same for a store that another setting names."""
         return replace(self, key=key)
 
 
-RUNS = Purpose(
+RUNS = MessageContext(
     key="run.root",
     content="a run",
     role="roles/storage.objectUser",
     when_full="lower checkpoint.keep_last, ",
     afterwards="the run goes on from its last commit",
 )
-DATA = Purpose(
+DATA = MessageContext(
     key="data.root",
     content="copies of data",
     role="roles/storage.objectViewer",
     when_full="",
     afterwards="what was copied whole is not copied again",
 )
-PACKS = Purpose(
+PACKS = MessageContext(
     key="OUT",
     content="a packed data set",
     role="roles/storage.objectUser",
@@ -80,8 +80,8 @@ NO_FLOCK = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL
 
 
 @contextmanager
-def translated(
-    action: str, path: Path, *, folder: Path, num_bytes: int = 0, purpose: Purpose = RUNS
+def job_errors(
+    action: str, path: Path, *, folder: Path, num_bytes: int = 0, purpose: MessageContext = RUNS
 ) -> Iterator[None]:
     """Turns an `OSError` of the block into a `JobError` that says what to do.
 
@@ -124,7 +124,7 @@ def _as_job_error(
     path: Path,
     folder: Path,
     num_bytes: int,
-    purpose: Purpose,
+    purpose: MessageContext,
     makes: bool,
 ) -> JobError | None:
     key = purpose.key

@@ -2,7 +2,8 @@
 
 ::
 
-    access = DataAccess(allow_emulator=True, sleep=stop.sleep, check=stop.check, env=os.environ)
+    access = ParallelDownloader(
+        allow_emulator=True, sleep=stop.sleep, check=stop.check, env=os.environ)
     store = access.open("gs://sets/faces", key="data.root")
 """
 
@@ -15,7 +16,7 @@ from typing import TypeVar
 
 from job.storage.object_store import ObjectStore
 from job.storage.open_store import open_store
-from job.storage.os_errors import DATA, Purpose
+from job.storage.os_errors import DATA, MessageContext
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -34,7 +35,7 @@ def _nothing() -> None:
 
 
 @dataclass(frozen=True)
-class DataAccess:
+class ParallelDownloader:
     """What reaching a bucket takes.
 
     Args:
@@ -54,7 +55,7 @@ class DataAccess:
     env: Mapping[str, str] = field(default_factory=dict)
     _halt: threading.Event = field(default_factory=threading.Event, repr=False)
 
-    def open(self, uri: str, *, key: str, purpose: Purpose = DATA) -> ObjectStore:
+    def open(self, uri: str, *, key: str, purpose: MessageContext = DATA) -> ObjectStore:
         """The store at `uri`, untouched.
 
         Args:

@@ -2,7 +2,7 @@
 
 ::
 
-    prove_access(open_store("gs://models/typos"), nonce=secrets.token_hex(4))
+    check_permissions(open_store("gs://models/typos"), nonce=secrets.token_hex(4))
 
 A permission that is missing is said now, and not after an hour of training at the first save.
 """
@@ -19,7 +19,7 @@ from job.storage.object_store import (
 FOLDER = "access-check"
 
 
-def prove_access(store: ObjectStore, *, nonce: str) -> None:
+def check_permissions(store: ObjectStore, *, nonce: str) -> None:
     """Creates, reads, replaces, lists and deletes one tiny object.
 
     Replacing is part of every commit (`HEAD.json`) and needs the permission to delete, so a

@@ -16,7 +16,7 @@ from typing import Self
 
 from job.errors import PermissionDeniedError
 from job.storage.filesystem import lock_exclusively, make_folders
-from job.storage.os_errors import translated
+from job.storage.os_errors import job_errors
 
 NAME = "run.lock"
 
@@ -53,7 +53,7 @@ class RunLock:
             ConfigError: The folder cannot be made, or its file system has no locks.
         """
         path = self._folder / NAME
-        with translated("lock", path, folder=self._folder):
+        with job_errors("lock", path, folder=self._folder):
             make_folders(self._folder)
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
             try:

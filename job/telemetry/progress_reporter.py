@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from job.telemetry.logs.events import Shown
+from job.telemetry.logs.events import LogValue
 from job.telemetry.logs.text_line import format_duration, format_number, format_rate
 from job.telemetry.terminal import Screen
 from job.types import Json
@@ -32,7 +32,7 @@ class Call:
     seconds: float
 
 
-class Pace:
+class Throughput:
     """The speed over the calls that fill the last `WINDOW_SECONDS` of training."""
 
     def __init__(self) -> None:
@@ -140,7 +140,7 @@ class ProgressReporter:
         self._total_epochs = total_epochs
         self._screen = screen
         self._clock = clock
-        self._pace = Pace()
+        self._pace = Throughput()
         self._seconds_per_pause = 0.0
         self._last: tuple[float, int] | None = None  # when and in which epoch `update` ended
         self._shown_at: float | None = None
@@ -216,9 +216,9 @@ def progress_fields(
     *,
     epoch: tuple[int, int],
     measured: Measured,
-    pace: Pace,
+    pace: Throughput,
     eta_seconds: float | None,
-) -> dict[str, Shown]:
+) -> dict[str, LogValue]:
     """The fields of a progress line, in their order; what is not known yet is left out.
 
     Args:
@@ -233,22 +233,22 @@ def progress_fields(
         "epoch": _of(epoch, key="epoch"),
         "loss": _rounded(measured.loss, key="loss"),
         "accuracy": _rounded(measured.accuracy, key="accuracy"),
-        "lr": Shown(
+        "lr": LogValue(
             format_number(measured.learning_rate), {"learning_rate": measured.learning_rate}
         ),
     }
     if pace.examples_per_second is not None:
         rate = pace.examples_per_second
-        fields["pairs_per_second"] = Shown(format_rate(rate), {"pairs_per_second": rate})
+        fields["pairs_per_second"] = LogValue(format_rate(rate), {"pairs_per_second": rate})
     if pace.seconds_per_step is not None:
         milliseconds = pace.seconds_per_step * 1000.0
-        fields["step_ms"] = Shown(format_rate(milliseconds), {"step_ms": milliseconds})
+        fields["step_ms"] = LogValue(format_rate(milliseconds), {"step_ms": milliseconds})
     if eta_seconds is not None:
-        fields["eta"] = Shown(format_duration(eta_seconds), {"eta_seconds": eta_seconds})
+        fields["eta"] = LogValue(format_duration(eta_seconds), {"eta_seconds": eta_seconds})
     return fields
 
 
-def bar_text(fields: dict[str, Shown], *, done: int, total: int, columns: int) -> str:
+def bar_text(fields: dict[str, LogValue], *, done: int, total: int, columns: int) -> str:
     """The same fields as one line with a bar before them, the dispensable left out if need be.
 
     Args:
@@ -273,13 +273,13 @@ def _bar(share: float) -> str:
     return f"[{'=' * filled}{' ' * (_BAR_CELLS - filled)}] {int(share * 100):3d}%"
 
 
-def _of(progress: tuple[int, int], *, key: str) -> Shown:
+def _of(progress: tuple[int, int], *, key: str) -> LogValue:
     done, total = progress
     fields: dict[str, Json] = {key: done}
     if total <= 0:
-        return Shown(str(done), fields)
-    return Shown(f"{done}/{total}", {**fields, f"target_{key}s": total})
+        return LogValue(str(done), fields)
+    return LogValue(f"{done}/{total}", {**fields, f"target_{key}s": total})
 
 
-def _rounded(value: float, *, key: str) -> Shown:
-    return Shown(f"{value:.4g}", {key: value})
+def _rounded(value: float, *, key: str) -> LogValue:
+    return LogValue(f"{value:.4g}", {key: value})

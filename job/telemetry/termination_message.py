@@ -3,7 +3,7 @@
 The kubelet mounts a small file into every container and keeps what is in it when the process
 ends; anywhere else there is no such file and nothing is written::
 
-    leave_last_words(ExitCode.DATA, "data.train: no such file: 'pairs.csv'. Give ...")
+    write_termination_message(ExitCode.DATA, "data.train: no such file: 'pairs.csv'. Give ...")
 
 Source: Kubernetes, "Determine the reason for pod failure"; 4,096 bytes a container.
 """
@@ -21,7 +21,7 @@ LIMIT_BYTES = 4096
 _NOTHING_MORE: Mapping[str, object] = MappingProxyType({})
 
 
-def leave_last_words(
+def write_termination_message(
     code: ExitCode,
     message: str,
     *,
@@ -36,7 +36,7 @@ def leave_last_words(
         facts: What else is known, as JSON.
         path: The file; it is never made.
     """
-    text = last_words(code, message, facts=facts)
+    text = termination_message(code, message, facts=facts)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
     except OSError:
@@ -50,7 +50,7 @@ def leave_last_words(
         os.close(descriptor)
 
 
-def last_words(
+def termination_message(
     code: ExitCode, message: str, *, facts: Mapping[str, object] = _NOTHING_MORE
 ) -> bytes:
     """One line of JSON of at most `LIMIT_BYTES`; an over-long message loses its end."""

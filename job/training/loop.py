@@ -16,15 +16,15 @@ from typing import Literal
 
 import numpy as np
 
-from job.callbacks.callback_list import CallbackStack
+from job.callbacks.callback_list import CallbackList
 from job.checkpoints.policy import SavePolicy
 from job.data.dataset import ItemTable
 from job.data.pipeline.batches import PairArrays, pair_arrays
-from job.data.pipeline.collators import Feed
+from job.data.pipeline.collators import Collator
 from job.data.pipeline.prefetch import Prefetcher
-from job.data.sampling.epochs import TrainingPairs
+from job.data.sampling.epochs import BatchSampler
 from job.errors import DivergedError, InterruptedByUserError, PreemptedError
-from job.training.signals import StopRequest
+from job.training.signals import StopSignal
 from job.training.state import TrainingState
 from job.training.step import StepResults, TrainStep
 from job.types import Position
@@ -48,7 +48,7 @@ class StepCost:
     num_bytes: int
 
 
-def steps_this_call(
+def steps_per_call(
     position: Position,
     *,
     steps_in_epoch: int,
@@ -92,8 +92,8 @@ class TrainingData:
         threads: How many batches are prepared at a time.
     """
 
-    pairs: TrainingPairs
-    feed: Feed
+    pairs: BatchSampler
+    feed: Collator
     items: ItemTable
     global_batch_size: int
     seed: int
@@ -153,9 +153,9 @@ class TrainingLoop:
         step: TrainStep,
         data: TrainingData,
         schedule: Schedule,
-        callbacks: CallbackStack,
+        callbacks: CallbackList,
         validate: Callable[[], Mapping[str, float]],
-        stop: StopRequest,
+        stop: StopSignal,
     ) -> None:
         self._step = step
         self._data = data
@@ -211,7 +211,7 @@ class TrainingLoop:
 
     def _run_call(self, state: TrainingState, *, batches: Prefetcher[PairArrays]) -> None:
         position = state.position
-        steps = steps_this_call(
+        steps = steps_per_call(
             position,
             steps_in_epoch=self._data.steps_in_epoch,
             until_save=self._schedule.saves.steps_until_save(position.global_step),

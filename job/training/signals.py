@@ -21,7 +21,7 @@ _POLL_SECONDS = 0.1
 _CODES = {signal.SIGTERM: ExitCode.PREEMPTED, signal.SIGINT: ExitCode.INTERRUPTED}
 
 
-class StopRequest:
+class StopSignal:
     """Whether somebody asked this process to stop, and how."""
 
     def __init__(self) -> None:

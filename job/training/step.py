@@ -17,7 +17,7 @@ import tensorflow as tf
 from job.data.pipeline.batches import PairArrays
 from job.errors import ConfigError
 from job.models.losses.pair_batch import PairBatch, alone
-from job.models.optimizers import take_step
+from job.models.optimizers import apply_gradients
 from job.models.siamese import Siamese
 
 
@@ -132,7 +132,7 @@ class TrainStep:
             scaled = siamese.optimizer.scale_loss(loss)
         variables = siamese.scorer.trainable_variables
         gradients = _dense(tape.gradient(scaled, variables), variables)
-        take_step(siamese.optimizer, gradients, variables)
+        apply_gradients(siamese.optimizer, gradients, variables)
         correct = tf.reduce_sum(tf.cast((logit >= 0.0) == (label >= 0.5), tf.float32))
         return loss, correct
 

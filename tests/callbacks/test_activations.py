@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from job.callbacks.activations import FOLDER, ActivationsCallback, require_layers
-from job.checkpoints.epoch_artifacts import EpochFiles
+from job.checkpoints.epoch_artifacts import EpochArtifacts
 from job.errors import ConfigError, FencedError
 from job.storage.memory import MemoryStore
 from job.telemetry.run_metrics import RunMetrics
@@ -32,7 +32,7 @@ class Logged:
         manager = acquired(self.store, name=attempt)
         self.callback = ActivationsCallback(
             probe=self.look,
-            files=EpochFiles(manager, folder=FOLDER, keep=3, key="keep_epochs"),
+            files=EpochArtifacts(manager, folder=FOLDER, keep=3, key="keep_epochs"),
             metrics=RunMetrics(self.registry, run="r", clock=lambda: self.now),
             metric_layers=metric_layers,
             position=lambda: self.position,

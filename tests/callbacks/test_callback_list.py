@@ -2,9 +2,9 @@ import keras
 import pytest
 
 from job.callbacks.callback_list import (
-    build_deciders,
-    build_stack,
-    can_remember,
+    build_control_callbacks,
+    is_stateful,
+    ordered_callbacks,
     read_memory,
     write_memory,
 )
@@ -22,8 +22,8 @@ class Named(keras.callbacks.Callback):
 
 
 def names(section):
-    stack = build_stack(
-        build_deciders(section),
+    stack = ordered_callbacks(
+        build_control_callbacks(section),
         custom=[Named("custom")],
         checkpoint=Named("checkpoint"),
         watchers=[Named("metrics"), Named("progress"), Named("activations")],
@@ -65,7 +65,7 @@ def test_keras_callbacks_get_an_explicit_mode(monitor, mode):
         early_stopping=EarlyStoppingConfig(monitor=monitor, patience_epochs=3, min_delta=0.01),
         reduce_learning_rate=ReduceLearningRateConfig(monitor=monitor, factor=0.5),
     )
-    deciders = build_deciders(section)
+    deciders = build_control_callbacks(section)
     plateau, stopping = deciders.reduce_learning_rate, deciders.early_stopping
     assert plateau.mode == stopping.mode == mode
     assert (stopping.patience, stopping.min_delta) == (3, 0.01)
@@ -92,7 +92,7 @@ def test_a_custom_callback_with_state_is_carried_over_a_restart():
 
 
 def test_only_callbacks_that_can_be_asked_are_carried():
-    assert can_remember(keras.callbacks.EarlyStopping())
-    assert can_remember(Counting("a"))
-    assert not can_remember(Named("a"))
+    assert is_stateful(keras.callbacks.EarlyStopping())
+    assert is_stateful(Counting("a"))
+    assert not is_stateful(Named("a"))
     assert read_memory([Named("a")]) == {}

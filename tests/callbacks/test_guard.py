@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from job.callbacks.callback_list import read_memory, write_memory
-from job.callbacks.user import guard, load_custom_callbacks
+from job.callbacks.user import load_custom_callbacks, wrap_user_callback
 from job.checkpoints import canonical_json
 from job.config.training import CustomCallbackConfig
 from job.errors import CallbackError, ConfigError, ExitCode, PreemptedError
@@ -38,7 +38,7 @@ class Mine(keras.callbacks.Callback):
 
 def guarded(*args, **options):
     callback = Mine(*args, **options)
-    guard(callback, key="callbacks.custom.2")
+    wrap_user_callback(callback, key="callbacks.custom.2")
     return callback
 
 
@@ -131,7 +131,7 @@ def test_the_place_is_in_the_callback_s_own_module():
 def test_a_hook_may_be_anything_that_can_be_called():
     callback = Mine()
     callback.on_epoch_end = functools.partial(fail)
-    guard(callback, key="callbacks.custom.0")
+    wrap_user_callback(callback, key="callbacks.custom.0")
     with pytest.raises(CallbackError, match="my message"):
         callback.on_epoch_end({})
 
@@ -141,7 +141,7 @@ def test_a_hook_that_cannot_be_replaced_is_refused():
         on_epoch_end = property(lambda self: print)
 
     with pytest.raises(ConfigError, match=r"Fixed\.on_epoch_end must be a plain method"):
-        guard(Fixed(), key="callbacks.custom.0")
+        wrap_user_callback(Fixed(), key="callbacks.custom.0")
 
 
 def test_keras_still_knows_which_hooks_do_nothing():

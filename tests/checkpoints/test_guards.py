@@ -94,7 +94,7 @@ def sweep_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def forget_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manager, "best_with", lambda known, best, *, folder: None)
+    monkeypatch.setattr(manager, "updated_best", lambda known, best, *, folder: None)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
 
 
 @pytest.fixture
-def complaints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Complaints:
+def conflicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Complaints:
     """The lines that refuse a file `c.yaml` of exactly the given text."""
     monkeypatch.chdir(tmp_path)
 

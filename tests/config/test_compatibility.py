@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from job.config.compatibility import ENCODERS, HEADS, LOSSES
-from job.config.compatibility import complaints as complain
+from job.config.compatibility import conflicts as complain
 from job.config.data import TextDataConfig
 from job.config.keys import find, kinds_of
 from job.config.losses import CircleConfig, TripletConfig
@@ -112,11 +112,11 @@ def test_every_combination_but_the_ones_in_the_table_is_refused() -> None:
 
 @pytest.mark.parametrize(("head", "loss"), REFUSED)
 def test_a_loss_that_does_not_train_the_head_is_refused(
-    complaints: Complaints, head: str, loss: str
+    conflicts: Complaints, head: str, loss: str
 ) -> None:
     heads = "cosine" if loss == "circle" else "cosine or euclidean"
     text = f"model: {{head: {{kind: {head}}}}}\ntraining: {{loss: {{kind: {loss}}}}}\n"
-    first, *rest = complaints(MINIMAL + text)
+    first, *rest = conflicts(MINIMAL + text)
     assert first == (
         f"c.yaml:4:25: training.loss.kind: {loss} trains the embeddings through "
         f"model.head.kind: {heads} (got {head}). Set model.head.kind to that, or take the "
@@ -128,9 +128,9 @@ def test_a_loss_that_does_not_train_the_head_is_refused(
 @pytest.mark.parametrize(
     "loss", [loss for loss, traits in LOSSES.items() if traits.needs_classes]
 )
-def test_a_loss_on_classes_is_refused_for_pair_files(complaints: Complaints, loss: str) -> None:
+def test_a_loss_on_classes_is_refused_for_pair_files(conflicts: Complaints, loss: str) -> None:
     sets = ["model.head.kind=cosine", f"training.loss.kind={loss}"]
-    assert complaints(sets=sets) == [
+    assert conflicts(sets=sets) == [
         f"--set training.loss.kind: {loss} compares items by their class, and pair files name "
         f"none (got {loss}). Use data that give each item a class, or one of {FREE}."
     ]
@@ -149,10 +149,10 @@ def test_a_loss_on_classes_is_taken_where_there_are_classes(
 
 @pytest.mark.parametrize("loss", ["online_contrastive", "multiple_negatives"])
 def test_a_batch_of_one_pair_is_refused_where_pairs_are_compared(
-    complaints: Complaints, load: Load, loss: str
+    conflicts: Complaints, load: Load, loss: str
 ) -> None:
     text = f"model: {{head: {{kind: cosine}}}}\ntraining: {{loss: {{kind: {loss}}}, "
-    assert complaints(f"{MINIMAL}{text}global_batch_size: 1}}") == [
+    assert conflicts(f"{MINIMAL}{text}global_batch_size: 1}}") == [
         f"c.yaml:4:{len(text.splitlines()[1]) + 20}: training.global_batch_size: must be at "
         f"least 2 for training.loss.kind: {loss}, which compares the pairs of a batch (got 1). "
         "Raise it; several hundred are usual."
@@ -169,10 +169,10 @@ def test_a_batch_of_one_pair_is_refused_where_pairs_are_compared(
     ],
 )
 def test_accuracy_is_followed_only_where_the_loss_trains_it(
-    complaints: Complaints, load: Load, key: str
+    conflicts: Complaints, load: Load, key: str
 ) -> None:
     text = "model: {head: {kind: cosine}}\ntraining: {loss: {kind: "
-    [line] = complaints(f"{MINIMAL}{text}contrastive}}}}", sets=[f"{key}=val_accuracy"])
+    [line] = conflicts(f"{MINIMAL}{text}contrastive}}}}", sets=[f"{key}=val_accuracy"])
     assert line == (
         f"--set {key}: accuracy counts scores of at least 0.5, and training.loss.kind: "
         "contrastive trains the embeddings and leaves scores at any height (got "
@@ -184,10 +184,10 @@ def test_accuracy_is_followed_only_where_the_loss_trains_it(
 
 @pytest.mark.parametrize("loss", ["contrastive", "online_contrastive"])
 def test_a_margin_no_cosine_reaches_is_refused(
-    complaints: Complaints, load: Load, loss: str
+    conflicts: Complaints, load: Load, loss: str
 ) -> None:
     text = f"training: {{loss: {{kind: {loss}, margin: 2.5}}}}\nmodel: {{head: {{kind: "
-    [line] = complaints(f"{MINIMAL}{text}cosine}}}}")
+    [line] = conflicts(f"{MINIMAL}{text}cosine}}}}")
     assert line.endswith(
         "training.loss.margin: must be at most 2 for model.head.kind: cosine, whose distance "
         "1 - cos is never larger (got 2.5). Lower it, or take the head euclidean."
@@ -195,26 +195,26 @@ def test_a_margin_no_cosine_reaches_is_refused(
     assert load(f"{text}euclidean}}}}").config.model.head.kind == "euclidean"
 
 
-def test_batches_of_classes_are_not_dealt_by_length(complaints: Complaints) -> None:
+def test_batches_of_classes_are_not_dealt_by_length(conflicts: Complaints) -> None:
     sets = ["data.rows=items", "data.sampling={kind: classes}", "model.head.kind=cosine"]
     sets += ["training.loss.kind=triplet", "training.bucket_window_batches=4"]
-    assert complaints(sets=sets) == [
+    assert conflicts(sets=sets) == [
         "--set training.bucket_window_batches: would take the batches of data.sampling.kind: "
         "classes apart, which hold whole classes and no item twice (got 4). Leave it out."
     ]
 
 
-def test_pictures_are_not_dealt_by_length(complaints: Complaints) -> None:
+def test_pictures_are_not_dealt_by_length(conflicts: Complaints) -> None:
     sets = ["data.kind=image", "data.train=a.csv", "model.encoder.kind=cnn"]
-    assert complaints(sets=[*sets, "training.bucket_window_batches=2"]) == [
+    assert conflicts(sets=[*sets, "training.bucket_window_batches=2"]) == [
         "--set training.bucket_window_batches: has no effect on data.kind: image, whose items "
         "are all of one length (got 2). Leave it out."
     ]
 
 
-def test_all_that_does_not_fit_is_said_at_once(complaints: Complaints) -> None:
+def test_all_that_does_not_fit_is_said_at_once(conflicts: Complaints) -> None:
     sets = ["training.loss.kind=triplet", "training.global_batch_size=1"]
-    assert len(complaints(sets=sets)) == 3
+    assert len(conflicts(sets=sets)) == 3
 
 
 def test_pair_losses_fit_any_batch_and_head() -> None:
@@ -258,9 +258,9 @@ ENCODER_REFUSALS = {
 
 @pytest.mark.parametrize(("text", "says"), ENCODER_REFUSALS.items())
 def test_an_encoder_that_does_not_take_the_items_is_refused(
-    complaints: Complaints, text: str, says: str
+    conflicts: Complaints, text: str, says: str
 ) -> None:
-    [line] = complaints(f"run: {{name: a}}\n{text}")
+    [line] = conflicts(f"run: {{name: a}}\n{text}")
     assert line.partition(": ")[2] == says
 
 
@@ -292,10 +292,10 @@ def test_only_losses_that_learn_from_matches_alone_need_no_negatives() -> None:
 
 @pytest.mark.parametrize("loss", NO_NEGATIVES)
 def test_a_loss_that_needs_pairs_that_do_not_match_is_refused_where_none_are_drawn(
-    complaints: Complaints, loss: str
+    conflicts: Complaints, loss: str
 ) -> None:
     model = f"model: {{head: {{kind: cosine}}}}\ntraining: {{loss: {{kind: {loss}}}}}"
-    [line] = complaints(f"run: {{name: a}}\n{CLASS_SAMPLING}\n{model}")
+    [line] = conflicts(f"run: {{name: a}}\n{CLASS_SAMPLING}\n{model}")
     assert line == (
         f"c.yaml:4:25: training.loss.kind: {loss} learns from pairs that match and pairs that "
         f"do not, and data.sampling.kind: classes draws only the former (got {loss}). Set "
@@ -334,7 +334,7 @@ def test_such_a_loss_is_taken_where_pairs_are_drawn_one_by_one(load: Load, loss:
     ],
 )
 def test_a_batch_holds_whole_classes_and_more_than_one(
-    complaints: Complaints, load: Load, per_class: int, batch: int, is_refused: bool
+    conflicts: Complaints, load: Load, per_class: int, batch: int, is_refused: bool
 ) -> None:
     sampling = f"{{kind: classes, items_per_class: {per_class}}}"
     sets = [
@@ -346,7 +346,7 @@ def test_a_batch_holds_whole_classes_and_more_than_one(
     if not is_refused:
         load(sets=sets)
         return
-    assert complaints(sets=sets) == [
+    assert conflicts(sets=sets) == [
         "--set data: data.sampling.items_per_class: must divide 2 * training.global_batch_size "
         f"= {2 * batch} at least twice, so that a batch holds whole classes and more than one "
         f"(got {per_class}). Choose a divisor, or another batch size."

@@ -21,9 +21,9 @@ MEANINGS = {
 }
 
 
-def test_the_minimal_file_is_enough(complaints: Complaints) -> None:
+def test_the_minimal_file_is_enough(conflicts: Complaints) -> None:
     [block] = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
-    assert complaints(block, sets=["nothing"]) == [
+    assert conflicts(block, sets=["nothing"]) == [
         "--set nothing: needs key=value, as in training.epochs=3 (got 'nothing')."
     ]
 

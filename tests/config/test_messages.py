@@ -347,10 +347,10 @@ SECTIONS = (
         ),
     ],
 )
-def test_one_mistake_is_one_line(complaints: Complaints, text: str, says: str) -> None:
+def test_one_mistake_is_one_line(conflicts: Complaints, text: str, says: str) -> None:
     run, data = MINIMAL.splitlines()
     if text.startswith("run:"):
         run, text = text, ""
     if text.startswith("data:"):
         data, text = text, ""
-    assert complaints("\n".join([run, data, text])) == [f"c.yaml:{says}"]
+    assert conflicts("\n".join([run, data, text])) == [f"c.yaml:{says}"]

@@ -52,13 +52,13 @@ def test_a_name_no_bucket_has_is_refused(bucket: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["train", "validation", "test", "items", "root", "packed"])
-def test_every_place_of_data_is_looked_at(complaints: Complaints, key: str) -> None:
-    said = complaints(f"data: {{{key}: 's3://b/x'}}")
+def test_every_place_of_data_is_looked_at(conflicts: Complaints, key: str) -> None:
+    said = conflicts(f"data: {{{key}: 's3://b/x'}}")
     assert any(f"data.{key}: {DATA_WORDS} (got 's3://b/x')" in line for line in said), said
 
 
-def test_the_places_of_runs_and_of_copies_are_looked_at(complaints: Complaints) -> None:
-    said = complaints("run: {root: 's3://b/x'}\ndata: {mirror: 'gs://bucket/x'}")
+def test_the_places_of_runs_and_of_copies_are_looked_at(conflicts: Complaints) -> None:
+    said = conflicts("run: {root: 's3://b/x'}\ndata: {mirror: 'gs://bucket/x'}")
     assert any(f"run.root: {RUN_WORDS} (got 's3://b/x')" in line for line in said), said
     assert any(
         "data.mirror: must be a folder of this machine (got 'gs://bucket/x')" in line

@@ -13,7 +13,7 @@ from job.data.dataset import Dataset, ItemTable, PairTable, SplitCounts, fingerp
 from job.data.quarantine import NOTHING_QUARANTINED
 from job.preprocessing.ragged import RaggedArray
 from job.preprocessing.vocabulary import CharacterVocabulary
-from job.storage.parallel import DataAccess
+from job.storage.parallel import ParallelDownloader
 from job.types import Split
 from tests.fakes.gcs_server import FakeGcs
 
@@ -93,9 +93,9 @@ def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGcs]:
 
 
 @pytest.fixture
-def access(gcs: FakeGcs) -> DataAccess:
+def access(gcs: FakeGcs) -> ParallelDownloader:
     """The way to that bucket; waiting costs no time."""
-    return DataAccess(
+    return ParallelDownloader(
         allow_emulator=True,
         sleep=lambda seconds: None,
         env={"STORAGE_EMULATOR_HOST": gcs.url},

@@ -10,9 +10,9 @@ from job.data.quarantine import (
     BadRow,
     Problem,
     Quarantine,
+    QuarantineBuilder,
     Reason,
-    Sieve,
-    require_tolerable,
+    check_bad_fraction,
     sample_of,
 )
 from job.errors import DataError
@@ -44,15 +44,17 @@ def test_bad_rows_are_tolerated_up_to_a_share_but_never_all(
 ):
     quarantine = quarantine_of(num_bad, rows_read)
     if tolerated:
-        require_tolerable(quarantine, key="data.train", file="a.csv", allowed=allowed)
+        check_bad_fraction(quarantine, key="data.train", file="a.csv", allowed=allowed)
         return
     with pytest.raises(DataError):
-        require_tolerable(quarantine, key="data.train", file="a.csv", allowed=allowed)
+        check_bad_fraction(quarantine, key="data.train", file="a.csv", allowed=allowed)
 
 
 def test_too_many_bad_rows_are_explained():
     with pytest.raises(DataError) as caught:
-        require_tolerable(quarantine_of(5, 50), key="data.test", file="sub/a.csv", allowed=0.01)
+        check_bad_fraction(
+            quarantine_of(5, 50), key="data.test", file="sub/a.csv", allowed=0.01
+        )
     assert str(caught.value) == (
         "data.test: 5 of the 50 rows of 'sub/a.csv' are bad (10.00%), more than "
         "data.max_bad_fraction allows (1.00%):\n"
@@ -67,7 +69,7 @@ def test_too_many_bad_rows_are_explained():
 
 def test_a_file_of_bad_rows_only_is_not_told_to_raise_the_limit():
     with pytest.raises(DataError) as caught:
-        require_tolerable(quarantine_of(2, 2), key="data.train", file="a.csv", allowed=0.01)
+        check_bad_fraction(quarantine_of(2, 2), key="data.train", file="a.csv", allowed=0.01)
     message = str(caught.value)
     assert message.startswith("data.train: every one of the 2 rows of 'a.csv' is bad:\n")
     assert "max_bad_fraction" not in message
@@ -77,7 +79,7 @@ def test_a_file_of_bad_rows_only_is_not_told_to_raise_the_limit():
 def test_the_advice_is_for_the_commonest_reason():
     quarantine = Quarantine(9, {"label": 1, "undecodable": 2}, ())
     with pytest.raises(DataError, match="Save the file as UTF-8"):
-        require_tolerable(quarantine, key="data.train", file="a.csv", allowed=0.0)
+        check_bad_fraction(quarantine, key="data.train", file="a.csv", allowed=0.0)
 
 
 def test_quarantines_of_several_files_add_up():
@@ -149,7 +151,7 @@ def test_a_bad_row_says_where_it_is(unit, sample, shown):
 
 
 def test_a_sieve_counts_all_and_keeps_the_first_thousand():
-    sieve = Sieve("a.npz", unit="row")
+    sieve = QuarantineBuilder("a.npz", unit="row")
     for row in range(1, 1501):
         sieve.rows_read += 1
         sieve.reject(row, Problem("empty" if row % 3 else "shape", "x"))
@@ -162,7 +164,7 @@ def test_a_sieve_counts_all_and_keeps_the_first_thousand():
 
 
 def test_a_sieve_names_the_file_of_a_row_that_is_one():
-    sieve = Sieve("pictures", unit="file")
+    sieve = QuarantineBuilder("pictures", unit="file")
     sieve.reject(4, Problem("format", "is a GIF"), file="pictures/cat/a.png")
     sieve.reject(9, Problem("label", "bad"), raw=["a", "b"])
     first, second = sieve.quarantine().samples
@@ -174,7 +176,7 @@ def test_every_reason_has_its_advice():
     for reason in get_args(Reason):
         quarantine = Quarantine(2, {reason: 2}, (BadRow("a", 1, reason, "x", ""),))
         with pytest.raises(DataError) as caught:
-            require_tolerable(quarantine, key="data.train", file="a", allowed=0.5)
+            check_bad_fraction(quarantine, key="data.train", file="a", allowed=0.5)
         assert str(caught.value).splitlines()[-1].strip().endswith(".")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import pytest
 
-from job.callbacks.callback_list import can_remember, read_memory, write_memory
+from job.callbacks.callback_list import is_stateful, read_memory, write_memory
 from job.callbacks.user import load_custom_callbacks
 from job.config.training import CustomCallbackConfig
 
@@ -68,7 +68,7 @@ def lines(caplog):
 
 def test_it_uses_all_six_hooks(timekeeper):
     assert all(name in vars(timekeeper) for name in HOOKS)
-    assert can_remember(timekeeper())
+    assert is_stateful(timekeeper())
 
 
 def test_an_epoch_is_a_line_that_says_where_its_time_went(timekeeper, caplog):

@@ -9,14 +9,14 @@ from job.config.training import TrainingConfig
 from job.export.golden import GoldenPairs
 from job.models.heads import build_head
 from job.models.siamese import Siamese, build_siamese
-from job.preprocessing.feature_stats import Moments
+from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.ragged import RaggedArray, offsets_of
 from job.preprocessing.vocabulary import CharacterVocabulary, WordVocabulary
 from job.types import ItemInput
 
 LETTERS = CharacterVocabulary("ab\u00e9\U0001f600")
 WORDS = WordVocabulary(("don't", "a", ",", "\u4e2d"))
-MOMENTS = Moments((0.0, 0.0), (1.0, 1.0))
+MOMENTS = FeatureStats((0.0, 0.0), (1.0, 1.0))
 
 SEQUENCE = ItemInput("sequence", "float32", (None, 2), mean=(0.0, 0.0), std=(1.0, 1.0))
 IMAGE = ItemInput("image", "float32", (8, 8, 3))

@@ -17,7 +17,7 @@ from job.data.dataset import (
 )
 from job.data.quarantine import NOTHING_QUARANTINED
 from job.data.sampling.evaluation_pairs import draw_evaluation_pairs
-from job.preprocessing.feature_stats import Moments
+from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.ragged import RaggedArray, offsets_of
 from job.preprocessing.vocabulary import Vocabulary, build_vocabulary
 from job.types import SPLITS, Split
@@ -84,7 +84,7 @@ def labelled(
     train = chosen["train"]
     statistics: Statistics = None
     if form == "sequence":
-        statistics = Moments.of(values, train)
+        statistics = FeatureStats.of(values, train)
     if form == "text":
         statistics = characters(items, train)
     counts = {split: SplitCounts.of(table, items) for split, table in pairs.items()}

@@ -7,7 +7,7 @@ import pytest
 
 from job.config.data import DataConfig, ImageDataConfig, SequenceDataConfig
 from job.data.quarantine import BadRow, Quarantine
-from job.inspection.format_report import inspection_screen
+from job.inspection.format_report import format_report
 from job.inspection.issues import find
 from job.inspection.measure import Inspection, inspect_dataset
 from tests.inspection.datasets import labelled, pictures, sequences
@@ -45,7 +45,7 @@ def sequence_inspection() -> tuple[Inspection, DataConfig]:
 
 def screen(found: tuple[Inspection, DataConfig], **baselines) -> str:
     it, section = found
-    return inspection_screen(it, findings=find(it, section=section), baselines=baselines)
+    return format_report(it, findings=find(it, section=section), baselines=baselines)
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,13 @@ from job.data.quarantine import NOTHING_QUARANTINED, Quarantine
 from job.inspection.classes import ClassCounts
 from job.inspection.issues import FindingName, find
 from job.inspection.measure import Inspection, SplitInspection
-from job.inspection.pairs import OddPairs
+from job.inspection.pairs import PairAnomalies
 from job.inspection.probe import OneSided
 from job.inspection.sequences import FeatureInspection, Furthest
 from job.inspection.texts import UnknownTokens
 from job.types import SPLITS
 
-NOTHING_ODD = OddPairs(0, 0, 0, 0, 0)
+NOTHING_ODD = PairAnomalies(0, 0, 0, 0, 0)
 
 
 def split(**changes) -> SplitInspection:
@@ -97,7 +97,7 @@ def test_an_epoch_of_drawn_pairs_may_hold_matches_only():
 
 
 def test_pairs_that_contradict_themselves_are_findings_where_they_are_given():
-    odd = {"test": split(odd=OddPairs(9, 9, 2, 5, 3))}
+    odd = {"test": split(odd=PairAnomalies(9, 9, 2, 5, 3))}
     assert found(inspection(odd)) == [
         ("contradictory_pairs", "test"),
         ("identical_negatives", "test"),
@@ -106,7 +106,7 @@ def test_pairs_that_contradict_themselves_are_findings_where_they_are_given():
 
 
 def test_repeated_and_mirrored_pairs_are_no_findings():
-    assert found(inspection({"train": split(odd=OddPairs(9, 9, 0, 5, 0))})) == []
+    assert found(inspection({"train": split(odd=PairAnomalies(9, 9, 0, 5, 0))})) == []
 
 
 @pytest.mark.parametrize("name", ["shared_items", "equal_items"])

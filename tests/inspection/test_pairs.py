@@ -3,7 +3,7 @@ import pytest
 
 from job.config.data import DataConfig
 from job.errors import ConfigError
-from job.inspection.pairs import OddPairs, first_training_pairs, odd_pairs
+from job.inspection.pairs import PairAnomalies, first_training_pairs, odd_pairs
 from tests.inspection.datasets import labelled, pair_table, text_dataset, texts
 
 # Items 0 to 3; what is counted is duplicates, mirrored, contradictory, identical, and those
@@ -23,11 +23,11 @@ ROWS = [
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        (ROWS, OddPairs(1, 2, 2, 1, 0)),
-        ([], OddPairs(0, 0, 0, 0, 0)),
-        ([(CAT, KAT, 1), (KAT, CAT, 0)], OddPairs(0, 1, 1, 0, 0)),
-        ([(CAT, KAT, 1), (CAT, DOG, 0), (DOG, A, 1)], OddPairs(0, 0, 0, 0, 0)),
-        ([(CAT, CAT, 0), (CAT, CAT, 0), (A, A, 1)], OddPairs(1, 0, 0, 3, 2)),
+        (ROWS, PairAnomalies(1, 2, 2, 1, 0)),
+        ([], PairAnomalies(0, 0, 0, 0, 0)),
+        ([(CAT, KAT, 1), (KAT, CAT, 0)], PairAnomalies(0, 1, 1, 0, 0)),
+        ([(CAT, KAT, 1), (CAT, DOG, 0), (DOG, A, 1)], PairAnomalies(0, 0, 0, 0, 0)),
+        ([(CAT, CAT, 0), (CAT, CAT, 0), (A, A, 1)], PairAnomalies(1, 0, 0, 3, 2)),
     ],
 )
 def test_odd_pairs_are_counted(rows, expected):
@@ -38,7 +38,7 @@ def test_copies_of_an_item_count_as_the_item():
     # KAT holds what CAT does.
     content = np.array([CAT, CAT, DOG, A])
     rows = [(CAT, DOG, 1), (KAT, DOG, 1), (DOG, KAT, 0), (CAT, KAT, 0)]
-    assert odd_pairs(pair_table(rows), content=content) == OddPairs(1, 1, 1, 1, 1)
+    assert odd_pairs(pair_table(rows), content=content) == PairAnomalies(1, 1, 1, 1, 1)
 
 
 CLASSES = [0, 0, 0, 1, 1, 2, 2, 3, 3, 3]

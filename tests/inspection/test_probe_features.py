@@ -8,7 +8,7 @@ from job.data.dataset import Dataset, ItemTable
 from job.inspection.chunking import parts
 from job.inspection.probe import one_sided
 from job.inspection.probe_features import binned_marks, grams, marks_of, text_marks
-from job.preprocessing.feature_stats import Moments
+from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.ragged import RaggedArray
 from tests.inspection.datasets import (
     given,
@@ -110,7 +110,7 @@ def leaking_sequences(leak: str) -> tuple[Dataset, DataConfig]:
             for one in marked
         ]
     )
-    moments = Moments.of(values, pairs["train"].items())
+    moments = FeatureStats.of(values, pairs["train"].items())
     items = ItemTable("sequence", values)
     section = SequenceDataConfig(kind="sequence", train="t.npz")
     return given(items, pairs, statistics=moments), section

@@ -8,7 +8,7 @@ from job.inspection.sequences import (
     max_sequences,
     sequence_parts,
 )
-from job.preprocessing.feature_stats import Moments
+from job.preprocessing.feature_stats import FeatureStats
 from tests.inspection.datasets import sequences
 
 # Feature 0 has mean 2 and deviation 1 over the two training sequences; feature 1 is 5
@@ -26,7 +26,7 @@ ROWS = {"train": np.array([0, 1]), "validation": np.array([2]), "test": np.array
 
 @pytest.fixture
 def features():
-    return inspect_features(ITEMS, ROWS, moments=Moments.of(ITEMS, ROWS["train"]))
+    return inspect_features(ITEMS, ROWS, moments=FeatureStats.of(ITEMS, ROWS["train"]))
 
 
 def test_features_that_never_change_are_counted(features):
@@ -41,7 +41,7 @@ def test_features_that_change_only_outside_training_are_told_apart(features):
 def test_a_constant_that_is_another_one_elsewhere_has_changed():
     items = sequences([np.full((2, 1), 4.0), np.full((2, 1), 9.0)])
     rows = {"train": np.array([0]), "validation": np.array([1])}
-    found = inspect_features(items, rows, moments=Moments.of(items, rows["train"]))
+    found = inspect_features(items, rows, moments=FeatureStats.of(items, rows["train"]))
     assert found.num_constant_elsewhere == 1
     assert found.furthest == {"train": None, "validation": None}
 
@@ -58,7 +58,7 @@ def test_the_value_furthest_from_the_training_mean_is_found_on_either_side(featu
 def test_a_feature_counts_in_its_own_deviations():
     items = sequences([np.array([[0, 0], [2000, 2]]), np.array([[4000, 11]])])
     rows = {"train": np.array([0]), "test": np.array([1])}
-    found = inspect_features(items, rows, moments=Moments.of(items, rows["train"]))
+    found = inspect_features(items, rows, moments=FeatureStats.of(items, rows["train"]))
     # 3000 is 3 deviations of the first, 10 is 10 of the second.
     assert found.furthest["test"] == Furthest(11.0, 1, 10.0)
 
@@ -66,13 +66,13 @@ def test_a_feature_counts_in_its_own_deviations():
 def test_only_the_first_constant_features_are_kept():
     items = sequences([np.zeros((3, 14))])
     rows = {"train": np.array([0])}
-    found = inspect_features(items, rows, moments=Moments.of(items, rows["train"]))
+    found = inspect_features(items, rows, moments=FeatureStats.of(items, rows["train"]))
     assert (found.num_constant, found.constant) == (14, tuple(range(10)))
 
 
 def test_sequences_in_parts_are_sequences_at_once(features, monkeypatch):
     monkeypatch.setattr("job.inspection.chunking._CELLS", 1)
-    again = inspect_features(ITEMS, ROWS, moments=Moments.of(ITEMS, ROWS["train"]))
+    again = inspect_features(ITEMS, ROWS, moments=FeatureStats.of(ITEMS, ROWS["train"]))
     assert again == features
 
 
@@ -88,7 +88,7 @@ def test_a_description_is_that_of_a_slow_reference():
     random = np.random.default_rng(0)
     steps = [random.normal(3, 2, (length, 4)) for length in (1, 2, 7, 30)]
     items = sequences(steps)
-    moments = Moments.of(items, np.arange(4))
+    moments = FeatureStats.of(items, np.arange(4))
     found = describe_sequences(items, np.array([2, 0, 3, 1, 2]), moments=moments)
     assert found.shape == (5, 33)
     for row, described in zip([2, 0, 3, 1, 2], found, strict=True):
@@ -101,9 +101,9 @@ def test_of_many_features_every_32nd_is_added_up():
     added = np.zeros((5, 32), np.float64)
     for feature in range(70):
         added[:, feature % 32] += steps[:, feature]
-    moments = Moments((0.0,) * 70, (1.0,) * 70)
+    moments = FeatureStats((0.0,) * 70, (1.0,) * 70)
     found = describe_sequences(sequences([steps]), np.array([0]), moments=moments)
-    expected = slow_description(added, Moments((0.0,) * 32, (1.0,) * 32))
+    expected = slow_description(added, FeatureStats((0.0,) * 32, (1.0,) * 32))
     np.testing.assert_allclose(found[0], expected, atol=1e-9)
 
 

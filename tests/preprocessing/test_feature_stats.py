@@ -3,7 +3,7 @@ import pytest
 
 from job.errors import DataError
 from job.preprocessing import feature_stats
-from job.preprocessing.feature_stats import Moments
+from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.ragged import RaggedArray, offsets_of
 
 
@@ -13,7 +13,9 @@ def sequences(*rows) -> RaggedArray:
 
 
 def test_every_step_of_the_chosen_sequences_counts_once():
-    found = Moments.of(sequences([[1, 0], [3, 0]], [[100, 100]], [[5, 6]]), np.array([0, 2]))
+    found = FeatureStats.of(
+        sequences([[1, 0], [3, 0]], [[100, 100]], [[5, 6]]), np.array([0, 2])
+    )
     assert found.mean == pytest.approx((3.0, 2.0))
     # (4 + 0 + 4) / 3 and (4 + 4 + 16) / 3
     assert found.std == pytest.approx((np.sqrt(8 / 3), np.sqrt(8)))
@@ -24,14 +26,14 @@ def test_the_size_of_a_portion_changes_nothing_that_matters(monkeypatch, chunk):
     monkeypatch.setattr(feature_stats, "_STEPS_AT_A_TIME", chunk)
     random = np.random.default_rng(0)
     rows = [random.normal(3, 5, (length, 3)) for length in random.integers(1, 9, 50)]
-    found = Moments.of(sequences(*rows), np.arange(50))
+    found = FeatureStats.of(sequences(*rows), np.arange(50))
     steps = np.concatenate(rows).astype(np.float32).astype(np.float64)
     np.testing.assert_allclose(found.mean, steps.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(found.std, steps.std(axis=0), rtol=1e-12)
 
 
 def test_a_feature_that_never_changes_has_a_deviation_of_one():
-    found = Moments.of(sequences([[0.1, 7], [0.1, 8]], [[0.1, 9]]), np.array([0, 1]))
+    found = FeatureStats.of(sequences([[0.1, 7], [0.1, 8]], [[0.1, 9]]), np.array([0, 1]))
     assert found.mean[0] == pytest.approx(0.1)
     assert found.std[0] == 1.0
     assert found.std[1] == pytest.approx(np.sqrt(2 / 3))
@@ -40,23 +42,25 @@ def test_a_feature_that_never_changes_has_a_deviation_of_one():
 def test_a_deviation_that_no_float32_can_divide_by_is_none():
     smallest = float(np.finfo(np.float32).tiny)
     steps = [[-smallest / 4, -2 * smallest], [smallest / 4, 2 * smallest]]
-    found = Moments.of(sequences(steps), np.array([0]))
+    found = FeatureStats.of(sequences(steps), np.array([0]))
     assert found.std == pytest.approx((1.0, 2 * smallest), rel=1e-6)
 
 
 def test_a_large_number_with_a_small_deviation_keeps_it():
     steps = 1e4 + np.array([[-1.0], [1.0]] * 500)
-    assert Moments.of(sequences(steps), np.array([0])).std == pytest.approx((1.0,), rel=1e-4)
+    assert FeatureStats.of(sequences(steps), np.array([0])).std == pytest.approx(
+        (1.0,), rel=1e-4
+    )
 
 
 def test_no_sequences_have_the_moments_of_nothing():
-    found = Moments.of(sequences([[1.0, 2.0]]), np.array([], np.int64))
-    assert found == Moments((0.0, 0.0), (1.0, 1.0))
+    found = FeatureStats.of(sequences([[1.0, 2.0]]), np.array([], np.int64))
+    assert found == FeatureStats((0.0, 0.0), (1.0, 1.0))
 
 
 def test_what_is_written_is_read_again():
-    found = Moments((1.5, -2.0), (0.1, 3.0))
-    assert Moments.from_json(found.to_json()) == found
+    found = FeatureStats((1.5, -2.0), (0.1, 3.0))
+    assert FeatureStats.from_json(found.to_json()) == found
 
 
 @pytest.mark.parametrize(
@@ -73,4 +77,4 @@ def test_what_is_written_is_read_again():
 )
 def test_any_other_record_is_refused(record):
     with pytest.raises(DataError, match=r"moments: .* is not what was written"):
-        Moments.from_json(record)
+        FeatureStats.from_json(record)

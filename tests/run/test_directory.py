@@ -1,6 +1,6 @@
 import pytest
 
-from job.run.directory import nothing_left
+from job.run.directory import is_complete
 
 
 @pytest.mark.parametrize(
@@ -23,4 +23,4 @@ def test_a_completed_run_is_reopened_only_by_more_epochs_or_more_patience(
         "stop_reason": stop_reason,
         "patience_epochs": patience_then,
     }
-    assert nothing_left(facts, epochs=epochs, patience_epochs=patience) is done
+    assert is_complete(facts, epochs=epochs, patience_epochs=patience) is done

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from job.storage.gcs.requests import Timeouts
-from job.storage.gcs.retry import Patience
+from job.storage.gcs.retry import RetryPolicy
 from job.storage.gcs.store import GsStore
 from tests.fakes.gcs_server import FakeGcs
 
@@ -58,7 +58,7 @@ def open_bucket(gcs: FakeGcs, time: FakeTime) -> Iterator[Callable[..., GsStore]
         options |= {"monotonic": time.monotonic, "sleep": time.sleep}
         patience = options.pop("patience", {})
         patience = {"timeouts": Timeouts(5.0, 20.0, 20.0)} | patience
-        store = GsStore(uri, patience=Patience(**patience), **options)
+        store = GsStore(uri, patience=RetryPolicy(**patience), **options)
         opened.append(store)
         return store
 

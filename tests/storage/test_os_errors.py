@@ -18,7 +18,7 @@ from job.errors import (
 )
 from job.storage.local import FileStore
 from job.storage.object_store import ListedObject
-from job.storage.os_errors import translated
+from job.storage.os_errors import job_errors
 
 REPOSITORY = Path(__file__).parents[2]
 NOBODY = 65534
@@ -192,6 +192,6 @@ def test_the_folder_to_change_is_the_one_that_is_there(tmp_path: Path) -> None:
     folder = tmp_path / "runs/typos"
     with (
         pytest.raises(PermissionDeniedError, match=f"The folder '{tmp_path}' must be"),
-        translated("write", folder / "a", folder=folder),
+        job_errors("write", folder / "a", folder=folder),
     ):
         raise PermissionError(errno.EACCES, "denied")

@@ -8,7 +8,7 @@ from job.storage.gcs.store import GsStore
 from job.storage.local import FileStore
 from job.storage.memory import MemoryStore
 from job.storage.object_store import ObjectStat, ObjectStore
-from job.storage.preflight import prove_access
+from job.storage.preflight import check_permissions
 from tests.fakes.gcs.faults import Operation
 from tests.fakes.gcs_server import FakeGcs, Fault
 from tests.storage.conftest import FakeTime
@@ -27,7 +27,7 @@ def test_store_that_allows_everything_passes_and_is_as_it_was(
     stores: list[ObjectStore] = [MemoryStore(), FileStore(tmp_path), bucket_store]
     for store in stores:
         before = store.write("ckpt/a", b"1", if_generation=0)
-        prove_access(store, nonce="abcd")
+        check_permissions(store, nonce="abcd")
         assert [(one.name, one.generation) for one in store.list("")] == [
             ("ckpt/a", before.generation)
         ]
@@ -47,7 +47,7 @@ def test_missing_permission_is_named_and_nothing_is_left_that_can_be_removed(
 ) -> None:
     gcs.bucket.denied = {denied}
     with pytest.raises(PermissionDeniedError, match=denied) as caught:
-        prove_access(bucket_store, nonce="abcd")
+        check_permissions(bucket_store, nonce="abcd")
     assert caught.value.exit_code == 6
     assert "gs://runs/typos" in str(caught.value)
     assert list(gcs.bucket.objects) == left
@@ -56,7 +56,7 @@ def test_missing_permission_is_named_and_nothing_is_left_that_can_be_removed(
 def test_store_that_ignores_conditions_is_refused_and_left_clean() -> None:
     store = Unconditional()
     with pytest.raises(ConfigError, match="conditions on a write are ignored"):
-        prove_access(store, nonce="abcd")
+        check_permissions(store, nonce="abcd")
     assert store.list("") == []
 
 
@@ -64,10 +64,10 @@ def test_missing_bucket_and_outage_are_what_they_are(
     gcs: FakeGcs, open_bucket: Callable[..., GsStore]
 ) -> None:
     with pytest.raises(ConfigError, match="no bucket"):
-        prove_access(open_bucket("gs://no-such-bucket"), nonce="abcd")
+        check_permissions(open_bucket("gs://no-such-bucket"), nonce="abcd")
     gcs.faults.add(Fault("media", "status", times=None))
     with pytest.raises(StorageOutageError):
-        prove_access(open_bucket(), nonce="abcd")
+        check_permissions(open_bucket(), nonce="abcd")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_outage_is_waited_for_once_and_not_once_more_to_clean_up(
 ) -> None:
     gcs.faults.add(*(Fault(operation, "status", times=None) for operation in away))
     with pytest.raises(StorageOutageError):
-        prove_access(bucket_store, nonce="abcd")
+        check_permissions(bucket_store, nonce="abcd")
     assert sum(time.pauses) == pytest.approx(600.0)
 
 
@@ -102,7 +102,7 @@ def test_stop_that_ends_the_waiting_is_not_followed_by_more_requests(
     time.sleep = sleep  # type: ignore[method-assign]
     gcs.faults.add(Fault("media", "status", times=None))
     with pytest.raises(PreemptedError) as caught:
-        prove_access(open_bucket(), nonce="abcd")
+        check_permissions(open_bucket(), nonce="abcd")
     assert caught.value is stop
     assert asked == [len(gcs.faults.requests)]
 
@@ -119,7 +119,7 @@ def test_stop_during_the_clean_up_is_what_the_check_ends_with(
     gcs.bucket.denied = {"storage.objects.list"}
     gcs.faults.add(Fault("delete", "status", times=None))
     with pytest.raises(PreemptedError) as caught:
-        prove_access(open_bucket(), nonce="abcd")
+        check_permissions(open_bucket(), nonce="abcd")
     assert caught.value is stop
 
 
@@ -129,10 +129,10 @@ def test_outage_during_the_clean_up_does_not_hide_what_was_found(
     gcs.bucket.denied = {"storage.objects.list"}
     gcs.faults.add(Fault("delete", "status", times=None))
     with pytest.raises(PermissionDeniedError, match=r"storage\.objects\.list"):
-        prove_access(bucket_store, nonce="abcd")
+        check_permissions(bucket_store, nonce="abcd")
 
 
 def test_lost_answers_do_not_matter(gcs: FakeGcs, bucket_store: GsStore) -> None:
     gcs.faults.add(Fault("insert", "reset_after", times=2), Fault("delete", "reset_after"))
-    prove_access(bucket_store, nonce="abcd")
+    check_permissions(bucket_store, nonce="abcd")
     assert gcs.bucket.objects == {}

@@ -1,15 +1,15 @@
 import pytest
 
-from job.telemetry.progress_reporter import Pace, remaining_seconds
+from job.telemetry.progress_reporter import Throughput, remaining_seconds
 
 
 def test_nothing_is_known_before_the_first_call():
-    pace = Pace()
+    pace = Throughput()
     assert (pace.seconds_per_step, pace.examples_per_second) == (None, None)
 
 
 def test_speed_is_the_work_of_the_window_over_its_time():
-    pace = Pace()
+    pace = Throughput()
     pace.add(16, examples=4096, seconds=1.5)
     pace.add(4, examples=1024, seconds=0.5)
     assert pace.seconds_per_step == pytest.approx(0.1)  # 2 s / 20 steps
@@ -17,7 +17,7 @@ def test_speed_is_the_work_of_the_window_over_its_time():
 
 
 def test_calls_before_the_last_thirty_seconds_are_forgotten():
-    pace = Pace()
+    pace = Throughput()
     for _ in range(10):
         pace.add(1, examples=1, seconds=10.0)
     for _ in range(30):
@@ -26,14 +26,14 @@ def test_calls_before_the_last_thirty_seconds_are_forgotten():
 
 
 def test_one_call_longer_than_the_window_is_enough():
-    pace = Pace()
+    pace = Throughput()
     pace.add(1, examples=1, seconds=1.0)
     pace.add(2, examples=2, seconds=100.0)
     assert pace.seconds_per_step == pytest.approx(50.0)
 
 
 def test_a_call_that_took_no_time_has_no_rate():
-    pace = Pace()
+    pace = Throughput()
     pace.add(1, examples=1, seconds=0.0)
     assert (pace.seconds_per_step, pace.examples_per_second) == (0.0, None)
 

@@ -6,8 +6,8 @@ import pytest
 from job.telemetry.logs.formatters import TextFormatter
 from job.telemetry.progress_reporter import (
     Measured,
-    Pace,
     ProgressReporter,
+    Throughput,
     bar_text,
     progress_fields,
 )
@@ -158,7 +158,7 @@ def test_a_bar_is_redrawn_at_most_five_times_a_second():
 )
 def test_a_bar_is_full_only_at_the_end(done, total, beginning):
     fields = progress_fields(
-        (done, total), epoch=(1, 2), measured=MEASURED, pace=Pace(), eta_seconds=None
+        (done, total), epoch=(1, 2), measured=MEASURED, pace=Throughput(), eta_seconds=None
     )
     assert bar_text(fields, done=done, total=total, columns=200).startswith(beginning)
 
@@ -185,7 +185,7 @@ BAR = "[=         ]  12%  "
     ],
 )
 def test_a_narrow_terminal_still_shows_loss_and_eta(columns, text):
-    pace = Pace()
+    pace = Throughput()
     pace.add(16, examples=4096, seconds=1.568)
     fields = progress_fields(
         (1200, 10_000), epoch=(3, 20), measured=MEASURED, pace=pace, eta_seconds=751.0
@@ -194,7 +194,7 @@ def test_a_narrow_terminal_still_shows_loss_and_eta(columns, text):
 
 
 def test_machines_get_numbers_where_people_get_text():
-    pace = Pace()
+    pace = Throughput()
     pace.add(16, examples=4096, seconds=1.568)
     shown = progress_fields(
         (1200, 10_000), epoch=(3, 20), measured=MEASURED, pace=pace, eta_seconds=751.0

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from job.callbacks.callback_list import CallbackStack
+from job.callbacks.callback_list import CallbackList
 from job.checkpoints.policy import SavePolicy
 from job.config.model import LstmConfig, ModelConfig
 from job.config.training import AdamConfig, TrainingConfig
 from job.data.dataset import ItemTable, PairTable
-from job.data.sampling.epochs import FilePairs
+from job.data.sampling.epochs import ShuffledPairs
 from job.models.siamese import Siamese, build_siamese
 from job.preprocessing.ragged import RaggedArray, offsets_of
 from job.training.loop import Schedule, TrainingData, TrainingLoop
-from job.training.signals import StopRequest
+from job.training.signals import StopSignal
 from job.training.state import TrainingState, read_variables, write_variables
 from job.training.step import TrainStep
 from job.types import ItemInput
@@ -44,9 +44,9 @@ class Toy:
             step=self.step,
             data=self.data,
             schedule=Schedule(epochs, steps_per_call, saves),
-            callbacks=CallbackStack(callbacks, model=self.siamese.scorer, memory=memory),
+            callbacks=CallbackList(callbacks, model=self.siamese.scorer, memory=memory),
             validate=validate,
-            stop=stop or StopRequest(),
+            stop=stop or StopSignal(),
         )
 
     def train(self, state=None, **options) -> tuple[str, TrainingState]:
@@ -65,7 +65,7 @@ def make_data() -> TrainingData:
     left, right = rng.integers(0, len(tokens), (2, NUM_PAIRS))
     first = tokens.values[tokens.offsets[:-1]]
     label = (first[left] == first[right]).astype(np.uint8)
-    pairs = FilePairs(PairTable(left, right, label), seed=5, global_batch_size=BATCH)
+    pairs = ShuffledPairs(PairTable(left, right, label), seed=5, global_batch_size=BATCH)
     return TrainingData(
         pairs, IdFeed(tokens, multiple=1), ItemTable("text", tokens), BATCH, seed=5
     )

@@ -6,7 +6,7 @@ import pytest
 
 from job.callbacks.callback_list import Memory
 from job.errors import ConfigError, DivergedError
-from job.training.signals import StopRequest
+from job.training.signals import StopSignal
 from job.training.state import TrainingState, write_variables
 from job.types import Position
 from tests.training.conftest import BATCH, STEPS
@@ -94,7 +94,7 @@ def test_a_run_stopped_at_any_step_and_restored_ends_in_the_same_bits(toy, stop_
     _, whole = straight.train(epochs=3)
     expected = straight.weights()
 
-    first, stop = toy(), StopRequest()
+    first, stop = toy(), StopSignal()
 
     def pull(_):
         if state.position.global_step >= stop_after:
@@ -123,7 +123,7 @@ def test_a_signal_during_validation_leaves_the_epoch_open_and_nothing_is_lost(to
     straight = toy()
     _, whole = straight.train(epochs=1, validate=lambda: {"val_loss": 1.0})
     expected = straight.weights()
-    run, stop, state = toy(), StopRequest(), TrainingState()
+    run, stop, state = toy(), StopSignal(), TrainingState()
 
     def interrupted_validation():
         stop._receive(15, None)

@@ -1,6 +1,6 @@
 import pytest
 
-from job.training.loop import StepCost, steps_this_call
+from job.training.loop import StepCost, steps_per_call
 from job.types import Position
 
 
@@ -21,7 +21,7 @@ def test_a_call_stops_at_whatever_comes_first(
 ):
     cost = None if seconds_per_step is None else StepCost(seconds_per_step, 1000)
     position = Position(epoch=1, step_in_epoch=step_in_epoch, global_step=50 + step_in_epoch)
-    assert steps == steps_this_call(
+    assert steps == steps_per_call(
         position,
         steps_in_epoch=50,
         until_save=until_save,
@@ -32,7 +32,7 @@ def test_a_call_stops_at_whatever_comes_first(
 
 @pytest.mark.parametrize(("megabytes", "steps"), [(1, 16), (32, 4), (100, 1), (1000, 1)])
 def test_a_call_holds_no_more_batches_than_memory_should(megabytes, steps):
-    assert steps == steps_this_call(
+    assert steps == steps_per_call(
         Position(),
         steps_in_epoch=50,
         until_save=100,

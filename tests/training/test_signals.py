@@ -4,13 +4,13 @@ import signal
 import pytest
 
 from job.errors import InterruptedByUserError, PreemptedError
-from job.training.signals import StopRequest
+from job.training.signals import StopSignal
 
 
 @pytest.fixture
 def stop():
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    request = StopRequest()
+    request = StopSignal()
     request.install()
     yield request
     for number, handler in before.items():
@@ -66,12 +66,12 @@ def clock(monkeypatch):
 
 
 def test_waiting_takes_as_long_as_it_should_while_nobody_asks_to_stop(clock):
-    StopRequest().sleep(32.0)
+    StopSignal().sleep(32.0)
     assert clock.now == pytest.approx(132.0)
 
 
 def test_waiting_goes_on_for_seconds_after_a_signal_and_then_ends_the_process(clock):
-    stop = StopRequest()
+    stop = StopSignal()
     stop._receive(signal.SIGTERM, None)
     clock.now = 200.0  # a long upload, and one error at its end
     stop.sleep(5.0)
@@ -84,7 +84,7 @@ def test_waiting_goes_on_for_seconds_after_a_signal_and_then_ends_the_process(cl
 
 
 def test_ctrl_c_while_waiting_is_an_interruption(clock):
-    stop = StopRequest()
+    stop = StopSignal()
     stop._receive(signal.SIGINT, None)
     with pytest.raises(InterruptedByUserError):
         stop.sleep(60.0)

@@ -68,7 +68,7 @@ def _problems(details: ErrorDetails, layered: Layered) -> list[Problem]:
         return [_problem(details, layered)]
     return [
         Problem(layered.origin_of(complaint.path), dotted(complaint.path), complaint.text)
-        for complaint in cause.complaints
+        for complaint in cause.conflicts
     ]
 
 

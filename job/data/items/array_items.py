@@ -5,7 +5,7 @@ kept takes memory. N rows, V time steps, F features, S = `data.size`::
 
     with open_npz(path, where="data.train: 'watch.npz'") as arrays:
         stored = stored_items(arrays, section, features=Features(None))
-        stored.copy(np.arange(stored.num_rows), GrowingRows(stored.dtype))
+        stored.copy(np.arange(stored.num_rows), RaggedBuilder(stored.dtype))
 """
 
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ from job.config.data import ImageDataConfig, SequenceDataConfig
 from job.data.sources.npz import Npz
 from job.data.sources.sequence_file import Features, length_problem, not_finite
 from job.preprocessing.image.decode import fit_pixels
-from job.preprocessing.ragged import GrowingRows, offsets_of
+from job.preprocessing.ragged import RaggedBuilder, offsets_of
 from job.types import Problem
 
 VALUES, LENGTHS, IMAGES = "values", "lengths", "images"
 
 
-class Stored(Protocol):
+class ArrayItems(Protocol):
     """N items in the arrays of a file that is open."""
 
     @property
@@ -43,14 +43,14 @@ class Stored(Protocol):
         """What is wrong with rows, by their number from 0."""
         ...
 
-    def copy(self, rows: NDArray[np.int64], to: GrowingRows) -> None:
+    def copy(self, rows: NDArray[np.int64], to: RaggedBuilder) -> None:
         """Appends rows, int64 (R,), each once, in that order."""
         ...
 
 
-def stored_items(
+def array_items(
     arrays: Npz, section: SequenceDataConfig | ImageDataConfig, *, features: Features
-) -> Stored:
+) -> ArrayItems:
     """The items of a file.
 
     Args:
@@ -90,7 +90,7 @@ class _Sequences:
     def num_rows(self) -> int:
         return len(self.offsets) - 1
 
-    def copy(self, rows: NDArray[np.int64], to: GrowingRows) -> None:
+    def copy(self, rows: NDArray[np.int64], to: RaggedBuilder) -> None:
         lengths = np.diff(self.offsets)[rows]
         space = to.space_for(lengths, shape=(self.num_features,))
         # Where the first step of each row goes; those that are not wanted go nowhere.
@@ -201,7 +201,7 @@ class _Pictures:
     def problems(self) -> Mapping[int, Problem]:
         return {}
 
-    def copy(self, rows: NDArray[np.int64], to: GrowingRows) -> None:
+    def copy(self, rows: NDArray[np.int64], to: RaggedBuilder) -> None:
         size = self.section.size
         space = to.space_for(np.full(len(rows), size), shape=(size, 3))
         place = np.full(self.num_rows, -1)

@@ -114,14 +114,14 @@ def _utf8_problem(text: str) -> Problem | None:
     return None
 
 
-class Mark(NamedTuple):
+class GroupAndSplit(NamedTuple):
     """Of one row; None where the file has no such column."""
 
     group: str | None
     split: int | None
 
 
-class Marks:
+class GroupSplitColumns:
     """The marks of the good rows of one file.
 
     Args:
@@ -138,7 +138,7 @@ class Marks:
         self._group = array("q")
         self._split = bytearray()
 
-    def read(self, fields: Sequence[object]) -> Mark | Problem:
+    def read(self, fields: Sequence[object]) -> GroupAndSplit | Problem:
         """The marks that a row has.
 
         Args:
@@ -157,9 +157,9 @@ class Marks:
                 if isinstance(number, Problem):
                     return number
                 split = number
-        return Mark(group, split)
+        return GroupAndSplit(group, split)
 
-    def keep(self, mark: Mark) -> None:
+    def keep(self, mark: GroupAndSplit) -> None:
         """Adds the marks of a row that is good in all else."""
         if mark.group is not None:
             self._group.append(self._numbers.setdefault(mark.group, len(self._numbers)))

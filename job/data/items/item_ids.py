@@ -4,7 +4,7 @@ An id stands for a cell of a table (a text or a path, read when a pair first nam
 row of an `.npz`::
 
     catalogue = catalogue_of_table(table, columns=section.columns, reader=reader)
-    items = NamedItems(catalogue, ReadItems(reader, features=Features(None)))
+    items = ItemsById(catalogue, ItemStore(reader, features=Features(None)))
     items.find("x17", column="left")
 """
 
@@ -15,14 +15,14 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 
 from job.config.data import ColumnsConfig
-from job.data.items.array_items import Stored
+from job.data.items.array_items import ArrayItems
 from job.data.items.columns import item_of, name_of
-from job.data.items.item_store import Found, ReadItems
+from job.data.items.item_store import Found, ItemStore
 from job.data.items.readers import Reader
-from job.data.quarantine import Quarantine, Sieve, Unit, sample_of
+from job.data.quarantine import Quarantine, QuarantineBuilder, Unit, sample_of
 from job.data.sources.npz import Npz
 from job.data.sources.table import Table
-from job.preprocessing.ragged import GrowingRows, RaggedArray
+from job.preprocessing.ragged import RaggedArray, RaggedBuilder
 from job.types import Problem
 
 # A text, a path, or the number of a row.
@@ -30,7 +30,7 @@ Cell = TypeVar("Cell", str, int)
 
 
 @dataclass(frozen=True)
-class Catalogue(Generic[Cell]):
+class ItemIndex(Generic[Cell]):
     """What each id means.
 
     Args:
@@ -69,7 +69,7 @@ class _Row(NamedTuple, Generic[Cell]):
 
 def catalogue_of_table(
     table: Table, *, columns: ColumnsConfig, reader: Reader
-) -> Catalogue[str]:
+) -> ItemIndex[str]:
     """The catalogue of a table with a column of ids and one of texts or paths.
 
     Args:
@@ -100,7 +100,7 @@ def catalogue_of_table(
 
 def catalogue_of_texts(
     arrays: Npz, *, name: str, columns: ColumnsConfig, reader: Reader
-) -> Catalogue[str]:
+) -> ItemIndex[str]:
     """The catalogue of an `.npz` with an array of ids and one of texts.
 
     Args:
@@ -119,8 +119,8 @@ def catalogue_of_texts(
 
 
 def catalogue_of_rows(
-    arrays: Npz, stored: Stored, *, name: str, columns: ColumnsConfig
-) -> Catalogue[int]:
+    arrays: Npz, stored: ArrayItems, *, name: str, columns: ColumnsConfig
+) -> ItemIndex[int]:
     """The catalogue of an `.npz` that holds sequences or pictures; see `catalogue_of_texts`.
 
     Args:
@@ -135,7 +135,7 @@ def catalogue_of_rows(
 
 def _of_arrays(
     arrays: Npz, cells: Iterable[Cell | Problem], *, num_rows: int, name: str, column: str
-) -> Catalogue[Cell]:
+) -> ItemIndex[Cell]:
     ids = arrays.names(column, key="id", num_rows=num_rows)
     rows = (
         _Row(row, item, cell, item)
@@ -157,8 +157,8 @@ def _checked(cell: object, *, column: str, reader: Reader) -> str | Problem:
 
 def _catalogue(
     rows: Iterable[_Row[Cell]], *, file: str, unit: Unit, column: str
-) -> Catalogue[Cell]:
-    sieve = Sieve(file, unit=unit)
+) -> ItemIndex[Cell]:
+    sieve = QuarantineBuilder(file, unit=unit)
     cells: dict[str, Cell] = {}
     bad: dict[str, int] = {}
     for row in rows:
@@ -175,10 +175,10 @@ def _catalogue(
             sieve.reject(row.line, cell, raw=row.raw)
         else:
             cells[name] = cell
-    return Catalogue(file, cells, bad, unit, sieve.quarantine())
+    return ItemIndex(file, cells, bad, unit, sieve.quarantine())
 
 
-class NamedItems:
+class ItemsById:
     """Items that cells name by their ids, and a reader reads.
 
     Args:
@@ -186,7 +186,7 @@ class NamedItems:
         items: Reads them.
     """
 
-    def __init__(self, catalogue: Catalogue[str], items: ReadItems) -> None:
+    def __init__(self, catalogue: ItemIndex[str], items: ItemStore) -> None:
         self._catalogue = catalogue
         self._items = items
 
@@ -225,7 +225,7 @@ class NamedItems:
         return self._items.finished()
 
 
-class StoredItems:
+class ArrayItemsById:
     """Items that cells name by their ids, and that are rows of arrays.
 
     Args:
@@ -233,7 +233,7 @@ class StoredItems:
         stored: The arrays; they stay open until `finished` was called.
     """
 
-    def __init__(self, catalogue: Catalogue[int], stored: Stored) -> None:
+    def __init__(self, catalogue: ItemIndex[int], stored: ArrayItems) -> None:
         self._catalogue = catalogue
         self._stored = stored
         self._numbers: dict[int, int] = {}
@@ -264,7 +264,7 @@ class StoredItems:
         return self._numbers.setdefault(found, len(self._numbers))
 
     def finished(self) -> RaggedArray:
-        kept = GrowingRows(self._stored.dtype)
+        kept = RaggedBuilder(self._stored.dtype)
         # A dict keeps its order: that of the numbers.
         self._stored.copy(np.fromiter(self._numbers, np.int64, len(self._numbers)), kept)
         return kept.finished()

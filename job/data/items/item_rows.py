@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.config.data import ColumnsConfig
-from job.data.items.array_items import Stored
-from job.data.items.columns import Mark, Marks, item_of, name_of
-from job.data.items.item_store import Found, ReadItems, read_ahead
-from job.data.quarantine import Quarantine, Sieve, sample_of
+from job.data.items.array_items import ArrayItems
+from job.data.items.columns import GroupAndSplit, GroupSplitColumns, item_of, name_of
+from job.data.items.item_store import Found, ItemStore, read_ahead
+from job.data.quarantine import Quarantine, QuarantineBuilder, sample_of
 from job.data.sources.class_folders import walk
-from job.data.sources.configured import Given
+from job.data.sources.configured import DataSource
 from job.data.sources.npz import Npz
 from job.data.sources.table import Table, disk_errors_named
 from job.errors import DataError
@@ -66,7 +66,7 @@ class _Row(NamedTuple):
     raw: object
     cell: str = ""
     item_class: str = ""
-    mark: Mark = Mark(None, None)
+    mark: GroupAndSplit = GroupAndSplit(None, None)
     problem: Problem | None = None
     file: str | None = None
 
@@ -79,7 +79,7 @@ class LabelledItems:
         columns: Names of the columns.
     """
 
-    def __init__(self, items: ReadItems, *, columns: ColumnsConfig) -> None:
+    def __init__(self, items: ItemStore, *, columns: ColumnsConfig) -> None:
         self._items = items
         self._columns = columns
         self._classes: dict[str, int] = {}
@@ -90,7 +90,7 @@ class LabelledItems:
         """int64 (N,), the class of each item, numbered by first appearance."""
         return np.array(self._item_class, np.int64)
 
-    def of_table(self, table: Table, *, marks: Marks) -> ItemRows:
+    def of_table(self, table: Table, *, marks: GroupSplitColumns) -> ItemRows:
         """Reads and checks every row of a table.
 
         Args:
@@ -109,12 +109,12 @@ class LabelledItems:
                 else self._row(record.line, record.raw, record.fields, marks)
                 for record in records
             )
-            found = self._collected(rows, Sieve(table.name), marks=marks)
+            found = self._collected(rows, QuarantineBuilder(table.name), marks=marks)
         if not found.quarantine.rows_read:
             raise table.no_rows(_WANTED)
         return found
 
-    def of_texts(self, arrays: Npz, *, name: str, marks: Marks) -> ItemRows:
+    def of_texts(self, arrays: Npz, *, name: str, marks: GroupSplitColumns) -> ItemRows:
         """Reads and checks every row of an `.npz` of texts.
 
         Args:
@@ -133,9 +133,11 @@ class LabelledItems:
                 zip(texts, *self._names(arrays, marks, num_rows=num_rows), strict=True), start=1
             )
         )
-        return self._collected(rows, Sieve(name, unit="row"), marks=marks)
+        return self._collected(rows, QuarantineBuilder(name, unit="row"), marks=marks)
 
-    def of_rows(self, arrays: Npz, stored: Stored, *, name: str, marks: Marks) -> ItemRows:
+    def of_rows(
+        self, arrays: Npz, stored: ArrayItems, *, name: str, marks: GroupSplitColumns
+    ) -> ItemRows:
         """Reads and checks every row of an `.npz` of sequences or pictures; see `of_texts`.
 
         Args:
@@ -144,7 +146,7 @@ class LabelledItems:
             name: The file as the configuration names it.
             marks: New ones.
         """
-        sieve = Sieve(name, unit="row")
+        sieve = QuarantineBuilder(name, unit="row")
         rows, classes = array("q"), array("q")
         names = self._names(arrays, marks, num_rows=stored.num_rows)
         for row, (class_cell, *mark_cells) in enumerate(zip(*names, strict=True)):
@@ -166,7 +168,7 @@ class LabelledItems:
         self._item_class.extend(classes)
         return ItemRows(item, marks.groups(), marks.splits(), sieve.quarantine())
 
-    def of_folder(self, given: Given, *, marks: Marks) -> ItemRows:
+    def of_folder(self, given: DataSource, *, marks: GroupSplitColumns) -> ItemRows:
         """Reads and checks every picture of a folder of class folders.
 
         Args:
@@ -179,12 +181,14 @@ class LabelledItems:
         """
         with disk_errors_named(given.path, where=given.where):
             rows = self._pictures(given)
-            found = self._collected(rows, Sieve(given.name, unit="file"), marks=marks)
+            found = self._collected(
+                rows, QuarantineBuilder(given.name, unit="file"), marks=marks
+            )
         if not found.quarantine.rows_read:
             raise DataError(f"{given.where} holds no files. {_WANTED}")
         return found
 
-    def _pictures(self, given: Given) -> Iterator[_Row]:
+    def _pictures(self, given: DataSource) -> Iterator[_Row]:
         for line, entry in enumerate(walk(given.path), start=1):
             cell = f"{given.name.rstrip('/')}/{entry.path}"
             if given.is_copy and not entry.problem:
@@ -198,7 +202,9 @@ class LabelledItems:
                 file=_printable(cell),
             )
 
-    def _row(self, line: int, raw: object, fields: Sequence[object], marks: Marks) -> _Row:
+    def _row(
+        self, line: int, raw: object, fields: Sequence[object], marks: GroupSplitColumns
+    ) -> _Row:
         """What the cells mean, those of the item and its class first."""
         cell = item_of(fields[0], column=self._columns.item)
         if isinstance(cell, Problem):
@@ -211,12 +217,16 @@ class LabelledItems:
             return _Row(line, raw, problem=mark)
         return _Row(line, raw, cell, item_class, mark)
 
-    def _names(self, arrays: Npz, marks: Marks, *, num_rows: int) -> list[Iterator[str | int]]:
+    def _names(
+        self, arrays: Npz, marks: GroupSplitColumns, *, num_rows: int
+    ) -> list[Iterator[str | int]]:
         """The arrays of classes and marks, an entry at a time."""
         wanted = {"item_class": self._columns.item_class, **marks.wanted}
         return [arrays.names(name, key=key, num_rows=num_rows) for key, name in wanted.items()]
 
-    def _collected(self, rows: Iterable[_Row], sieve: Sieve, *, marks: Marks) -> ItemRows:
+    def _collected(
+        self, rows: Iterable[_Row], sieve: QuarantineBuilder, *, marks: GroupSplitColumns
+    ) -> ItemRows:
         item = array("q")
         for row in read_ahead(rows, items=self._items, cells=_cells):
             sieve.rows_read += 1

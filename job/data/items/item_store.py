@@ -4,7 +4,7 @@ A row finds its items first and keeps them only when all of it is good, so a bad
 trace, neither in the numbers nor in memory, but that its first good sequence may say how many
 features all have::
 
-    with ReadItems(TextReader(max_length=256)) as items:
+    with ItemStore(TextReader(max_length=256)) as items:
         found = items.find("cat", column="left")
         number = items.keep(found)
     ragged = items.finished()
@@ -21,11 +21,11 @@ from typing import NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from job.data.items.array_items import Stored
+from job.data.items.array_items import ArrayItems
 from job.data.items.readers import FileReader, Reader, Values
 from job.data.quarantine import sample_of
 from job.data.sources.sequence_file import Features, not_finite_problem
-from job.preprocessing.ragged import GrowingRows, RaggedArray
+from job.preprocessing.ragged import RaggedArray, RaggedBuilder
 from job.types import Problem
 
 # Enough to hide the waiting for a disk or a bucket; decoding is shared by the cores there are.
@@ -138,7 +138,7 @@ def _fetched(
         yield from some
 
 
-class ReadItems:
+class ItemStore:
     """Items that a reader reads, a few in advance where that helps.
 
     Args:
@@ -149,14 +149,14 @@ class ReadItems:
     def __init__(self, reader: Reader, *, features: Features) -> None:
         self._reader = reader
         self._features = features
-        self._rows = GrowingRows(reader.dtype)
+        self._rows = RaggedBuilder(reader.dtype)
         self._numbers: dict[str, int] = {}
         # What was read of items that no good row has named yet, and the rows that wait for it.
         self._waiting: dict[str, Future[Values | Problem]] = {}
         self._expected: Counter[str] = Counter()
         self._threads = ThreadPoolExecutor(_THREADS, "read-items") if reader.is_slow else None
 
-    def __enter__(self) -> "ReadItems":
+    def __enter__(self) -> "ItemStore":
         return self
 
     def __exit__(
@@ -236,7 +236,7 @@ class ReadItems:
             self._waiting.pop(found.identity, None)
         return number
 
-    def add(self, stored: Stored, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def add(self, stored: ArrayItems, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Keeps rows of arrays.
 
         Args:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from job.config.data import ColumnsConfig
 from job.data.dataset import PairTable
-from job.data.items.columns import Mark, Marks, item_of, label_of, name_of
+from job.data.items.columns import GroupAndSplit, GroupSplitColumns, item_of, label_of, name_of
 from job.data.items.item_store import Found, Items, read_ahead
-from job.data.quarantine import Quarantine, Sieve
+from job.data.quarantine import Quarantine, QuarantineBuilder
 from job.data.sources.table import Table
 from job.data.sources.table_records import Record
 from job.types import Problem
@@ -46,11 +46,11 @@ class _Pair(NamedTuple):
     left: str
     right: str
     label: int
-    mark: Mark
+    mark: GroupAndSplit
 
 
 def read_pairs(
-    table: Table, *, items: Items, columns: ColumnsConfig, marks: Marks, by_id: bool
+    table: Table, *, items: Items, columns: ColumnsConfig, marks: GroupSplitColumns, by_id: bool
 ) -> PairRows:
     """Reads and checks every row of one pair file.
 
@@ -67,7 +67,7 @@ def read_pairs(
     """
     wanted = {"left": columns.left, "right": columns.right, "label": columns.label}
     left, right, label = array("q"), array("q"), bytearray()
-    sieve = Sieve(table.name)
+    sieve = QuarantineBuilder(table.name)
     with table.records(wanted | marks.wanted) as records:
         rows = (
             (record, record.problem or _pair_of(record.fields, columns, marks, by_id=by_id))
@@ -95,7 +95,7 @@ def read_pairs(
 
 
 def _pair_of(
-    fields: Sequence[object], columns: ColumnsConfig, marks: Marks, *, by_id: bool
+    fields: Sequence[object], columns: ColumnsConfig, marks: GroupSplitColumns, *, by_id: bool
 ) -> _Pair | Problem:
     cell_of = name_of if by_id else item_of
     left = cell_of(fields[0], column=columns.left)

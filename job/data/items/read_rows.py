@@ -10,34 +10,34 @@ from numpy.typing import NDArray
 
 from job.config.data import Data, ImageDataConfig, SequenceDataConfig, TextDataConfig
 from job.data.dataset import Form, ItemTable, PairTable
-from job.data.items.array_items import stored_items
-from job.data.items.columns import Marks
+from job.data.items.array_items import array_items
+from job.data.items.columns import GroupSplitColumns
 from job.data.items.item_ids import (
-    NamedItems,
-    StoredItems,
+    ArrayItemsById,
+    ItemsById,
     catalogue_of_rows,
     catalogue_of_table,
     catalogue_of_texts,
 )
 from job.data.items.item_rows import ItemRows, LabelledItems
-from job.data.items.item_store import Items, ReadItems
+from job.data.items.item_store import Items, ItemStore
 from job.data.items.pair_rows import PairRows, read_pairs
 from job.data.items.readers import reader_of
-from job.data.quarantine import NOTHING_QUARANTINED, Quarantine, require_tolerable
+from job.data.quarantine import NOTHING_QUARANTINED, Quarantine, check_bad_fraction
 from job.data.sampling.evaluation_pairs import draw_evaluation_pairs
-from job.data.sources.configured import Given, Role
+from job.data.sources.configured import DataSource, Role
 from job.data.sources.files import DataFiles
 from job.data.sources.npz import open_npz
 from job.data.sources.sequence_file import Features
 from job.data.splits.checks import (
-    divide,
+    assign_rows,
     require_both_classes,
     require_pairs,
     require_whole_groups,
     warn_of_shared_classes,
     warn_of_shared_items,
 )
-from job.data.splits.partition import Cut, cut_items, cut_pairs
+from job.data.splits.partition import Partition, partition_items, partition_pairs
 from job.errors import ConfigError
 from job.types import SPLITS, Split
 
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Loaded:
+class LoadedSplits:
     """What the files hold; see `Dataset` for the fields it has too.
 
     Args:
@@ -61,7 +61,7 @@ class Loaded:
     quarantine: Quarantine
 
 
-def form_of(section: Data, given: Mapping[Role, Given]) -> Form:
+def form_of(section: Data, given: Mapping[Role, DataSource]) -> Form:
     """What the values of the items become.
 
     Pictures from an `.npz` are pixels already; then those from files become pixels too.
@@ -85,7 +85,7 @@ def features_of(section: Data) -> Features:
     return Features(section.num_features if isinstance(section, SequenceDataConfig) else None)
 
 
-def judge(quarantine: Quarantine, file: Given, *, allowed: float) -> None:
+def judge(quarantine: Quarantine, file: DataSource, *, allowed: float) -> None:
     """Refuses a file with too many bad rows, and logs how many there are otherwise.
 
     Args:
@@ -96,7 +96,7 @@ def judge(quarantine: Quarantine, file: Given, *, allowed: float) -> None:
     Raises:
         DataError: Too many.
     """
-    require_tolerable(quarantine, key=file.key, file=file.name, allowed=allowed)
+    check_bad_fraction(quarantine, key=file.key, file=file.name, allowed=allowed)
     if quarantine.num_bad:
         log.warning(
             "rows quarantined",
@@ -112,8 +112,8 @@ def judge(quarantine: Quarantine, file: Given, *, allowed: float) -> None:
 
 
 def load_pairs(
-    section: Data, *, given: Mapping[Role, Given], files: DataFiles, seed: int
-) -> Loaded:
+    section: Data, *, given: Mapping[Role, DataSource], files: DataFiles, seed: int
+) -> LoadedSplits:
     """Reads every pair file, and cuts the splits that have none.
 
     Args:
@@ -133,7 +133,7 @@ def load_pairs(
         for split in SPLITS:
             if split not in given:
                 continue
-            marks = Marks(section.columns, with_any=split == "train")
+            marks = GroupSplitColumns(section.columns, with_any=split == "train")
             rows[split] = read_pairs(
                 given[split].table(),
                 items=items,
@@ -146,12 +146,12 @@ def load_pairs(
             kept_out += rows[split].quarantine
         table = ItemTable(form, items.finished())
     pairs = _divided(section, given, rows=rows, seed=seed)
-    return Loaded(table, pairs, None, kept_out)
+    return LoadedSplits(table, pairs, None, kept_out)
 
 
 def _items(
     section: Data,
-    given: Mapping[Role, Given],
+    given: Mapping[Role, DataSource],
     *,
     files: DataFiles,
     form: Form,
@@ -168,7 +168,7 @@ def _items(
     """
     features = features_of(section)
     reader = reader_of(section, files=files, form=form, features=features)
-    items = stack.enter_context(ReadItems(reader, features=features))
+    items = stack.enter_context(ItemStore(reader, features=features))
     file = given.get("items")
     if file is None:
         return items, NOTHING_QUARANTINED
@@ -177,20 +177,20 @@ def _items(
     else:
         arrays = stack.enter_context(open_npz(file.path, where=file.where))
         if not isinstance(section, TextDataConfig):
-            stored = stored_items(arrays, section, features=features)
+            stored = array_items(arrays, section, features=features)
             rows = catalogue_of_rows(arrays, stored, name=file.name, columns=section.columns)
             judge(rows.quarantine, file, allowed=section.max_bad_fraction)
-            return StoredItems(rows, stored), rows.quarantine
+            return ArrayItemsById(rows, stored), rows.quarantine
         catalogue = catalogue_of_texts(
             arrays, name=file.name, columns=section.columns, reader=reader
         )
     judge(catalogue.quarantine, file, allowed=section.max_bad_fraction)
-    return NamedItems(catalogue, items), catalogue.quarantine
+    return ItemsById(catalogue, items), catalogue.quarantine
 
 
 def _divided(
     section: Data,
-    given: Mapping[Role, Given],
+    given: Mapping[Role, DataSource],
     *,
     rows: Mapping[Split, PairRows],
     seed: int,
@@ -200,8 +200,8 @@ def _divided(
         require_both_classes(found.pairs, split=split, origin=given[split].where)
     train = rows["train"]
 
-    def cut(fractions: Mapping[Split, float]) -> Cut:
-        return cut_pairs(
+    def cut(fractions: Mapping[Split, float]) -> Partition:
+        return partition_pairs(
             train.pairs,
             by=section.split.by,
             fractions=fractions,
@@ -209,7 +209,7 @@ def _divided(
             groups=train.group,
         )
 
-    division = divide(
+    division = assign_rows(
         section, given=given, marks=train.split, num_rows=len(train.pairs), cut=cut
     )
     pairs = {
@@ -225,8 +225,8 @@ def _divided(
 
 
 def load_items(
-    section: Data, *, given: Mapping[Role, Given], files: DataFiles, seed: int
-) -> Loaded:
+    section: Data, *, given: Mapping[Role, DataSource], files: DataFiles, seed: int
+) -> LoadedSplits:
     """Reads every file of labelled items, and cuts the splits that have none.
 
     Args:
@@ -244,12 +244,15 @@ def load_items(
     reader = reader_of(section, files=files, form=form, features=features)
     rows: dict[Split, ItemRows] = {}
     kept_out = NOTHING_QUARANTINED
-    with ReadItems(reader, features=features) as items:
+    with ItemStore(reader, features=features) as items:
         labelled = LabelledItems(items, columns=section.columns)
         for split in SPLITS:
             if split not in given:
                 continue
-            file, marks = given[split], Marks(section.columns, with_any=split == "train")
+            file, marks = (
+                given[split],
+                GroupSplitColumns(section.columns, with_any=split == "train"),
+            )
             rows[split] = _read(
                 section, file, labelled=labelled, marks=marks, features=features
             )
@@ -270,11 +273,16 @@ def load_items(
         for split in SPLITS
         if split != "train"
     }
-    return Loaded(table, pairs, members["train"], kept_out)
+    return LoadedSplits(table, pairs, members["train"], kept_out)
 
 
 def _read(
-    section: Data, file: Given, *, labelled: LabelledItems, marks: Marks, features: Features
+    section: Data,
+    file: DataSource,
+    *,
+    labelled: LabelledItems,
+    marks: GroupSplitColumns,
+    features: Features,
 ) -> ItemRows:
     """The rows of one file, whatever its form."""
     if file.form == "table":
@@ -284,13 +292,13 @@ def _read(
     with open_npz(file.path, where=file.where) as arrays:
         if isinstance(section, TextDataConfig):
             return labelled.of_texts(arrays, name=file.name, marks=marks)
-        stored = stored_items(arrays, section, features=features)
+        stored = array_items(arrays, section, features=features)
         return labelled.of_rows(arrays, stored, name=file.name, marks=marks)
 
 
 def _divided_items(
     section: Data,
-    given: Mapping[Role, Given],
+    given: Mapping[Role, DataSource],
     *,
     rows: Mapping[Split, ItemRows],
     item_class: NDArray[np.int64],
@@ -299,8 +307,8 @@ def _divided_items(
     """The distinct items of every split, ascending, int64 (M,)."""
     train = rows["train"]
 
-    def cut(fractions: Mapping[Split, float]) -> Cut:
-        return cut_items(
+    def cut(fractions: Mapping[Split, float]) -> Partition:
+        return partition_items(
             item_class[train.item],
             by=section.split.by,
             fractions=fractions,
@@ -308,7 +316,7 @@ def _divided_items(
             groups=train.group,
         )
 
-    division = divide(
+    division = assign_rows(
         section, given=given, marks=train.split, num_rows=len(train.item), cut=cut
     )
     members = {

@@ -25,7 +25,7 @@ from job.data.quarantine import sample_of
 from job.data.sources.files import DataFiles
 from job.data.sources.sequence_file import Features, read_sequence
 from job.data.sources.table import opened
-from job.preprocessing.image.decode import PictureError, read_picture
+from job.preprocessing.image.decode import ImageError, read_image
 from job.storage.mirror import FileProblem
 from job.types import Problem
 
@@ -201,13 +201,13 @@ def _picture_decoder(section: ImageDataConfig, form: Form) -> Decode:
             return Problem("too_large", f"has {size:,} bytes, at most {MAX_PICTURE_BYTES:,}")
         data = file.read(size)
         try:
-            pixels = read_picture(
+            pixels = read_image(
                 data,
                 size=section.size,
                 resize=section.resize,
                 max_pixels=section.max_pixels,
             )
-        except PictureError as error:
+        except ImageError as error:
             return Problem(error.reason, error.detail)
         return np.frombuffer(data, np.uint8) if form == "encoded" else pixels
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from job.data.packed.manifest import REMEDY, FileRecord
 from job.errors import DataError
 from job.storage.filesystem import CHUNK_BYTES, chunks_of, crc32c_of, write_all
-from job.storage.os_errors import PACKS, translated
+from job.storage.os_errors import PACKS, job_errors
 
 
 def write_array(path: Path, array: NDArray[Any]) -> FileRecord:
@@ -101,7 +101,7 @@ def _require_intact(file: io.FileIO, record: FileRecord, *, path: Path, key: str
 @contextmanager
 def reading(path: Path, *, key: str) -> Iterator[None]:
     """Says what is wrong with a file of a set that the block fails to read."""
-    with translated("read", path, folder=path.parent, purpose=PACKS.at(key)):
+    with job_errors("read", path, folder=path.parent, purpose=PACKS.at(key)):
         try:
             if path.exists() and not path.is_file():  # a pipe would be waited for
                 raise FileNotFoundError(path)

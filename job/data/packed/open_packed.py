@@ -24,14 +24,14 @@ from job.storage.object_store import (
     PreconditionFailedError,
 )
 from job.storage.os_errors import PACKS
-from job.storage.parallel import DataAccess
+from job.storage.parallel import ParallelDownloader
 
 KEY = "data.packed"
 OUT = "OUT"
 
 
 def open_packed(
-    section: DataConfig, *, folder: Path, seed: int, access: DataAccess | None = None
+    section: DataConfig, *, folder: Path, seed: int, access: ParallelDownloader | None = None
 ) -> Dataset:
     """Opens the set that `data.packed` names.
 
@@ -53,7 +53,7 @@ def open_packed(
     data = section.model_dump(mode="json")
     if is_in_bucket(packed):
         mirror = open_mirror(
-            packed, folder=section.mirror, access=access or DataAccess(), key=KEY
+            packed, folder=section.mirror, access=access or ParallelDownloader(), key=KEY
         )
         found = mirror.fetch([RECORD_NAME])[RECORD_NAME]
         if isinstance(found, FileProblem):
@@ -99,7 +99,9 @@ def require_free_place(store: ObjectStore, *, force: bool) -> dict[str, ListedOb
     return found
 
 
-def upload_pack(folder: Path, *, store: ObjectStore, access: DataAccess, force: bool) -> None:
+def upload_pack(
+    folder: Path, *, store: ObjectStore, access: ParallelDownloader, force: bool
+) -> None:
     """Writes a packed set of this machine into a bucket.
 
     Whoever dies on the way leaves a place without `dataset.json`, which is refused, and which
@@ -135,7 +137,7 @@ def upload_pack(folder: Path, *, store: ObjectStore, access: DataAccess, force: 
         ) from error
 
 
-def open_place(uri: str, *, access: DataAccess) -> ObjectStore:
+def open_place(uri: str, *, access: ParallelDownloader) -> ObjectStore:
     """The place in a bucket that a packed set is to go to; nothing is asked of it yet.
 
     Raises:

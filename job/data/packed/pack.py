@@ -34,7 +34,7 @@ from job.data.packed.manifest import (
 from job.data.packed.publish import PARTIAL_SUFFIX, replacing, write_last
 from job.data.packed.source_settings import differences
 from job.errors import ConfigError, DataError
-from job.preprocessing.feature_stats import Moments
+from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.ragged import RaggedArray
 from job.preprocessing.vocabulary import vocabulary_from_json
 from job.types import SPLITS, Json
@@ -270,5 +270,5 @@ def _statistics(record: Mapping[str, Any] | None) -> Statistics:
     if record is None:
         return None
     if record.get("kind") == "moments":
-        return Moments.from_json(record)
+        return FeatureStats.from_json(record)
     return vocabulary_from_json(record)

@@ -17,7 +17,7 @@ from pathlib import Path
 from job.data.packed.manifest import FILE_NAMES, RECORD_NAME
 from job.errors import ConfigError, PermissionDeniedError
 from job.storage.filesystem import lock_exclusively, make_folders, sync_folder, write_all
-from job.storage.os_errors import PACKS, translated
+from job.storage.os_errors import PACKS, job_errors
 
 PARTIAL_SUFFIX = ".partial"
 _REPLACED_SUFFIX = ".replaced"
@@ -46,7 +46,7 @@ def replacing(folder: Path, *, num_bytes: int, force: bool, key: str) -> Iterato
         )
     partial = folder.with_name(folder.name + PARTIAL_SUFFIX)
     replaced = folder.with_name(folder.name + _REPLACED_SUFFIX)
-    with translated(
+    with job_errors(
         "write", folder, folder=folder.parent, num_bytes=num_bytes, purpose=PACKS.at(key)
     ):
         require_free(folder, force=force, key=key)
@@ -73,7 +73,7 @@ def require_free(folder: Path, *, force: bool, key: str) -> None:
             no folder can have.
         PermissionDeniedError: It may not be looked at.
     """
-    with translated("write", folder, folder=folder, purpose=PACKS.at(key)):
+    with job_errors("write", folder, folder=folder, purpose=PACKS.at(key)):
         try:
             mode = folder.stat().st_mode
         except FileNotFoundError:

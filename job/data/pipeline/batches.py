@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.data.dataset import ItemTable
-from job.data.pipeline.collators import Feed, Variation
-from job.data.sampling.epochs import ChosenPairs
+from job.data.pipeline.collators import AugmentationSeed, Collator
+from job.data.sampling.epochs import SampledPairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class PairArrays:
 
 
 def pair_arrays(
-    chosen: ChosenPairs, *, feed: Feed, items: ItemTable, seed: int, epoch: int
+    chosen: SampledPairs, *, feed: Collator, items: ItemTable, seed: int, epoch: int
 ) -> PairArrays:
     """The pairs of a batch with their items, varied as the feed is configured to.
 
@@ -55,7 +55,7 @@ def pair_arrays(
     index = np.concatenate([2 * chosen.index, 2 * chosen.index + 1])
     rows = np.concatenate([pairs.left, pairs.right])
     return PairArrays(
-        items=feed.batch(rows, variation=Variation(seed, epoch, index)),
+        items=feed.batch(rows, variation=AugmentationSeed(seed, epoch, index)),
         label=pairs.label.astype(np.float32),
         left_item=pairs.left,
         right_item=pairs.right,
@@ -65,7 +65,7 @@ def pair_arrays(
 
 
 def item_batches(
-    feed: Feed, *, batch_size: int, rows: NDArray[np.int64], max_steps: int = sys.maxsize
+    feed: Collator, *, batch_size: int, rows: NDArray[np.int64], max_steps: int = sys.maxsize
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.generic]]]:
     """Every item once, the short ones first, so that little is padded.
 

@@ -2,7 +2,7 @@
 
 Everything that cuts batches goes through one of these, whatever an item is::
 
-    feed = TokenFeed(items.values, vocabulary)
+    feed = TextCollator(items.values, vocabulary)
     ids_RT = feed.batch(np.array([3, 1]))
 """
 
@@ -16,8 +16,8 @@ from job.config.augmentation import ImageAugmentationConfig, SequenceAugmentatio
 from job.config.data import DataConfig, ImageDataConfig, SequenceDataConfig
 from job.data.dataset import Dataset
 from job.preprocessing.augmentation import augment_pictures, augment_sequences
-from job.preprocessing.feature_stats import Moments
-from job.preprocessing.image.decode import read_picture
+from job.preprocessing.feature_stats import FeatureStats
+from job.preprocessing.image.decode import read_image
 from job.preprocessing.ragged import RaggedArray
 from job.preprocessing.vocabulary import Vocabulary
 from job.types import ItemInput
@@ -27,7 +27,7 @@ PADDING_MULTIPLE = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Variation:
+class AugmentationSeed:
     """Which variation of each item is wanted; a function of these three alone.
 
     Attributes:
@@ -41,7 +41,7 @@ class Variation:
     index: NDArray[np.int64]
 
 
-class Feed(Protocol):
+class Collator(Protocol):
     """Gives any of N items as one rectangle, the same bytes for the same arguments."""
 
     @property
@@ -54,7 +54,7 @@ class Feed(Protocol):
         ...
 
     def batch(
-        self, rows: NDArray[np.int64], *, variation: Variation | None = None
+        self, rows: NDArray[np.int64], *, variation: AugmentationSeed | None = None
     ) -> NDArray[np.generic]:
         """The items of the given row numbers, int64 (R,), repeats allowed.
 
@@ -70,7 +70,7 @@ class Feed(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class TokenFeed:
+class TextCollator:
     """Texts as token ids, padded with 0; never varied.
 
     Args:
@@ -89,14 +89,14 @@ class TokenFeed:
         return self.texts.lengths_of(rows)
 
     def batch(
-        self, rows: NDArray[np.int64], *, variation: Variation | None = None
+        self, rows: NDArray[np.int64], *, variation: AugmentationSeed | None = None
     ) -> NDArray[np.generic]:
         tokens = self.vocabulary.encode(self.texts.take(rows))
         return tokens.padded(np.arange(len(tokens)), multiple=PADDING_MULTIPLE)
 
 
 @dataclass(frozen=True, eq=False)
-class SequenceFeed:
+class SequenceCollator:
     """Sequences of vectors, padded with steps of NaN.
 
     Args:
@@ -106,7 +106,7 @@ class SequenceFeed:
     """
 
     sequences: RaggedArray
-    moments: Moments
+    moments: FeatureStats
     augmentation: SequenceAugmentationConfig | None = None
 
     @property
@@ -119,7 +119,7 @@ class SequenceFeed:
         return self.sequences.lengths_of(rows)
 
     def batch(
-        self, rows: NDArray[np.int64], *, variation: Variation | None = None
+        self, rows: NDArray[np.int64], *, variation: AugmentationSeed | None = None
     ) -> NDArray[np.generic]:
         chosen = self.sequences.take(rows)
         if variation is not None and self.augmentation is not None:
@@ -137,7 +137,7 @@ class SequenceFeed:
 
 
 @dataclass(frozen=True, eq=False)
-class PictureFeed:
+class ImageCollator:
     """Pictures as red, green and blue from 0 to 255.
 
     Args:
@@ -162,7 +162,7 @@ class PictureFeed:
         for place, row in enumerate(rows.tolist()):
             picture = self.pictures.row(row)
             if picture.ndim == 1:
-                picture = read_picture(
+                picture = read_image(
                     picture.tobytes(),
                     size=size,
                     resize=self.section.resize,
@@ -172,7 +172,7 @@ class PictureFeed:
         return pixels
 
     def batch(
-        self, rows: NDArray[np.int64], *, variation: Variation | None = None
+        self, rows: NDArray[np.int64], *, variation: AugmentationSeed | None = None
     ) -> NDArray[np.generic]:
         pixels = self.pixels(rows)
         augmentation: ImageAugmentationConfig | None = self.section.augmentation
@@ -187,7 +187,7 @@ class PictureFeed:
         )
 
 
-def feed_of(dataset: Dataset, section: DataConfig) -> Feed:
+def collator_for(dataset: Dataset, section: DataConfig) -> Collator:
     """The feed of a data set's items.
 
     Args:
@@ -196,9 +196,9 @@ def feed_of(dataset: Dataset, section: DataConfig) -> Feed:
     """
     values, statistics = dataset.items.values, dataset.statistics
     if isinstance(section, ImageDataConfig):
-        return PictureFeed(values, section)
-    if isinstance(section, SequenceDataConfig) and isinstance(statistics, Moments):
-        return SequenceFeed(values, statistics, section.augmentation)
-    if statistics is None or isinstance(statistics, Moments):
+        return ImageCollator(values, section)
+    if isinstance(section, SequenceDataConfig) and isinstance(statistics, FeatureStats):
+        return SequenceCollator(values, statistics, section.augmentation)
+    if statistics is None or isinstance(statistics, FeatureStats):
         raise ValueError(f"items of kind {section.kind} do not have {statistics!r}")
-    return TokenFeed(values, statistics)
+    return TextCollator(values, statistics)

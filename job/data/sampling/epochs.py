@@ -1,7 +1,7 @@
 """Which pairs the batches of an epoch hold: functions of (seed, epoch, step) alone.
 
 So training resumes at any step from three integers, and nothing depends on how many steps were
-asked for before. Pairs come from files (`FilePairs`) or are drawn (`sampling`)::
+asked for before. Pairs come from files (`ShuffledPairs`) or are drawn (`sampling`)::
 
     epoch = pairs.epoch(3)
     batch = epoch.batch(0)
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.data.dataset import PairTable
-from job.data.sampling.permutation import epoch_order, steps_in_epoch
+from job.data.sampling.permutation import epoch_permutation, steps_in_epoch
 from job.preprocessing.counter_rng import SAMPLING, bits
 
 # What is drawn; `classes` and `sampling` have the numbers below.
@@ -24,7 +24,7 @@ _BATCH_ORDER = SAMPLING + 16
 
 
 @dataclass(frozen=True, eq=False)
-class ChosenPairs:
+class SampledPairs:
     """Some pairs of an epoch.
 
     Attributes:
@@ -36,9 +36,9 @@ class ChosenPairs:
     pairs: PairTable
     index: NDArray[np.int64]
 
-    def take(self, places: NDArray[np.int64]) -> "ChosenPairs":
+    def take(self, places: NDArray[np.int64]) -> "SampledPairs":
         """Those at the given places, int64 (R,)."""
-        return ChosenPairs(self.pairs.take(places), self.index[places])
+        return SampledPairs(self.pairs.take(places), self.index[places])
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class Epoch:
     """
 
     num_steps: int
-    batch: Callable[[int], ChosenPairs]
+    batch: Callable[[int], SampledPairs]
 
 
-class TrainingPairs(Protocol):
+class BatchSampler(Protocol):
     """Pairs to train on."""
 
     @property
@@ -69,7 +69,7 @@ class TrainingPairs(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class FilePairs:
+class ShuffledPairs:
     """The pairs of a table, each once an epoch, in an order of the epoch's own.
 
     Batch k is places [kB, (k + 1)B) of that order; what is left at the end is not visited.
@@ -92,17 +92,17 @@ class FilePairs:
         return steps_in_epoch(len(self.table), self.global_batch_size)
 
     def epoch(self, epoch: int) -> Epoch:
-        order = epoch_order(len(self.table), seed=self.seed, epoch=epoch)
+        order = epoch_permutation(len(self.table), seed=self.seed, epoch=epoch)
 
-        def batch(step: int) -> ChosenPairs:
+        def batch(step: int) -> SampledPairs:
             rows = batch_of(order, step, size=self.global_batch_size)
-            return ChosenPairs(self.table.take(rows), rows)
+            return SampledPairs(self.table.take(rows), rows)
 
         return Epoch(self.num_steps, batch)
 
 
 @dataclass(frozen=True, eq=False)
-class BucketedPairs:
+class LengthBucketedSampler:
     """The same pairs, dealt anew by length among the batches of a window.
 
     A window is W consecutive batches. Its pairs are sorted by length, cut into batches, and the
@@ -116,7 +116,7 @@ class BucketedPairs:
         seed: `run.seed`.
     """
 
-    pairs: TrainingPairs
+    pairs: BatchSampler
     lengths_of: Callable[[NDArray[np.int64]], NDArray[np.int64]]
     window: int
     seed: int
@@ -130,12 +130,12 @@ class BucketedPairs:
 
         # Several threads ask for neighbouring steps; two windows are under way at a time.
         @lru_cache(maxsize=2)
-        def window(number: int) -> list[ChosenPairs]:
+        def window(number: int) -> list[SampledPairs]:
             first = number * self.window
             steps = range(first, min(first + self.window, inner.num_steps))
             return self._dealt([inner.batch(step) for step in steps], epoch=epoch, first=first)
 
-        def batch(step: int) -> ChosenPairs:
+        def batch(step: int) -> SampledPairs:
             if not 0 <= step < inner.num_steps:
                 return inner.batch(step)  # says what is wrong
             return window(step // self.window)[step % self.window]
@@ -143,8 +143,8 @@ class BucketedPairs:
         return Epoch(inner.num_steps, batch)
 
     def _dealt(
-        self, batches: list[ChosenPairs], *, epoch: int, first: int
-    ) -> list[ChosenPairs]:
+        self, batches: list[SampledPairs], *, epoch: int, first: int
+    ) -> list[SampledPairs]:
         whole = _joined(batches)
         length = np.maximum(
             self.lengths_of(whole.pairs.left), self.lengths_of(whole.pairs.right)
@@ -172,9 +172,9 @@ def batch_of(order: NDArray[np.int64], step: int, *, size: int) -> NDArray[np.in
     return order[step * size : (step + 1) * size]
 
 
-def _joined(batches: list[ChosenPairs]) -> ChosenPairs:
+def _joined(batches: list[SampledPairs]) -> SampledPairs:
     tables = [batch.pairs for batch in batches]
-    return ChosenPairs(
+    return SampledPairs(
         PairTable(
             np.concatenate([table.left for table in tables]),
             np.concatenate([table.right for table in tables]),

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.data.dataset import PairTable
-from job.data.sampling.pair_sampling import ClassIndex, two_of_a_class, two_of_different_classes
+from job.data.sampling.pair_sampling import ClassIndex, sample_negatives, sample_positives
 from job.data.sampling.permutation import generator
 from job.types import SPLITS, Split
 
@@ -50,10 +50,12 @@ def draw_evaluation_pairs(
 
     def matches_at(index: NDArray[np.int64]) -> NDArray[np.int64]:
         pairable = classes.at_least(2)
-        return np.stack(two_of_a_class(pairable, seed=seed, epoch=stream, index=index), axis=1)
+        return np.stack(
+            sample_positives(pairable, seed=seed, epoch=stream, index=index), axis=1
+        )
 
     def others_at(index: NDArray[np.int64]) -> NDArray[np.int64]:
-        pairs = two_of_different_classes(classes, seed=seed, epoch=stream, index=index)
+        pairs = sample_negatives(classes, seed=seed, epoch=stream, index=index)
         return np.stack(pairs, axis=1)
 
     wanted = max(num_pairs // 2, 1)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from job.config.sampling import ClassSamplingConfig, PairSamplingConfig, Sampling
 from job.data.dataset import ItemTable, PairTable
-from job.data.sampling.epochs import ChosenPairs, Epoch, TrainingPairs, batch_of
-from job.data.sampling.permutation import epoch_order, steps_in_epoch
+from job.data.sampling.epochs import BatchSampler, Epoch, SampledPairs, batch_of
+from job.data.sampling.permutation import epoch_permutation, steps_in_epoch
 from job.errors import ConfigError
 from job.preprocessing.counter_rng import SAMPLING, below, bits
 
@@ -60,7 +60,7 @@ class ClassIndex:
         return found
 
 
-def two_of_a_class(
+def sample_positives(
     classes: ClassIndex, *, seed: int, epoch: int, index: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Two items of a class for each index.
@@ -81,10 +81,10 @@ def two_of_a_class(
     return classes.rows[first], classes.rows[start + (first - start + further) % size]
 
 
-def two_of_different_classes(
+def sample_negatives(
     classes: ClassIndex, *, seed: int, epoch: int, index: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two items of different classes for each index; else as `two_of_a_class`.
+    """Two items of different classes for each index; else as `sample_positives`.
 
     Returns:
         Two of int64 (R,), item numbers: any item, and any one of another class.
@@ -106,7 +106,7 @@ _CLASS_ORDER, _ITEM_OF_CLASS, _PARTNER = range(SAMPLING + 2, SAMPLING + 5)
 
 
 @dataclass(frozen=True, eq=False)
-class DrawnPairs:
+class PairSampler:
     """Pairs drawn one by one, each of an epoch by its index.
 
     The first item of a match is any item whose class has another one, the second any other of
@@ -134,7 +134,7 @@ class DrawnPairs:
         index: ClassIndex,
         seed: int,
         global_batch_size: int,
-    ) -> "DrawnPairs":
+    ) -> "PairSampler":
         """The pairs that `data.sampling` asks for."""
         return cls(
             index,
@@ -150,20 +150,20 @@ class DrawnPairs:
 
     def epoch(self, epoch: int) -> Epoch:
         number = self.num_positive + self.num_negative
-        order = epoch_order(number, seed=self.seed, epoch=epoch)
+        order = epoch_permutation(number, seed=self.seed, epoch=epoch)
         pairable = self.index.at_least(2)
 
-        def batch(step: int) -> ChosenPairs:
+        def batch(step: int) -> SampledPairs:
             index = batch_of(order, step, size=self.global_batch_size)
             label = index < self.num_positive
             left, right = np.empty_like(index), np.empty_like(index)
-            for wanted, draw in ((True, two_of_a_class), (False, two_of_different_classes)):
+            for wanted, draw in ((True, sample_positives), (False, sample_negatives)):
                 chosen = label == wanted
                 among = pairable if wanted else self.index
                 left[chosen], right[chosen] = draw(
                     among, seed=self.seed, epoch=epoch, index=index[chosen]
                 )
-            return ChosenPairs(PairTable(left, right, label.astype(np.uint8)), index)
+            return SampledPairs(PairTable(left, right, label.astype(np.uint8)), index)
 
         return Epoch(self.num_steps, batch)
 
@@ -175,7 +175,7 @@ def drawn_pairs(
     rows: NDArray[np.int64],
     seed: int,
     global_batch_size: int,
-) -> TrainingPairs:
+) -> BatchSampler:
     """The training pairs of labelled items.
 
     Args:
@@ -192,16 +192,16 @@ def drawn_pairs(
         raise ValueError("pairs are drawn from items with classes")
     index = ClassIndex.of(items.item_class, rows=rows)
     if isinstance(section, ClassSamplingConfig):
-        return ClassBatches.configured(
+        return ClassBalancedSampler.configured(
             section, index=index, seed=seed, global_batch_size=global_batch_size
         )
-    return DrawnPairs.configured(
+    return PairSampler.configured(
         section, index=index, seed=seed, global_batch_size=global_batch_size
     )
 
 
 @dataclass(frozen=True, eq=False)
-class ClassBatches:
+class ClassBalancedSampler:
     """Batches of m items each of 2B / m classes, paired within the class; no item twice.
 
     Classes take turns: all of them, in an order of the round's own, before one comes again,
@@ -229,7 +229,7 @@ class ClassBatches:
         index: ClassIndex,
         seed: int,
         global_batch_size: int,
-    ) -> "ClassBatches":
+    ) -> "ClassBalancedSampler":
         """The batches that `data.sampling` asks for.
 
         Raises:
@@ -272,7 +272,7 @@ class ClassBatches:
             index = turn * num_classes + np.arange(num_classes)
             return np.argsort(bits(self.seed, epoch=epoch, index=index, draw=_CLASS_ORDER))
 
-        def batch(step: int) -> ChosenPairs:
+        def batch(step: int) -> SampledPairs:
             if not 0 <= step < self.num_steps:
                 raise ValueError(f"step {step} does not lie in an epoch of {self.num_steps}")
             turn, place = divmod(step, batches_per_round)
@@ -281,7 +281,7 @@ class ClassBatches:
             left, right = items.reshape(-1, 2).T
             label = np.ones(len(left), np.uint8)
             index = step * self.global_batch_size + np.arange(len(left))
-            return ChosenPairs(PairTable(left.copy(), right.copy(), label), index)
+            return SampledPairs(PairTable(left.copy(), right.copy(), label), index)
 
         return Epoch(self.num_steps, batch)
 

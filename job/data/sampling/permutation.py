@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from job.errors import ConfigError
 
 
-def epoch_order(num_pairs: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
+def epoch_permutation(num_pairs: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
     """The order of one epoch.
 
     Args:

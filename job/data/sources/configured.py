@@ -2,7 +2,7 @@
 
 Nothing is opened here, so a mistake in the last path shows before the first file is read::
 
-    given = given_files(section, files=DataFiles.below(section.root, folder=folder))
+    given = resolve_sources(section, files=DataFiles.below(section.root, folder=folder))
     given["train"].path
 """
 
@@ -26,7 +26,7 @@ Role = Split | Literal["items"]
 
 
 @dataclass(frozen=True)
-class Given:
+class DataSource:
     """One file or folder.
 
     Args:
@@ -53,7 +53,7 @@ class Given:
         return Table(self.path, key=self.key, name=self.name)
 
 
-def given_files(section: Data, *, files: DataFiles) -> Mapping[Role, Given]:
+def resolve_sources(section: Data, *, files: DataFiles) -> Mapping[Role, DataSource]:
     """What a section names, in the order train, validation, test, items.
 
     Args:
@@ -78,16 +78,18 @@ def given_files(section: Data, *, files: DataFiles) -> Mapping[Role, Given]:
     }
 
 
-def _given(role: Role, name: str, *, section: Data, files: DataFiles) -> Given:
+def _given(role: Role, name: str, *, section: Data, files: DataFiles) -> DataSource:
     key = f"data.{role}"
     suffix = extension(name)
     holds_items = role == "items" or section.rows == "items"
     if suffix in TABLES:
-        return Given(key, name, files.file(name, key=key), "table")
+        return DataSource(key, name, files.file(name, key=key), "table")
     if suffix == ARRAYS and holds_items:
-        return Given(key, name, files.file(name, key=key), "arrays")
+        return DataSource(key, name, files.file(name, key=key), "arrays")
     if section.kind == "image" and section.rows == "items":
-        return Given(key, name, files.folder(name, key=key), "folder", files.is_copied(name))
+        return DataSource(
+            key, name, files.folder(name, key=key), "folder", files.is_copied(name)
+        )
     hint = "" if suffix else _FOLDERS
     if holds_items:
         raise unknown_format(name, key=key, known=(*TABLES, ARRAYS), hint=hint)

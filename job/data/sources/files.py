@@ -23,7 +23,7 @@ from job.data.sources.paths import (
 )
 from job.errors import DataError
 from job.storage.mirror import FileProblem, Mirror, open_mirror
-from job.storage.parallel import DataAccess
+from job.storage.parallel import ParallelDownloader
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class DataFiles:
     root: Path | str
     takes_uris: bool = False
     mirror: str | None = None
-    access: DataAccess = field(default_factory=DataAccess)
+    access: ParallelDownloader = field(default_factory=ParallelDownloader)
     _mirrors: dict[str, Mirror] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -51,7 +51,7 @@ class DataFiles:
         *,
         folder: Path,
         mirror: str | None = None,
-        access: DataAccess | None = None,
+        access: ParallelDownloader | None = None,
     ) -> "DataFiles":
         """The files below a root.
 
@@ -68,7 +68,7 @@ class DataFiles:
         """
         is_remote = root is not None and is_in_bucket(root)
         place = root if root is not None and is_remote else data_root(root, folder=folder)
-        return cls(place, root is None, mirror, access or DataAccess())
+        return cls(place, root is None, mirror, access or ParallelDownloader())
 
     @property
     def is_remote(self) -> bool:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from job.config.data import ColumnsConfig, Data
 from job.data.dataset import PairTable
 from job.data.quarantine import sample_of
-from job.data.sources.configured import Given, Role
-from job.data.splits.partition import By, Cut
+from job.data.sources.configured import DataSource, Role
+from job.data.splits.partition import By, Partition
 from job.errors import DataError
 from job.types import SPLITS, Split
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 _WAYS: tuple[By, ...] = ("identity", "group", "row")
 
 
-def require_filled(sizes: Mapping[Split, int], *, cut: Cut, by: By) -> None:
+def require_filled(sizes: Mapping[Split, int], *, cut: Partition, by: By) -> None:
     """Refuses a cut that left a split without rows.
 
     Args:
@@ -191,7 +191,7 @@ def warn_of_small_splits(
 
 
 @dataclass(frozen=True, eq=False)
-class Division:
+class RowAssignment:
     """Where the rows of the training file went.
 
     Args:
@@ -210,14 +210,14 @@ class Division:
         return chosen
 
 
-def divide(
+def assign_rows(
     section: Data,
     *,
-    given: Mapping[Role, Given],
+    given: Mapping[Role, DataSource],
     marks: NDArray[np.int8] | None,
     num_rows: int,
-    cut: Callable[[Mapping[Split, float]], Cut],
-) -> Division:
+    cut: Callable[[Mapping[Split, float]], Partition],
+) -> RowAssignment:
     """Divides the rows of the training file.
 
     Args:
@@ -236,21 +236,23 @@ def divide(
     if marks is not None:
         column, name = section.columns.split or "", given["train"].name
         require_named(_sizes(marks, SPLITS), column=column, name=name)
-        return Division(marks, {}, dict.fromkeys(SPLITS, f"data.columns.split: {column!r}"))
+        return RowAssignment(
+            marks, {}, dict.fromkeys(SPLITS, f"data.columns.split: {column!r}")
+        )
     wanted: dict[Split, float] = {
         "validation": section.split.validation_fraction,
         "test": section.split.test_fraction,
     }
     wanted = {split: share for split, share in wanted.items() if split not in given}
     if not wanted:
-        return Division(np.zeros(num_rows, np.int8), {}, origins)
+        return RowAssignment(np.zeros(num_rows, np.int8), {}, origins)
     fractions: dict[Split, float] = {"train": 1.0 - sum(wanted.values()), **wanted}
     made, by = cut(fractions), section.split.by
     sizes = _sizes(made.membership, tuple(fractions))
     require_filled(sizes, cut=made, by=by)
     warn_of_small_splits(sizes, wanted, num_rows=num_rows)
     origins |= dict.fromkeys(fractions, f"data.split.by: {by}")
-    return Division(made.membership, fractions, origins)
+    return RowAssignment(made.membership, fractions, origins)
 
 
 def _sizes(membership: NDArray[np.int8], splits: tuple[Split, ...]) -> dict[Split, int]:

@@ -5,7 +5,7 @@ items) for `identity`, a group, or a row. Units are dealt largest first, those o
 in proportion to what each split still lacks, so that shares and balance come out as near as
 whole units allow. U units, C counts that make one up, K kinds of make-up::
 
-    cut = cut_pairs(pairs, by="identity", fractions={"train": 0.9, "test": 0.1}, seed=0)
+    cut = partition_pairs(pairs, by="identity", fractions={"train": 0.9, "test": 0.1}, seed=0)
     test = pairs.where(cut.membership == SPLITS.index("test"))
 """
 
@@ -32,7 +32,7 @@ _MAX_MAKE_UP = 1 << 22
 
 
 @dataclass(frozen=True)
-class Cut:
+class Partition:
     """Where each row went.
 
     Attributes:
@@ -50,14 +50,14 @@ class Cut:
     row_name: str
 
 
-def cut_pairs(
+def partition_pairs(
     pairs: PairTable,
     *,
     by: By,
     fractions: Mapping[Split, float],
     seed: int,
     groups: NDArray[np.int64] | None = None,
-) -> Cut:
+) -> Partition:
     """Deals the pairs to splits.
 
     Args:
@@ -80,17 +80,17 @@ def cut_pairs(
     split_of_unit = _deal(
         kinds, kind_of_unit.reshape(-1), fractions=fractions, random=_random(seed)
     )
-    return Cut(split_of_unit[unit], num_units, _largest_share(sizes), name, "pairs")
+    return Partition(split_of_unit[unit], num_units, _largest_share(sizes), name, "pairs")
 
 
-def cut_items(
+def partition_items(
     item_class: NDArray[np.int64],
     *,
     by: By,
     fractions: Mapping[Split, float],
     seed: int,
     groups: NDArray[np.int64] | None = None,
-) -> Cut:
+) -> Partition:
     """Deals labelled items to splits.
 
     Args:
@@ -129,7 +129,7 @@ def cut_items(
     split_of_unit = _deal(
         kinds, kind_of_unit.reshape(-1), fractions=fractions, random=_random(seed)
     )
-    return Cut(split_of_unit[unit], num_units, _largest_share(sizes), name, "items")
+    return Partition(split_of_unit[unit], num_units, _largest_share(sizes), name, "items")
 
 
 def _given_units(

@@ -41,7 +41,7 @@ from job.evaluation.baselines.vector import (
     step_deviations,
     step_means,
 )
-from job.preprocessing.feature_stats import Moments
+from job.preprocessing.feature_stats import FeatureStats
 
 Scores = NDArray[np.float64]
 
@@ -87,7 +87,7 @@ def baseline_scores(
         return _text_scores(items, pairs, poll=poll)
     if items.kind == "image":
         return _picture_scores(pairs, pixels, poll=poll)
-    if not isinstance(statistics, Moments):
+    if not isinstance(statistics, FeatureStats):
         raise ValueError(
             f"sequences need the moments of the training items, got {statistics!r}"
         )
@@ -123,7 +123,7 @@ def _picture_scores(
 
 
 def _sequence_scores(
-    items: ItemTable, pairs: PairTable, *, moments: Moments, poll: Callable[[], None]
+    items: ItemTable, pairs: PairTable, *, moments: FeatureStats, poll: Callable[[], None]
 ) -> Mapping[str, Scores]:
     features = len(moments.mean)
     vectors = (

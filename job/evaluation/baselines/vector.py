@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from job.preprocessing.feature_stats import Moments
+from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.image.decode import fit_pixels
 from job.preprocessing.ragged import RaggedArray
 
@@ -70,7 +70,7 @@ def mean_pixels(pixels: Pixels, rows: NDArray[np.int64]) -> Vectors:
 
 
 def resampled_steps(
-    sequences: RaggedArray, rows: NDArray[np.int64], *, moments: Moments
+    sequences: RaggedArray, rows: NDArray[np.int64], *, moments: FeatureStats
 ) -> Vectors:
     """Sequences brought to 32 steps: each is the mean over 1/32 of the time.
 
@@ -97,13 +97,15 @@ def resampled_steps(
     return _of_each(sequences, rows, moments, to_vector=resampled)
 
 
-def step_means(sequences: RaggedArray, rows: NDArray[np.int64], *, moments: Moments) -> Vectors:
+def step_means(
+    sequences: RaggedArray, rows: NDArray[np.int64], *, moments: FeatureStats
+) -> Vectors:
     """The mean of each feature of a sequence, float32 (M, F); arguments as above."""
     return _of_each(sequences, rows, moments, to_vector=lambda steps: steps.mean(axis=0))
 
 
 def step_deviations(
-    sequences: RaggedArray, rows: NDArray[np.int64], *, moments: Moments
+    sequences: RaggedArray, rows: NDArray[np.int64], *, moments: FeatureStats
 ) -> Vectors:
     """The standard deviation of each feature of a sequence, float32 (M, F); as above."""
     return _of_each(sequences, rows, moments, to_vector=lambda steps: steps.std(axis=0))
@@ -151,7 +153,7 @@ def slices(count: int, at_a_time: int) -> Iterator[slice]:
 def _of_each(
     sequences: RaggedArray,
     rows: NDArray[np.int64],
-    moments: Moments,
+    moments: FeatureStats,
     *,
     to_vector: Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ) -> Vectors:

@@ -8,7 +8,7 @@ import keras
 
 from job.config.model import CnnConfig, Precision
 from job.models.dropout import PairDropout
-from job.models.encoders.image_input import picture_input
+from job.models.encoders.image_input import image_input
 from job.models.seeds import derive_seed
 from job.types import ItemInput
 
@@ -27,7 +27,7 @@ def build_cnn(
     Returns:
         A model from float32 (N, S, S, 3) pictures, 0 to 255, to float32 (N, D).
     """
-    picture, maps_NSSC = picture_input(item)
+    picture, maps_NSSC = image_input(item)
     for number, filters in enumerate(section.filters, start=1):
         name = f"conv_{number}"
         maps_NSSC = keras.layers.Conv2D(

@@ -7,7 +7,7 @@ import keras
 from job.types import ItemInput
 
 
-def picture_input(item: ItemInput) -> tuple[Any, Any]:
+def image_input(item: ItemInput) -> tuple[Any, Any]:
     """The input of an encoder of pictures, and the pictures brought to -1 to 1.
 
     Args:

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from job.config.model import Precision, XceptionConfig
-from job.models.encoders.image_input import picture_input
+from job.models.encoders.image_input import image_input
 from job.models.seeds import derive_seed
 from job.types import ItemInput
 
@@ -49,7 +49,7 @@ def build_xception(
 
     Source: Chollet 2017, Xception, figure 5; `keras.applications.Xception`.
     """
-    _, scaled = picture_input(item)
+    _, scaled = image_input(item)
     template = keras.applications.Xception(
         weights=None, include_top=False, input_tensor=scaled, input_shape=item.shape
     )

@@ -3,7 +3,7 @@
 What a file is, its content decides and not its name. Colour profiles and gamma are not applied,
 what is transparent is laid on white::
 
-    pixels = read_picture(data, size=64, resize="pad", max_pixels=50_000_000)
+    pixels = read_image(data, size=64, resize="pad", max_pixels=50_000_000)
 
 A call needs the memory of the decoded picture (4 bytes a pixel, a progressive JPEG up to 6) and
 little else. Calls may run in any number of threads: those of large pictures wait for each
@@ -23,12 +23,12 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from job.preprocessing.image import jpeg, png
-from job.preprocessing.image.header import PictureError, PictureFile, damaged, unsupported
+from job.preprocessing.image.header import ImageError, PictureFile, damaged, unsupported
 from job.preprocessing.image.jpeg import read_jpeg
 from job.preprocessing.image.memory_limit import Room
 from job.preprocessing.image.png import read_png
 
-__all__ = ["PictureError", "fit_pixels", "read_picture"]
+__all__ = ["ImageError", "fit_pixels", "read_image"]
 
 Resize = Literal["pad", "stretch"]
 Pixels = NDArray[np.uint8]
@@ -101,7 +101,7 @@ _DECODED_NOW = Room()
 Image.core.set_block_size(1 << 30)  # type: ignore[attr-defined]
 
 
-def read_picture(data: bytes, *, size: int, resize: Resize, max_pixels: int) -> Pixels:
+def read_image(data: bytes, *, size: int, resize: Resize, max_pixels: int) -> Pixels:
     """Decodes a file and brings the picture to a square.
 
     Args:
@@ -116,17 +116,17 @@ def read_picture(data: bytes, *, size: int, resize: Resize, max_pixels: int) -> 
         uint8 (size, size, 3): red, green, blue.
 
     Raises:
-        PictureError: The file cannot be used.
+        ImageError: The file cannot be used.
     """
     file = _picture_file(data)
     if max(file.width, file.height) > MAX_SIDE:
-        raise PictureError(
+        raise ImageError(
             "too_large",
             f"picture declares {file.width} x {file.height} pixels (at most {MAX_SIDE} each "
             "way are allowed)",
         )
     if file.width * file.height > max_pixels:
-        raise PictureError(
+        raise ImageError(
             "too_large",
             f"picture declares {file.width} x {file.height} pixels (at most {max_pixels} are "
             "allowed)",
@@ -136,14 +136,14 @@ def read_picture(data: bytes, *, size: int, resize: Resize, max_pixels: int) -> 
             content = _content(file, size=size, resize=resize)
     except MemoryError as error:
         what = f"picture of {file.width} x {file.height} pixels does not fit into memory"
-        raise PictureError("too_large", what) from error
+        raise ImageError("too_large", what) from error
     except _PILLOW_RAISES as error:
         raise damaged(f"{file.format} file: {str(error)[:80]}") from error
     return _square(content, size)
 
 
 def fit_pixels(pixels: Pixels, *, size: int, resize: Resize) -> Pixels:
-    """Brings a decoded picture to a square, as `read_picture` does.
+    """Brings a decoded picture to a square, as `read_image` does.
 
     Args:
         pixels: uint8 (H, W, 3), red, green and blue, or (H, W), grey; H, W > 0.
@@ -169,7 +169,7 @@ def fit_pixels(pixels: Pixels, *, size: int, resize: Resize) -> Pixels:
 
 def _picture_file(data: bytes) -> PictureFile:
     if not data:
-        raise PictureError("empty", "picture is an empty file (0 bytes)")
+        raise ImageError("empty", "picture is an empty file (0 bytes)")
     if data.startswith(png.SIGNATURE):
         return read_png(data)
     if data.startswith(jpeg.SIGNATURE):

@@ -18,7 +18,7 @@ _BYTE_ORDER = {b"II*\0": "<", b"MM\0*": ">"}
 _ORIENTATION = 0x0112
 
 
-class PictureError(Exception):
+class ImageError(Exception):
     """A picture cannot be used.
 
     Args:
@@ -55,14 +55,14 @@ class PictureFile:
     transparent: int | tuple[int, ...] | None = None
 
 
-def damaged(what: str) -> PictureError:
+def damaged(what: str) -> ImageError:
     """The error of a file that is not what its beginning says."""
-    return PictureError("damaged", f"picture is a damaged {what}")
+    return ImageError("damaged", f"picture is a damaged {what}")
 
 
-def unsupported(what: str, *, allowed: str = "PNG and JPEG are read") -> PictureError:
+def unsupported(what: str, *, allowed: str = "PNG and JPEG are read") -> ImageError:
     """The error of a kind of file that is not read."""
-    return PictureError("format", f"picture is {what} ({allowed})")
+    return ImageError("format", f"picture is {what} ({allowed})")
 
 
 def exif_orientation(exif: bytes) -> int:

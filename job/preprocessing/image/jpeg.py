@@ -34,7 +34,7 @@ def read_jpeg(data: bytes) -> PictureFile:
         data: The whole file, beginning with SIGNATURE.
 
     Raises:
-        PictureError: It is cut short, has no size or two, or is of a kind that is not read.
+        ImageError: It is cut short, has no size or two, or is of a kind that is not read.
     """
     kept: list[bytes | memoryview] = [SIGNATURE[:2]]
     exif = frame = b""

@@ -41,7 +41,7 @@ def read_png(data: bytes) -> PictureFile:
         data: The whole file, beginning with SIGNATURE.
 
     Raises:
-        PictureError: It is cut short, changed, or holds what standard PNG does not.
+        ImageError: It is cut short, changed, or holds what standard PNG does not.
     """
     kept, orientation, header, colour = [SIGNATURE], 1, b"", b""
     for kind, body in _parts(data):

@@ -16,7 +16,7 @@ from google.cloud import storage
 from job.config.uris import BUCKET_NAME
 from job.errors import ConfigError
 from job.storage.object_store import MAX_NAME_BYTES, checked_name
-from job.storage.os_errors import RUNS, Purpose
+from job.storage.os_errors import RUNS, MessageContext
 
 VARIABLE = "STORAGE_EMULATOR_HOST"
 
@@ -115,7 +115,7 @@ class BucketPlace:
         return full
 
 
-def parse_gs_uri(uri: str, *, purpose: Purpose = RUNS) -> BucketPlace:
+def parse_gs_uri(uri: str, *, purpose: MessageContext = RUNS) -> BucketPlace:
     """Splits `gs://bucket/prefix`; the prefix may be left out.
 
     Args:

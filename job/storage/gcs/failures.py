@@ -33,15 +33,15 @@ class DamagedError(TransientError):
     """What was sent arrived as something else, and was not taken."""
 
 
-class AbsentError(Exception):
+class NotFoundError(Exception):
     """Status 404: the object or the bucket is not there."""
 
 
-class UnmetError(Exception):
+class ConditionNotMetError(Exception):
     """Status 412: the object's generation is not the expected one."""
 
 
-class DeniedError(Exception):
+class ForbiddenError(Exception):
     """Status 401 or 403, or credentials that are not there or not accepted.
 
     Args:
@@ -58,7 +58,7 @@ class NoCredentialsError(Exception):
     """This machine has no credentials to begin with."""
 
 
-class RefusedError(Exception):
+class BadRequestError(Exception):
     """Another status: the request itself is wrong, and stays so.
 
     Args:
@@ -83,7 +83,7 @@ def sorted_failures() -> Iterator[None]:
     except google.auth.exceptions.GoogleAuthError as error:
         raise _of_credentials(error) from error
     except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
-        raise RefusedError(f"{type(error).__name__}: the address cannot be used") from error
+        raise BadRequestError(f"{type(error).__name__}: the address cannot be used") from error
     except (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
         # Covers `requests`, whose exceptions are OSErrors. Nothing is chained: see above.
         raise TransientError(type(error).__name__) from None
@@ -99,16 +99,16 @@ def failure_of(status: int, message: str) -> Exception:
     if status in _TRANSIENT or status >= 500:
         return TransientError(_status_words(status))
     if status == 404:
-        return AbsentError(_status_words(status))
+        return NotFoundError(_status_words(status))
     if status == 412:
-        return UnmetError(_status_words(status))
+        return ConditionNotMetError(_status_words(status))
     if status in (401, 403):
         named = _PERMISSION.search(message)
-        return DeniedError(_status_words(status), permission=named.group() if named else "")
+        return ForbiddenError(_status_words(status), permission=named.group() if named else "")
     if status == 400 and _DAMAGED.search(message):
         return DamagedError("content arrived damaged")
     reason = f"{_status_words(status)}: {' '.join(message.split())[:_MAX_WORDS]}"
-    return RefusedError(reason, status=status)
+    return BadRequestError(reason, status=status)
 
 
 def _status_words(status: int) -> str:
@@ -121,4 +121,4 @@ def _of_credentials(error: google.auth.exceptions.GoogleAuthError) -> Exception:
     away = (google.auth.exceptions.TransportError, google.auth.exceptions.TimeoutError)
     if error.retryable or isinstance(error, away) or isinstance(error.__cause__, away):
         return TransientError(f"no token: {type(error).__name__}")
-    return DeniedError(f"no token: {type(error).__name__}")
+    return ForbiddenError(f"no token: {type(error).__name__}")

@@ -23,7 +23,7 @@ import requests
 from job.storage.filesystem import CHUNK_BYTES, crc32c_of
 from job.storage.gcs.failures import TransientError, failure_of, sorted_failures
 from job.storage.object_store import ListedObject
-from job.storage.os_errors import Purpose, translated
+from job.storage.os_errors import MessageContext, job_errors
 
 
 class FileBytes:
@@ -35,15 +35,15 @@ class FileBytes:
         purpose: What the store it goes to is used for.
     """
 
-    def __init__(self, file: BinaryIO, *, path: Path, purpose: Purpose) -> None:
+    def __init__(self, file: BinaryIO, *, path: Path, purpose: MessageContext) -> None:
         self._file, self._path, self._purpose = file, path, purpose
         self._size = os.fstat(file.fileno()).st_size
 
     @classmethod
     @contextmanager
-    def opened(cls, path: Path, *, purpose: Purpose) -> Iterator["FileBytes"]:
+    def opened(cls, path: Path, *, purpose: MessageContext) -> Iterator["FileBytes"]:
         """Opens a file for as long as the block lasts."""
-        with translated("read", path, folder=path.parent, purpose=purpose):
+        with job_errors("read", path, folder=path.parent, purpose=purpose):
             file = path.open("rb", buffering=0)
         with file:
             yield cls(file, path=path, purpose=purpose)
@@ -59,7 +59,7 @@ class FileBytes:
 
     def __getitem__(self, part: slice) -> bytes:
         start, end, _ = part.indices(self._size)
-        with translated("read", self._path, folder=self._path.parent, purpose=self._purpose):
+        with job_errors("read", self._path, folder=self._path.parent, purpose=self._purpose):
             return os.pread(self._file.fileno(), max(0, end - start), start)
 
 

@@ -18,15 +18,15 @@ from typing import TypeVar
 
 from job.errors import ConfigError, PermissionDeniedError, StorageOutageError
 from job.storage.gcs.failures import (
-    AbsentError,
-    DeniedError,
+    BadRequestError,
+    ConditionNotMetError,
+    ForbiddenError,
     NoCredentialsError,
-    RefusedError,
+    NotFoundError,
     TransientError,
-    UnmetError,
 )
 from job.storage.gcs.requests import Timeouts
-from job.storage.os_errors import RUNS, Purpose
+from job.storage.os_errors import RUNS, MessageContext
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ PERMISSIONS = {
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long a bucket is waited for.
 
     Attributes:
@@ -85,7 +85,7 @@ class Call:
         self._failing_since = self._denied_since = None
         self._on_progress()
 
-    def failed(self, error: TransientError | DeniedError, *, now: float) -> float:
+    def failed(self, error: TransientError | ForbiddenError, *, now: float) -> float:
         """Counts a try that failed; returns since when this call has failed in this way.
 
         Refusals count from the first one in a row: an outage before them is no part of the
@@ -94,7 +94,7 @@ class Call:
         self.failures += 1
         if self._failing_since is None:
             self._failing_since = now
-        if not isinstance(error, DeniedError):
+        if not isinstance(error, ForbiddenError):
             self._denied_since = None
             return self._failing_since
         if self._denied_since is None:
@@ -118,11 +118,11 @@ class Retries:
         self,
         uri: str,
         *,
-        patience: Patience,
+        patience: RetryPolicy,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         uniform: Callable[[float, float], float] = random.uniform,
-        purpose: Purpose = RUNS,
+        purpose: MessageContext = RUNS,
     ) -> None:
         self._uri, self._purpose = uri, purpose
         self._patience = patience
@@ -144,21 +144,21 @@ class Retries:
             StorageOutageError: The budget is spent.
             PermissionDeniedError: The bucket refuses, or there are no credentials.
             ConfigError: The bucket says that the request is wrong.
-            AbsentError: As `attempt` raised it.
-            UnmetError: As `attempt` raised it.
+            NotFoundError: As `attempt` raised it.
+            ConditionNotMetError: As `attempt` raised it.
         """
         call = Call(operation, self._answered)
         while True:
             try:
                 result = attempt(call)
-            except (TransientError, DeniedError) as error:
+            except (TransientError, ForbiddenError) as error:
                 self._wait(call, error)
-            except (AbsentError, UnmetError):
+            except (NotFoundError, ConditionNotMetError):
                 self._answered()
                 raise
             except NoCredentialsError as error:
                 raise self._no_credentials() from error
-            except RefusedError as error:
+            except BadRequestError as error:
                 raise ConfigError(
                     f"{self._uri}: the bucket refused to {operation}: {error}. It must be a "
                     f"bucket of Cloud Storage that takes plain requests. Check its name and "
@@ -170,7 +170,7 @@ class Retries:
                     self._allowed.add(operation)
                 return result
 
-    def _wait(self, call: Call, error: TransientError | DeniedError) -> None:
+    def _wait(self, call: Call, error: TransientError | ForbiddenError) -> None:
         """Sleeps before the next try, or raises when there shall be none."""
         budget = self._budget(call.operation, error)
         now = self._monotonic()
@@ -188,7 +188,7 @@ class Retries:
         call.in_a_row += 1
         self._sleep(min(left, self._uniform(0.0, bound)))
 
-    def _budget(self, operation: str, error: TransientError | DeniedError) -> float:
+    def _budget(self, operation: str, error: TransientError | ForbiddenError) -> float:
         if isinstance(error, TransientError):
             return self._patience.budget_seconds
         with self._lock:
@@ -197,9 +197,9 @@ class Retries:
         return min(self._patience.denied_seconds, self._patience.budget_seconds)
 
     def _given_up(
-        self, call: Call, error: TransientError | DeniedError, *, seconds: float
+        self, call: Call, error: TransientError | ForbiddenError, *, seconds: float
     ) -> Exception:
-        if isinstance(error, DeniedError):
+        if isinstance(error, ForbiddenError):
             with self._lock:
                 self._allowed.discard(call.operation)
             return self._denied(call.operation, error)
@@ -211,7 +211,7 @@ class Retries:
         )
 
     def _failed(self, call: Call, error: Exception, *, now: float, budget: float) -> None:
-        kind = "refusal" if isinstance(error, DeniedError) else "absence"
+        kind = "refusal" if isinstance(error, ForbiddenError) else "absence"
         with self._lock:
             self._failed_tries += 1
             if self._away_since is None:
@@ -242,7 +242,7 @@ class Retries:
             extra={"store": self._uri, "seconds": round(seconds, 3), "tries": tries},
         )
 
-    def _denied(self, operation: str, error: DeniedError) -> PermissionDeniedError:
+    def _denied(self, operation: str, error: ForbiddenError) -> PermissionDeniedError:
         needed = error.permission or PERMISSIONS[operation]
         return PermissionDeniedError(
             f"{self._uri}: not allowed to {operation} ({error}). The account of this process "

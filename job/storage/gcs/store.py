@@ -6,8 +6,8 @@
     store.write("HEAD.json", b"{}", if_generation=0)
 
 Opening one costs nothing; the first call looks for credentials and the bucket. Every call
-waits through an outage as long as `Patience` allows. An answer that was lost is no failure: a
-write that is found to have got through counts as done, and so does a delete.
+waits through an outage as long as `RetryPolicy` allows. An answer that was lost is no
+failure: a write that is found to have got through counts as done, and so does a delete.
 
 Every change is sent with the generation it expects, also where the caller expects none. A
 request that a time-out left behind in the network could otherwise arrive after later writes
@@ -24,9 +24,14 @@ import google_crc32c
 
 from job.errors import ConfigError, StorageOutageError
 from job.storage.gcs.client import connect, parse_gs_uri
-from job.storage.gcs.failures import AbsentError, RefusedError, TransientError, UnmetError
+from job.storage.gcs.failures import (
+    BadRequestError,
+    ConditionNotMetError,
+    NotFoundError,
+    TransientError,
+)
 from job.storage.gcs.requests import BucketRequests, Content, FileBytes, Found, Page
-from job.storage.gcs.retry import Call, Patience, Retries
+from job.storage.gcs.retry import Call, Retries, RetryPolicy
 from job.storage.gcs.upload import Upload
 from job.storage.object_store import (
     ListedObject,
@@ -39,7 +44,7 @@ from job.storage.object_store import (
     checked_prefix,
     checked_range,
 )
-from job.storage.os_errors import RUNS, Purpose
+from job.storage.os_errors import RUNS, MessageContext
 
 # An object may be replaced between the two requests of a read; more often is no coincidence.
 _READ_TRIES = 3
@@ -69,15 +74,15 @@ class GsStore:
         uri: str,
         *,
         emulator: str | None = None,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         uniform: Callable[[float, float], float] = random.uniform,
-        purpose: Purpose = RUNS,
+        purpose: MessageContext = RUNS,
     ) -> None:
         self._place = place = parse_gs_uri(uri, purpose=purpose)
         self._purpose = purpose
-        patience = patience or Patience()
+        patience = patience or RetryPolicy()
         self._requests = BucketRequests(
             lambda: connect(place.bucket, emulator=emulator),
             timeouts=patience.timeouts,
@@ -108,7 +113,7 @@ class GsStore:
         full = self._place.full_name(name)
         try:
             return self._retries.run("read", lambda call: self._read_once(full, limit_bytes))
-        except AbsentError:
+        except NotFoundError:
             raise self._missing(name) from None
 
     def read_range(self, name: str, *, start: int, length: int, generation: int) -> bytes:
@@ -119,7 +124,7 @@ class GsStore:
                 data = self._requests.read_range(
                     full, start=start, length=length, generation=generation
                 )
-            except RefusedError as error:
+            except BadRequestError as error:
                 if error.status != 416:  # the range begins behind the end
                     raise
                 data = b""
@@ -130,7 +135,7 @@ class GsStore:
 
         try:
             return checked_range(name, self._retries.run("read", attempt), length)
-        except AbsentError:
+        except NotFoundError:
             raise self._missing(name) from None
 
     def write(self, name: str, data: bytes, *, if_generation: int | None) -> ObjectStat:
@@ -152,9 +157,9 @@ class GsStore:
             try:
                 operation = "replace" if expected else "create"
                 return _stat(name, self._retries.run(operation, upload.send))
-            except AbsentError:
+            except NotFoundError:
                 raise self._no_bucket() from None
-            except UnmetError:
+            except ConditionNotMetError:
                 if if_generation is not None:
                     raise PreconditionFailedError(
                         f"{self.uri}/{name}: its generation is not {if_generation}"
@@ -184,9 +189,9 @@ class GsStore:
                 raise self._missing(name)
             try:
                 self._delete(name, expected)
-            except AbsentError:
+            except NotFoundError:
                 raise self._missing(name) from None
-            except UnmetError:
+            except ConditionNotMetError:
                 if if_generation is not None:
                     raise PreconditionFailedError(
                         f"{self.uri}/{name}: its generation is not {if_generation}"
@@ -199,7 +204,7 @@ class GsStore:
         full = self._place.full_name(name)
         try:
             found = self._retries.run("stat", lambda call: self._requests.stat(full))
-        except AbsentError:
+        except NotFoundError:
             self._missing(name)
             return None
         return _stat(name, found)
@@ -211,7 +216,7 @@ class GsStore:
                 raise ObjectTooLargeError(f"{full}: {found.size} bytes, limit {limit_bytes}")
             try:
                 data = self._requests.read(full, generation=found.generation)
-            except AbsentError:
+            except NotFoundError:
                 continue  # replaced or deleted meanwhile: the next look tells which
             if (len(data), google_crc32c.value(data)) != (found.size, found.crc32c):
                 raise TransientError("content arrived damaged")
@@ -224,20 +229,20 @@ class GsStore:
         def attempt(call: Call) -> None:
             try:
                 self._requests.delete(full, if_generation=expected)
-            except (AbsentError, UnmetError) as refused:
+            except (NotFoundError, ConditionNotMetError) as refused:
                 # A bucket may say 412 of an object that is not there at all.
-                if isinstance(refused, UnmetError) and self._exists(full):
+                if isinstance(refused, ConditionNotMetError) and self._exists(full):
                     raise
                 # Gone already: by an earlier try whose answer was lost, as far as one can know.
                 if call.failures == 0:
-                    raise AbsentError(str(refused)) from None
+                    raise NotFoundError(str(refused)) from None
 
         self._retries.run("delete", attempt)
 
     def _exists(self, full: str) -> bool:
         try:
             self._requests.stat(full)
-        except AbsentError:
+        except NotFoundError:
             return False
         return True
 
@@ -250,7 +255,7 @@ class GsStore:
             page = self._retries.run(
                 "list", lambda call: self._requests.list(prefix, token=token)
             )
-        except AbsentError:
+        except NotFoundError:
             raise self._no_bucket() from None
         self._bucket_is_known = True
         return page

@@ -12,11 +12,11 @@ Source: https://cloud.google.com/storage/docs/performing-resumable-uploads
 import re
 
 from job.storage.gcs.failures import (
-    AbsentError,
+    BadRequestError,
+    ConditionNotMetError,
     DamagedError,
-    RefusedError,
+    NotFoundError,
     TransientError,
-    UnmetError,
 )
 from job.storage.gcs.requests import BucketRequests, Content, Found, found_of
 from job.storage.gcs.retry import Call
@@ -59,13 +59,13 @@ class Upload:
             What the bucket has now: size and checksum are those of the content.
 
         Raises:
-            UnmetError: The object has another generation, and not by this upload.
+            ConditionNotMetError: The object has another generation, and not by this upload.
             TransientError: The try failed; the next one may not.
-            RefusedError: The bucket does not take such a request.
+            BadRequestError: The bucket does not take such a request.
         """
         try:
             found = self._sent_once(call)
-        except UnmetError:
+        except ConditionNotMetError:
             if call.failures == 0:
                 raise
             # An earlier try may have got through and its answer been lost on the way.
@@ -95,7 +95,7 @@ class Upload:
     def _own_or_none(self) -> Found | None:
         try:
             found = self._requests.stat(self._content.name)
-        except AbsentError:
+        except NotFoundError:
             return None
         return found if found.write_id == self._content.write_id else None
 
@@ -110,13 +110,13 @@ class Upload:
         asked, self._is_known = not self._is_known, False
         try:
             answer = self._requests.put(self._url, part, content_range=content_range)
-        except AbsentError:
+        except NotFoundError:
             raise self._forgotten() from None
-        except RefusedError as error:
+        except BadRequestError as error:
             if not self._may_have_ended(error):
                 raise
             raise self._forgotten() from None
-        except (DamagedError, UnmetError):
+        except (DamagedError, ConditionNotMetError):
             self._url = ""
             raise
         if answer.status_code != 308:
@@ -140,7 +140,7 @@ class Upload:
             self._furthest = sent
             call.progressed()
 
-    def _may_have_ended(self, error: RefusedError) -> bool:
+    def _may_have_ended(self, error: BadRequestError) -> bool:
         """Whether this may be what a session answers that has ended."""
         if error.status == 400:
             self._bad_requests += 1

@@ -24,7 +24,7 @@ _SEVERITIES = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 @dataclass(frozen=True)
-class Shown:
+class LogValue:
     """A field that people and machines read differently.
 
     Attributes:
@@ -81,7 +81,7 @@ def read_event(record: logging.LogRecord) -> Event:
         extra.setdefault("error", "".join(traceback.format_exception_only(error)).strip())
     fields: dict[str, Json] = {}
     for key, value in extra.items():
-        if isinstance(value, Shown) and not names_a_secret(key):
+        if isinstance(value, LogValue) and not names_a_secret(key):
             fields.update({name: _plain(name, part) for name, part in value.fields.items()})
         else:
             fields[key] = _plain(key, value)

@@ -167,17 +167,17 @@ def test_a_default_kind_counts_as_a_default(load: Load) -> None:
     assert origins["training.optimizer.learning_rate"] == "c.yaml:3"
 
 
-def test_an_unknown_kind_is_the_only_thing_said(complaints: Complaints) -> None:
-    assert complaints(sets=["data.kind=video"]) == [
+def test_an_unknown_kind_is_the_only_thing_said(conflicts: Complaints) -> None:
+    assert conflicts(sets=["data.kind=video"]) == [
         "--set data.kind: must be one of text, sequence, image (got 'video')."
     ]
 
 
 @pytest.mark.parametrize("below", ["5", "[1]", "text"])
 def test_a_key_below_a_broken_section_leaves_the_files_error_alone(
-    complaints: Complaints, below: str
+    conflicts: Complaints, below: str
 ) -> None:
-    [line] = complaints(
+    [line] = conflicts(
         f"run: {{name: a}}\ndata: {{train: a}}\ntraining: {below}",
         sets=["training.optimizer.kind=sgd", "training.epochs=3"],
     )
@@ -185,9 +185,9 @@ def test_a_key_below_a_broken_section_leaves_the_files_error_alone(
 
 
 def test_an_error_in_a_replaced_value_is_named_where_it_was_given(
-    complaints: Complaints,
+    conflicts: Complaints,
 ) -> None:
-    assert complaints(
+    assert conflicts(
         f"{MINIMAL}callbacks: {{custom: [{{target: 'a:B', arguments: {{x: 1}}}}]}}",
         sets=["callbacks.custom.0.arguments={x: .nan}"],
     ) == [

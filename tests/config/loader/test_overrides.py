@@ -79,9 +79,9 @@ ENV = "SIAMESE_TRAINING__EPOCHS"
     ],
 )
 def test_a_set_that_cannot_be_is_named_as_typed(
-    complaints: Complaints, argument: str, says: str
+    conflicts: Complaints, argument: str, says: str
 ) -> None:
-    assert complaints(sets=[argument]) == [says]
+    assert conflicts(sets=[argument]) == [says]
 
 
 @pytest.mark.parametrize(
@@ -121,14 +121,14 @@ def test_a_set_that_cannot_be_is_named_as_typed(
     ],
 )
 def test_a_variable_that_cannot_be_is_named(
-    complaints: Complaints, name: str, value: str, says: str
+    conflicts: Complaints, name: str, value: str, says: str
 ) -> None:
-    [line] = complaints(env={name: value})
+    [line] = conflicts(env={name: value})
     assert line.startswith(f"environment {name}: {says}")
 
 
-def test_two_names_of_one_key_are_refused(complaints: Complaints) -> None:
-    assert complaints(env={ENV: "1", ENV.lower(): "2"}) == [
+def test_two_names_of_one_key_are_refused(conflicts: Complaints) -> None:
+    assert conflicts(env={ENV: "1", ENV.lower(): "2"}) == [
         f"environment {ENV.lower()}: {ENV} names the same key; unset one of the two."
     ]
 

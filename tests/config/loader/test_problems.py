@@ -69,19 +69,19 @@ from tests.config.conftest import MINIMAL, Complaints
     ],
 )
 def test_a_file_that_lacks_something_says_what(
-    complaints: Complaints, text: str, says: str
+    conflicts: Complaints, text: str, says: str
 ) -> None:
-    assert says in complaints(text)
+    assert says in conflicts(text)
 
 
 def test_three_mistakes_are_three_lines_in_the_order_of_the_file(
-    complaints: Complaints,
+    conflicts: Complaints,
 ) -> None:
     text = (
         "training:\n  epochs: 0\n  optimizer: {kind: adm}\n"
         "run: {name: a, sead: 1}\ndata: {train: a.csv}\n"
     )
-    assert complaints(text) == [
+    assert conflicts(text) == [
         "c.yaml:2:11: training.epochs: must be a whole number, at least 1 (got 0).",
         "c.yaml:3:21: training.optimizer.kind: must be one of adam, rmsprop, sgd (got 'adm'). "
         "Did you mean 'adam'?",
@@ -89,8 +89,8 @@ def test_three_mistakes_are_three_lines_in_the_order_of_the_file(
     ]
 
 
-def test_mistakes_of_every_layer_are_shown_together(complaints: Complaints) -> None:
-    lines = complaints(
+def test_mistakes_of_every_layer_are_shown_together(conflicts: Complaints) -> None:
+    lines = conflicts(
         "run: {name: a, name: b}\ndata: {train: a, trian: 3}\ntraining: {epochs: 0}",
         env={"SIAMESE_METRICS__PORT": "-1", "SIAMESE_NO": "1"},
         sets=["logging.level=x", "nothing"],
@@ -106,19 +106,19 @@ def test_mistakes_of_every_layer_are_shown_together(complaints: Complaints) -> N
     ]
 
 
-def test_a_value_that_could_not_be_read_is_reported_once(complaints: Complaints) -> None:
-    [line] = complaints(f"run: {{name: a}}\ndata: {{train: {'9' * 101}}}")
+def test_a_value_that_could_not_be_read_is_reported_once(conflicts: Complaints) -> None:
+    [line] = conflicts(f"run: {{name: a}}\ndata: {{train: {'9' * 101}}}")
     assert "at most 100 digits" in line
 
 
-def test_a_long_value_is_cut(complaints: Complaints) -> None:
-    [line] = complaints(f"{MINIMAL}logging: {{level: {'x' * 10_000}}}")
+def test_a_long_value_is_cut(conflicts: Complaints) -> None:
+    [line] = conflicts(f"{MINIMAL}logging: {{level: {'x' * 10_000}}}")
     assert len(line) < 200
     assert "xxx...)." in line
 
 
-def test_control_characters_do_not_reach_the_terminal(complaints: Complaints) -> None:
-    [line] = complaints(f'{MINIMAL}"a\\e[2J\\nb": "c\\e\\r\\n"')
+def test_control_characters_do_not_reach_the_terminal(conflicts: Complaints) -> None:
+    [line] = conflicts(f'{MINIMAL}"a\\e[2J\\nb": "c\\e\\r\\n"')
     assert line.isprintable()
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from job.config.data import ImageDataConfig, SequenceDataConfig
-from job.data.items.array_items import stored_items
+from job.data.items.array_items import array_items
 from job.data.sources.npz import open_npz
 from job.data.sources.sequence_file import Features
 from job.errors import DataError
-from job.preprocessing.ragged import GrowingRows, RaggedArray
+from job.preprocessing.ragged import RaggedArray, RaggedBuilder
 from job.types import Problem
 from tests.data.archives import npz_of
 
@@ -23,8 +23,8 @@ LENGTHS = np.array([2, 0, 3, 4])
 def copied(path: Path, section, rows: list[int], *, before: int = 0) -> RaggedArray:
     """The given rows of a file, behind some others."""
     with open_npz(path, where=WHERE) as arrays:
-        stored = stored_items(arrays, section, features=Features(None))
-        to = GrowingRows(stored.dtype)
+        stored = array_items(arrays, section, features=Features(None))
+        to = RaggedBuilder(stored.dtype)
         for _ in range(before):
             to.append(np.zeros((1, 2), stored.dtype))
         stored.copy(np.array(rows, np.int64), to)
@@ -33,12 +33,12 @@ def copied(path: Path, section, rows: list[int], *, before: int = 0) -> RaggedAr
 
 def problems(path: Path, section=SEQUENCES) -> dict[int, Problem]:
     with open_npz(path, where=WHERE) as arrays:
-        return dict(stored_items(arrays, section, features=Features(None)).problems)
+        return dict(array_items(arrays, section, features=Features(None)).problems)
 
 
 def refusal(path: Path, section=SEQUENCES, features: Features | None = None) -> str:
     with open_npz(path, where=WHERE) as arrays, pytest.raises(DataError) as caught:
-        stored_items(arrays, section, features=features or Features(None))
+        array_items(arrays, section, features=features or Features(None))
     return str(caught.value)
 
 

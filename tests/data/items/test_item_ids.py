@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 
 from job.config.data import ColumnsConfig, SequenceDataConfig
-from job.data.items.array_items import stored_items
+from job.data.items.array_items import array_items
 from job.data.items.item_ids import (
-    Catalogue,
-    NamedItems,
-    StoredItems,
+    ArrayItemsById,
+    ItemIndex,
+    ItemsById,
     catalogue_of_rows,
     catalogue_of_table,
     catalogue_of_texts,
 )
-from job.data.items.item_store import ReadItems
+from job.data.items.item_store import ItemStore
 from job.data.items.readers import TextReader
 from job.data.quarantine import NOTHING_QUARANTINED
 from job.data.sources.npz import open_npz
@@ -28,7 +28,7 @@ COLUMNS = ColumnsConfig()
 READER = TextReader(9)
 
 
-def of_table(folder: Path, content: str, *, name: str = "items.csv") -> Catalogue[str]:
+def of_table(folder: Path, content: str, *, name: str = "items.csv") -> ItemIndex[str]:
     path = folder / name
     path.write_text(content)
     return catalogue_of_table(
@@ -36,12 +36,12 @@ def of_table(folder: Path, content: str, *, name: str = "items.csv") -> Catalogu
     )
 
 
-def of_texts(path: Path) -> Catalogue[str]:
+def of_texts(path: Path) -> ItemIndex[str]:
     with open_npz(path, where="data.items: 'items.npz'") as arrays:
         return catalogue_of_texts(arrays, name="items.npz", columns=COLUMNS, reader=READER)
 
 
-def shown(catalogue: Catalogue) -> list[str]:
+def shown(catalogue: ItemIndex) -> list[str]:
     return [str(bad) for bad in catalogue.quarantine.samples]
 
 
@@ -123,11 +123,11 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path, arrays, words):
 
 
 def test_items_named_by_a_table_are_read_when_they_are_named():
-    catalogue = Catalogue(
+    catalogue = ItemIndex(
         "items.csv", {"x1": "cat", "x2": "dog", "x3": "cat"}, {}, "line", NOTHING_QUARANTINED
     )
-    with ReadItems(READER, features=Features(None)) as read:
-        items = NamedItems(catalogue, read)
+    with ItemStore(READER, features=Features(None)) as read:
+        items = ItemsById(catalogue, read)
         assert not items.is_slow
         assert items.find("gone", column="left") == Problem(
             "no_item", "no item 'gone' in items.csv"
@@ -160,10 +160,10 @@ class Failing:
 
 
 def test_a_bad_file_is_named_with_its_id_and_path():
-    catalogue = Catalogue("items.csv", {"x1": "a.png"}, {}, "line", NOTHING_QUARANTINED)
+    catalogue = ItemIndex("items.csv", {"x1": "a.png"}, {}, "line", NOTHING_QUARANTINED)
     reader = Failing()
-    with ReadItems(reader, features=Features(None)) as read:
-        items = NamedItems(catalogue, read)
+    with ItemStore(reader, features=Features(None)) as read:
+        items = ItemsById(catalogue, read)
         assert items.is_slow
         items.expect("gone")
         items.expect("x1")
@@ -183,9 +183,9 @@ def test_items_that_are_rows_of_arrays_are_numbered_as_they_are_named(tmp_path):
     )
     with open_npz(path, where="data.items: 'a.npz'") as arrays:
         section = SequenceDataConfig(train="x.csv", items="a.npz")
-        stored = stored_items(arrays, section, features=Features(None))
+        stored = array_items(arrays, section, features=Features(None))
         catalogue = catalogue_of_rows(arrays, stored, name="a.npz", columns=COLUMNS)
-        items = StoredItems(catalogue, stored)
+        items = ArrayItemsById(catalogue, stored)
         assert not items.is_slow
         numbers = [items.keep(items.find(name, column="left")) for name in "cac"]
         assert items.find("bad", column="left") == Problem(

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from job.config.data import ColumnsConfig, ImageDataConfig, SequenceDataConfig
-from job.data.items.array_items import stored_items
-from job.data.items.columns import Marks
+from job.data.items.array_items import array_items
+from job.data.items.columns import GroupSplitColumns
 from job.data.items.item_rows import ItemRows, LabelledItems
-from job.data.items.item_store import ReadItems
+from job.data.items.item_store import ItemStore
 from job.data.items.readers import TextReader, reader_of
-from job.data.sources.configured import Given
+from job.data.sources.configured import DataSource
 from job.data.sources.files import DataFiles
 from job.data.sources.npz import open_npz
 from job.data.sources.sequence_file import Features
@@ -38,7 +38,7 @@ class Reading:
             files = DataFiles((root or Path("/")).resolve())
             form = "sequence" if section.kind == "sequence" else section.storage
             reader = reader_of(section, files=files, form=form, features=self._features)
-        self._items = ReadItems(reader, features=self._features)
+        self._items = ItemStore(reader, features=self._features)
         self._labelled = LabelledItems(self._items, columns=columns)
 
     def table(self, folder: Path, content: str, *, is_marked: bool = False) -> ItemRows:
@@ -52,12 +52,12 @@ class Reading:
         with open_npz(path, where="data.train: 'a.npz'") as arrays:
             if self._section is None:
                 return self._labelled.of_texts(arrays, name="a.npz", marks=marks)
-            stored = stored_items(arrays, self._section, features=self._features)
+            stored = array_items(arrays, self._section, features=self._features)
             return self._labelled.of_rows(arrays, stored, name="a.npz", marks=marks)
 
     def folder(self, folder: Path, *, name: str) -> ItemRows:
         with self._items:
-            given = Given("data.train", name, folder, "folder")
+            given = DataSource("data.train", name, folder, "folder")
             return self._labelled.of_folder(given, marks=self._marks(False))
 
     @property
@@ -68,8 +68,8 @@ class Reading:
     def items(self) -> RaggedArray:
         return self._items.finished()
 
-    def _marks(self, is_marked: bool) -> Marks:
-        return Marks(self._columns, with_any=is_marked)
+    def _marks(self, is_marked: bool) -> GroupSplitColumns:
+        return GroupSplitColumns(self._columns, with_any=is_marked)
 
 
 def shown(rows: ItemRows) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from job.data.items.item_store import _ROWS_AHEAD, NewItem, ReadItems, read_ahead
+from job.data.items.item_store import _ROWS_AHEAD, ItemStore, NewItem, read_ahead
 from job.data.items.readers import TextReader
 from job.data.sources.sequence_file import Features
 from job.types import Problem
@@ -45,12 +45,12 @@ class Files:
         return Problem(problem.reason, f"{column} {cell!r} {problem.detail}")
 
 
-def kept(items: ReadItems, *cells: str) -> list[int]:
+def kept(items: ItemStore, *cells: str) -> list[int]:
     return [items.keep(items.find(cell, column="left")) for cell in cells]
 
 
 def test_texts_are_numbered_once_by_what_they_are():
-    with ReadItems(TextReader(9), features=Features(None)) as items:
+    with ItemStore(TextReader(9), features=Features(None)) as items:
         assert not items.is_slow
         assert kept(items, "cat", "caf\u00e9", "cafe\u0301", "cat", "dog") == [0, 1, 1, 0, 2]
         ragged = items.finished()
@@ -58,20 +58,20 @@ def test_texts_are_numbered_once_by_what_they_are():
 
 
 def test_an_item_that_is_found_but_not_kept_leaves_no_trace():
-    with ReadItems(TextReader(9), features=Features(None)) as items:
+    with ItemStore(TextReader(9), features=Features(None)) as items:
         assert items.find("new", column="left").identity == "new"
         assert kept(items, "cat", "new") == [0, 1]
 
 
 def test_a_problem_is_named_with_its_cell():
-    with ReadItems(TextReader(2), features=Features(None)) as items:
+    with ItemStore(TextReader(2), features=Features(None)) as items:
         found = items.find("cat", column="left")
     assert found == Problem("too_long", "left has 3 characters (data.max_length is 2)")
 
 
 def test_a_file_is_read_once_however_often_it_is_named():
     reader = Files()
-    with ReadItems(reader, features=Features(None)) as items:
+    with ItemStore(reader, features=Features(None)) as items:
         assert items.is_slow
         for cell in ("2x2", "./2x2", "bad", "bad"):
             items.expect(cell)
@@ -91,7 +91,7 @@ def test_what_bad_rows_asked_for_is_not_held():
     reader = Files()
     bad = [(f"{number}x1", "bad") for number in range(1, 40)]
     held = []
-    with ReadItems(reader, features=Features(None)) as items:
+    with ItemStore(reader, features=Features(None)) as items:
         for row in read_ahead([*bad, ("7x1", "8x1")], items=items, cells=lambda row: row):
             found = [items.find(cell, column="left") for cell in row]
             if not any(isinstance(one, Problem) for one in found):
@@ -107,7 +107,7 @@ def test_what_bad_rows_asked_for_is_not_held():
 def test_what_a_row_ahead_waits_for_is_held():
     reader = Files()
     rows = [("2x1", "bad"), ("2x1", "bad"), ("2x1", "3x1")]
-    with ReadItems(reader, features=Features(None)) as items:
+    with ItemStore(reader, features=Features(None)) as items:
         for row in read_ahead(rows, items=items, cells=lambda row: row):
             found = [items.find(cell, column="left") for cell in row]
         kept = [items.keep(one) for one in found]
@@ -117,21 +117,21 @@ def test_what_a_row_ahead_waits_for_is_held():
 
 @pytest.mark.parametrize("cell", ["denied", "2x1"])
 def test_what_no_row_came_to_ask_for_goes_without_a_word(cell):
-    with ReadItems(Files(), features=Features(None)) as items:
+    with ItemStore(Files(), features=Features(None)) as items:
         for _ in read_ahead([(cell,)], items=items, cells=lambda row: row):
             pass
         assert not items._waiting
 
 
 def test_an_item_kept_twice_by_one_row_has_one_number():
-    with ReadItems(Files(), features=Features(None)) as items:
+    with ItemStore(Files(), features=Features(None)) as items:
         left, right = (items.find("2x2", column=column) for column in ("left", "right"))
         assert [items.keep(left), items.keep(right)] == [0, 0]
         assert len(items.finished()) == 1
 
 
 def test_the_first_sequence_sets_the_features_of_all():
-    with ReadItems(Files(), features=Features(None)) as items:
+    with ItemStore(Files(), features=Features(None)) as items:
         # Found and not kept: it is a good sequence, whatever is wrong with its row.
         items.find("4x3", column="left")
         assert items.find("4x2", column="left") == Problem(
@@ -141,7 +141,7 @@ def test_the_first_sequence_sets_the_features_of_all():
 
 
 def test_what_a_thread_raises_ends_the_reading():
-    with ReadItems(Files(), features=Features(None)) as items:
+    with ItemStore(Files(), features=Features(None)) as items:
         items.expect("denied")
         with pytest.raises(PermissionError):
             items.find("denied", column="left")
@@ -150,7 +150,7 @@ def test_what_a_thread_raises_ends_the_reading():
 def test_leaving_drops_what_was_not_begun():
     reader = Files()
     reader.gate.clear()
-    with ReadItems(reader, features=Features(None)) as items:
+    with ItemStore(reader, features=Features(None)) as items:
         for number in range(1, 21):
             items.expect(f"{number}x1")
         # Those that are under way go on when the last one was dropped, not before.

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from job.config.data import ColumnsConfig
-from job.data.items.columns import Marks
-from job.data.items.item_store import ReadItems
+from job.data.items.columns import GroupSplitColumns
+from job.data.items.item_store import ItemStore
 from job.data.items.pair_rows import read_pairs
 from job.data.items.readers import TextReader
 from job.data.quarantine import Quarantine
@@ -41,12 +41,12 @@ def read(
     path = folder / name
     path.write_bytes(gzip.compress(content) if name.lower().endswith(".gz") else content)
     columns = columns or ColumnsConfig()
-    with ReadItems(TextReader(max_length), features=Features(None)) as items:
+    with ItemStore(TextReader(max_length), features=Features(None)) as items:
         found = read_pairs(
             Table(path, key="data.train", name=name),
             items=items,
             columns=columns,
-            marks=Marks(columns, with_any=is_marked),
+            marks=GroupSplitColumns(columns, with_any=is_marked),
             by_id=False,
         )
         values = items.finished()
@@ -323,12 +323,12 @@ def test_a_bad_row_leaves_no_trace_in_the_items(tmp_path, bad):
     for name, rows in (("with.csv", [bad, "cat,new,1"]), ("without.csv", ["cat,new,1"])):
         content = "\n".join(["left,right,label", *rows])
         (tmp_path / name).write_text(content)
-        with ReadItems(TextReader(20), features=Features(None)) as items:
+        with ItemStore(TextReader(20), features=Features(None)) as items:
             found = read_pairs(
                 Table(tmp_path / name, key="data.train", name=name),
                 items=items,
                 columns=ColumnsConfig(),
-                marks=Marks(ColumnsConfig(), with_any=False),
+                marks=GroupSplitColumns(ColumnsConfig(), with_any=False),
                 by_id=False,
             )
         numbers.append((found.pairs.left.tolist(), found.pairs.right.tolist()))
@@ -376,7 +376,7 @@ def test_cells_may_hold_ids_and_those_may_be_whole_numbers(tmp_path):
         Table(path, key="data.train", name="a.jsonl"),
         items=items,
         columns=ColumnsConfig(),
-        marks=Marks(ColumnsConfig(), with_any=False),
+        marks=GroupSplitColumns(ColumnsConfig(), with_any=False),
         by_id=True,
     )
     assert found.pairs.left.tolist() == [0]

@@ -10,7 +10,7 @@ from job.data.items.readers import Reader, TextReader, reader_of
 from job.data.sources.files import DataFiles
 from job.data.sources.sequence_file import Features
 from job.errors import DataError, PermissionDeniedError
-from job.preprocessing.image.decode import PictureError
+from job.preprocessing.image.decode import ImageError
 from job.types import Problem
 from tests.preprocessing.image.some_images import one_colour
 
@@ -143,9 +143,9 @@ def test_a_picture_becomes_pixels_or_stays_a_file(tmp_path):
 def test_a_bad_picture_is_found_whatever_is_kept(tmp_path, monkeypatch, form):
     def refuse(data, *, size, resize, max_pixels):
         assert (data, size, resize, max_pixels) == (b"picture", 8, "pad", 1000)
-        raise PictureError("too_large", "declares too much")
+        raise ImageError("too_large", "declares too much")
 
-    monkeypatch.setattr(readers, "read_picture", refuse)
+    monkeypatch.setattr(readers, "read_image", refuse)
     (tmp_path / "a.png").write_bytes(b"picture")
     assert pictures(tmp_path, form).read("a.png") == Problem("too_large", "declares too much")
 

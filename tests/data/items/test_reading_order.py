@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from job.config.data import SequenceDataConfig
-from job.data.items.item_store import ReadItems, read_ahead
+from job.data.items.item_store import ItemStore, read_ahead
 from job.data.items.readers import reader_of
 from job.data.sources.files import DataFiles
 from job.data.sources.sequence_file import Features
@@ -22,7 +22,7 @@ def test_a_bad_sequence_does_not_say_how_many_features_all_have(tmp_path):
         form="sequence",
         features=features,
     )
-    with ReadItems(reader, features=features) as items:
+    with ItemStore(reader, features=features) as items:
         assert items.find("bad.npy", column="left").reason == "not_finite"
         assert items.find("good.npy", column="left").identity == "good.npy"
 
@@ -38,7 +38,7 @@ def test_the_features_come_before_the_content(tmp_path, delay):
     reader = reader_of(section, files=files, form="sequence", features=features)
     found = []
     rows = ["good.npy", *(f"{number}.npy" for number in range(12))]
-    with ReadItems(reader, features=features) as items:
+    with ItemStore(reader, features=features) as items:
         for row in read_ahead(rows, items=items, cells=lambda row: (row,)):
             time.sleep(delay)  # some were read before the first one is looked at, or none
             found.append(items.find(row, column="left"))

@@ -21,7 +21,7 @@ from job.data.dataset import (
 )
 from job.data.packed.pack import PackSummary, open_pack, write_pack
 from job.data.quarantine import BadRow, Quarantine
-from job.preprocessing.feature_stats import Moments
+from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.ragged import RaggedArray, offsets_of
 from job.preprocessing.vocabulary import CharacterVocabulary
 from job.types import Json, Split
@@ -44,7 +44,7 @@ def items_of(
     offsets = offsets_of(lengths)
     if form == "sequence":
         sequences = RaggedArray(rng.normal(size=(offsets[-1], 2)).astype(np.float32), offsets)
-        return sequences, Moments.of(sequences, np.arange(num_items))
+        return sequences, FeatureStats.of(sequences, np.arange(num_items))
     if form == "decoded":
         pixels = rng.integers(0, 256, (num_items * 8, 8, 3), np.uint8)
         return RaggedArray(pixels, np.arange(num_items + 1) * 8), None

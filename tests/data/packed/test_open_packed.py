@@ -13,7 +13,7 @@ from job.data.packed.open_packed import open_packed, open_place, upload_pack
 from job.errors import ConfigError, DataError, PermissionDeniedError, StorageOutageError
 from job.storage.memory import MemoryStore
 from job.storage.object_store import ObjectStore
-from job.storage.parallel import DataAccess
+from job.storage.parallel import ParallelDownloader
 from tests.checkpoints.fault_stores import Wrapped
 from tests.data.packed.some_packs import (
     Crash,
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def read(access: DataAccess, tmp_path: Path) -> Callable[..., Dataset]:
+def read(access: ParallelDownloader, tmp_path: Path) -> Callable[..., Dataset]:
     def opened(uri: str = URI, **given: Any) -> Dataset:
         section = section_of(packed=uri, mirror=str(tmp_path / "mirror"), **given)
         return open_packed(section, folder=tmp_path, seed=0, access=access)
@@ -43,7 +43,9 @@ def read(access: DataAccess, tmp_path: Path) -> Callable[..., Dataset]:
     return opened
 
 
-def upload(folder: Path, *, access: DataAccess, uri: str = URI, force: bool = False) -> None:
+def upload(
+    folder: Path, *, access: ParallelDownloader, uri: str = URI, force: bool = False
+) -> None:
     upload_pack(folder, store=open_place(uri, access=access), access=access, force=force)
 
 
@@ -162,7 +164,7 @@ def test_what_a_bucket_refuses_names_out(gcs: FakeGcs, access, folder):
         upload(folder, access=access)
     gcs.bucket.denied.clear()
     gcs.faults.add(Fault("insert", "status", times=None))
-    hasty = DataAccess(allow_emulator=True, outage_budget_seconds=0.2, env=access.env)
+    hasty = ParallelDownloader(allow_emulator=True, outage_budget_seconds=0.2, env=access.env)
     with pytest.raises(StorageOutageError, match="packing begins anew"):
         upload(folder, access=hasty)
 
@@ -177,7 +179,7 @@ def test_two_that_pack_into_one_place_do_not_both_succeed(folder):
             return do()
 
     with pytest.raises(ConfigError, match="another process packs into"):
-        upload_pack(folder, store=Late(store), access=DataAccess(), force=False)
+        upload_pack(folder, store=Late(store), access=ParallelDownloader(), force=False)
 
 
 class Dying(Wrapped):
@@ -220,10 +222,10 @@ def test_a_crash_anywhere_leaves_a_whole_set_or_none_and_the_same_command_repair
     for at in range(1, 100):
         store = MemoryStore()
         if force:
-            upload_pack(tmp_path / "old", store=store, access=DataAccess(), force=False)
+            upload_pack(tmp_path / "old", store=store, access=ParallelDownloader(), force=False)
         dying = Dying(store, at=at, after=after)
         try:
-            upload_pack(folder, store=dying, access=DataAccess(), force=force)
+            upload_pack(folder, store=dying, access=ParallelDownloader(), force=force)
         except Crash:
             pass
         else:
@@ -231,11 +233,11 @@ def test_a_crash_anywhere_leaves_a_whole_set_or_none_and_the_same_command_repair
         if store.stat("dataset.json") is None:
             outcomes.add("none")
             # No --force: what is there is no set.
-            upload_pack(folder, store=store, access=DataAccess(), force=False)
+            upload_pack(folder, store=store, access=ParallelDownloader(), force=False)
         else:
             outcomes.add("whole")
             assert_whole(store)
-            upload_pack(folder, store=store, access=DataAccess(), force=True)
+            upload_pack(folder, store=store, access=ParallelDownloader(), force=True)
         assert_whole(store)
         assert {one.name for one in store.list("")} == {path.name for path in folder.iterdir()}
     assert at > len(list(folder.iterdir()))

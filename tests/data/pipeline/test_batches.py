@@ -5,8 +5,8 @@ import pytest
 
 from job.data.dataset import ItemTable
 from job.data.pipeline.batches import item_batches, pair_arrays
-from job.data.pipeline.collators import Variation
-from job.data.sampling.epochs import ChosenPairs
+from job.data.pipeline.collators import AugmentationSeed
+from job.data.sampling.epochs import SampledPairs
 from job.preprocessing.ragged import RaggedArray
 from tests.data.conftest import pair_table
 from tests.feeds import IdFeed
@@ -25,9 +25,9 @@ def items(*, classes: np.ndarray | None = CLASSES) -> ItemTable:
     return ItemTable("text", TOKENS, classes)
 
 
-def chosen(*rows: int) -> ChosenPairs:
+def chosen(*rows: int) -> SampledPairs:
     numbers = np.array(rows, np.int64)
-    return ChosenPairs(PAIRS.take(numbers), numbers)
+    return SampledPairs(PAIRS.take(numbers), numbers)
 
 
 def test_a_batch_holds_the_left_items_then_the_right_ones():
@@ -65,7 +65,7 @@ def test_without_classes_every_class_is_unknown():
 class Listening(IdFeed):
     """Notes which variations it is asked for."""
 
-    heard: list[Variation | None] = field(default_factory=list)
+    heard: list[AugmentationSeed | None] = field(default_factory=list)
 
     def batch(self, rows, *, variation=None):
         self.heard.append(variation)

@@ -6,9 +6,15 @@ import pytest
 from job.config.augmentation import ImageAugmentationConfig, SequenceAugmentationConfig
 from job.config.data import ImageDataConfig, SequenceDataConfig, TextDataConfig
 from job.data.dataset import Dataset, ItemTable
-from job.data.pipeline.collators import PictureFeed, SequenceFeed, TokenFeed, Variation, feed_of
+from job.data.pipeline.collators import (
+    AugmentationSeed,
+    ImageCollator,
+    SequenceCollator,
+    TextCollator,
+    collator_for,
+)
 from job.data.quarantine import NOTHING_QUARANTINED
-from job.preprocessing.feature_stats import Moments
+from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.ragged import RaggedArray, offsets_of
 from job.preprocessing.vocabulary import CharacterVocabulary
 from job.types import ItemInput
@@ -16,12 +22,12 @@ from tests.preprocessing.image.some_images import one_colour
 
 STEPS = np.arange(12, dtype=np.float32).reshape(6, 2)
 SEQUENCES = RaggedArray(STEPS, offsets_of(np.array([1, 3, 2])))
-MOMENTS = Moments((5.0, 6.0), (2.0, 3.0))
+MOMENTS = FeatureStats((5.0, 6.0), (2.0, 3.0))
 COLOURS = [(10, 20, 30), (200, 0, 5)]
 
 
-def variation(*index: int, epoch: int = 0) -> Variation:
-    return Variation(seed=1, epoch=epoch, index=np.array(index))
+def variation(*index: int, epoch: int = 0) -> AugmentationSeed:
+    return AugmentationSeed(seed=1, epoch=epoch, index=np.array(index))
 
 
 def decoded() -> RaggedArray:
@@ -39,7 +45,9 @@ def dataset(items: ItemTable, statistics) -> Dataset:
 
 
 def test_texts_become_ids_padded_with_zero():
-    feed = TokenFeed(RaggedArray.from_bytes([b"ab", b"c", b"abcab"]), CharacterVocabulary("ab"))
+    feed = TextCollator(
+        RaggedArray.from_bytes([b"ab", b"c", b"abcab"]), CharacterVocabulary("ab")
+    )
     ids = feed.batch(np.array([1, 2, 1]))
     assert ids.dtype == np.int32
     assert ids.tolist() == [
@@ -52,7 +60,7 @@ def test_texts_become_ids_padded_with_zero():
 
 
 def test_sequences_are_padded_with_steps_that_are_no_numbers():
-    feed = SequenceFeed(SEQUENCES, MOMENTS)
+    feed = SequenceCollator(SEQUENCES, MOMENTS)
     steps = feed.batch(np.array([1, 0]))
     assert steps.shape == (2, 8, 2)
     assert steps.dtype == np.float32
@@ -67,7 +75,7 @@ def test_sequences_are_padded_with_steps_that_are_no_numbers():
 
 @pytest.mark.parametrize("pictures", [decoded(), encoded()], ids=["decoded", "encoded"])
 def test_pictures_are_numbers_from_0_to_255(pictures):
-    feed = PictureFeed(pictures, ImageDataConfig(train="x", size=8))
+    feed = ImageCollator(pictures, ImageDataConfig(train="x", size=8))
     batch = feed.batch(np.array([1, 0, 1]))
     assert batch.shape == (3, 8, 8, 3)
     assert batch.dtype == np.float32
@@ -79,24 +87,24 @@ def test_pictures_are_numbers_from_0_to_255(pictures):
 
 def test_only_what_is_configured_is_varied():
     rows = np.array([1, 2])
-    plain = SequenceFeed(SEQUENCES, MOMENTS)
+    plain = SequenceCollator(SEQUENCES, MOMENTS)
     np.testing.assert_array_equal(
         plain.batch(rows), plain.batch(rows, variation=variation(0, 1))
     )
-    pictures = PictureFeed(decoded(), ImageDataConfig(train="x", size=8))
+    pictures = ImageCollator(decoded(), ImageDataConfig(train="x", size=8))
     rows = np.array([0, 1])
     np.testing.assert_array_equal(
         pictures.batch(rows), pictures.batch(rows, variation=variation(0, 1))
     )
 
 
-def varied_sequences() -> SequenceFeed:
-    return SequenceFeed(SEQUENCES, MOMENTS, SequenceAugmentationConfig(jitter=0.5))
+def varied_sequences() -> SequenceCollator:
+    return SequenceCollator(SEQUENCES, MOMENTS, SequenceAugmentationConfig(jitter=0.5))
 
 
-def varied_pictures() -> PictureFeed:
+def varied_pictures() -> ImageCollator:
     colour = ImageAugmentationConfig(colour=0.5)
-    return PictureFeed(decoded(), ImageDataConfig(train="x", size=8, augmentation=colour))
+    return ImageCollator(decoded(), ImageDataConfig(train="x", size=8, augmentation=colour))
 
 
 @pytest.mark.parametrize("feed", [varied_sequences(), varied_pictures()])
@@ -114,23 +122,23 @@ def test_an_item_is_varied_by_seed_epoch_and_index_alone(feed):
 def test_jitter_is_measured_in_deviations_of_each_feature():
     steps = np.zeros((4000, 2), np.float32)
     sequences = RaggedArray(steps, np.array([0, 4000]))
-    feed = SequenceFeed(sequences, MOMENTS, SequenceAugmentationConfig(jitter=0.5))
+    feed = SequenceCollator(sequences, MOMENTS, SequenceAugmentationConfig(jitter=0.5))
     noise = feed.batch(np.array([0]), variation=variation(0))[0]
     np.testing.assert_allclose(noise.std(axis=0), [0.5 * 2.0, 0.5 * 3.0], rtol=0.05)
 
 
 def test_each_kind_of_data_has_its_feed():
     text = dataset(ItemTable("text", RaggedArray.from_bytes([b"a"])), CharacterVocabulary("a"))
-    assert isinstance(feed_of(text, TextDataConfig(train="x")), TokenFeed)
+    assert isinstance(collator_for(text, TextDataConfig(train="x")), TextCollator)
     sequence = dataset(ItemTable("sequence", SEQUENCES), MOMENTS)
-    assert isinstance(feed_of(sequence, SequenceDataConfig(train="x")), SequenceFeed)
+    assert isinstance(collator_for(sequence, SequenceDataConfig(train="x")), SequenceCollator)
     image = dataset(ItemTable("decoded", decoded()), None)
-    assert isinstance(feed_of(image, ImageDataConfig(train="x", size=8)), PictureFeed)
+    assert isinstance(collator_for(image, ImageDataConfig(train="x", size=8)), ImageCollator)
 
 
 def test_items_without_their_statistics_have_no_feed():
     with pytest.raises(ValueError, match="of kind text do not have None"):
-        feed_of(
+        collator_for(
             dataset(ItemTable("text", RaggedArray.from_bytes([b"a"])), None),
             TextDataConfig(train="x"),
         )

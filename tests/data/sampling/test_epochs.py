@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from job.data.dataset import PairTable
-from job.data.sampling.epochs import BucketedPairs, FilePairs
-from job.data.sampling.permutation import epoch_order
+from job.data.sampling.epochs import LengthBucketedSampler, ShuffledPairs
+from job.data.sampling.permutation import epoch_permutation
 from job.errors import ConfigError
 
 NUM_PAIRS, BATCH = 50, 8
@@ -14,22 +14,24 @@ STEPS = NUM_PAIRS // BATCH
 LENGTHS = np.arange(NUM_PAIRS + 1) % 13
 
 
-def file_pairs(*, seed: int = 3) -> FilePairs:
+def file_pairs(*, seed: int = 3) -> ShuffledPairs:
     left = np.arange(NUM_PAIRS)
-    return FilePairs(PairTable(left, left + 1, (left % 2).astype(np.uint8)), seed, BATCH)
+    return ShuffledPairs(PairTable(left, left + 1, (left % 2).astype(np.uint8)), seed, BATCH)
 
 
-def bucketed(window: int, *, seed: int = 3) -> BucketedPairs:
-    return BucketedPairs(file_pairs(seed=seed), lambda rows: LENGTHS[rows], window, seed)
+def bucketed(window: int, *, seed: int = 3) -> LengthBucketedSampler:
+    return LengthBucketedSampler(
+        file_pairs(seed=seed), lambda rows: LENGTHS[rows], window, seed
+    )
 
 
-def rows_of(pairs: FilePairs | BucketedPairs, *, epoch: int = 0) -> list[list[int]]:
+def rows_of(pairs: ShuffledPairs | LengthBucketedSampler, *, epoch: int = 0) -> list[list[int]]:
     batch = pairs.epoch(epoch).batch
     return [batch(step).index.tolist() for step in range(pairs.num_steps)]
 
 
 def test_batch_k_is_places_kb_to_k_plus_one_b_of_the_order():
-    order = epoch_order(NUM_PAIRS, seed=3, epoch=2)
+    order = epoch_permutation(NUM_PAIRS, seed=3, epoch=2)
     expected = order[: STEPS * BATCH].reshape(STEPS, BATCH).tolist()
     assert rows_of(file_pairs(), epoch=2) == expected
 
@@ -50,7 +52,7 @@ def test_a_step_outside_the_epoch_is_an_error(pairs, step):
 def test_fewer_pairs_than_a_batch_are_refused():
     table = PairTable(np.arange(3), np.arange(3), np.zeros(3, np.uint8))
     with pytest.raises(ConfigError, match="global_batch_size: 8 is more than the 3"):
-        _ = FilePairs(table, 0, BATCH).num_steps
+        _ = ShuffledPairs(table, 0, BATCH).num_steps
 
 
 @pytest.mark.parametrize("window", [2, 4, 100])

@@ -7,7 +7,12 @@ import pytest
 
 from job.config.sampling import ClassSamplingConfig, PairSamplingConfig
 from job.data.dataset import ItemTable
-from job.data.sampling.pair_sampling import ClassBatches, ClassIndex, DrawnPairs, drawn_pairs
+from job.data.sampling.pair_sampling import (
+    ClassBalancedSampler,
+    ClassIndex,
+    PairSampler,
+    drawn_pairs,
+)
 from job.errors import ConfigError
 from job.preprocessing.ragged import RaggedArray
 
@@ -21,12 +26,16 @@ def index() -> ClassIndex:
     return ClassIndex.of(CLASSES, rows=ROWS)
 
 
-def drawn(*, positive: int = 30, negative: int = 50, seed: int = 1) -> DrawnPairs:
-    return DrawnPairs(index(), positive, negative, seed, global_batch_size=8)
+def drawn(*, positive: int = 30, negative: int = 50, seed: int = 1) -> PairSampler:
+    return PairSampler(index(), positive, negative, seed, global_batch_size=8)
 
 
-def balanced(*, items: int = 2, batch: int = 3, pairs: int = 60, seed: int = 1) -> ClassBatches:
-    return ClassBatches(index().at_least(items), items, pairs, seed, global_batch_size=batch)
+def balanced(
+    *, items: int = 2, batch: int = 3, pairs: int = 60, seed: int = 1
+) -> ClassBalancedSampler:
+    return ClassBalancedSampler(
+        index().at_least(items), items, pairs, seed, global_batch_size=batch
+    )
 
 
 def all_of(pairs, *, epoch: int = 0) -> list[tuple[int, int, int]]:
@@ -171,18 +180,20 @@ def test_the_defaults_see_each_item_about_once():
 
 def test_classes_too_small_for_a_batch_are_named(caplog):
     section = ClassSamplingConfig(items_per_class=4)
-    ClassBatches.configured(section, index=index(), seed=0, global_batch_size=4)
+    ClassBalancedSampler.configured(section, index=index(), seed=0, global_batch_size=4)
     (record,) = caplog.records
     assert record.message == "small classes left out"
     assert (record.classes, record.of_classes, record.items) == (2, 4, 3)
     caplog.clear()
-    ClassBatches.configured(section, index=index().at_least(4), seed=0, global_batch_size=4)
+    ClassBalancedSampler.configured(
+        section, index=index().at_least(4), seed=0, global_batch_size=4
+    )
     assert caplog.records == []
 
 
 def test_more_classes_in_a_batch_than_there_are_is_refused():
     with pytest.raises(ConfigError) as refused:
-        ClassBatches.configured(
+        ClassBalancedSampler.configured(
             ClassSamplingConfig(items_per_class=4), index=index(), seed=0, global_batch_size=6
         )
     assert str(refused.value) == (

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from job.data.sampling.permutation import epoch_order, generator, steps_in_epoch
+from job.data.sampling.permutation import epoch_permutation, generator, steps_in_epoch
 from job.errors import ConfigError
 
 # Recorded with NumPy 2.4.6. A NumPy that draws other numbers would make resumed runs differ
@@ -15,18 +15,20 @@ GOLDEN = Path(__file__).parent / "golden"
 def test_the_order_is_pinned(seed, epoch):
     recorded = (GOLDEN / f"order-seed-{seed}-epoch-{epoch}.txt").read_text().split()
     assert len(recorded) == 1000
-    order = epoch_order(100_000, seed=seed, epoch=epoch)
+    order = epoch_permutation(100_000, seed=seed, epoch=epoch)
     assert order[:1000].tolist() == list(map(int, recorded))
 
 
 def test_an_order_visits_every_pair_once():
-    order = epoch_order(1000, seed=1, epoch=2)
+    order = epoch_permutation(1000, seed=1, epoch=2)
     assert order.dtype == np.int64
     assert sorted(order.tolist()) == list(range(1000))
 
 
 def test_seed_and_epoch_both_decide():
-    orders = [epoch_order(1000, seed=seed, epoch=epoch) for seed in (0, 1) for epoch in (0, 1)]
+    orders = [
+        epoch_permutation(1000, seed=seed, epoch=epoch) for seed in (0, 1) for epoch in (0, 1)
+    ]
     for i, one in enumerate(orders):
         for other in orders[i + 1 :]:
             # Independent permutations agree in one place on average.
@@ -34,12 +36,12 @@ def test_seed_and_epoch_both_decide():
 
 
 def test_the_same_arguments_give_the_same_order():
-    one = epoch_order(1000, seed=5, epoch=6)
-    assert one.tolist() == epoch_order(1000, seed=5, epoch=6).tolist()
+    one = epoch_permutation(1000, seed=5, epoch=6)
+    assert one.tolist() == epoch_permutation(1000, seed=5, epoch=6).tolist()
 
 
 def test_no_pairs_have_an_order():
-    assert epoch_order(0, seed=0, epoch=0).tolist() == []
+    assert epoch_permutation(0, seed=0, epoch=0).tolist() == []
 
 
 def test_high_streams_are_distinct():

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from job.config.data import DataConfig, ImageDataConfig, TextDataConfig
-from job.data.sources.configured import given_files
+from job.data.sources.configured import resolve_sources
 from job.data.sources.files import DataFiles
 from job.errors import ConfigError, DataError
 
@@ -17,7 +17,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def forms(section: DataConfig, root: Path) -> dict[str, str]:
-    given = given_files(section, files=DataFiles(root.resolve()))
+    given = resolve_sources(section, files=DataFiles(root.resolve()))
     return {role: file.form for role, file in given.items()}
 
 
@@ -31,7 +31,7 @@ def test_the_name_says_what_a_file_is(root):
         "test": "table",
         "items": "arrays",
     }
-    given = given_files(section, files=DataFiles(root.resolve()))
+    given = resolve_sources(section, files=DataFiles(root.resolve()))
     assert list(given) == ["train", "validation", "test", "items"]
     assert given["items"].where == "data.items: 'd.npz'"
     assert given["train"].path == root.resolve() / "a.csv"
@@ -101,5 +101,5 @@ def test_items_of_pictures_may_lie_in_a_folder(root):
 )
 def test_what_cannot_be_read_is_refused_before_anything_is_opened(root, section, error, words):
     with pytest.raises(error) as caught:
-        given_files(section, files=DataFiles(root.resolve()))
+        resolve_sources(section, files=DataFiles(root.resolve()))
     assert words in str(caught.value)

@@ -10,13 +10,15 @@ from job.data.splits.checks import (
     warn_of_shared_items,
     warn_of_small_splits,
 )
-from job.data.splits.partition import Cut
+from job.data.splits.partition import Partition
 from job.errors import DataError
 from tests.data.conftest import pair_table
 
 
-def cut(num_units: int, largest_share: float, unit_name: str, row_name: str = "pairs") -> Cut:
-    return Cut(np.zeros(0, np.int8), num_units, largest_share, unit_name, row_name)
+def cut(
+    num_units: int, largest_share: float, unit_name: str, row_name: str = "pairs"
+) -> Partition:
+    return Partition(np.zeros(0, np.int8), num_units, largest_share, unit_name, row_name)
 
 
 COMPONENTS = cut(3, 0.9, "connected components of items")

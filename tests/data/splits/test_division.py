@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from job.config.data import TextDataConfig
-from job.data.sources.configured import Given
-from job.data.splits.checks import divide
-from job.data.splits.partition import Cut
+from job.data.sources.configured import DataSource
+from job.data.splits.checks import assign_rows
+from job.data.splits.partition import Partition
 from job.errors import DataError
 
 MEMBERSHIP = np.array([0, 0, 1, 0, 2, 0], np.int8)
 
 
-def given(*roles: str) -> dict[str, Given]:
+def given(*roles: str) -> dict[str, DataSource]:
     return {
-        role: Given(f"data.{role}", f"{role}.csv", Path(f"/{role}.csv"), "table")
+        role: DataSource(f"data.{role}", f"{role}.csv", Path(f"/{role}.csv"), "table")
         for role in roles
     }
 
@@ -25,7 +25,9 @@ def no_cut(fractions):
 
 def test_rows_that_say_their_split_are_not_cut():
     section = TextDataConfig(train="train.csv", columns={"split": "part"})
-    division = divide(section, given=given("train"), marks=MEMBERSHIP, num_rows=6, cut=no_cut)
+    division = assign_rows(
+        section, given=given("train"), marks=MEMBERSHIP, num_rows=6, cut=no_cut
+    )
     assert division.of("train").tolist() == [True, True, False, True, False, True]
     assert division.of("test").tolist() == [False] * 4 + [True, False]
     assert set(division.origins.values()) == {"data.columns.split: 'part'"}
@@ -34,7 +36,7 @@ def test_rows_that_say_their_split_are_not_cut():
 def test_a_split_that_no_row_says_is_refused():
     section = TextDataConfig(train="train.csv", columns={"split": "part"})
     with pytest.raises(DataError, match=r"'part' of 'train\.csv' names no row of validation\."):
-        divide(
+        assign_rows(
             section,
             given=given("train"),
             marks=np.array([0, 2], np.int8),
@@ -45,7 +47,7 @@ def test_a_split_that_no_row_says_is_refused():
 
 def test_rows_beside_given_files_are_all_for_training():
     section = TextDataConfig(train="train.csv", validation="v.csv", test="t.csv")
-    division = divide(
+    division = assign_rows(
         section,
         given=given("train", "validation", "test"),
         marks=None,
@@ -76,9 +78,9 @@ def test_only_splits_without_a_file_are_cut(file, wanted):
         asked.append(fractions)
         splits = ("train", "validation", "test")
         membership = np.array([splits.index(split) for split in fractions], np.int8)
-        return Cut(membership, 3, 0.5, "rows", "pairs")
+        return Partition(membership, 3, 0.5, "rows", "pairs")
 
-    division = divide(
+    division = assign_rows(
         section,
         given=given("train", *([file] if file else [])),
         marks=None,
@@ -94,22 +96,22 @@ def test_only_splits_without_a_file_are_cut(file, wanted):
 
 def test_a_cut_that_leaves_a_split_empty_is_refused():
     def cut(fractions):
-        return Cut(np.array([0, 0, 2], np.int8), 2, 0.5, "groups", "items")
+        return Partition(np.array([0, 0, 2], np.int8), 2, 0.5, "groups", "items")
 
     section = TextDataConfig(train="train.csv", split={"by": "row"})
     with pytest.raises(DataError, match="row leaves nothing for validation: the training file"):
-        divide(section, given=given("train"), marks=None, num_rows=3, cut=cut)
+        assign_rows(section, given=given("train"), marks=None, num_rows=3, cut=cut)
 
 
 def test_a_cut_that_gives_a_split_far_too_little_is_warned_of(caplog):
     def cut(fractions):
-        return Cut(np.array([0] * 97 + [1] + [2] * 2, np.int8), 2, 0.5, "groups", "items")
+        return Partition(np.array([0] * 97 + [1] + [2] * 2, np.int8), 2, 0.5, "groups", "items")
 
     section = TextDataConfig(
         train="train.csv",
         split={"by": "row", "validation_fraction": 0.03, "test_fraction": 0.03},
     )
-    divide(section, given=given("train"), marks=None, num_rows=100, cut=cut)
+    assign_rows(section, given=given("train"), marks=None, num_rows=100, cut=cut)
     assert [(r.message, r.split) for r in caplog.records] == [
         ("split smaller than asked for", "validation")
     ]

@@ -4,14 +4,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from job.data.dataset import PairTable
-from job.data.splits.partition import By, Cut, components, cut_items, cut_pairs
+from job.data.splits.partition import (
+    By,
+    Partition,
+    components,
+    partition_items,
+    partition_pairs,
+)
 from job.types import SPLITS
 from tests.data.conftest import pair_table
 
 THREE_WAYS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 
-def counts(pairs: PairTable, cut: Cut) -> dict[str, tuple[int, int]]:
+def counts(pairs: PairTable, cut: Partition) -> dict[str, tuple[int, int]]:
     """Negatives and positives of each split."""
     result = {}
     for number, split in enumerate(SPLITS):
@@ -40,7 +46,7 @@ def test_classes_that_few_groups_hold_leave_no_split_empty(num_groups, num_class
     # Each group holds a few classes, which other groups may or may not hold.
     own = random.integers(0, num_classes, (num_groups, 3))
     item_class = own[groups, random.integers(0, 3, len(groups))]
-    cut = cut_items(item_class, by="group", fractions=THREE_WAYS, seed=0, groups=groups)
+    cut = partition_items(item_class, by="group", fractions=THREE_WAYS, seed=0, groups=groups)
     shares = np.bincount(cut.membership, minlength=3) / len(groups)
     assert shares == pytest.approx([0.8, 0.1, 0.1], abs=1.01 / num_groups)
 
@@ -48,7 +54,7 @@ def test_classes_that_few_groups_hold_leave_no_split_empty(num_groups, num_class
 def test_groups_of_classes_of_their_own_are_dealt_by_size():
     groups = np.repeat(np.arange(20), 10)
     item_class = groups * 2 + np.tile([0, 1], 100)
-    cut = cut_items(item_class, by="group", fractions=THREE_WAYS, seed=0, groups=groups)
+    cut = partition_items(item_class, by="group", fractions=THREE_WAYS, seed=0, groups=groups)
     assert np.bincount(cut.membership).tolist() == [160, 20, 20]
 
 
@@ -88,7 +94,7 @@ def test_groups_of_classes_of_their_own_are_dealt_by_size():
 @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
 def test_shares_and_balance_come_out_as_wanted(by, sizes, fractions, expected, seed):
     pairs = pairs_of_families(sizes)
-    found = counts(pairs, cut_pairs(pairs, by=by, fractions=fractions, seed=seed))
+    found = counts(pairs, partition_pairs(pairs, by=by, fractions=fractions, seed=seed))
     assert {value: list(found.values()).count(value) for value in found.values()} == expected
     assert max(found, key=lambda split: sum(found[split])) == "train"
 
@@ -96,7 +102,7 @@ def test_shares_and_balance_come_out_as_wanted(by, sizes, fractions, expected, s
 def test_groups_stay_whole_though_they_share_items():
     pairs = pair_table([(0, row % 3, row % 2) for row in range(40)])
     groups = np.repeat(np.arange(10), 4)
-    cut = cut_pairs(pairs, by="group", fractions=THREE_WAYS, seed=0, groups=groups)
+    cut = partition_pairs(pairs, by="group", fractions=THREE_WAYS, seed=0, groups=groups)
     assert cut.num_units == 10
     assert cut.largest_share == 0.1
     for group in range(10):
@@ -106,12 +112,12 @@ def test_groups_stay_whole_though_they_share_items():
 
 def test_groups_must_be_given():
     with pytest.raises(ValueError, match="needs groups"):
-        cut_pairs(pair_table([(0, 1, 1)]), by="group", fractions=THREE_WAYS, seed=0)
+        partition_pairs(pair_table([(0, 1, 1)]), by="group", fractions=THREE_WAYS, seed=0)
 
 
 def test_rows_may_repeat_items():
     pairs = pair_table([(0, 1, row % 2) for row in range(20)])
-    cut = cut_pairs(pairs, by="row", fractions=THREE_WAYS, seed=0)
+    cut = partition_pairs(pairs, by="row", fractions=THREE_WAYS, seed=0)
     assert counts(pairs, cut) == {"train": (8, 8), "validation": (1, 1), "test": (1, 1)}
 
 
@@ -147,7 +153,7 @@ def test_components_of_a_long_chain_and_of_nothing():
 @given(EDGES, st.integers(0, 2**32 - 1))
 def test_no_item_straddles_an_identity_cut(edges, seed):
     pairs = pair_table(edges)
-    cut = cut_pairs(pairs, by="identity", fractions=THREE_WAYS, seed=seed)
+    cut = partition_pairs(pairs, by="identity", fractions=THREE_WAYS, seed=seed)
     of_item: dict[int, int] = {}
     for left, right, split in zip(pairs.left, pairs.right, cut.membership, strict=True):
         assert of_item.setdefault(int(left), int(split)) == split
@@ -157,7 +163,9 @@ def test_no_item_straddles_an_identity_cut(edges, seed):
 def test_the_seed_decides_and_nothing_else():
     pairs = pairs_of_families([(1, 1)] * 100)
     cuts = [
-        cut_pairs(pairs, by="identity", fractions=THREE_WAYS, seed=seed).membership.tolist()
+        partition_pairs(
+            pairs, by="identity", fractions=THREE_WAYS, seed=seed
+        ).membership.tolist()
         for seed in (0, 0, 1)
     ]
     assert cuts[0] == cuts[1] != cuts[2]
@@ -166,14 +174,14 @@ def test_the_seed_decides_and_nothing_else():
 def test_the_cut_is_pinned():
     # Recorded with NumPy 2.4.6: a resumed run must cut as the first attempt did.
     pairs = pairs_of_families([(1, 1)] * 10)
-    cut = cut_pairs(pairs, by="identity", fractions=THREE_WAYS, seed=7)
+    cut = partition_pairs(pairs, by="identity", fractions=THREE_WAYS, seed=7)
     assert cut.membership[::2].tolist() == PINNED_CUT
 
 
 PINNED_CUT = [0, 0, 0, 0, 0, 2, 0, 1, 0, 0]
 
 
-def class_counts(item_class: np.ndarray, cut: Cut) -> list[list[int]]:
+def class_counts(item_class: np.ndarray, cut: Partition) -> list[list[int]]:
     """Rows of each class in each split."""
     return [
         np.bincount(
@@ -210,14 +218,14 @@ def class_counts(item_class: np.ndarray, cut: Cut) -> list[list[int]]:
 def test_labelled_items_are_dealt_in_proportion_by_class(
     by, item_class, groups, expected, seed
 ):
-    cut = cut_items(item_class, by=by, fractions=THREE_WAYS, seed=seed, groups=groups)
+    cut = partition_items(item_class, by=by, fractions=THREE_WAYS, seed=seed, groups=groups)
     assert class_counts(item_class, cut) == expected
 
 
 def test_small_classes_lose_a_row_in_turn_to_either_split():
     # Of 5 rows 4, 0.5 and 0.5 are wanted: the fifth goes to the split that is shorter overall.
     item_class = np.repeat(np.arange(50), 5)
-    cut = cut_items(item_class, by="row", fractions=THREE_WAYS, seed=0)
+    cut = partition_items(item_class, by="row", fractions=THREE_WAYS, seed=0)
     train, validation, test = class_counts(item_class, cut)
     assert train == [4] * 50
     assert (sum(validation), sum(test)) == (25, 25)
@@ -225,7 +233,7 @@ def test_small_classes_lose_a_row_in_turn_to_either_split():
 
 def test_very_many_classes_are_dealt_by_size_alone():
     item_class = np.repeat(np.arange(100), 5)
-    cut = cut_items(item_class, by="row", fractions=THREE_WAYS, seed=0)
+    cut = partition_items(item_class, by="row", fractions=THREE_WAYS, seed=0)
     train, validation, test = class_counts(item_class, cut)
     assert (sum(train), sum(validation), sum(test)) == (400, 50, 50)
     assert set(train) != {4}
@@ -234,7 +242,7 @@ def test_very_many_classes_are_dealt_by_size_alone():
 def test_a_class_is_the_identity_of_labelled_items():
     # Numbers as of several files: those of other files are no classes here.
     item_class = np.repeat(np.arange(10) * 7 + 3, 4)
-    cut = cut_items(item_class, by="identity", fractions=THREE_WAYS, seed=0)
+    cut = partition_items(item_class, by="identity", fractions=THREE_WAYS, seed=0)
     assert (cut.num_units, cut.unit_name, cut.largest_share) == (10, "classes", 0.1)
     assert np.bincount(cut.membership).tolist() == [32, 4, 4]
     assert all(len(set(split)) == 1 for split in cut.membership.reshape(10, 4).tolist())
@@ -247,7 +255,7 @@ ROWS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 9)), min_size=1, max
 def test_no_unit_of_labelled_items_straddles_a_cut(rows, by: By, seed):
     classes, groups = np.array(rows).T
     groups = np.unique(groups, return_inverse=True)[1]
-    cut = cut_items(classes, by=by, fractions=THREE_WAYS, seed=seed, groups=groups)
+    cut = partition_items(classes, by=by, fractions=THREE_WAYS, seed=seed, groups=groups)
     assert cut.membership.shape == classes.shape
     assert set(cut.membership.tolist()) <= {0, 1, 2}
     units = {"identity": classes, "group": groups, "row": np.arange(len(classes))}[by]
@@ -257,10 +265,10 @@ def test_no_unit_of_labelled_items_straddles_a_cut(rows, by: By, seed):
 def test_the_cut_of_labelled_items_is_pinned():
     # Recorded with NumPy 2.4.6: a resumed run must cut as the first attempt did.
     item_class = np.repeat(np.arange(10), 2)
-    cut = cut_items(item_class, by="identity", fractions=THREE_WAYS, seed=7)
+    cut = partition_items(item_class, by="identity", fractions=THREE_WAYS, seed=7)
     assert cut.membership[::2].tolist() == PINNED_CUT
 
 
 def test_groups_of_labelled_items_must_be_given():
     with pytest.raises(ValueError, match="needs groups"):
-        cut_items(np.zeros(3, np.int64), by="group", fractions=THREE_WAYS, seed=0)
+        partition_items(np.zeros(3, np.int64), by="group", fractions=THREE_WAYS, seed=0)

@@ -8,14 +8,14 @@ from job.evaluation.baselines.score import baseline_scores
 from job.evaluation.baselines.text import edit_similarity, ngram_cosine
 from job.evaluation.baselines.vector import resampled_steps
 from job.evaluation.metrics import roc_auc
-from job.preprocessing.feature_stats import Moments
+from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.ragged import RaggedArray, offsets_of
 from job.preprocessing.vocabulary import CharacterVocabulary
 
 COUNT = 12
 LEFT, RIGHT = np.random.default_rng(0).integers(0, COUNT, (2, 50))
 PAIRS = PairTable(LEFT, RIGHT, (LEFT % 3 == RIGHT % 3).astype(np.uint8))
-MOMENTS = Moments((0.5, 0.5), (2.0, 2.0))
+MOMENTS = FeatureStats((0.5, 0.5), (2.0, 2.0))
 
 
 def texts():

@@ -14,12 +14,12 @@ from job.evaluation.baselines.vector import (
     step_deviations,
     step_means,
 )
-from job.preprocessing.feature_stats import Moments
+from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.image.decode import fit_pixels
 from job.preprocessing.ragged import RaggedArray, offsets_of
 
-PLAIN = Moments((0.0, 0.0), (1.0, 1.0))
-MOMENTS = Moments((1.0, -200.0), (2.0, 50.0))
+PLAIN = FeatureStats((0.0, 0.0), (1.0, 1.0))
+MOMENTS = FeatureStats((1.0, -200.0), (2.0, 50.0))
 VECTORS = np.random.default_rng(3).normal(size=(20, 7)).astype(np.float32)
 LEFT, RIGHT = np.random.default_rng(4).integers(0, 20, (2, 100))
 
@@ -152,7 +152,7 @@ def test_a_large_number_spoils_no_score(large):
     steps = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
     steps[4, 0] = large
     sequences = RaggedArray(steps, np.array([0, 3, 6, 9]))
-    moments = Moments((0.0, 0.0), (1e-3, 1.0))
+    moments = FeatureStats((0.0, 0.0), (1e-3, 1.0))
     left, right = np.array([0, 1, 1]), np.array([2, 2, 1])
     with np.errstate(all="raise"):
         for make in (step_means, step_deviations, resampled_steps):

@@ -58,7 +58,7 @@ class Stored:
 
 
 @dataclass
-class Session:
+class RunContext:
     """An upload in parts that is under way."""
 
     resource: Mapping[str, Any]
@@ -97,7 +97,7 @@ class Bucket:
         self.name = name
         self.denied: set[str] = set()
         self.objects: dict[str, Stored] = {}
-        self.sessions: dict[str, Session] = {}
+        self.sessions: dict[str, RunContext] = {}
         self._now, self._monotonic = now, monotonic
         self._pause = seconds_between_writes
         self._written_at: dict[str, float] = {}
@@ -181,10 +181,10 @@ class Bucket:
             self.allow("storage.objects.create")
             self._check(resource["name"], if_generation)
             upload_id = f"upload-{len(self.sessions) + 1}"
-            self.sessions[upload_id] = Session(resource, if_generation)
+            self.sessions[upload_id] = RunContext(resource, if_generation)
             return upload_id
 
-    def session(self, upload_id: str) -> Session:
+    def session(self, upload_id: str) -> RunContext:
         found = self.sessions.get(upload_id)
         if found is None:
             raise ApiError(404, "No such upload session.", reason="notFound")

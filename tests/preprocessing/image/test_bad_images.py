@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from job.preprocessing.image import decode
-from job.preprocessing.image.decode import PictureError, read_picture
+from job.preprocessing.image.decode import ImageError, read_image
 from tests.preprocessing.image import some_images as pictures
 from tests.preprocessing.image.some_images import BAD, ODD, encoded, quarters
 
 
 def read(data, *, max_pixels=1_000_000):
-    return read_picture(data, size=12, resize="pad", max_pixels=max_pixels)
+    return read_image(data, size=12, resize="pad", max_pixels=max_pixels)
 
 
 def refusal(data, **options):
-    with pytest.raises(PictureError) as caught:
+    with pytest.raises(ImageError) as caught:
         read(data, **options)
     return caught.value
 
@@ -171,8 +171,8 @@ def test_damage_at_random_is_refused_or_harmless(name):
     sound = ODD[name]()
     for _ in range(300):
         data = damaged_at_random(sound, rng=rng)
-        # Anything but a PictureError ends the test.
-        with suppress(PictureError):
+        # Anything but a ImageError ends the test.
+        with suppress(ImageError):
             assert read(data).shape == (12, 12, 3)
 
 
@@ -183,7 +183,7 @@ def test_a_file_cut_off_anywhere_is_refused_or_shows_the_whole(name):
     for length in range(len(data)):
         try:
             found = read(data[:length])
-        except PictureError:
+        except ImageError:
             continue
         # Of a JPEG the very end only says that it ends.
         assert length >= len(data) - 4
@@ -193,7 +193,7 @@ def test_a_file_cut_off_anywhere_is_refused_or_shows_the_whole(name):
 MEASURE = """
 import re, sys
 from pathlib import Path
-from job.preprocessing.image.decode import PictureError, read_picture
+from job.preprocessing.image.decode import ImageError, read_image
 
 def most_kilobytes():
     return int(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1])
@@ -202,8 +202,8 @@ files = [Path(name).read_bytes() for name in sys.argv[1:]]
 before = most_kilobytes()
 for data in files:
     try:
-        read_picture(data, size=64, resize="pad", max_pixels=50_000_000)
-    except PictureError:
+        read_image(data, size=64, resize="pad", max_pixels=50_000_000)
+    except ImageError:
         pass
 print(most_kilobytes() - before)
 """
@@ -244,13 +244,13 @@ def test_a_jpeg_of_many_segments_or_scans_is_refused_at_once(before_scan, words)
         data = data + before_scan
     else:
         data = data[:2] + before_scan + data[2:]
-    with pytest.raises(PictureError, match=words):
-        read_picture(data, size=8, resize="pad", max_pixels=10_000)
+    with pytest.raises(ImageError, match=words):
+        read_image(data, size=8, resize="pad", max_pixels=10_000)
 
 
 @pytest.mark.parametrize("shape", [(1, 50_000_000), (65_536, 1)])
 def test_a_picture_may_not_be_of_many_short_lines(shape):
     data = pictures.png(*shape, b"\0" * 100)
-    with pytest.raises(PictureError, match=r"at most 65535 each way") as caught:
-        read_picture(data, size=8, resize="pad", max_pixels=50_000_000)
+    with pytest.raises(ImageError, match=r"at most 65535 each way") as caught:
+        read_image(data, size=8, resize="pad", max_pixels=50_000_000)
     assert caught.value.reason == "too_large"

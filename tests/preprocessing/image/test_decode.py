@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from job.preprocessing.image import decode
-from job.preprocessing.image.decode import PictureError, fit_pixels, read_picture
+from job.preprocessing.image.decode import ImageError, fit_pixels, read_image
 from tests.preprocessing.image import some_images as pictures
 from tests.preprocessing.image.some_images import BLUE, GREEN, GREY, ODD, RED, encoded, quarters
 
@@ -21,7 +21,7 @@ RED_AT, GREEN_AT, BLUE_AT, GREY_AT = (4, 2), (4, 9), (8, 2), (8, 9)
 
 
 def read(data, *, size=12, resize="pad", max_pixels=1_000_000):
-    return read_picture(data, size=size, resize=resize, max_pixels=max_pixels)
+    return read_image(data, size=size, resize=resize, max_pixels=max_pixels)
 
 
 def luma(colour):
@@ -178,7 +178,7 @@ def test_an_interlaced_png_is_read_and_its_lines_are_counted(width, height, shad
     whole = pictures.png(width, height, b"".join(lines), interlaced=True)
     assert (read(whole, size=8, resize="stretch") == shade).all()
     short = pictures.png(width, height, b"".join(lines[:-1]), interlaced=True)
-    with pytest.raises(PictureError, match=r"it holds less than|truncated"):
+    with pytest.raises(ImageError, match=r"it holds less than|truncated"):
         read(short)
 
 
@@ -372,7 +372,7 @@ def test_threads_together_never_decode_more_than_one_may(monkeypatch):
 DECODING = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from job.preprocessing.image.decode import read_picture
+from job.preprocessing.image.decode import read_image
 
 def peak_mib():
     status = open("/proc/self/status").read()
@@ -382,7 +382,7 @@ data, side = sys.stdin.buffer.read(), int(sys.argv[1])
 before = peak_mib()
 with ThreadPoolExecutor(4) as pool:
     for _ in range(2):
-        decode = lambda _: read_picture(data, size=8, resize="pad", max_pixels=side * side)
+        decode = lambda _: read_image(data, size=8, resize="pad", max_pixels=side * side)
         list(pool.map(decode, range(4)))
 print(peak_mib() - before)
 """

@@ -7,13 +7,13 @@ import urllib3
 from google.api_core.exceptions import from_http_status
 
 from job.storage.gcs.failures import (
-    AbsentError,
+    BadRequestError,
+    ConditionNotMetError,
     DamagedError,
-    DeniedError,
+    ForbiddenError,
     NoCredentialsError,
-    RefusedError,
+    NotFoundError,
     TransientError,
-    UnmetError,
     failure_of,
     sorted_failures,
 )
@@ -21,7 +21,7 @@ from job.storage.gcs.failures import (
 
 def test_refusal_carries_its_status() -> None:
     refused = failure_of(413, "too large")
-    assert isinstance(refused, RefusedError)
+    assert isinstance(refused, BadRequestError)
     assert refused.status == 413
     assert str(refused) == "413 Request Entity Too Large: too large"
 
@@ -38,21 +38,25 @@ def slow_metadata_server() -> auth.RefreshError:
         (from_http_status(503, "x"), TransientError, "503 Service Unavailable"),
         (from_http_status(429, "x"), TransientError, "429 Too Many Requests"),
         (from_http_status(408, "x"), TransientError, "408 Request Timeout"),
-        (from_http_status(404, "x"), AbsentError, "404 Not Found"),
-        (from_http_status(412, "x"), UnmetError, "412 Precondition Failed"),
-        (from_http_status(401, "x"), DeniedError, "401 Unauthorized"),
-        (from_http_status(403, "lacks storage.objects.get"), DeniedError, "403 Forbidden"),
+        (from_http_status(404, "x"), NotFoundError, "404 Not Found"),
+        (from_http_status(412, "x"), ConditionNotMetError, "412 Precondition Failed"),
+        (from_http_status(401, "x"), ForbiddenError, "401 Unauthorized"),
+        (from_http_status(403, "lacks storage.objects.get"), ForbiddenError, "403 Forbidden"),
         (from_http_status(400, "Provided CRC32C"), DamagedError, "content arrived damaged"),
-        (from_http_status(400, "User project\n is missing"), RefusedError, "400 Bad Request"),
-        (from_http_status(302, "x"), RefusedError, "302 Found"),
+        (
+            from_http_status(400, "User project\n is missing"),
+            BadRequestError,
+            "400 Bad Request",
+        ),
+        (from_http_status(302, "x"), BadRequestError, "302 Found"),
         (requests.ConnectionError("https://h/?upload_id=secret"), TransientError, "Connection"),
         (requests.ReadTimeout("https://h/?upload_id=secret"), TransientError, "ReadTimeout"),
-        (requests.exceptions.InvalidURL("secret"), RefusedError, "InvalidURL"),
+        (requests.exceptions.InvalidURL("secret"), BadRequestError, "InvalidURL"),
         (urllib3.exceptions.ProtocolError("secret"), TransientError, "ProtocolError"),
         (ConnectionResetError("secret"), TransientError, "ConnectionResetError"),
         (auth.TransportError("secret"), TransientError, "no token: TransportError"),
         (auth.RefreshError("secret", retryable=True), TransientError, "no token"),
-        (auth.RefreshError("secret"), DeniedError, "no token: RefreshError"),
+        (auth.RefreshError("secret"), ForbiddenError, "no token: RefreshError"),
         (slow_metadata_server(), TransientError, "no token: RefreshError"),
         (auth.DefaultCredentialsError("secret"), NoCredentialsError, ""),
     ],

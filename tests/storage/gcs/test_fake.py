@@ -12,8 +12,8 @@ from google.cloud import storage
 
 from job.storage.gcs.client import connect
 from job.storage.gcs.failures import (
-    AbsentError,
     DamagedError,
+    NotFoundError,
 )
 from job.storage.gcs.requests import BucketRequests, Content, Timeouts
 from job.storage.gcs.store import GsStore
@@ -55,7 +55,7 @@ def test_fake_keeps_the_rules_of_uploads_in_parts(gcs: FakeGcs) -> None:
         opened.put(url, data[:half], content_range=f"bytes 0-{half - 1}/{len(data)}")
         answer = opened.put(url, b"", content_range=f"bytes */{len(data)}")
         assert (answer.status_code, answer.headers["Range"]) == (308, f"bytes=0-{half - 1}")
-        with pytest.raises(AbsentError):
+        with pytest.raises(NotFoundError):
             opened.stat("a")
     rest = f"bytes {half}-{len(data) - 1}/{len(data)}"
     with pytest.raises(DamagedError):

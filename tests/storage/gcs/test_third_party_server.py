@@ -18,12 +18,12 @@ import google_crc32c
 import pytest
 
 from job.storage.gcs.client import connect
-from job.storage.gcs.failures import AbsentError, DamagedError
+from job.storage.gcs.failures import DamagedError, NotFoundError
 from job.storage.gcs.requests import BucketRequests, Content, Timeouts
-from job.storage.gcs.retry import Patience
+from job.storage.gcs.retry import RetryPolicy
 from job.storage.gcs.store import GsStore
 from job.storage.gcs.upload import PART_BYTES as PART
-from job.storage.preflight import prove_access
+from job.storage.preflight import check_permissions
 from tests.storage import test_conformance as conformance
 
 BINARY = shutil.which("fake-gcs-server")
@@ -80,7 +80,7 @@ def _make_bucket(url: str) -> None:
 def store(request: pytest.FixtureRequest, emulator: str) -> Iterator[GsStore]:
     _mark_gap(request)
     uri = f"gs://runs/test-{next(_numbers)}"
-    opened = GsStore(uri, emulator=emulator, patience=Patience(budget_seconds=5.0))
+    opened = GsStore(uri, emulator=emulator, patience=RetryPolicy(budget_seconds=5.0))
     yield opened
     opened.close()
 
@@ -133,10 +133,10 @@ def test_question_how_far_an_upload_is_does_not_end_it(requests: BucketRequests)
     requests.put(url, BIG[:PART], content_range=f"bytes 0-{PART - 1}/{len(BIG)}")
     answer = requests.put(url, b"", content_range=f"bytes */{len(BIG)}")
     assert (answer.status_code, answer.headers["Range"]) == (308, f"bytes=0-{PART - 1}")
-    with pytest.raises(AbsentError):
+    with pytest.raises(NotFoundError):
         requests.stat(content.name)
 
 
 def test_preflight_passes(store: GsStore) -> None:
-    prove_access(store, nonce="abcd")
+    check_permissions(store, nonce="abcd")
     assert store.list("") == []

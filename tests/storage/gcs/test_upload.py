@@ -10,7 +10,7 @@ import pytest
 from job.errors import ConfigError, StorageOutageError
 from job.storage.gcs.failures import TransientError
 from job.storage.gcs.requests import Timeouts, found_in
-from job.storage.gcs.retry import Patience
+from job.storage.gcs.retry import RetryPolicy
 from job.storage.gcs.store import GsStore
 from tests.fakes.gcs.objects import ApiError
 from tests.fakes.gcs.wire import Answer
@@ -173,7 +173,7 @@ def test_link_that_is_slower_than_a_connection_may_be_takes_an_upload(
     """What the sockets do not hold has to be taken before the answer can be waited for."""
     data = bytes(num_mebibytes * 2**20)
     timeouts = Timeouts(connect_seconds=0.1, send_seconds=30.0)
-    patience = Patience(budget_seconds=0.1, timeouts=timeouts)
+    patience = RetryPolicy(budget_seconds=0.1, timeouts=timeouts)
     with FakeGcs(seconds_before_content=0.3) as server:
         store = GsStore("gs://runs/typos", emulator=server.url, patience=patience)
         store.write("a", data, if_generation=0)
@@ -183,7 +183,7 @@ def test_link_that_is_slower_than_a_connection_may_be_takes_an_upload(
 
 
 def test_link_that_takes_nothing_for_too_long_is_given_up() -> None:
-    patience = Patience(budget_seconds=0.01, timeouts=Timeouts(send_seconds=0.1))
+    patience = RetryPolicy(budget_seconds=0.01, timeouts=Timeouts(send_seconds=0.1))
     with FakeGcs(seconds_before_content=60.0) as server:
         store = GsStore("gs://runs/typos", emulator=server.url, patience=patience)
         with pytest.raises(StorageOutageError, match="could not create"):

@@ -5,7 +5,7 @@ from typing import Any
 
 from job.storage.memory import MemoryStore
 from job.storage.mirror import Mirror
-from job.storage.parallel import DataAccess
+from job.storage.parallel import ParallelDownloader
 
 PART = 1000
 
@@ -14,8 +14,10 @@ def content(size: int, *, seed: int = 0) -> bytes:
     return bytes((i * 7 + seed) % 251 for i in range(size))
 
 
-def mirror_of(store: Any, folder: Path, *, access: DataAccess | None = None) -> Mirror:
-    return Mirror(store, folder=folder, place="sets/faces", access=access or DataAccess())
+def mirror_of(store: Any, folder: Path, *, access: ParallelDownloader | None = None) -> Mirror:
+    return Mirror(
+        store, folder=folder, place="sets/faces", access=access or ParallelDownloader()
+    )
 
 
 class Watched(MemoryStore):

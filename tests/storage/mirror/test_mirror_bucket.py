@@ -12,7 +12,7 @@ from job.errors import (
     StorageOutageError,
 )
 from job.storage.mirror import open_mirror
-from job.storage.parallel import DataAccess
+from job.storage.parallel import ParallelDownloader
 from tests.fakes.gcs_server import FakeGcs, Fault
 from tests.storage.mirror.mirrors import PART, content
 
@@ -56,7 +56,7 @@ def test_an_outage_ends_all_threads_and_says_which_setting(gcs: FakeGcs, access,
     for number in range(40):
         gcs.bucket.insert({"name": f"{number}"}, b"1", if_generation=0)
     gcs.faults.add(Fault("get", "status", times=None))
-    hasty = DataAccess(allow_emulator=True, outage_budget_seconds=0.2, env=access.env)
+    hasty = ParallelDownloader(allow_emulator=True, outage_budget_seconds=0.2, env=access.env)
     mirror = open_mirror("gs://sets", folder=str(tmp_path), access=hasty, key="data.train")
     with pytest.raises(StorageOutageError, match="could not stat"):
         mirror.fetch_below("")
@@ -83,7 +83,7 @@ def test_a_missing_bucket_is_named(gcs: FakeGcs, access, tmp_path):
 
 
 def test_an_emulator_must_be_allowed(gcs: FakeGcs, access):
-    strict = DataAccess(env=access.env)
+    strict = ParallelDownloader(env=access.env)
     with pytest.raises(ConfigError, match=r"run\.allow_emulator is false"):
         open_mirror("gs://sets", folder=None, access=strict, key="data.root")
 

@@ -16,7 +16,7 @@ from job.errors import (
 )
 from job.storage.filesystem import lock_exclusively
 from job.storage.memory import MemoryStore
-from job.storage.parallel import DataAccess
+from job.storage.parallel import ParallelDownloader
 from tests.data.packed.some_packs import flip
 from tests.storage.mirror.mirrors import PART, Watched, content, mirror_of
 
@@ -206,7 +206,7 @@ def test_a_request_to_stop_ends_the_copying(tmp_path):
             raise InterruptedByUserError("stop")
 
     with pytest.raises(InterruptedByUserError):
-        mirror_of(store, tmp_path, access=DataAccess(check=check)).fetch_below("")
+        mirror_of(store, tmp_path, access=ParallelDownloader(check=check)).fetch_below("")
     assert len(list(copies.iterdir())) < 100
     assert mirror_of(store, tmp_path).fetch_below("") == 200
 
@@ -224,7 +224,7 @@ def test_a_mirror_in_use_is_waited_for(store, tmp_path, caplog):
         if len(slept) == 3:
             os.close(held)
 
-    mirror_of(store, tmp_path, access=DataAccess(sleep=sleep)).fetch(["a"])
+    mirror_of(store, tmp_path, access=ParallelDownloader(sleep=sleep)).fetch(["a"])
     assert slept == [0.5] * 3
     lines = [record.message for record in caplog.records]
     assert lines == ["mirror in use, waiting", "data mirrored"]
@@ -241,7 +241,7 @@ def test_waiting_for_a_mirror_heeds_a_request_to_stop(store, tmp_path):
     def sleep(seconds: float) -> None:
         raise AssertionError("waited all the same")
 
-    access = DataAccess(check=check, sleep=sleep)
+    access = ParallelDownloader(check=check, sleep=sleep)
     try:
         with pytest.raises(InterruptedByUserError):
             mirror_of(store, tmp_path, access=access).fetch(["a"])
@@ -254,7 +254,7 @@ def test_what_was_done_is_said_once(store, tmp_path, caplog):
     clock = iter(range(0, 1000, 4))
     for number in range(6):
         store.write(f"{number}", content(500), if_generation=0)
-    access = DataAccess(monotonic=lambda: float(next(clock)))
+    access = ParallelDownloader(monotonic=lambda: float(next(clock)))
     mirror_of(store, tmp_path, access=access).fetch_below("")
     *progress, last = caplog.records
     assert {record.message for record in progress} == {"mirroring"}

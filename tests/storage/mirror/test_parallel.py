@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from job.errors import ConfigError, StorageOutageError
-from job.storage.parallel import NUM_THREADS, DataAccess
+from job.storage.parallel import NUM_THREADS, ParallelDownloader
 from tests.fakes.gcs_server import FakeGcs, Fault
 
 
@@ -14,9 +14,9 @@ class StopError(Exception):
 
 
 def test_every_item_is_worked_on_once():
-    found = DataAccess().in_parallel(lambda number: number * 2, range(100))
+    found = ParallelDownloader().in_parallel(lambda number: number * 2, range(100))
     assert sorted(found) == [number * 2 for number in range(100)]
-    assert list(DataAccess().in_parallel(str, [])) == []
+    assert list(ParallelDownloader().in_parallel(str, [])) == []
 
 
 def test_few_items_are_in_hand_at_a_time():
@@ -27,7 +27,7 @@ def test_few_items_are_in_hand_at_a_time():
             taken.append(number)
             yield number
 
-    found = DataAccess().in_parallel(str, items())
+    found = ParallelDownloader().in_parallel(str, items())
     next(found)
     assert len(taken) <= 2 * NUM_THREADS
     assert len(list(found)) == 99
@@ -47,7 +47,7 @@ def test_after_a_request_to_stop_nothing_new_is_begun():
             raise StopError
 
     with pytest.raises(StopError):
-        list(DataAccess(check=check).in_parallel(work, range(100)))
+        list(ParallelDownloader(check=check).in_parallel(work, range(100)))
     assert len(begun) == NUM_THREADS
 
 
@@ -57,10 +57,12 @@ def test_an_error_of_the_work_is_raised():
             raise StopError
 
     with pytest.raises(StopError):
-        list(DataAccess().in_parallel(work, range(100)))
+        list(ParallelDownloader().in_parallel(work, range(100)))
 
 
-def test_a_wait_is_cut_short_when_the_work_is_given_up(gcs: FakeGcs, access: DataAccess):
+def test_a_wait_is_cut_short_when_the_work_is_given_up(
+    gcs: FakeGcs, access: ParallelDownloader
+):
     """Else a Ctrl-C would take as long as an outage may."""
     slept: list[float] = []
     is_given_up: list[bool] = []
@@ -75,7 +77,7 @@ def test_a_wait_is_cut_short_when_the_work_is_given_up(gcs: FakeGcs, access: Dat
             raise StopError
 
     gcs.faults.add(Fault("get", "status", times=None))
-    patient = DataAccess(
+    patient = ParallelDownloader(
         allow_emulator=True,
         outage_budget_seconds=86400.0,
         sleep=sleep,
@@ -89,7 +91,7 @@ def test_a_wait_is_cut_short_when_the_work_is_given_up(gcs: FakeGcs, access: Dat
     assert max(slept) <= 0.5
 
 
-def test_after_a_failure_the_same_access_waits_again(gcs: FakeGcs, access: DataAccess):
+def test_after_a_failure_the_same_access_waits_again(gcs: FakeGcs, access: ParallelDownloader):
     def fail(number: int) -> None:
         raise StopError
 
@@ -102,10 +104,12 @@ def test_after_a_failure_the_same_access_waits_again(gcs: FakeGcs, access: DataA
     assert found.size == 1
 
 
-def test_a_store_is_opened_for_the_setting_that_names_it(gcs: FakeGcs, access: DataAccess):
+def test_a_store_is_opened_for_the_setting_that_names_it(
+    gcs: FakeGcs, access: ParallelDownloader
+):
     with pytest.raises(ConfigError, match=r"data\.test: 'gs://x' names no bucket"):
         access.open("gs://x", key="data.test")
     gcs.faults.add(Fault("get", "status", times=None))
-    hasty = DataAccess(allow_emulator=True, outage_budget_seconds=0.1, env=access.env)
+    hasty = ParallelDownloader(allow_emulator=True, outage_budget_seconds=0.1, env=access.env)
     with pytest.raises(StorageOutageError, match="could not stat"):
         hasty.open("gs://sets", key="data.root").stat("a")

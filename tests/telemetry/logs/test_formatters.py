@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from job.telemetry.logs.events import MAX_VALUE_CHARACTERS, Shown
+from job.telemetry.logs.events import MAX_VALUE_CHARACTERS, LogValue
 from job.telemetry.logs.formatters import (
     ConsoleFormatter,
     JsonFormatter,
@@ -96,7 +96,7 @@ def test_the_json_message_is_what_text_prints_after_time_and_severity():
 
 
 def test_a_field_may_read_differently_to_people_and_machines():
-    made = record("training", eta=Shown("12m31s", {"eta_seconds": 751.0}))
+    made = record("training", eta=LogValue("12m31s", {"eta_seconds": 751.0}))
     assert text(made).endswith(" training eta=12m31s")
     assert document(made)["eta_seconds"] == 751.0
     assert "eta" not in document(made)
@@ -193,7 +193,7 @@ def test_secrets_are_taken_out_wherever_they_stand():
         f"get https://h/?sig={canary}", client_secret=canary, nested=[f"a://b:{canary}@h"]
     )
     made.mapping = {"password": canary}
-    made.shown_password = Shown(canary, {"x": canary})
+    made.shown_password = LogValue(canary, {"x": canary})
     try:
         try:
             raise ValueError(f"Authorization: Bearer {canary}")

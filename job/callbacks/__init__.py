@@ -1,1 +1,1 @@
-"""Thin adapters from Keras' callback hooks to policies and services."""
+"""Adapters from Keras callback hooks to policies and services; the list and its state."""

@@ -1,4 +1,4 @@
-"""Remembers which epoch was the best one."""
+"""Which epoch was the best so far."""
 
 import math
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from job.types import Json
 
 
 class BestEpoch:
-    """Follows one measurement over the epochs.
+    """Follows one metric over the epochs.
 
     Args:
-        monitor: A name of `config.monitors.MONITORS`.
+        monitor: A name in `config.monitors.MONITORS`.
     """
 
     def __init__(self, monitor: str) -> None:
@@ -22,11 +22,11 @@ class BestEpoch:
         self.best: Best | None = None
 
     def update(self, epoch: int, logs: Mapping[str, float], *, global_step: int) -> bool:
-        """Takes an epoch's measurements in; True when it is the best one so far.
+        """Compares an epoch; True if it is the best one so far.
 
         Args:
-            epoch: Number of the epoch, from 0, as Keras counts.
-            logs: What was measured. A value that is not finite is never the best.
+            epoch: Number of the epoch, from 0 as in Keras.
+            logs: Its metrics. A NaN or infinite value is never the best.
             global_step: Optimizer steps taken so far.
         """
         value = float(logs[self._monitor])
@@ -37,11 +37,11 @@ class BestEpoch:
         self.best = Best(global_step, epoch + 1, self._monitor, value)
         return True
 
-    def to_json(self) -> Json:
-        """For the checkpoint."""
+    def state_dict(self) -> Json:
+        """JSON for the checkpoint."""
         return asdict(self.best) if self.best else None
 
-    def restore(self, state: Json) -> None:
-        """Takes back what `to_json` gave; values of another monitor can not be compared."""
+    def load_state_dict(self, state: Json) -> None:
+        """Restores `state_dict`, unless it is about another monitor."""
         if isinstance(state, Mapping) and state["monitor"] == self._monitor:
             self.best = Best(**state)  # type: ignore[arg-type]

@@ -1,68 +1,82 @@
-"""Saves when the policy says so; the service given does the writing."""
+"""Saves when the policy says so; the checkpointer does the work."""
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import keras
 
 from job.callbacks.best_epoch import BestEpoch
 from job.checkpoints.policy import SavePolicy
 from job.checkpoints.records import Best
+from job.checkpoints.serialization import RunState
 from job.types import Json, Position
 
-# Writes the state of this moment: measurements of a finished epoch (else none), and the best
-# epoch if that is the one just finished (else None).
-Save = Callable[[Mapping[str, float], Best | None], None]
+
+class Checkpointer(Protocol):
+    """Takes and commits snapshots; `run.checkpointer.RunCheckpointer`."""
+
+    def snapshot(self) -> RunState: ...
+
+    def save(
+        self, snapshot: RunState, *, metrics: Mapping[str, float], best: Best | None
+    ) -> None: ...
+
+    def wait(self) -> None: ...
 
 
 class CheckpointCallback(keras.callbacks.Callback):
-    """Asks for a save between two steps and at every epoch's end.
+    """Saves between calls and at every epoch's end.
 
     Args:
-        policy: Decides between epochs' ends.
-        position: Tells where training stands.
-        best: Follows the monitored measurement; its memory travels with the checkpoint.
-        save: Writes the state.
+        checkpointer: Takes and commits snapshots.
+        policy: Decides within an epoch; the loop ends its calls where it saves.
+        position: Reads the current position.
+        best: Follows the monitored metric; its state is this callback's state.
     """
 
     def __init__(
         self,
+        checkpointer: Checkpointer,
         *,
         policy: SavePolicy,
         position: Callable[[], Position],
         best: BestEpoch,
-        save: Save,
     ) -> None:
         super().__init__()
+        self._checkpointer = checkpointer
         self._policy = policy
         self._position = position
         self._best = best
-        self._save = save
         self._last_saved_step = 0
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         self._last_saved_step = self._position().global_step
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        position = self._position()
         if not math.isfinite((logs or {})["loss"]):
-            # Going on from here would only diverge again; the commit before it stands.
+            # Resuming from here would only diverge again; the commit before it stays.
             return
-        if self._policy.should_save(position, last_saved_step=self._last_saved_step):
+        if self._policy.should_save(self._position(), last_saved_step=self._last_saved_step):
             self._save({}, None)
-            self._last_saved_step = position.global_step
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        measured = dict(logs or {})
+        metrics = dict(logs or {})
         step = self._position().global_step
-        improved = self._best.update(epoch, measured, global_step=step)
-        self._save(measured, self._best.best if improved else None)
-        self._last_saved_step = step
+        improved = self._best.update(epoch, metrics, global_step=step)
+        self._save(metrics, self._best.best if improved else None)
+
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        self._checkpointer.wait()
 
     def get_state(self) -> Json:
-        """What a restart needs to know: the best epoch so far."""
-        return self._best.to_json()
+        """The best epoch so far."""
+        return self._best.state_dict()
 
     def set_state(self, state: Json) -> None:
-        """Takes back what `get_state` gave."""
-        self._best.restore(state)
+        """Restores `get_state`."""
+        self._best.load_state_dict(state)
+
+    def _save(self, metrics: Mapping[str, float], best: Best | None) -> None:
+        self._checkpointer.save(self._checkpointer.snapshot(), metrics=metrics, best=best)
+        self._last_saved_step = self._position().global_step

@@ -9,6 +9,7 @@ import keras
 from job.callbacks.best_epoch import BestEpoch
 from job.callbacks.step_timer import StepTimer
 from job.config.monitors import MONITORS
+from job.models.optimizers import read_learning_rate
 from job.telemetry.logs.events import LogValue
 from job.telemetry.progress_reporter import Measured, ProgressReporter
 from job.telemetry.run_metrics import RunMetrics
@@ -52,7 +53,7 @@ class ProgressCallback(keras.callbacks.Callback):
         self._learning_rate = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        self._learning_rate = float(self.model.optimizer.learning_rate.value.numpy())
+        self._learning_rate = read_learning_rate(self.model.optimizer)
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         self._timer.begin(batch)
@@ -86,7 +87,7 @@ class ProgressCallback(keras.callbacks.Callback):
         if best is not None:
             shown["best"] = f"{best.monitor}={best.value:.4f} at epoch {best.epoch}"
         log.info("epoch finished", extra=shown)
-        rate = float(self.model.optimizer.learning_rate.value.numpy())
+        rate = read_learning_rate(self.model.optimizer)
         if rate < self._learning_rate:
             log.info("learning rate reduced", extra={"learning_rate": rate})
         if self.model.stop_training:

@@ -7,6 +7,7 @@ import keras
 
 from job.callbacks.best_epoch import BestEpoch
 from job.callbacks.step_timer import StepTimer
+from job.models.optimizers import read_learning_rate
 from job.telemetry.run_metrics import RunMetrics
 from job.types import Position
 
@@ -90,7 +91,7 @@ class MetricsCallback(keras.callbacks.Callback):
         self._show_position()
 
     def _learning_rate(self) -> float:
-        return float(self.model.optimizer.learning_rate.value.numpy())
+        return read_learning_rate(self.model.optimizer)
 
     def _show_learning_rate(self, during_epoch: float) -> None:
         now = self._learning_rate()

@@ -1,11 +1,11 @@
-"""What one call into the compiled training function took, from the hooks around it."""
+"""Duration of each call of the compiled training function, measured between hooks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Call:
+class CallTiming:
     """One call: its optimizer steps and wall time (None for the first, which compiled)."""
 
     steps: int
@@ -26,13 +26,12 @@ class StepTimer:
         self._has_compiled = False
 
     def begin(self, batch: int) -> None:
-        """A call begins with this batch of the epoch, from 0."""
+        """A call starts with this batch of the epoch, from 0."""
         self._first_batch = batch
         self._started = self._clock()
 
-    def end(self, batch: int) -> Call:
+    def end(self, batch: int) -> CallTiming:
         """The call has ended with this batch of the epoch."""
-        seconds = self._clock() - self._started
-        call = Call(batch - self._first_batch + 1, seconds if self._has_compiled else None)
+        seconds = self._clock() - self._started if self._has_compiled else None
         self._has_compiled = True
-        return call
+        return CallTiming(batch - self._first_batch + 1, seconds)

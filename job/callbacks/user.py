@@ -1,17 +1,18 @@
-"""Finds the user's own callbacks: beside the configuration file, or in an installed package.
+"""Loads the user's callbacks, and reports their errors as the user's.
 
-Nothing else is searched - not the working directory, not PYTHONPATH - so that what runs is
-what the config names, on a laptop and in a pod.
+`callbacks.custom` names a module next to the configuration file or in an installed package.
+The working directory and PYTHONPATH are not searched, so that a laptop and a pod run the same
+code.
 """
 
 import functools
 import importlib
+import importlib.util
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from numbers import Real
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +26,8 @@ from job.config.suggest import did_you_mean
 from job.config.training import CustomCallbackConfig
 from job.errors import CallbackError, ConfigError, JobError
 
+log = logging.getLogger(__name__)
+
 _HOOKS = (
     "on_train_begin",
     "on_train_end",
@@ -33,42 +36,53 @@ _HOOKS = (
     "on_train_batch_begin",
     "on_train_batch_end",
 )
-_OTHERS = ("set_model", "set_params", "get_state", "set_state")
+_OTHER_METHODS = ("set_model", "set_params", "get_state", "set_state")
+
+
+def load_custom_callbacks(
+    sections: Sequence[CustomCallbackConfig], *, folder: Path
+) -> list[keras.callbacks.Callback]:
+    """Imports, builds and wraps the callbacks that `callbacks.custom` names.
+
+    Args:
+        sections: Import strings and arguments.
+        folder: Directory of the configuration file.
+
+    Raises:
+        ConfigError: The module or class is missing, fails to import, is not a Keras callback or
+            rejects its arguments.
+    """
+    callbacks = []
+    for index, section in enumerate(sections):
+        key = f"callbacks.custom.{index}"
+        callbacks.append(_build(section, key=key, folder=folder))
+        wrap_user_callback(callbacks[-1], key=key)
+    return callbacks
 
 
 def wrap_user_callback(callback: keras.callbacks.Callback, *, key: str) -> None:
-    """Has every method that training calls raise `CallbackError` where it fails.
+    """Replaces the methods that training calls by ones that raise `CallbackError`.
 
-    So it does where a method leaves the process, where a state is none that a checkpoint can
-    hold, and where a hook puts something into `logs` that is no number.
-
-    Args:
-        callback: One of the user's; its methods are replaced by guarded ones.
-        key: The key that names it, as in `callbacks.custom.0`.
+    They raise it for any error, for `sys.exit`, for a state that JSON cannot hold, and for a
+    value in `logs` that is not a number. The message names method, file and line.
 
     Raises:
-        ConfigError: A method is none that can be replaced.
+        ConfigError: A method cannot be replaced.
     """
-    for name in (*_HOOKS, *_OTHERS):
+    own = getattr(sys.modules.get(type(callback).__module__), "__file__", None)
+    for name in (*_HOOKS, *_OTHER_METHODS):
         method = getattr(callback, name, None)
         if method is None:
             continue
         what = f"{key}: {type(callback).__name__}.{name}"
-        check = _require_numbers if name in _HOOKS else None
-        if name == "get_state":
-            check = _require_storable
         try:
-            setattr(callback, name, _guarded(method, of=callback, what=what, check=check))
+            setattr(callback, name, _guarded(method, name, what=what, file=own))
         except AttributeError as error:
             raise ConfigError(f"{what} must be a plain method ({error}).") from error
 
 
-# Looks at the arguments of a call, its options and its result.
-_Check = Callable[[tuple[Any, ...], dict[str, Any], Any, str], None]
-
-
 def _guarded(
-    method: Callable[..., Any], *, of: keras.callbacks.Callback, what: str, check: _Check | None
+    method: Callable[..., Any], name: str, *, what: str, file: str | None
 ) -> Callable[..., Any]:
     @functools.wraps(method)
     def call(*args: Any, **options: Any) -> Any:
@@ -76,156 +90,129 @@ def _guarded(
             result = method(*args, **options)
         except JobError:
             raise
-        # Nothing may leave the process with a code that says another thing than the log.
         except (Exception, SystemExit) as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            line = [*frames, *(one for one in frames if one.filename == file)][-1]
             raise CallbackError(
-                f"{what} raised {type(error).__name__}: {error} ({_place(error, of=of)}). Mend "
-                "the callback; the run goes on from its last commit."
+                f"{what} raised {type(error).__name__}: {error} ({line.filename}, line "
+                f"{line.lineno}). Fix the callback; the run resumes from its last commit."
             ) from error
-        if check:
-            check(args, options, result, what)
+        if name == "get_state":
+            _require_json(result, what=what)
+        elif name in _HOOKS:
+            _require_numbers(options.get("logs", args[-1] if args else None), what=what)
         return result
 
     return call
 
 
-def _place(error: BaseException, *, of: keras.callbacks.Callback) -> str:
-    """The last line of the callback's own module that was running, or the last of all."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = getattr(sys.modules.get(type(of).__module__), "__file__", None)
-    frame = [*frames, *(frame for frame in frames if frame.filename == own)][-1]
-    return f"{frame.filename}, line {frame.lineno}"
+def _require_json(state: object, *, what: str) -> None:
+    try:
+        canonical_json.dumps(state)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CallbackError(
+            f"{what} returned a value that JSON cannot hold ({error}). Return numbers, text, "
+            "lists, mappings of text to these, or None."
+        ) from error
 
 
-def _require_numbers(
-    arguments: tuple[Any, ...], options: dict[str, Any], result: Any, what: str
-) -> None:
-    """Refuses what a hook put into `logs`; brings NumPy's numbers to Python's."""
-    logs = options.get("logs", arguments[-1] if arguments else None)
+def _require_numbers(logs: object, *, what: str) -> None:
+    """Rejects what a hook put into `logs`; converts NumPy scalars to Python numbers."""
     if not isinstance(logs, dict):
         return
     for name, value in logs.items():
         if not isinstance(name, str) or not isinstance(value, Real | np.bool_):
             raise CallbackError(
-                f"{what} put {value!r} into logs as {name!r}. Measurements are numbers under a "
-                "name: make it one, or keep it elsewhere."
+                f"{what} put {value!r} into logs as {name!r}. Logs hold numbers under text "
+                "keys: convert the value, or store it elsewhere."
             )
         logs[name] = value.item() if isinstance(value, np.generic) else value
 
 
-def _require_storable(
-    arguments: tuple[Any, ...], options: dict[str, Any], result: Any, what: str
-) -> None:
-    try:
-        canonical_json.dumps(result)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise CallbackError(
-            f"{what} gave what JSON cannot hold ({error}). A state is made of numbers, texts, "
-            "lists, mappings of texts to these, and None."
-        ) from error
-
-
-log = logging.getLogger(__name__)
-
-
-def load_custom_callbacks(
-    sections: Sequence[CustomCallbackConfig], *, folder: Path
-) -> list[keras.callbacks.Callback]:
-    """Imports and makes the callbacks that `callbacks.custom` names, guarded.
-
-    Args:
-        sections: Import strings and arguments.
-        folder: Where the configuration file lies.
-
-    Raises:
-        ConfigError: The module or class is not found, does not import, is not a Keras callback
-            or refuses its arguments.
-    """
-    callbacks = []
-    for index, section in enumerate(sections):
-        key = f"callbacks.custom.{index}"
-        callback = _make(section, key=key, folder=folder)
-        wrap_user_callback(callback, key=key)
-        callbacks.append(callback)
-    return callbacks
-
-
-def _make(section: CustomCallbackConfig, *, key: str, folder: Path) -> keras.callbacks.Callback:
+def _build(
+    section: CustomCallbackConfig, *, key: str, folder: Path
+) -> keras.callbacks.Callback:
     module_name, _, class_name = section.target.partition(":")
     module = _import(module_name, key=key, folder=folder)
-    known = [name for name, value in vars(module).items() if _is_callback_class(value)]
-    kind = vars(module).get(class_name)
-    if kind is None or not _is_callback_class(kind):
+    known = {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, keras.callbacks.Callback)
+    }
+    if class_name not in known:
         raise ConfigError(
             f"{key}.target: '{section.target}': {module.__file__} has no subclass of "
-            f"keras.callbacks.Callback called '{class_name}'.{did_you_mean(class_name, known)} "
+            f"keras.callbacks.Callback named '{class_name}'.{did_you_mean(class_name, known)} "
             f"It has: {', '.join(known) or 'none'}."
         )
     try:
-        callback = kind(**section.arguments)
+        callback = known[class_name](**section.arguments)
     except (Exception, SystemExit) as error:
         raise ConfigError(
             f"{key}.arguments: {class_name}(**{section.arguments}) raised "
-            f"{type(error).__name__}: {error}. Mend the arguments or the callback."
+            f"{type(error).__name__}: {error}. Fix the arguments or the callback."
         ) from error
-    log.info(
-        "custom callback loaded", extra={"target": section.target, "file": module.__file__}
-    )
+    facts = {"target": section.target, "file": module.__file__}
+    log.info("custom callback loaded", extra=facts)
     return callback
 
 
-def _is_callback_class(value: object) -> bool:
-    return isinstance(value, type) and issubclass(value, keras.callbacks.Callback)
-
-
 def _import(name: str, *, key: str, folder: Path) -> ModuleType:
-    _refuse_shadowed(name.partition(".")[0], key=key, folder=folder)
-    with _search_path([str(folder), *_installed()]):
-        try:
-            return importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-                raise ConfigError(
-                    f"{key}.target: '{name}' imports '{error.name}', which is not installed. "
-                    "Install it, or mend the module."
-                ) from error
-            raise ConfigError(
-                f"{key}.target: no module '{name}' beside the configuration file ({folder}) or "
-                "among the installed packages. Put the file there, or install the package."
-            ) from error
-        except (Exception, SystemExit) as error:
-            raise ConfigError(
-                f"{key}.target: importing '{name}' raised {type(error).__name__}: {error}. "
-                "Mend the module."
-            ) from error
-
-
-def _refuse_shadowed(top: str, *, key: str, folder: Path) -> None:
-    """A file beside the config must not lose silently against a module already loaded."""
-    beside = [path for path in (folder / f"{top}.py", folder / top) if path.exists()]
+    top = name.partition(".")[0]
+    candidates = (folder / f"{top}.py", folder / top / "__init__.py")
+    file = next((one for one in candidates if one.is_file()), None)
     loaded = sys.modules.get(top)
-    if not beside or loaded is None:
-        return
     origin = getattr(loaded, "__file__", None)
-    if origin is None or not Path(origin).resolve().is_relative_to(folder.resolve()):
+    if file and loaded and (origin is None or not file.samefile(origin)):
         raise ConfigError(
-            f"{key}.target: {beside[0]} has the name of a module already in use "
+            f"{key}.target: {file} has the name of a module that is already loaded "
             f"({origin or 'built in'}). Rename the file."
         )
-
-
-@contextmanager
-def _search_path(entries: list[str]) -> Iterator[None]:
-    before = list(sys.path)
-    sys.path[:] = entries
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))  # last: for what the callback imports from there
     try:
-        yield
-    finally:
-        # The folder stays, last: a callback may import a neighbour while it runs.
-        sys.path[:] = [*before, *(entries[:1] if entries[0] not in before else [])]
+        if file and loaded is None:
+            _import_file(top, file)
+        elif loaded is None and not _is_installed(top, folder=folder):
+            raise ModuleNotFoundError(name=top)
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise ConfigError(
+                f"{key}.target: '{name}' imports '{error.name}', which is not installed. "
+                "Install it, or fix the module."
+            ) from error
+        raise ConfigError(
+            f"{key}.target: no module '{name}' next to the configuration file ({folder}) or "
+            "among the installed packages. Put the file there, or install the package."
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise ConfigError(
+            f"{key}.target: importing '{name}' raised {type(error).__name__}: {error}. "
+            "Fix the module."
+        ) from error
 
 
-def _installed() -> list[str]:
-    """`sys.path` without what the shell or the start of the program put there."""
-    outside = {"", os.getcwd(), *os.environ.get("PYTHONPATH", "").split(os.pathsep)}
-    return [entry for entry in sys.path if entry not in outside]
+def _import_file(name: str, file: Path) -> None:
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} is not a Python file")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+
+
+def _is_installed(name: str, *, folder: Path) -> bool:
+    """Whether Python finds the module, and not in the working directory or PYTHONPATH."""
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        return False
+    if not spec.has_location and not spec.submodule_search_locations:
+        return True  # built in
+    package = list(spec.submodule_search_locations or [])
+    root = Path(package[0] if package else str(spec.origin)).resolve().parent
+    shell = [os.getcwd(), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return root == folder.resolve() or root not in [Path(one).resolve() for one in shell]

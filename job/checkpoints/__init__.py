@@ -1,4 +1,5 @@
-"""Training state that survives being killed anywhere: what is written, in which order, and why.
+"""Checkpoints that survive a process killed at any moment.
 
-`docs/adr/0003-checkpoint-format.md` has the protocol; `manager` is the door.
+`serialization` says what a checkpoint contains, `policy` when one is written and which are
+kept, `manager` is the entry point. `docs/adr/0003-checkpoint-format.md` describes the protocol.
 """

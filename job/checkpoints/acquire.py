@@ -1,13 +1,13 @@
-"""What HEAD becomes when a new attempt takes a run over.
+"""The HEAD that a new attempt writes to take a run over.
 
-Three cases: HEAD is sound, and a checkpoint that the last attempt committed and could not enter
-any more is adopted; HEAD is lost or damaged, and is rebuilt from the commits; there is nothing,
-and the run is new. A run that has commits never starts afresh in silence.
+Three cases: HEAD is sound, and a checkpoint that the last attempt committed but could not enter
+is adopted; HEAD is lost or damaged, and is rebuilt from the commits; nothing exists, and the
+run is new. A run that has commits never starts over silently.
 """
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from job.checkpoints.canonical_json import DamagedError
@@ -21,6 +21,7 @@ from job.checkpoints.records import (
     Head,
     NewerSchemaError,
     Owner,
+    Provenance,
     Rejected,
     StoredConfig,
     dumps,
@@ -34,11 +35,10 @@ from job.storage.object_store import (
     ObjectTooLargeError,
     PreconditionFailedError,
 )
-from job.types import Json
 
 log = logging.getLogger(__name__)
 
-_SUPERSEDED_KEPT = 100
+_MAX_SUPERSEDED = 100
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class FoundHead:
     """HEAD.json before the takeover.
 
     Attributes:
-        head: What it says; None where it is missing or damaged.
-        generation: Generation to replace; 0 where it is missing.
+        head: Its content; None if it is missing or damaged.
+        generation: Generation to replace; 0 if it is missing.
         damage: What is wrong with it, or "".
     """
 
@@ -61,7 +61,7 @@ def find_head(store: ObjectStore, *, run: str) -> FoundHead:
 
     Raises:
         ConfigError: It belongs to a run of another name.
-        CheckpointError: A later version of the program wrote it.
+        CheckpointError: A newer version of the program wrote it.
     """
     try:
         found = store.read(HEAD, limit_bytes=RECORD_LIMIT_BYTES)
@@ -78,8 +78,8 @@ def find_head(store: ObjectStore, *, run: str) -> FoundHead:
         return FoundHead(None, found.generation, str(error))
     if head.run != run:
         raise ConfigError(
-            f"run.name: '{run}' was given, and {store.uri} holds run '{head.run}'. A run's "
-            f"folder holds that run only. Use its name, or another run.name or run.root."
+            f"run.name: '{run}' was given, but {store.uri} contains run '{head.run}'. A run "
+            "directory holds one run. Use its name, or another run.name or run.root."
         )
     return FoundHead(head, found.generation, "")
 
@@ -87,24 +87,25 @@ def find_head(store: ObjectStore, *, run: str) -> FoundHead:
 def next_head(store: ObjectStore, found: FoundHead, *, run: str, owner: Owner) -> Head:
     """Returns the HEAD that makes `owner` the holder of the run.
 
-    The commits are listed before HEAD is replaced. So what a fenced attempt commits later is
-    never seen: it was not there, and the next takeover looks at the attempt before it only.
+    Commits are listed before HEAD is replaced. A commit that a fenced attempt writes later is
+    therefore never adopted: it is not in this listing, and the next takeover only looks at
+    commits of the attempt before it.
 
     Args:
-        store: Where the run lives.
+        store: The run directory.
         found: HEAD as read just before.
         run: Name of the run.
         owner: This process.
 
     Raises:
-        CheckpointError: HEAD is lost, and commits exist of which none can be used.
+        CheckpointError: HEAD is lost, commits exist, and none of them can be used.
         PermissionDeniedError: The process belongs to a Job that lost the run to another one.
     """
     dirs = list_dirs(store)
     if found.head is not None:
-        before = _with_orphans(store, found.head, dirs)
+        before = _adopt_uncommitted_entries(store, found.head, dirs)
     else:
-        before = _rebuilt(store, dirs, run=run, owner=owner, damage=found.damage)
+        before = _rebuild(store, dirs, run=run, owner=owner, damage=found.damage)
     return replace(
         before,
         superseded=_superseded(before, owner),
@@ -117,32 +118,10 @@ def next_head(store: ObjectStore, found: FoundHead, *, run: str, owner: Owner) -
     )
 
 
-def _superseded(before: Head, owner: Owner) -> tuple[str, ...]:
-    """The Jobs that may not take the run back.
-
-    The pods of a Job take over from each other as they come. If those of two Jobs did, each
-    would be fenced by the other for ever; so a Job loses a run for good, to the newest.
-    """
-    if owner.job and owner.job in before.superseded:
-        raise PermissionDeniedError(
-            f"run '{before.run}': another Job ({before.owner.job or 'none: a process'} on host "
-            f"'{before.owner.host}') took it over from this one ({owner.job}). One Job at a "
-            f"time may train a run, the newest. Remove one of the two, or give it another "
-            f"run.name; installed anew, this one would take the run back."
-        )
-    if before.owner.job in ("", owner.job):
-        return before.superseded
-    log.warning(
-        "run taken over from another job",
-        extra={"job": before.owner.job, "host": before.owner.host, "status": before.status},
-    )
-    return (*before.superseded, before.owner.job)[-_SUPERSEDED_KEPT:]
-
-
 def with_checkpoints(
     head: Head, entries: Sequence[CheckpointEntry], *, best: BestCheckpoint | None
 ) -> Head:
-    """Returns `head` with other checkpoints; a best one that is not among them is dropped."""
+    """Replaces the checkpoints of `head`; a best one that is not among them is dropped."""
     dirs = {entry.dir for entry in entries}
     return replace(
         head,
@@ -153,35 +132,130 @@ def with_checkpoints(
 
 
 def reject(head: Head, dir: str, *, reason: str) -> Head:
-    """Returns `head` with a checkpoint noted as unusable, and says so in the log."""
+    """Adds a checkpoint to the rejected ones and logs it."""
     log.warning("checkpoint rejected", extra={"dir": dir, "reason": reason})
     return replace(head, rejected=(*head.rejected, Rejected(dir, reason)))
 
 
-def _with_orphans(store: ObjectStore, head: Head, dirs: DirListing) -> Head:
+def none_usable(store: ObjectStore, rejected: Sequence[Rejected]) -> CheckpointError:
+    """The error for a run whose commits are all unusable."""
+    reasons = "; ".join(f"{one.dir}: {one.reason}" for one in rejected[-3:])
+    return CheckpointError(
+        f"{store.uri} has checkpoints and none can be used ({reasons}). A run with checkpoints "
+        "never starts over by itself. Restore the directory from a copy, use another run.name, "
+        "or delete the directory."
+    )
+
+
+def ensure_config(store: ObjectStore, mine: Provenance) -> None:
+    """Stores the configuration of a new run, or compares the data with the stored fingerprint.
+
+    Raises:
+        ConfigError: The run was started with other data, or just now with another config.
+        CheckpointError: The stored configuration cannot be read.
+    """
+    stored = read_stored(store)
+    if stored is None:
+        record = StoredConfig(SCHEMA, mine.config, mine.config_sha256, mine.fingerprint)
+        try:
+            store.write(CONFIG, dumps(record), if_generation=0)
+        except PreconditionFailedError:
+            stored = read_stored(store)
+            if stored is not None and stored.config_sha256 != mine.config_sha256:
+                raise ConfigError(
+                    f"{store.uri}: another process has just started this run with another "
+                    "configuration. A run has one configuration. Start again to see the "
+                    "differences, or use another run.name."
+                ) from None
+    if stored is not None:
+        require_same_data(stored, fingerprint=mine.fingerprint, uri=store.uri)
+
+
+def require_same_data(stored: StoredConfig, *, fingerprint: str, uri: str) -> None:
+    """Rejects data that differs from what the run was started with.
+
+    Raises:
+        ConfigError: The fingerprints differ.
+    """
+    if stored.fingerprint != fingerprint:
+        raise ConfigError(
+            f"data: the pairs have fingerprint {fingerprint[:12]}, but the run in {uri} was "
+            f"started with {stored.fingerprint[:12]}. A run keeps its data. Restore the "
+            "earlier files, or start a new run under another run.name."
+        )
+
+
+def warn_if_environment_changed(commit: CommitRecord, now: Provenance) -> None:
+    """Logs how this process differs from the one that committed: the last bits may differ."""
+    differs = [
+        f"{part}.{name}: {before.get(name)} -> {current.get(name)}"
+        for part, before, current in (
+            ("versions", commit.versions, now.versions),
+            ("topology", commit.topology, now.topology),
+        )
+        for name in sorted({*before, *current})
+        if before.get(name) != current.get(name)
+    ]
+    if differs:
+        log.warning(
+            "resumed elsewhere",
+            extra={
+                "differs": "; ".join(differs),
+                "consequence": "results are equally good, but may differ in the last bits",
+            },
+        )
+
+
+def _superseded(before: Head, owner: Owner) -> tuple[str, ...]:
+    """The Jobs that may not take the run back.
+
+    Pods of one Job take over from each other freely. If the pods of two Jobs did, each would
+    fence the other for ever; so a Job loses a run for good, to the newest Job.
+    """
+    if owner.job and owner.job in before.superseded:
+        raise PermissionDeniedError(
+            f"run '{before.run}': another Job ({before.owner.job or 'none: a process'} on host "
+            f"'{before.owner.host}') took it over from this one ({owner.job}). Only the newest "
+            "Job may train a run. Remove one of the two, or use another run.name; reinstalling "
+            "this Job would take the run back."
+        )
+    if before.owner.job in ("", owner.job):
+        return before.superseded
+    log.warning(
+        "run taken over from another job",
+        extra={"job": before.owner.job, "host": before.owner.host, "status": before.status},
+    )
+    return (*before.superseded, before.owner.job)[-_MAX_SUPERSEDED:]
+
+
+def _adopt_uncommitted_entries(store: ObjectStore, head: Head, dirs: DirListing) -> Head:
     """Enters what HEAD's own attempt committed just before it died."""
     last_step = head.checkpoints[-1].step if head.checkpoints else -1
-    for folder in dirs.committed:
-        if folder.token != head.token or folder.step <= last_step or folder.path in head.named:
+    for found in dirs.committed:
+        if (
+            found.token != head.token
+            or found.step <= last_step
+            or found.path in head.referenced_dirs
+        ):
             continue
         try:
-            commit, entry = _verified(store, folder, run=head.run)
+            commit, entry = _verified(store, found, run=head.run)
         except DamagedError as error:
-            head = reject(head, folder.path, reason=str(error))
+            head = reject(head, found.path, reason=str(error))
         else:
-            log.info("checkpoint adopted", extra={"dir": folder.path, "step": folder.step})
+            log.info("checkpoint adopted", extra={"dir": found.path, "step": found.step})
             head = with_checkpoints(head, (*head.checkpoints, entry), best=commit.best)
     return head
 
 
-def _rebuilt(
+def _rebuild(
     store: ObjectStore, dirs: DirListing, *, run: str, owner: Owner, damage: str
 ) -> Head:
-    """Makes HEAD anew from the commits of the newest lineage."""
+    """Creates HEAD from the commits, following the newest attempt where attempts overlap."""
     head = Head(
         schema=SCHEMA,
         run=run,
-        token=dirs.newest_token,  # 0 in a new run, whose first attempt is then number 1
+        token=dirs.newest_token,  # 0 in a new run, whose first attempt is number 1
         owner=owner,
         seq=0,
         status="running",
@@ -199,16 +273,16 @@ def _rebuilt(
         return head
     kept: list[tuple[CommitRecord, CheckpointEntry]] = []
     limit = math.inf
-    for folder in sorted(dirs.committed, key=lambda one: (one.token, one.step), reverse=True):
-        # What an attempt committed beyond the point where a later one began was never part of
+    for found in sorted(dirs.committed, key=lambda one: (one.token, one.step), reverse=True):
+        # Commits of an attempt beyond the step where a later attempt started are not part of
         # the run: the later attempt's smaller step wins.
-        if folder.step >= limit:
+        if found.step >= limit:
             continue
-        limit = folder.step
+        limit = found.step
         try:
-            kept.append(_verified(store, folder, run=run))
+            kept.append(_verified(store, found, run=run))
         except DamagedError as error:
-            head = reject(head, folder.path, reason=str(error))
+            head = reject(head, found.path, reason=str(error))
     if not kept:
         raise none_usable(store, head.rejected)
     kept.reverse()
@@ -219,93 +293,9 @@ def _rebuilt(
     return with_checkpoints(head, [entry for _, entry in kept], best=kept[-1][0].best)
 
 
-def none_usable(store: ObjectStore, rejected: Sequence[Rejected]) -> CheckpointError:
-    """Returns the refusal to start a run afresh whose commits are all unusable."""
-    reasons = "; ".join(f"{one.dir}: {one.reason}" for one in rejected[-3:])
-    return CheckpointError(
-        f"{store.uri} has checkpoints and none can be used ({reasons}). A run with checkpoints "
-        f"never starts again from nothing by itself. Bring the folder back from a copy, or "
-        f"start a new run under another run.name, or delete the folder."
-    )
-
-
 def _verified(
-    store: ObjectStore, folder: CheckpointDir, *, run: str
+    store: ObjectStore, found: CheckpointDir, *, run: str
 ) -> tuple[CommitRecord, CheckpointEntry]:
-    commit, entry = read_commit(store, folder.path, run=run, sha256=None)
-    read_objects(store, folder.path, commit, state_limit=None)
+    commit, entry = read_commit(store, found.path, run=run, sha256=None)
+    read_objects(store, found.path, commit, state_limit=None)
     return commit, entry
-
-
-# "versions" maps libraries to versions, "topology" names to numbers or text.
-Environment = Mapping[str, Mapping[str, str | int | float | bool]]
-
-
-def ensure_config(
-    store: ObjectStore, *, config: Mapping[str, Json], config_sha256: str, fingerprint: str
-) -> None:
-    """Stores the configuration of a new run, or checks the data against the stored one's.
-
-    Args:
-        store: Where the run lives.
-        config: Resolved configuration.
-        config_sha256: Its fingerprint.
-        fingerprint: Fingerprint of the training data.
-
-    Raises:
-        ConfigError: The run was started with other data, or just now with another config.
-        CheckpointError: The stored configuration cannot be read.
-    """
-    stored = read_stored(store)
-    if stored is None:
-        mine = StoredConfig(SCHEMA, config, config_sha256, fingerprint)
-        try:
-            store.write(CONFIG, dumps(mine), if_generation=0)
-        except PreconditionFailedError:
-            stored = read_stored(store)
-            if stored is not None and stored.config_sha256 != config_sha256:
-                raise ConfigError(
-                    f"{store.uri}: another process started this run with another configuration "
-                    f"just now. A run has one configuration. Start again to see what differs, "
-                    f"or use another run.name."
-                ) from None
-    if stored is not None:
-        require_same_data(stored, fingerprint=fingerprint, uri=store.uri)
-
-
-def require_same_data(stored: StoredConfig, *, fingerprint: str, uri: str) -> None:
-    """Refuses data that are not those the run was started with.
-
-    Args:
-        stored: Of the run.
-        fingerprint: Of the data.
-        uri: The run, for people.
-
-    Raises:
-        ConfigError: They are others.
-    """
-    if stored.fingerprint != fingerprint:
-        raise ConfigError(
-            f"data: the pairs have fingerprint {fingerprint[:12]}, and the run in {uri} "
-            f"was started with {stored.fingerprint[:12]}. A run keeps its data. Bring the "
-            f"earlier files back, or start a new run under another run.name."
-        )
-
-
-def warn_if_environment_changed(commit: CommitRecord, environment: Environment) -> None:
-    """Logs what differs from where the commit was made: the final bits may differ too."""
-    before = {"versions": commit.versions, "topology": commit.topology}
-    differs = [
-        f"{part}.{name}: {before[part].get(name)} -> {environment[part].get(name)}"
-        for part in ("versions", "topology")
-        for name in sorted({*before[part], *environment[part]})
-        if before[part].get(name) != environment[part].get(name)
-    ]
-    if differs:
-        log.warning(
-            "resumed elsewhere",
-            extra={
-                "differs": "; ".join(differs),
-                "consequence": "results are as good, but may differ in the last bits",
-            },
-        )

@@ -1,95 +1,72 @@
-"""JSON with one spelling for each value, so that a record's hash means something.
+"""JSON with one byte sequence per value, so that hashes of records are comparable.
 
-Sorted keys, no spaces, ASCII, a newline at the end. JSON has no NaN or infinity; here they are
-objects such as `{"$float":"nan"}`, so that a diverged loss in the history is neither lost nor a
-syntax error in other tools. Finite floats use Python's shortest form that reads back exactly::
-
-    loads(dumps({"loss": math.nan}), limit_bytes=100)
+Keys are sorted, output is ASCII without spaces, and a newline ends it. JSON has no NaN or
+infinity, so they are written as objects such as `{"$float":"nan"}`: a diverged loss in the
+history is kept and other tools can still parse the file.
 """
 
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 _TAG = "$float"
-_NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 class DamagedError(Exception):
-    """Stored bytes are not what a commit promises; the message is the reason."""
+    """Stored bytes differ from what a commit promises; the message is the reason."""
 
 
 def dumps(value: object) -> bytes:
-    """Returns the canonical JSON of nested mappings, sequences, text, numbers and None.
+    """Encodes nested mappings, sequences, text, Python numbers, booleans and None.
 
     Raises:
-        TypeError: A value or key has another type (a NumPy scalar is not a Python one).
+        TypeError: A value or key has another type, such as a NumPy scalar.
         ValueError: A mapping uses the key that marks non-finite floats.
     """
-    text = json.dumps(
-        _plain(value, where="value"),
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=True,
-        allow_nan=False,
-    )
+    plain = _plain(value, "value")
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return text.encode("ascii") + b"\n"
 
 
 def loads(data: bytes, *, limit_bytes: int) -> Any:
-    """Returns the value of canonical or hand-edited JSON; arrays become lists.
-
-    Args:
-        data: UTF-8 bytes.
-        limit_bytes: Longest document that is parsed.
+    """Decodes canonical or hand-edited JSON; arrays become lists.
 
     Raises:
-        DamagedError: It is too long, not JSON, repeats a key, or holds a bare NaN.
+        DamagedError: It exceeds `limit_bytes`, is not UTF-8 JSON, repeats a key, or contains a
+            bare NaN.
     """
     if len(data) > limit_bytes:
-        raise DamagedError(f"{len(data)} bytes of JSON, at most {limit_bytes} are read")
+        raise DamagedError(f"{len(data)} bytes of JSON, the limit is {limit_bytes}")
     try:
         return json.loads(
             data.decode("utf-8"),
             object_pairs_hook=_from_pairs,
             parse_float=_finite,
-            parse_constant=_refuse_constant,
+            parse_constant=_finite,
         )
     except (ValueError, RecursionError) as error:
         raise DamagedError(f"not valid JSON ({error})") from error
 
 
-def _plain(value: object, *, where: str) -> Any:
+def _plain(value: object, where: str) -> Any:
     if isinstance(value, float):
-        return _tagged(float(value))
+        return float(value) if math.isfinite(value) else {_TAG: str(float(value))}
     if value is None or isinstance(value, str | int):
         return value
     if isinstance(value, Mapping):
-        return {
-            _key(key, where): _plain(item, where=f"{where}.{key}")
-            for key, item in value.items()
-        }
+        for key in value:
+            if not isinstance(key, str):
+                raise TypeError(f"{where}: the key {key!r} is not text. Convert it first.")
+            if key == _TAG:
+                raise ValueError(f"{where}: the key {_TAG!r} is reserved. Use another.")
+        return {key: _plain(item, f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-        return [_plain(item, where=f"{where}[{index}]") for index, item in enumerate(value)]
+        return [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
     raise TypeError(
         f"{where}: {type(value).__name__} cannot be stored. Allowed are mappings, sequences, "
-        f"text, Python numbers, booleans and None. Convert it first."
+        "text, Python numbers, booleans and None. Convert it first."
     )
-
-
-def _key(key: object, where: str) -> str:
-    if not isinstance(key, str):
-        raise TypeError(f"{where}: the key {key!r} is not text. Convert it first.")
-    if key == _TAG:
-        raise ValueError(f"{where}: the key {_TAG!r} marks non-finite floats. Use another.")
-    return key
-
-
-def _tagged(value: float) -> float | dict[str, str]:
-    if math.isfinite(value):
-        return value
-    return {_TAG: "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"}
 
 
 def _from_pairs(pairs: list[tuple[str, Any]]) -> Any:
@@ -98,17 +75,13 @@ def _from_pairs(pairs: list[tuple[str, Any]]) -> Any:
         raise ValueError("a key occurs twice")
     if _TAG not in found:
         return found
-    if len(found) != 1 or found[_TAG] not in _NON_FINITE:
-        raise ValueError(f"{_TAG!r} must stand alone and be one of {', '.join(_NON_FINITE)}")
-    return _NON_FINITE[found[_TAG]]
+    if found not in ({_TAG: "nan"}, {_TAG: "inf"}, {_TAG: "-inf"}):
+        raise ValueError(f"{found} is not a non-finite float")
+    return float(found[_TAG])
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text} is too large for a float")
+        raise ValueError(f"{text} is not a JSON number")
     return value
-
-
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not JSON")

@@ -1,6 +1,6 @@
-"""One save: the objects and the commit record, and which checkpoints stay beside it.
+"""One save and one delete: the objects of a checkpoint, and which checkpoints stay.
 
-Entering the result in HEAD is left to the manager, which holds the lease.
+Entering a checkpoint in HEAD is left to the manager, which holds the lease.
 """
 
 import hashlib
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import google_crc32c
 import numpy as np
 
-from job.checkpoints.acquire import Environment
 from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.layout import COMMIT, META, STATE, CheckpointDir, list_dirs
+from job.checkpoints.lease import write_if_generation
 from job.checkpoints.policy import Retention
 from job.checkpoints.records import (
     SCHEMA,
@@ -23,6 +23,7 @@ from job.checkpoints.records import (
     CommitRecord,
     Head,
     ObjectRecord,
+    Provenance,
     dumps,
 )
 from job.checkpoints.restore import read_commit
@@ -43,169 +44,15 @@ from job.storage.object_store import (
 
 log = logging.getLogger(__name__)
 
-# What stands in the way of removing one object and of nothing else. Not every `JobError`:
-# a store that is away stays so for the next object, at the price of another whole budget, and
-# a request to stop arrives as one, too, out of a wait for the store.
-KEPT = (CheckpointError, ConfigError, DiskFullError, PermissionDeniedError)
-
-
-def put_object(store: ObjectStore, dir: str, name: str, data: bytes) -> ObjectRecord:
-    """Writes one new object of a checkpoint and returns its record.
-
-    Raises:
-        StorageOutageError: The store holds something else than was sent.
-    """
-    stat = _put_new(store, f"{dir}/{name}", data)
-    return ObjectRecord(
-        name=name,
-        size=stat.size,
-        crc32c=stat.crc32c,
-        sha256=hashlib.sha256(data).hexdigest(),
-        generation=stat.generation,
-    )
-
-
-def put_commit(store: ObjectStore, dir: str, commit: CommitRecord) -> tuple[str, int]:
-    """Writes the record that makes a checkpoint exist; returns its sha256 and generation.
-
-    Raises:
-        StorageOutageError: The store holds something else than was sent.
-    """
-    data = dumps(commit)
-    stat = _put_new(store, f"{dir}/{COMMIT}", data)
-    return hashlib.sha256(data).hexdigest(), stat.generation
-
-
-def delete_checkpoints(
-    store: ObjectStore, entries: Sequence[CheckpointEntry], *, run: str
-) -> None:
-    """Removes checkpoints that HEAD no longer names.
-
-    A checkpoint that may not be removed costs space and nothing else, so it is logged and the
-    run goes on.
-
-    Raises:
-        StorageOutageError: The store is away; nothing more was tried. What is left is swept by
-            the next attempt, or costs space.
-    """
-    for entry in entries:
-        try:
-            _delete_checkpoint(store, entry, run=run)
-        except KEPT as error:
-            log.warning(
-                "checkpoint not deleted", extra={"dir": entry.dir, "reason": str(error)}
-            )
-
-
-def sweep(store: ObjectStore, head: Head) -> None:
-    """Removes what earlier attempts left half-written or half-deleted.
-
-    Only folders without a commit record, which no attempt can enter into HEAD any more: the
-    earlier one is fenced, and a takeover adopts nothing but commits of the attempt before it.
-
-    Raises:
-        StorageOutageError: The store is away; nothing more was tried.
-    """
-    for folder in list_dirs(store).uncommitted:
-        if folder.token >= head.token or folder.path in head.named:
-            continue
-        try:
-            _delete_uncommitted(store, folder)
-        except KEPT as error:
-            log.warning(
-                "checkpoint not deleted", extra={"dir": folder.path, "reason": str(error)}
-            )
-
-
-def all_finite(variables: Variables) -> bool:
-    """Tells whether no variable holds a NaN or an infinity."""
-    return all(bool(np.isfinite(array).all()) for array in variables.values())
-
-
-def _put_new(store: ObjectStore, name: str, data: bytes) -> ObjectStat:
-    try:
-        stat = store.write(name, data, if_generation=0)
-    except PreconditionFailedError:
-        # No two saves share a name, so what is there can only be this very write: it got
-        # through and its answer was lost on the way. The checksum below decides.
-        found = store.stat(name)
-        if found is None:
-            raise _not_kept(store, name) from None
-        stat = found
-    if (stat.size, stat.crc32c) != (len(data), google_crc32c.value(data)):
-        raise _not_kept(store, name)
-    return stat
-
-
-def _not_kept(store: ObjectStore, name: str) -> StorageOutageError:
-    return StorageOutageError(
-        f"{store.uri}/{name} is not what was written to it. Each object must be kept as it "
-        f"was sent. Check the disk or bucket, and start again: the run goes on from its last "
-        f"commit."
-    )
-
-
-def _delete_checkpoint(store: ObjectStore, entry: CheckpointEntry, *, run: str) -> None:
-    try:
-        commit, _ = read_commit(store, entry.dir, run=run, sha256=entry.commit_sha256)
-    except DamagedError as error:
-        log.warning("checkpoint not deleted", extra={"dir": entry.dir, "reason": str(error)})
-        return
-    _delete_known(store, f"{entry.dir}/{COMMIT}", entry.commit_sha256, entry.commit_generation)
-    for one in commit.objects:
-        _delete_known(store, f"{entry.dir}/{one.name}", one.sha256, one.generation)
-
-
-def _delete_known(store: ObjectStore, name: str, sha256: str, generation: int) -> None:
-    """Removes an object if it is still the one that was committed."""
-    try:
-        try:
-            store.delete(name, if_generation=generation)
-        except PreconditionFailedError:
-            # A run folder that was copied has new generations. The content tells whether this
-            # is the same object or somebody else's.
-            found = store.read(name)
-            if hashlib.sha256(found.data).hexdigest() != sha256:
-                log.warning("object not deleted", extra={"object": name, "reason": "changed"})
-                return
-            store.delete(name, if_generation=found.generation)
-    except (ObjectMissingError, PreconditionFailedError):
-        return
-
-
-def _delete_uncommitted(store: ObjectStore, folder: CheckpointDir) -> None:
-    for listed in store.list(f"{folder.path}/"):
-        try:
-            store.delete(listed.name, if_generation=listed.generation)
-        except (ObjectMissingError, PreconditionFailedError):
-            continue
-
-
-@dataclass(frozen=True)
-class SaveResult:
-    """What a save did.
-
-    Attributes:
-        dir: Folder of the checkpoint.
-        step: Optimizer steps taken.
-        bytes: Size of its data.
-        seconds: Time from the call to the durable entry in HEAD, deletes not included.
-    """
-
-    dir: str
-    step: int
-    bytes: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What every commit of an attempt says about where it comes from."""
-
-    run: str
-    config_sha256: str
-    fingerprint: str
-    environment: Environment
+# Errors that concern one object only. Not every `JobError`: a store that is down is down for
+# the next object too, at the price of another outage budget, and a stop request also arrives as
+# a `JobError`, raised while waiting for the store.
+NON_FATAL_DELETE_ERRORS = (
+    CheckpointError,
+    ConfigError,
+    DiskFullError,
+    PermissionDeniedError,
+)
 
 
 @dataclass(frozen=True)
@@ -218,69 +65,76 @@ class Written:
 
 def write_checkpoint(
     store: ObjectStore,
-    folder: CheckpointDir,
+    dir: CheckpointDir,
     state: RunState,
     *,
-    origin: Origin,
+    provenance: Provenance,
     metrics: Mapping[str, float],
     best: BestCheckpoint | None,
 ) -> Written:
     """Writes data first and the commit record last.
 
     Args:
-        store: Where the run lives.
-        folder: Name nobody has used before.
+        store: The run directory.
+        dir: A name that was never used before.
         state: What to write.
-        origin: What the commit says of this attempt.
-        metrics: Measurements at this point.
+        provenance: What the commit repeats about this attempt.
+        metrics: Metrics at this point.
         best: The best checkpoint, this one included.
 
     Raises:
-        StorageOutageError: The store holds something else than was sent.
+        StorageOutageError: The store holds other bytes than were sent.
     """
     objects = (
-        put_object(store, folder.path, STATE, encode_variables(state.variables)),
-        put_object(store, folder.path, META, encode_meta(state)),
+        _put_object(store, dir.path, STATE, encode_variables(state.variables)),
+        _put_object(store, dir.path, META, encode_meta(state)),
     )
     commit = CommitRecord(
         schema=SCHEMA,
-        run=origin.run,
-        step=folder.step,
+        run=provenance.run,
+        step=dir.step,
         epoch=state.position.epoch,
         step_in_epoch=state.position.step_in_epoch,
-        token=folder.token,
-        nonce=folder.nonce,
-        config_sha256=origin.config_sha256,
-        fingerprint=origin.fingerprint,
-        versions={name: str(one) for name, one in origin.environment["versions"].items()},
-        topology=origin.environment["topology"],
+        token=dir.token,
+        nonce=dir.nonce,
+        config_sha256=provenance.config_sha256,
+        fingerprint=provenance.fingerprint,
+        versions=provenance.versions,
+        topology=provenance.topology,
         objects=objects,
         metrics={name: float(value) for name, value in metrics.items()},
         finite=all_finite(state.variables),
         best=best,
     )
-    sha256, generation = put_commit(store, folder.path, commit)
+    data = dumps(commit)
+    generation = _put_new(store, f"{dir.path}/{COMMIT}", data).generation
     metric = None if best is None else commit.metrics.get(best.monitor)
+    sha256 = hashlib.sha256(data).hexdigest()
     return Written(
-        CheckpointEntry(folder.step, folder.path, sha256, generation, metric),
+        CheckpointEntry(dir.step, dir.path, sha256, generation, metric),
         sum(one.size for one in objects),
     )
 
 
+def all_finite(variables: Variables) -> bool:
+    """Whether no variable contains NaN or infinity."""
+    return all(bool(np.isfinite(array).all()) for array in variables.values())
+
+
 def updated_best(
-    known: BestCheckpoint | None, best: Best | None, *, folder: CheckpointDir
+    known: BestCheckpoint | None, best: Best | None, *, dir: CheckpointDir
 ) -> BestCheckpoint | None:
-    """Returns the best checkpoint once `folder` is there.
+    """The best checkpoint once `dir` is committed.
 
     Args:
         known: The best one so far.
-        best: The best epoch as the callbacks know it; only one that ends at this folder's step
-            changes anything.
-        folder: The new checkpoint.
+        best: The best epoch according to the callbacks; only one that ends at this directory's
+            step changes the result.
+        dir: The new checkpoint.
     """
-    if best is None or best.step != folder.step:
+    if best is None or best.step != dir.step:
         return known
-    return BestCheckpoint(folder.path, best.step, best.epoch, best.monitor, float(best.value))
+    return BestCheckpoint(dir.path, best.step, best.epoch, best.monitor, float(best.value))
 
 
 def apply_retention(
@@ -290,13 +144,9 @@ def apply_retention(
     best: BestCheckpoint | None,
     retention: Retention,
 ) -> list[CheckpointEntry]:
-    """Returns the checkpoints that stay once `entry` is there, oldest first.
+    """The checkpoints that stay once `entry` is committed, oldest first.
 
-    Args:
-        known: Those in HEAD, oldest first.
-        entry: The new one; always stays.
-        best: The best one; always stays.
-        retention: How many others stay.
+    The new checkpoint and the best one always stay.
     """
     everything = [*known, entry]
     steps = [one.step for one in everything]
@@ -305,7 +155,107 @@ def apply_retention(
     return [
         one
         for one in everything
-        # A save may fall on the last step of an epoch, and the epoch's end on the same step:
-        # the later one knows more.
+        # A periodic save can fall on the last step of an epoch. The save at the epoch's end
+        # then has the same step and contains more.
         if one.dir in pinned or (one.step not in drop and one.step != entry.step)
     ]
+
+
+def delete_checkpoints(
+    store: ObjectStore, entries: Sequence[CheckpointEntry], *, run: str
+) -> None:
+    """Deletes checkpoints that HEAD no longer lists.
+
+    A checkpoint that may not be deleted only costs space, so it is logged.
+
+    Raises:
+        StorageOutageError: The store is down; nothing more was tried. The next attempt collects
+            the rest, or it costs space.
+    """
+    for entry in entries:
+        try:
+            _delete_checkpoint(store, entry, run=run)
+        except NON_FATAL_DELETE_ERRORS as error:
+            _log_not_deleted(entry.dir, error)
+
+
+def collect_garbage(store: ObjectStore, head: Head) -> None:
+    """Deletes what earlier attempts left half-written or half-deleted.
+
+    Only directories without a commit record, which no attempt can enter in HEAD any more: the
+    earlier attempt is fenced, and a takeover only adopts commits of the attempt before it.
+
+    Raises:
+        StorageOutageError: The store is down; nothing more was tried.
+    """
+    for found in list_dirs(store).uncommitted:
+        if found.token >= head.token or found.path in head.referenced_dirs:
+            continue
+        try:
+            for listed in store.list(f"{found.path}/"):
+                _delete(store, listed.name, generation=listed.generation)
+        except NON_FATAL_DELETE_ERRORS as error:
+            _log_not_deleted(found.path, error)
+
+
+def _put_object(store: ObjectStore, dir: str, name: str, data: bytes) -> ObjectRecord:
+    stat = _put_new(store, f"{dir}/{name}", data)
+    return ObjectRecord(
+        name=name,
+        size=stat.size,
+        crc32c=stat.crc32c,
+        sha256=hashlib.sha256(data).hexdigest(),
+        generation=stat.generation,
+    )
+
+
+def _put_new(store: ObjectStore, name: str, data: bytes) -> ObjectStat:
+    stat = write_if_generation(store, name, data, if_generation=0)
+    if stat is None or (stat.size, stat.crc32c) != (len(data), google_crc32c.value(data)):
+        raise StorageOutageError(
+            f"{store.uri}/{name} is not what was written to it. The store must keep every "
+            "object as sent. Check the disk or bucket, and start again; the run resumes from "
+            "its last commit."
+        )
+    return stat
+
+
+def _delete_checkpoint(store: ObjectStore, entry: CheckpointEntry, *, run: str) -> None:
+    try:
+        commit, _ = read_commit(store, entry.dir, run=run, sha256=entry.commit_sha256)
+    except DamagedError as error:
+        _log_not_deleted(entry.dir, error)
+        return
+    _delete_known(store, f"{entry.dir}/{COMMIT}", entry.commit_sha256, entry.commit_generation)
+    for one in commit.objects:
+        _delete_known(store, f"{entry.dir}/{one.name}", one.sha256, one.generation)
+
+
+def _delete_known(store: ObjectStore, name: str, sha256: str, generation: int) -> None:
+    """Deletes an object if it is still the committed one."""
+    try:
+        store.delete(name, if_generation=generation)
+    except ObjectMissingError:
+        return
+    except PreconditionFailedError:
+        # A copied run directory has new generations. The content tells whether this is the
+        # same object.
+        try:
+            found = store.read(name)
+        except ObjectMissingError:
+            return
+        if hashlib.sha256(found.data).hexdigest() == sha256:
+            _delete(store, name, generation=found.generation)
+        else:
+            log.warning("object not deleted", extra={"object": name, "reason": "changed"})
+
+
+def _delete(store: ObjectStore, name: str, *, generation: int) -> None:
+    try:
+        store.delete(name, if_generation=generation)
+    except (ObjectMissingError, PreconditionFailedError):
+        return
+
+
+def _log_not_deleted(dir: str, error: Exception) -> None:
+    log.warning("checkpoint not deleted", extra={"dir": dir, "reason": str(error)})

@@ -1,13 +1,13 @@
-"""Names of a run's objects.
+"""Object names in a run directory.
 
-    HEAD.json                                   the only object that is ever replaced
-    config.json                                 what the run was started with
+    HEAD.json                                   the only record that is replaced
+    config.json                                 configuration the run was started with
     ckpt/<step>-<attempt>-<nonce>/state-00000-of-00001.npz
     ckpt/<same>/meta.json
     ckpt/<same>/COMMIT.json                     written last
 
-A checkpoint's folder carries the attempt and a random nonce, so no name is ever used twice:
-nothing is overwritten, and a late write of a dead attempt cannot hit anything alive.
+A checkpoint directory carries the attempt and a random nonce, so no name is used twice: nothing
+is overwritten, and a late write of a dead attempt cannot hit a live checkpoint.
 """
 
 import re
@@ -28,7 +28,7 @@ DIR_PATTERN = r"^ckpt/([0-9]{12,15})-([0-9]{6,9})-([0-9a-f]{8})$"
 
 @dataclass(frozen=True, order=True)
 class CheckpointDir:
-    """One checkpoint's folder, and what its name says.
+    """The parts of a checkpoint directory's name.
 
     Attributes:
         step: Optimizer steps taken.
@@ -46,21 +46,21 @@ class CheckpointDir:
 
     @classmethod
     def parse(cls, path: str) -> Self | None:
-        """Returns the folder of this path, or None if no checkpoint is called like this."""
+        """Splits a path; None if it is not the name of a checkpoint directory."""
         found = re.match(DIR_PATTERN, path)
         if found is None:
             return None
-        folder = cls(int(found[1]), int(found[2]), found[3])
-        return folder if folder.path == path else None
+        parsed = cls(int(found[1]), int(found[2]), found[3])
+        return parsed if parsed.path == path else None
 
 
 @dataclass(frozen=True)
 class DirListing:
-    """What a store holds of checkpoints, committed or not.
+    """The checkpoint directories in a store, oldest step first.
 
     Attributes:
-        committed: Folders with a commit record, oldest step first.
-        uncommitted: Folders without one, oldest step first.
+        committed: Directories with a commit record.
+        uncommitted: Directories without one.
     """
 
     committed: tuple[CheckpointDir, ...]
@@ -72,14 +72,14 @@ class DirListing:
 
 
 def list_dirs(store: ObjectStore) -> DirListing:
-    """Finds every checkpoint folder; anything else below `ckpt/` is somebody's own."""
+    """Lists the checkpoint directories; other names below `ckpt/` are ignored."""
     committed: set[CheckpointDir] = set()
     seen: set[CheckpointDir] = set()
     for listed in store.list(CHECKPOINTS):
         path, _, name = listed.name.rpartition("/")
-        folder = CheckpointDir.parse(path)
-        if folder is not None:
-            seen.add(folder)
+        found = CheckpointDir.parse(path)
+        if found is not None:
+            seen.add(found)
             if name == COMMIT:
-                committed.add(folder)
+                committed.add(found)
     return DirListing(tuple(sorted(committed)), tuple(sorted(seen - committed)))

@@ -1,12 +1,14 @@
 """The right to write a run, held by compare-and-swap on one object.
 
-HEAD.json carries the number of the attempt that may write. Taking over means writing a larger
-number; an older attempt notices at its next write, because the generation it expects is gone.
-No clock is involved, and it makes no difference how long the older one was away.
+HEAD.json carries the number of the attempt that may write. A takeover writes a larger number;
+the older attempt notices at its next write, because the generation it expects is gone. No clock
+is involved, and the time an attempt was paused for does not matter.
 """
 
 import logging
 from dataclasses import replace
+
+import google_crc32c
 
 from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.layout import HEAD
@@ -14,6 +16,7 @@ from job.checkpoints.records import RECORD_LIMIT_BYTES, Head, NewerSchemaError, 
 from job.errors import FencedError, StorageOutageError
 from job.storage.object_store import (
     ObjectMissingError,
+    ObjectStat,
     ObjectStore,
     ObjectTooLargeError,
     PreconditionFailedError,
@@ -24,12 +27,39 @@ log = logging.getLogger(__name__)
 _TRIES = 10
 
 
+def write_if_generation(
+    store: ObjectStore, name: str, data: bytes, *, if_generation: int
+) -> ObjectStat | None:
+    """Writes an object, and recognises a write of its own whose response was lost.
+
+    A repeated request fails its precondition when the first one got through. Then the object
+    has exactly these bytes: every record contains a nonce, and no two saves share a name.
+
+    Returns:
+        What the store holds now; None if the precondition failed because of another writer.
+    """
+    try:
+        return store.write(name, data, if_generation=if_generation)
+    except PreconditionFailedError:
+        found = store.stat(name)
+    if found is None or (found.size, found.crc32c) != (len(data), google_crc32c.value(data)):
+        return None
+    if len(data) > RECORD_LIMIT_BYTES:
+        return found
+    # A CRC is not proof enough for HEAD, which every attempt writes.
+    try:
+        stored = store.read(name, limit_bytes=len(data))
+    except (ObjectMissingError, ObjectTooLargeError):
+        return None
+    return replace(found, generation=stored.generation) if stored.data == data else None
+
+
 class Lease:
     """HEAD.json as this attempt last wrote it.
 
     Args:
-        store: Where the run lives.
-        head: What was written to take the run over.
+        store: The run directory.
+        head: The record that took the run over.
         generation: Generation of that write.
     """
 
@@ -43,83 +73,66 @@ class Lease:
         return self._head
 
     def write(self, wanted: Head) -> None:
-        """Replaces HEAD, if this attempt still holds the run.
+        """Replaces HEAD if this attempt still holds the run.
 
-        What this attempt wrote last is the truth as long as nobody took over, so damage, an
-        older copy of its own record or nothing at all is written over.
+        This attempt's last HEAD is the truth until another attempt takes over. Damage, an older
+        copy of that record or a missing HEAD is therefore overwritten.
 
         Args:
             wanted: The new record; its `seq` is set here.
 
         Raises:
             FencedError: Another attempt holds the run.
-            StorageOutageError: HEAD kept changing under us without another attempt.
+            StorageOutageError: Something that is not an attempt kept changing HEAD.
         """
         wanted = replace(wanted, seq=self._head.seq + 1)
         data = dumps(wanted)
         for _ in range(_TRIES):
-            try:
-                written = self._store.write(HEAD, data, if_generation=self._generation)
-            except PreconditionFailedError:
-                if self._settle(data):
-                    break
-            else:
-                self._generation = written.generation
-                break
-        else:
-            raise StorageOutageError(
-                f"{self._store.uri}/{HEAD} changed {_TRIES} times while it was written. Only "
-                f"this attempt ({self._head.token}) may write it. Find what else does, and "
-                f"start again: the run goes on from its last commit."
+            written = write_if_generation(
+                self._store, HEAD, data, if_generation=self._generation
             )
-        self._head = wanted
-
-    def _settle(self, data: bytes) -> bool:
-        """Finds out who changed HEAD: True if it was this very write, its answer lost."""
-        try:
-            found = self._store.read(HEAD, limit_bytes=RECORD_LIMIT_BYTES)
-        except ObjectMissingError:
-            self._generation = 0
-            return False
-        except ObjectTooLargeError:
-            listed = self._store.list(HEAD)
-            self._generation = listed[0].generation if listed else 0
-            return False
-        self._generation = found.generation
-        if found.data == data:
-            return True
-        try:
-            other = parse(Head, found.data)
-        except NewerSchemaError as error:
-            raise self._fenced_by_newer_version() from error
-        except DamagedError as error:
-            log.warning("head replaced", extra={"store": self._store.uri, "reason": str(error)})
-            return False
-        self._require_own(other)
-        return False
+            if written is not None:
+                self._generation = written.generation
+                self._head = wanted
+                return
+            self._generation = self._require_no_other_attempt(replaces=True)
+        raise StorageOutageError(
+            f"{self._store.uri}/{HEAD} changed {_TRIES} times during one write. Only attempt "
+            f"{self._head.token} may write it. Find the other writer and start again; the run "
+            "resumes from its last commit."
+        )
 
     def verify(self) -> None:
-        """Looks whether this attempt still holds the run; writes nothing.
+        """Checks that this attempt still holds the run; writes nothing.
 
         Raises:
             FencedError: Another attempt holds it.
         """
+        self._require_no_other_attempt(replaces=False)
+
+    def _require_no_other_attempt(self, *, replaces: bool) -> int:
+        """Returns the generation of HEAD, 0 if missing; raises if another attempt wrote it."""
         try:
             found = self._store.read(HEAD, limit_bytes=RECORD_LIMIT_BYTES)
-            other = parse(Head, found.data)
+        except ObjectMissingError:
+            return 0
+        except ObjectTooLargeError:
+            listed = self._store.list(HEAD)
+            return listed[0].generation if listed else 0
+        try:
+            self._require_own(parse(Head, found.data))
         except NewerSchemaError as error:
-            raise self._fenced_by_newer_version() from error
-        except (ObjectMissingError, ObjectTooLargeError, DamagedError):
-            return  # no other attempt's record: the next write of HEAD puts it right
-        self._require_own(other)
-
-    def _fenced_by_newer_version(self) -> FencedError:
-        # Not damage: this attempt's own version never wrote such a record.
-        return FencedError(
-            f"run '{self._head.run}': an attempt of a later version of the program took over "
-            f"from attempt {self._head.token}. Only the newest attempt may write. Nothing is "
-            f"lost: leave it to that one."
-        )
+            # Not damage: this version of the program never wrote such a record.
+            raise FencedError(
+                f"run '{self._head.run}': an attempt of a newer version of the program took "
+                f"over from attempt {self._head.token}. Only the newest attempt may write. "
+                "Nothing is lost; let that attempt continue."
+            ) from error
+        except DamagedError as error:
+            if replaces:
+                facts = {"store": self._store.uri, "reason": str(error)}
+                log.warning("head replaced", extra=facts)
+        return found.generation
 
     def _require_own(self, other: Head) -> None:
         mine = self._head
@@ -127,5 +140,5 @@ class Lease:
             raise FencedError(
                 f"run '{mine.run}': attempt {other.token} on host '{other.owner.host}' (pid "
                 f"{other.owner.pid}) took over from attempt {mine.token}. Only the newest "
-                f"attempt may write. Nothing is lost: leave it to that one."
+                "attempt may write. Nothing is lost; let that attempt continue."
             )

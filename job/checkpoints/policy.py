@@ -1,4 +1,4 @@
-"""When to save and what to keep, decided from numbers alone.
+"""When to save and what to keep, as pure functions of numbers.
 
 ::
 
@@ -17,7 +17,7 @@ class Retention:
     """Keeps the newest checkpoints and the best one.
 
     Attributes:
-        keep_last: Newest checkpoints kept besides the best, >= 1.
+        keep_last: Newest checkpoints kept in addition to the best, >= 1.
     """
 
     keep_last: int
@@ -27,12 +27,7 @@ class Retention:
             raise ValueError(f"keep_last is {self.keep_last}; keep at least 1")
 
     def to_delete(self, steps: Sequence[int], *, best: int | None) -> list[int]:
-        """Returns the steps whose checkpoints may go, oldest first.
-
-        Args:
-            steps: Steps of all checkpoints, in any order.
-            best: Step of the best one, or None where none is known.
-        """
+        """Returns the steps whose checkpoints can be deleted, oldest first."""
         kept = set(sorted(set(steps))[-self.keep_last :]) | {best}
         return [step for step in sorted(set(steps)) if step not in kept]
 
@@ -41,9 +36,10 @@ class Retention:
 class SavePolicy:
     """Saves at every multiple of a number of steps.
 
-    Multiples of the step count and not "so long after the last save": so an attempt that went
-    on from step 130 saves where an undisturbed one would. The end of an epoch is saved by the
-    loop in any case.
+    Multiples of the step count, not "N steps after the last save": an attempt that resumed at
+    step 130 then saves at the same steps as an undisturbed run. The end of an epoch is saved in
+    any case. The loop and the checkpoint callback share one instance, so that no call of the
+    training function runs past a save.
 
     Attributes:
         every_steps: Optimizer steps between two saves, >= 1.
@@ -53,18 +49,13 @@ class SavePolicy:
 
     def __post_init__(self) -> None:
         if self.every_steps < 1:
-            raise ValueError(f"every_steps is {self.every_steps}; save at least every 1")
+            raise ValueError(f"every_steps is {self.every_steps}; use at least 1")
 
     def should_save(self, position: Position, *, last_saved_step: int) -> bool:
-        """Tells whether a multiple has been reached since the last save.
-
-        Args:
-            position: Where training stands.
-            last_saved_step: global_step of the newest checkpoint; 0 before the first.
-        """
+        """Whether a multiple has been reached since `last_saved_step`."""
         due = position.global_step // self.every_steps
         return due > last_saved_step // self.every_steps
 
     def steps_until_save(self, global_step: int) -> int:
-        """Returns how many steps remain to the next multiple, in [1, every_steps]."""
+        """Steps to the next multiple, in [1, every_steps]."""
         return self.every_steps - global_step % self.every_steps

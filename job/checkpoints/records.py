@@ -1,15 +1,18 @@
-"""The two records of the protocol, and the stored configuration, as strict JSON.
+"""The records of the protocol as strict JSON.
 
-`CommitRecord` (COMMIT.json) makes a checkpoint exist and says what it consists of. `Head`
-(HEAD.json) says which checkpoints count, who may write, and how the run stands::
+`CommitRecord` (COMMIT.json) makes a checkpoint exist and lists its objects. `Head` (HEAD.json)
+lists the checkpoints that count, who may write, and the status of the run. `StoredConfig`
+(config.json) is what the run was started with::
 
     head = parse(Head, store.read(HEAD).data)
     store.write(HEAD, dumps(replace(head, seq=head.seq + 1)), if_generation=generation)
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -17,6 +20,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from job.checkpoints import canonical_json
 from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.layout import DIR_PATTERN
+from job.types import Json
 
 SCHEMA: Final = 1
 RECORD_LIMIT_BYTES = 1 << 20
@@ -32,12 +36,12 @@ _STRICT = ConfigDict(strict=True, extra="forbid")
 
 
 class NewerSchemaError(DamagedError):
-    """The record was written by a later version of the program."""
+    """A newer version of the program wrote the record."""
 
 
 @dataclass(frozen=True)
 class ObjectRecord:
-    """One object of a checkpoint as it was written."""
+    """One object of a checkpoint, as written."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
@@ -55,7 +59,7 @@ class Best:
     Attributes:
         step: Optimizer steps at its end.
         epoch: Completed epochs at its end.
-        monitor: Measurement that decides, such as "val_loss".
+        monitor: Name of the compared metric, such as "val_loss".
         value: Its value.
     """
 
@@ -67,7 +71,7 @@ class Best:
 
 @dataclass(frozen=True)
 class BestCheckpoint:
-    """The best epoch so far and the checkpoint that holds its weights."""
+    """The best epoch so far and the checkpoint with its weights."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
@@ -80,24 +84,24 @@ class BestCheckpoint:
 
 @dataclass(frozen=True)
 class CommitRecord:
-    """Everything that one checkpoint consists of, and what it was made with.
+    """The objects of one checkpoint, and the conditions it was written under.
 
     Attributes:
         schema: Version of this record.
         run: Name of the run.
         step: Optimizer steps taken.
         epoch: Completed epochs.
-        step_in_epoch: Optimizer steps taken in the epoch under way.
+        step_in_epoch: Optimizer steps taken in the current epoch.
         token: Attempt that wrote it.
-        nonce: Random part of its folder's name.
-        config_sha256: Fingerprint of that attempt's resolved configuration.
+        nonce: Random part of its directory's name.
+        config_sha256: Hash of that attempt's resolved configuration.
         fingerprint: Fingerprint of the training data.
-        versions: Version of each library that decides the numbers.
-        topology: Replicas, global batch, threads, CPU: what else decides the last bits.
-        objects: The other objects of the folder.
-        metrics: Measurements at this point; may be empty.
+        versions: Version of each library that can change the numbers.
+        topology: Replicas, global batch, threads, CPU: the rest that can change the last bits.
+        objects: The other objects of the directory.
+        metrics: Metrics at this point; may be empty.
         finite: Whether every variable is free of NaN and infinity.
-        best: The best checkpoint as of this one, so that HEAD can be rebuilt from commits.
+        best: The best checkpoint at this point, so that HEAD can be rebuilt from commits.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -124,10 +128,10 @@ class Owner:
     """The process that holds a run.
 
     Attributes:
-        job: What started it: the Kubernetes Job's uid, or "" outside a cluster.
-        host: Host or pod.
-        pid: Process number there.
-        nonce: Random text that no other process has.
+        job: UID of its Kubernetes Job, or "" outside a cluster.
+        host: Host or pod name.
+        pid: Process ID there.
+        nonce: Random text, unique to the process.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -140,7 +144,7 @@ class Owner:
 
 @dataclass(frozen=True)
 class CheckpointEntry:
-    """One checkpoint that counts; the hash ties it to exactly one commit record."""
+    """A checkpoint in HEAD; the hash ties it to exactly one commit record."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
@@ -153,7 +157,7 @@ class CheckpointEntry:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A checkpoint that could not be used, and why; its objects are left for inspection."""
+    """A checkpoint that could not be used, and why; its objects stay for inspection."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
@@ -163,21 +167,21 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Head:
-    """Lease, pointers and status of a run in one object.
+    """Lease, checkpoint list and status of a run in one object.
 
     Attributes:
         schema: Version of this record.
         run: Name of the run.
-        token: Number of the attempt that may write; a smaller one is fenced.
+        token: Number of the attempt that may write; smaller ones are fenced.
         owner: That attempt's process.
-        seq: Count of writes of this record.
-        status: How the run stands.
-        reason: Why it stands so; empty while it runs.
-        facts: What `finish` was told: outcome, epochs and so on.
-        checkpoints: What counts, oldest first.
-        last: Folder of the newest of them.
-        best: The best of them.
-        rejected: What was found unusable.
+        seq: Number of writes of this record.
+        status: Status of the run.
+        reason: Why it has that status; empty while it runs.
+        facts: Values that `finish` stored: outcome, epochs and so on.
+        checkpoints: The checkpoints that count, oldest first.
+        last: Directory of the newest one.
+        best: The best one.
+        rejected: Unusable checkpoints.
         superseded: Jobs that lost the run to another one, oldest first.
     """
 
@@ -198,8 +202,8 @@ class Head:
     superseded: tuple[str, ...]
 
     @property
-    def named(self) -> frozenset[str]:
-        """Every folder that HEAD speaks of, usable or not."""
+    def referenced_dirs(self) -> frozenset[str]:
+        """Every directory listed in HEAD, usable or rejected."""
         return frozenset(
             {one.dir for one in self.checkpoints} | {one.dir for one in self.rejected}
         )
@@ -222,7 +226,7 @@ class StoredConfig:
     Attributes:
         schema: Version of this record.
         config: The resolved configuration.
-        config_sha256: Its fingerprint.
+        config_sha256: Its hash.
         fingerprint: Fingerprint of the training data.
     """
 
@@ -234,25 +238,53 @@ class StoredConfig:
     fingerprint: str
 
 
+@dataclass(frozen=True)
+class Provenance:
+    """Where the checkpoints of one attempt come from; repeated in its records.
+
+    Attributes:
+        run: Name of the run.
+        config: The resolved configuration.
+        fingerprint: Fingerprint of the training data.
+        versions: Library versions by name.
+        topology: Replicas, global batch, threads, CPU.
+    """
+
+    run: str
+    config: Mapping[str, Json]
+    fingerprint: str
+    versions: Mapping[str, str]
+    topology: Mapping[str, str | int | float | bool]
+
+    @cached_property
+    def config_sha256(self) -> str:
+        """Hash of the resolved configuration, hexadecimal."""
+        return config_sha256(self.config)
+
+
+def config_sha256(config: Mapping[str, Json]) -> str:
+    """SHA-256 of a resolved configuration, hexadecimal."""
+    return hashlib.sha256(canonical_json.dumps(config)).hexdigest()
+
+
 Record = CommitRecord | Head | StoredConfig
 _R = TypeVar("_R", CommitRecord, Head, StoredConfig)
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {
+    kind: TypeAdapter(kind) for kind in (CommitRecord, Head, StoredConfig)
+}
 
 
 def dumps(record: Record) -> bytes:
-    """Returns the record's canonical JSON."""
-    return canonical_json.dumps(_as_json(record))
+    """Encodes a record as canonical JSON."""
+    return canonical_json.dumps(_ADAPTERS[type(record)].dump_python(record))
 
 
 def parse(kind: type[_R], data: bytes) -> _R:
-    """Returns the record that `data` holds.
-
-    Args:
-        kind: Which record it must be.
-        data: UTF-8 JSON.
+    """Decodes and validates a record.
 
     Raises:
         NewerSchemaError: Its schema number is higher than this program's.
-        DamagedError: It is longer than 1 MiB, not JSON, or breaks the record's rules.
+        DamagedError: It is longer than 1 MiB, not JSON, or breaks a rule of the record.
     """
     value = canonical_json.loads(data, limit_bytes=RECORD_LIMIT_BYTES)
     schema = value.get("schema") if isinstance(value, dict) else None
@@ -268,16 +300,3 @@ def parse(kind: type[_R], data: bytes) -> _R:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "record"
         raise DamagedError(f"{kind.__name__}.{where}: {first['msg']}") from error
-
-
-_ADAPTERS: dict[Any, TypeAdapter[Any]] = {
-    kind: TypeAdapter(kind) for kind in (CommitRecord, Head, StoredConfig)
-}
-
-
-def _as_json(value: Any) -> Any:
-    if hasattr(value, "__dataclass_fields__"):
-        return {field.name: _as_json(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, tuple):
-        return [_as_json(item) for item in value]
-    return value

@@ -1,4 +1,4 @@
-"""Finding and verifying what is committed, without writing anything.
+"""Reads and verifies committed checkpoints; writes nothing.
 
 A reader needs no lease, so `evaluate` can load the best checkpoint of a run that is training::
 
@@ -8,9 +8,7 @@ A reader needs no lease, so `evaluate` can load the best checkpoint of a run tha
 
 import hashlib
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import google_crc32c
 
@@ -35,18 +33,19 @@ from job.checkpoints.serialization import (
 )
 from job.errors import CheckpointError
 from job.storage.object_store import ObjectMissingError, ObjectStore, ObjectTooLargeError
+from job.types import Position
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Restored:
-    """A run's state as it was committed.
+    """A committed state.
 
     Attributes:
-        state: Variables, position, callbacks and history.
-        commit: The record that was verified.
-        dir: The checkpoint's folder.
+        state: The snapshot.
+        commit: Its verified record.
+        dir: The checkpoint's directory.
     """
 
     state: RunState
@@ -55,12 +54,12 @@ class Restored:
 
 
 def read_head(store: ObjectStore) -> Head | None:
-    """Returns how the run stands, or None where nothing readable says so.
+    """Reads HEAD; None if it is missing or damaged.
 
-    A damaged HEAD is logged and counts as none: `CheckpointManager.acquire` rebuilds it.
+    A damaged HEAD is logged; `CheckpointManager.acquire` rebuilds it.
 
     Raises:
-        CheckpointError: A later version of the program wrote it.
+        CheckpointError: A newer version of the program wrote it.
     """
     try:
         return parse(Head, store.read(HEAD, limit_bytes=RECORD_LIMIT_BYTES).data)
@@ -73,21 +72,11 @@ def read_head(store: ObjectStore) -> Head | None:
         return None
 
 
-def read_stored_config(store: ObjectStore) -> Mapping[str, Any] | None:
-    """Returns the resolved configuration the run was started with, or None for a new run.
-
-    Raises:
-        CheckpointError: `config.json` is there and cannot be read.
-    """
-    stored = read_stored(store)
-    return None if stored is None else stored.config
-
-
 def read_stored(store: ObjectStore) -> StoredConfig | None:
-    """As `read_stored_config`, with the fingerprints.
+    """Reads what the run was started with; None for a new run.
 
     Raises:
-        CheckpointError: `config.json` is there and cannot be read.
+        CheckpointError: `config.json` exists and cannot be read.
     """
     try:
         return parse(StoredConfig, store.read(CONFIG, limit_bytes=RECORD_LIMIT_BYTES).data)
@@ -98,17 +87,17 @@ def read_stored(store: ObjectStore) -> StoredConfig | None:
     except (DamagedError, ObjectTooLargeError) as error:
         raise CheckpointError(
             f"{store.uri}/{CONFIG}: {error}. It must be the configuration that the run was "
-            f"started with. Bring it back from a copy, or delete it: then the present "
-            f"configuration is taken for the run's."
+            "started with. Restore it from a copy, or delete it: the current configuration "
+            "then becomes the run's."
         ) from error
 
 
 def load_best(store: ObjectStore, head: Head, *, expected: Spec) -> Restored | None:
-    """Returns the best checkpoint's state, or None where no epoch was measured yet.
+    """Loads the best checkpoint; None if no epoch has been measured yet.
 
     Args:
-        store: Where the run lives.
-        head: What `read_head` or the manager has.
+        store: The run directory.
+        head: From `read_head` or the manager.
         expected: (shape, dtype) of every variable, by key.
 
     Raises:
@@ -120,12 +109,7 @@ def load_best(store: ObjectStore, head: Head, *, expected: Spec) -> Restored | N
 
 
 def load_last(store: ObjectStore, head: Head, *, expected: Spec) -> Restored | None:
-    """Returns the newest checkpoint's state, or None where there is none.
-
-    Args:
-        store: Where the run lives.
-        head: What `read_head` or the manager has.
-        expected: (shape, dtype) of every variable, by key.
+    """Loads the newest checkpoint; None if there is none. Arguments as `load_best`.
 
     Raises:
         CheckpointError: There is one and it cannot be used.
@@ -136,61 +120,54 @@ def load_last(store: ObjectStore, head: Head, *, expected: Spec) -> Restored | N
 
 
 def load_dir(store: ObjectStore, head: Head, *, dir: str, expected: Spec) -> Restored:
-    """Returns the state of one checkpoint of HEAD.
-
-    Args:
-        store: Where the run lives.
-        head: What `read_head` or the manager has.
-        dir: Folder of the checkpoint.
-        expected: (shape, dtype) of every variable, by key.
+    """Loads one checkpoint of HEAD. Arguments as `load_best`.
 
     Raises:
         CheckpointError: It is not among HEAD's checkpoints, or cannot be used.
     """
     entry = next((one for one in head.checkpoints if one.dir == dir), None)
     if entry is None:
-        kept = ", ".join(one.dir for one in head.checkpoints) or "none"
-        raise CheckpointError(f"no checkpoint '{dir}' in {store.uri}. Kept are: {kept}.")
+        known = ", ".join(one.dir for one in head.checkpoints) or "none"
+        raise CheckpointError(f"no checkpoint '{dir}' in {store.uri}. Available: {known}.")
     try:
         return load_entry(store, entry, run=head.run, expected=expected)
     except DamagedError as error:
         raise CheckpointError(
             f"{store.uri}/{dir}: {error}. It must be what was committed. Use another "
-            f"checkpoint, or bring this one back from a copy."
+            "checkpoint, or restore this one from a copy."
         ) from error
 
 
 def load_entry(
     store: ObjectStore, entry: CheckpointEntry, *, run: str, expected: Spec
 ) -> Restored:
-    """Reads one checkpoint and checks every byte of it.
+    """Reads one checkpoint and verifies every byte.
 
     Raises:
-        DamagedError: Anything about it is not as committed or not as expected.
+        DamagedError: Something differs from the commit or from `expected`.
     """
     commit, _ = read_commit(store, entry.dir, run=run, sha256=entry.commit_sha256)
     data = read_objects(store, entry.dir, commit, state_limit=state_limit_bytes(expected))
     state = decode_state(decode_variables(data[STATE], expected=expected), data[META])
-    position = (commit.step, commit.epoch, commit.step_in_epoch)
-    there = state.position
-    if (there.global_step, there.epoch, there.step_in_epoch) != position:
-        raise DamagedError(f"{META} stands at {there}, the commit at {position}")
+    position = Position(commit.epoch, commit.step_in_epoch, commit.step)
+    if state.position != position:
+        raise DamagedError(f"{META} has {state.position}, the commit {position}")
     return Restored(state, commit, entry.dir)
 
 
 def read_commit(
     store: ObjectStore, dir: str, *, run: str, sha256: str | None
 ) -> tuple[CommitRecord, CheckpointEntry]:
-    """Reads the commit record of a folder, and makes HEAD's entry for it.
+    """Reads the commit record of a directory, and builds HEAD's entry for it.
 
     Args:
-        store: Where the run lives.
-        dir: Folder of the checkpoint.
+        store: The run directory.
+        dir: Directory of the checkpoint.
         run: Name of the run it must belong to.
-        sha256: Fingerprint the record must have; None where only the record itself can tell.
+        sha256: Hash the record must have; None if HEAD does not know it.
 
     Raises:
-        DamagedError: There is none, or it is not this folder's.
+        DamagedError: It is missing, or belongs to another directory or run.
     """
     try:
         found = store.read(f"{dir}/{COMMIT}", limit_bytes=RECORD_LIMIT_BYTES)
@@ -215,13 +192,13 @@ def read_objects(
 ) -> dict[str, bytes]:
     """Reads a checkpoint's objects by name, each compared with the commit record.
 
-    The generation is not compared: a run folder that was copied has new ones.
+    Generations are not compared: a copied run directory has new ones.
 
     Args:
-        store: Where the run lives.
-        dir: Folder of the checkpoint.
+        store: The run directory.
+        dir: Directory of the checkpoint.
         commit: Its verified record.
-        state_limit: Longest .npz that is read; None where the model is not known.
+        state_limit: Largest .npz that is read, in bytes; None if the model is not known.
 
     Raises:
         DamagedError: An object is missing, or has another size or checksum.
@@ -231,7 +208,7 @@ def read_objects(
     for wanted in commit.objects:
         limit = limits[wanted.name]
         if limit is not None and wanted.size > limit:
-            raise DamagedError(f"{wanted.name} has {wanted.size} bytes, at most {limit} fit")
+            raise DamagedError(f"{wanted.name} has {wanted.size} bytes, the limit is {limit}")
         try:
             data = store.read(f"{dir}/{wanted.name}", limit_bytes=wanted.size).data
         except (ObjectMissingError, ObjectTooLargeError) as error:
@@ -245,8 +222,8 @@ def read_objects(
 
 
 def newer_version(store: ObjectStore, name: str, error: Exception) -> CheckpointError:
-    """Returns the refusal of a record that a later version of the program wrote."""
+    """The error for a record that a newer version of the program wrote."""
     return CheckpointError(
-        f"{store.uri}/{name}: {error}. Use the version of siamese-job that wrote it, or a "
-        f"later one, or start a new run under another run.name."
+        f"{store.uri}/{name}: {error}. Use the version of siamese-job that wrote it or a newer "
+        "one, or start a new run under another run.name."
     )

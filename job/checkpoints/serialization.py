@@ -1,9 +1,25 @@
-"""Run state as bytes: variables as .npz without pickle, the rest as JSON.
+"""A snapshot of a run as bytes, and what is in it.
 
-Writing is deterministic: equal state gives equal bytes. Reading trusts nothing: names, counts,
-sizes and array headers are compared with what the model expects before an array is made, so a
-damaged or hostile file costs no more memory than the model itself. The .npz opens with
-`numpy.load`; a member is its variable's key, percent-encoded::
+A checkpoint has five named parts:
+
+============  =================================  ============================================
+part          content                            stored in
+============  =================================  ============================================
+MODEL         weights, seed generators           state-00000-of-00001.npz, keys "model|<path>"
+OPTIMIZER     moments, iterations, learning rate the same, keys "optimizer|<path>"
+TRAIN_STATE   position, running sums of the      meta.json
+              epoch, wall time, stop reason
+CALLBACKS     state of each callback by name     meta.json
+HISTORY       metrics of each finished epoch     meta.json
+============  =================================  ============================================
+
+Everything else is a function of the configuration and the seed: the order of the pairs,
+sampling, augmentation.
+
+Encoding is deterministic: equal state gives equal bytes. Decoding trusts nothing: names,
+counts, sizes and array headers are compared with what the model expects before an array is
+allocated, so a damaged or hostile file costs no more memory than the model. `numpy.load` opens
+the .npz; member names are percent-encoded variable keys::
 
     data = encode_variables(state.variables)
     variables = decode_variables(data, expected=spec_of(state.variables))
@@ -11,34 +27,50 @@ damaged or hostile file costs no more memory than the model itself. The .npz ope
 
 import hashlib
 import io
+import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import quote
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from job.checkpoints import canonical_json
 from job.checkpoints.canonical_json import DamagedError
 from job.types import Json, Position
 
+MODEL = "model"
+OPTIMIZER = "optimizer"
+TRAIN_STATE = "train_state"
+CALLBACKS = "callbacks"
+HISTORY = "history"
+
 Variables = Mapping[str, NDArray[Any]]
+Spec = Mapping[str, tuple[tuple[int, ...], str]]
+
+META_SCHEMA = 2
+META_LIMIT_BYTES = 64 << 20
+_HEADER_LIMIT_BYTES = 16 << 10
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip file can hold
 
 
 @dataclass(frozen=True)
 class RunState:
-    """The whole state of a run between two optimizer steps.
+    """A snapshot of a run between two optimizer steps.
 
     Attributes:
-        variables: Every variable by "group|path", such as "model|encoder/lstm/kernel" or
+        variables: Every variable by "part|path", such as "model|encoder/lstm/kernel" or
             "optimizer|adam/iterations"; any shape, booleans, integers or floats.
-        position: Where training stands.
-        sums: Running sums of the epoch's training measurements.
-        callbacks: Counters of each callback by its name; sequences come back as lists.
-        history: One mapping of measurements per finished epoch.
+        position: Steps and epochs so far.
+        sums: Running sums of the current epoch's training metrics.
+        callbacks: State of each callback by name; sequences come back as lists.
+        history: Metrics of each finished epoch.
+        seconds: Wall time of the run over all attempts.
+        stop_reason: The callback that ended training, "" if none has.
     """
 
     variables: Variables
@@ -46,13 +78,53 @@ class RunState:
     sums: Mapping[str, float]
     callbacks: Mapping[str, Json]
     history: Sequence[Mapping[str, float]]
+    seconds: float = 0.0
+    stop_reason: str = ""
+
+
+_STRICT = ConfigDict(strict=True, extra="forbid")
+_Count = Annotated[int, Field(ge=0)]
+# Strict floats accept integers but not booleans.
+_Floats = dict[str, float]
+
+
+@dataclass(frozen=True)
+class _MetaPosition:
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    epoch: _Count
+    step_in_epoch: _Count
+    global_step: _Count
+
+
+@dataclass(frozen=True)
+class _MetaTrainState:
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    position: _MetaPosition
+    sums: _Floats
+    seconds: float
+    stop_reason: str
+
+
+@dataclass(frozen=True)
+class _Meta:
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    schema: Literal[2]
+    train_state: _MetaTrainState
+    callbacks: dict[str, Any]
+    history: list[_Floats]
+
+
+_META = TypeAdapter(_Meta)
 
 
 def little_endian(array: NDArray[Any]) -> NDArray[Any]:
-    """Returns the array in C order and the byte order that files use.
+    """Converts an array to C order and little-endian bytes.
 
     Raises:
-        TypeError: Its elements are not booleans, integers or floats that NumPy knows.
+        TypeError: Its elements are not booleans, integers or floats of up to 64 bits.
     """
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise TypeError(
@@ -64,39 +136,32 @@ def little_endian(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def state_sha256(variables: Variables) -> str:
-    """Returns one fingerprint of all variables: equal if and only if every bit is.
-
-    Args:
-        variables: Arrays by path, as in `RunState.variables`.
+    """Fingerprints all variables; equal if and only if every bit is equal.
 
     Returns:
-        Hexadecimal SHA-256 over path, dtype, shape and bytes in the order of the paths.
+        Hexadecimal SHA-256 over path, dtype, shape and bytes, in the order of the paths.
     """
     digest = hashlib.sha256()
     for path in sorted(variables):
         array = little_endian(variables[path])
         shape = ",".join(str(size) for size in array.shape)
         content = array.tobytes()
-        # Lengths in front keep two different states from running into the same bytes.
+        # Length prefixes keep two different states from yielding the same byte stream.
         head = f"{path}\n{array.dtype.str}\n{shape}\n{len(content)}\n".encode()
         digest.update(f"{len(head)}\n".encode() + head)
         digest.update(content)
     return digest.hexdigest()
 
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip file can hold
-
-
 def encode_npz(arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False) -> bytes:
-    """Returns an .npz with one member for each array, in the order given.
+    """Encodes arrays as an .npz, in the given order, without pickle and without dates.
 
     Args:
-        arrays: By the keys under which `numpy.load` gives them back; any shape.
-        compressed: Whether members are deflated. Other builds of zlib may then make other
-            bytes of the same arrays.
+        arrays: Arrays of any shape by the keys that `numpy.load` returns.
+        compressed: Whether members are deflated. The bytes then depend on the zlib build.
 
     Raises:
-        ValueError: An array holds objects, which only pickle could store.
+        ValueError: An array holds objects, which would need pickle.
     """
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
@@ -105,26 +170,19 @@ def encode_npz(arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False) 
             # `ascontiguousarray` would turn a scalar into a vector.
             npy.write_array(content, np.asarray(array, order="C"), allow_pickle=False)
             member = zipfile.ZipInfo(f"{key}.npy", _EPOCH)
-            member.create_system = 3  # Unix, wherever it is written
+            member.create_system = 3  # Unix, on every platform
             member.compress_type = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
             archive.writestr(member, content.getvalue(), compresslevel=9)
     return out.getvalue()
 
 
-Spec = Mapping[str, tuple[tuple[int, ...], str]]
-
-META_SCHEMA = 1
-META_LIMIT_BYTES = 64 << 20
-_HEADER_LIMIT_BYTES = 16 << 10
-
-
 def spec_of(variables: Variables) -> Spec:
-    """Returns what a load must find: (shape, dtype name) by key."""
+    """(shape, dtype name) by key, as `decode_variables` expects."""
     return {key: (array.shape, array.dtype.name) for key, array in variables.items()}
 
 
 def state_limit_bytes(expected: Spec) -> int:
-    """Returns the longest .npz that variables of this description can need."""
+    """The largest .npz that variables of this spec can need, in bytes."""
     return sum(
         _num_bytes(shape, dtype) + _HEADER_LIMIT_BYTES + 8 * len(_member(key)) + 1024
         for key, (shape, dtype) in expected.items()
@@ -132,7 +190,7 @@ def state_limit_bytes(expected: Spec) -> int:
 
 
 def encode_variables(variables: Variables) -> bytes:
-    """Returns an uncompressed .npz with one member for each variable.
+    """Encodes variables as an uncompressed .npz with one member each.
 
     Raises:
         TypeError: A variable's dtype cannot be stored without pickle.
@@ -143,11 +201,11 @@ def encode_variables(variables: Variables) -> bytes:
 
 
 def decode_variables(data: bytes, *, expected: Spec) -> dict[str, NDArray[Any]]:
-    """Returns the variables of an .npz if they are exactly the expected ones.
+    """Decodes an .npz that holds exactly the expected variables.
 
     Args:
-        data: What `encode_variables` returned.
-        expected: (shape, dtype) by key, as `spec_of` gives.
+        data: From `encode_variables`.
+        expected: (shape, dtype) by key, as from `spec_of`.
 
     Raises:
         DamagedError: The archive is broken, a key is missing or unknown, or a shape, dtype or
@@ -167,51 +225,53 @@ def decode_variables(data: bytes, *, expected: Spec) -> dict[str, NDArray[Any]]:
 
 
 def encode_meta(state: RunState) -> bytes:
-    """Returns everything but the variables as canonical JSON.
+    """Encodes everything but the variables as canonical JSON.
 
     Raises:
         TypeError: A value is not plain Python.
     """
-    position = state.position
     return canonical_json.dumps(
         {
             "schema": META_SCHEMA,
-            "position": {
-                "epoch": position.epoch,
-                "step_in_epoch": position.step_in_epoch,
-                "global_step": position.global_step,
+            TRAIN_STATE: {
+                "position": asdict(state.position),
+                "sums": state.sums,
+                "seconds": state.seconds,
+                "stop_reason": state.stop_reason,
             },
-            "sums": dict(state.sums),
-            "callbacks": dict(state.callbacks),
-            "history": [dict(epoch) for epoch in state.history],
+            CALLBACKS: state.callbacks,
+            HISTORY: state.history,
         }
     )
 
 
 def decode_state(variables: Variables, meta: bytes) -> RunState:
-    """Puts variables and their meta.json together again.
+    """Combines variables with their meta.json.
 
     Raises:
         DamagedError: The JSON is not what `encode_meta` writes.
     """
     value = canonical_json.loads(meta, limit_bytes=META_LIMIT_BYTES)
-    keys = {"schema", "position", "sums", "callbacks", "history"}
-    if not isinstance(value, dict) or set(value) != keys or value["schema"] != META_SCHEMA:
-        raise DamagedError(f"meta.json is not of schema {META_SCHEMA} with {sorted(keys)}")
-    history = value["history"]
-    if not isinstance(history, list) or not isinstance(value["callbacks"], dict):
-        raise DamagedError("meta.json: history must be a list and callbacks a mapping")
+    try:
+        _META.validate_json(json.dumps(value))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "record"
+        raise DamagedError(f"meta.json: {where}: {first['msg']}") from error
+    train_state = value[TRAIN_STATE]
     return RunState(
         variables=variables,
-        position=_position(value["position"]),
-        sums=_floats(value["sums"], where="sums"),
-        callbacks=value["callbacks"],
-        history=[_floats(one, where="history") for one in history],
+        position=Position(**train_state["position"]),
+        sums=train_state["sums"],
+        callbacks=value[CALLBACKS],
+        history=value[HISTORY],
+        seconds=train_state["seconds"],
+        stop_reason=train_state["stop_reason"],
     )
 
 
 def _member(key: str) -> str:
-    """Maps a key such as "model|lstm/kernel" to a name without path or special characters."""
+    """Maps a key such as "model|lstm/kernel" to a name without special characters."""
     return quote(key, safe="") + ".npy"
 
 
@@ -225,7 +285,7 @@ def _num_bytes(shape: tuple[int, ...], dtype: str) -> int:
 def _checked_members(
     members: list[zipfile.ZipInfo], expected: Spec
 ) -> dict[str, zipfile.ZipInfo]:
-    """Compares the archive's directory with what is expected; reads no member."""
+    """Compares the archive's directory with the expected variables; reads no member."""
     wanted = {_member(key): _num_bytes(*spec) for key, spec in expected.items()}
     found = {member.filename: member for member in members}
     if len(found) != len(members):
@@ -233,7 +293,7 @@ def _checked_members(
     if found.keys() != wanted.keys():
         missing, unknown = sorted(wanted.keys() - found), sorted(found.keys() - wanted)
         raise DamagedError(
-            f"other variables than the model's: missing {missing[:3]}, unknown {unknown[:3]}"
+            f"not the model's variables: missing {missing[:3]}, unknown {unknown[:3]}"
         )
     for name, member in found.items():
         if (
@@ -265,21 +325,6 @@ def _read_array(
             raise DamagedError(
                 f"{key}: shape {found[0]} of {found[2]}, expected {tuple(shape)} of {dtype}"
             )
-        content = file.read()  # as long as the directory said; its CRC is checked at the end
+        content = file.read()  # of the declared size; its CRC is checked at the end
     array = np.frombuffer(content, dtype=dtype.newbyteorder("<")).reshape(shape)
     return array.astype(dtype, copy=True)
-
-
-def _position(value: object) -> Position:
-    keys = {"epoch", "step_in_epoch", "global_step"}
-    if not isinstance(value, dict) or set(value) != keys:
-        raise DamagedError(f"meta.json: position must hold {sorted(keys)}")
-    if any(type(number) is not int or number < 0 for number in value.values()):
-        raise DamagedError(f"meta.json: position {value} must hold whole numbers >= 0")
-    return Position(**value)
-
-
-def _floats(value: object, *, where: str) -> dict[str, float]:
-    if not isinstance(value, dict) or any(type(x) not in (int, float) for x in value.values()):
-        raise DamagedError(f"meta.json: {where} must map names to numbers")
-    return cast(dict[str, float], value)

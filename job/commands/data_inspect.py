@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from job.commands.shared import data_access, logs_on_stderr, print_result
+from job.commands.shared import logs_on_stderr, print_result
 from job.config.loader.load_config import load_config
 from job.data.load import load_dataset
 from job.errors import DataError, ExitCode
@@ -14,6 +14,7 @@ from job.inspection.format_report import format_report
 from job.inspection.issues import Finding, find
 from job.inspection.measure import inspect_dataset
 from job.inspection.untrained_baselines import untrained_roc_auc
+from job.run.read_data import data_access
 
 
 def run(args: argparse.Namespace) -> ExitCode:

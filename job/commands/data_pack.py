@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from job.commands.shared import data_access, logs_on_stderr, print_result
+from job.commands.shared import logs_on_stderr, print_result
 from job.config.loader.load_config import LoadedConfig, load_config
 from job.data.dataset import Dataset
 from job.data.load import load_dataset
@@ -21,6 +21,7 @@ from job.data.packed.pack import PackSummary, write_pack
 from job.data.packed.publish import require_free
 from job.data.sources.paths import is_in_bucket, local_path
 from job.errors import ConfigError, ExitCode
+from job.run.read_data import data_access
 from job.storage.os_errors import PACKS, job_errors
 from job.storage.parallel import ParallelDownloader
 from job.types import SPLITS, Json

@@ -9,12 +9,13 @@ from typing import Any
 
 from job.checkpoints.acquire import require_same_data
 from job.checkpoints.restore import load_best, load_last, read_head, read_stored
-from job.commands.shared import data_access, logs_on_stderr, print_result
+from job.commands.shared import logs_on_stderr, print_result
 from job.config.loader.load_config import LoadedConfig, load_config
 from job.data.load import load_dataset
 from job.errors import ConfigError, ExitCode
 from job.run.directory import RunDirectory, open_run_directory
-from job.run.summary import findings_lines
+from job.run.read_data import data_access
+from job.run.summary import result_lines
 from job.telemetry.tensorflow_output import captured_native_stderr, quieten_tensorflow
 
 
@@ -25,7 +26,7 @@ def run(args: argparse.Namespace) -> ExitCode:
         report = _measure(loaded, folder=open_run_directory(loaded.config, env=os.environ))
     if args.json:
         return print_result(json.dumps(report, indent=2, allow_nan=False) + "\n")
-    return print_result("\n".join([_headline(report), *findings_lines(report)]) + "\n")
+    return print_result("\n".join([_headline(report), *result_lines(report)]) + "\n")
 
 
 def _measure(loaded: LoadedConfig, *, folder: RunDirectory) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def _measure(loaded: LoadedConfig, *, folder: RunDirectory) -> dict[str, Any]:
         from job.evaluation.evaluate import evaluate
         from job.models.pair_scorer import PairScorer
         from job.run.components import build_components
-        from job.run.summary import findings_json
+        from job.run.summary import result_json
         from job.training.state import expected_spec, write_variables
     assembly = build_components(config, dataset=dataset)
     variables = assembly.siamese.variables()
@@ -74,7 +75,7 @@ def _measure(loaded: LoadedConfig, *, folder: RunDirectory) -> dict[str, Any]:
         "weights": "best" if wants_best else "last",
         "global_step": restored.state.position.global_step,
         "best": asdict(head.best) if head.best else None,
-        **findings_json(findings),
+        **result_json(findings),
     }
 
 

@@ -2,12 +2,9 @@
 
 import errno
 import sys
-import time
-from collections.abc import Callable, Mapping
 
 from job.config.root import Config
 from job.errors import DiskFullError, ExitCode
-from job.storage.parallel import ParallelDownloader
 from job.telemetry.logs.setup import LoggingSetup, configure_logging
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -51,32 +48,4 @@ def logs_on_stderr(config: Config, *, level: str) -> LoggingSetup:
         worker=0,
         is_terminal=False,
         metrics=None,
-    )
-
-
-def _nothing() -> None:
-    """A command that is not asked to stop is ended by Ctrl-C."""
-
-
-def data_access(
-    config: Config,
-    *,
-    env: Mapping[str, str],
-    sleep: Callable[[float], None] = time.sleep,
-    check: Callable[[], None] = _nothing,
-) -> ParallelDownloader:
-    """What `load_dataset` needs for data in a bucket.
-
-    Args:
-        config: Says whether an emulator is allowed and how long a bucket is waited for.
-        env: The process' environment; it may name an emulator of buckets.
-        sleep: Waits between two tries; it may raise to end them.
-        check: Called while files are copied; it may raise to end that.
-    """
-    return ParallelDownloader(
-        allow_emulator=config.run.allow_emulator,
-        outage_budget_seconds=config.checkpoint.outage_budget_seconds,
-        sleep=sleep,
-        check=check,
-        env=env,
     )

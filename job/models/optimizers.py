@@ -37,6 +37,11 @@ def build_optimizer(
     return optimizer
 
 
+def read_learning_rate(optimizer: keras.optimizers.Optimizer) -> float:
+    """The current learning rate; Keras cannot convert a mirrored variable to a float."""
+    return float(optimizer.learning_rate.value.numpy())
+
+
 def apply_gradients(
     optimizer: keras.optimizers.Optimizer, gradients: Sequence[Any], variables: Sequence[Any]
 ) -> None:

@@ -1,1 +1,1 @@
-"""A training run from start to exit; the only place that sees the whole configuration."""
+"""One training run from start to exit; the only package that sees the whole configuration."""

@@ -1,17 +1,17 @@
-"""The callbacks of a run, put together from its configuration, its attempt and its metrics."""
+"""The callbacks of a run, built from its configuration, and their order."""
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import keras
 
-from job.callbacks.activations import FOLDER, ActivationsCallback, require_layers
+from job.callbacks.activations import DIRECTORY, ActivationsCallback, require_layers
 from job.callbacks.best_epoch import BestEpoch
 from job.callbacks.callback_list import (
     CallbackList,
-    ControlCallbacks,
-    build_control_callbacks,
+    control_callbacks,
     is_stateful,
     ordered_callbacks,
 )
@@ -19,166 +19,130 @@ from job.callbacks.checkpoint import CheckpointCallback
 from job.callbacks.progress import ProgressCallback
 from job.callbacks.prometheus import MetricsCallback
 from job.callbacks.user import load_custom_callbacks
-from job.checkpoints.epoch_artifacts import EpochArtifacts
-from job.checkpoints.policy import SavePolicy
-from job.config.training import ActivationsConfig
+from job.checkpoints.fenced_files import EpochFiles
 from job.data.dataset import Dataset
 from job.models.activation_probe import ActivationProbe, Activations
-from job.run.checkpointer import Attempt
+from job.run.artifacts import RunArtifacts
+from job.run.checkpointer import RunCheckpointer
 from job.run.components import Components
 from job.run.context import RunContext
 from job.telemetry.progress_reporter import ProgressReporter
+from job.training.loop import Schedule
 from job.types import Position
-
-ActivationSource = Callable[[], Activations]
-
-
-def activation_probe_for(
-    section: ActivationsConfig | None, *, assembly: Components, dataset: Dataset
-) -> ActivationSource | None:
-    """What looks at the first validation pair through the model; None when nothing does.
-
-    Raises:
-        ConfigError: A layer is asked for that the model does not have.
-    """
-    if section is None:
-        return None
-    probe = ActivationProbe(assembly.siamese)
-    require_layers(section.metric_layers, known=probe.layers)
-    pairs = dataset.pairs["validation"]
-    left, right = (assembly.feed.batch(rows[:1]) for rows in (pairs.left, pairs.right))
-    return partial(probe, left, right)
-
-
-def activation_callbacks(
-    attempt: Attempt, *, look: ActivationSource | None
-) -> list[ActivationsCallback]:
-    """The activation logger, if there is one.
-
-    Args:
-        attempt: Its run folder gets the files.
-        look: From `activation_probe_for`.
-    """
-    section = attempt.session.config.callbacks.activations
-    if section is None or look is None:
-        return []
-    files = EpochArtifacts(
-        attempt.manager,
-        folder=FOLDER,
-        keep=section.keep_epochs,
-        key="callbacks.activations.keep_epochs",
-    )
-    logger = ActivationsCallback(
-        probe=look,
-        files=files,
-        metrics=attempt.session.metrics,
-        metric_layers=section.metric_layers,
-        position=lambda: attempt.state.position,
-    )
-    return [logger]
-
 
 log = logging.getLogger(__name__)
 
 
-def custom_callbacks(session: RunContext) -> list[keras.callbacks.Callback]:
-    """The user's own callbacks; a warning names those that a restart makes forget.
+@dataclass(frozen=True)
+class PreparedCallbacks:
+    """The parts that can be rejected, built before anything is written.
+
+    Attributes:
+        model: The model that callbacks see.
+        custom: The user's callbacks.
+        probe: Computes the activations of one pair; None if activations are not logged.
+    """
+
+    model: keras.Model
+    custom: list[keras.callbacks.Callback]
+    probe: Callable[[], Activations] | None
+
+
+def prepare_callbacks(
+    run: RunContext, components: Components, dataset: Dataset
+) -> PreparedCallbacks:
+    """Loads the user's callbacks and finds the layers to log.
 
     Raises:
-        ConfigError: One cannot be imported or made.
+        ConfigError: A callback cannot be imported or built, or the model does not have a layer
+            of `callbacks.activations.metric_layers`.
     """
-    callbacks = load_custom_callbacks(
-        session.config.callbacks.custom, folder=session.loaded.folder
-    )
-    forgetful = [type(c).__name__ for c in callbacks if not is_stateful(c)]
+    section = run.config.callbacks
+    custom = load_custom_callbacks(section.custom, folder=run.loaded.folder)
+    forgetful = [type(one).__name__ for one in custom if not is_stateful(one)]
     if forgetful:
         log.warning(
             "callbacks forget on restart",
             extra={
                 "callbacks": forgetful,
-                "remedy": "give them get_state() and set_state(state) if they count anything",
+                "remedy": "add get_state() and set_state(state) if they count anything",
             },
         )
-    return callbacks
+    probe = None
+    if section.activations is not None:
+        layers = ActivationProbe(components.siamese)
+        require_layers(section.activations.metric_layers, known=layers.layers)
+        pairs = dataset.pairs["validation"]
+        first = (components.feed.batch(rows[:1]) for rows in (pairs.left, pairs.right))
+        probe = partial(layers, *first)
+    return PreparedCallbacks(components.siamese.scorer, custom, probe)
 
 
-def callback_stack(
-    attempt: Attempt,
+def build_callbacks(
+    run: RunContext,
+    prepared: PreparedCallbacks,
+    checkpointer: RunCheckpointer,
     *,
-    custom: list[keras.callbacks.Callback],
-    look: ActivationSource | None,
+    artifacts: RunArtifacts,
+    schedule: Schedule,
     steps_in_epoch: int,
 ) -> CallbackList:
-    """Every callback of the run, in the order the loop calls them.
-
-    Args:
-        attempt: What they read, save and report.
-        custom: From `custom_callbacks`.
-        look: From `activation_probe_for`.
-        steps_in_epoch: Gradient steps an epoch has.
-    """
-    config = attempt.session.config
+    """Every callback of the run, in the order the loop calls them."""
+    config = run.config
     best = BestEpoch(config.checkpoint.monitor)
-    deciders = build_control_callbacks(config.callbacks)
+    control = control_callbacks(config.callbacks)
 
     def position() -> Position:
-        return attempt.state.position
+        return checkpointer.state.position
 
     checkpoint = CheckpointCallback(
-        policy=SavePolicy(config.checkpoint.every_steps),
-        position=position,
-        best=best,
-        save=lambda metrics, best: attempt.save(stack, metrics=metrics, best=best),
+        checkpointer, policy=schedule.saves, position=position, best=best
     )
-    target_steps = config.training.epochs * steps_in_epoch
-    watchers = _watchers(
-        attempt, position=position, best=best, deciders=deciders, target_steps=target_steps
-    )
-    stack = CallbackList(
-        ordered_callbacks(
-            deciders,
-            custom=custom,
-            checkpoint=checkpoint,
-            watchers=[*watchers, *activation_callbacks(attempt, look=look)],
+    target_steps = schedule.epochs * steps_in_epoch
+    run.listener.set_targets(target_steps, epochs=schedule.epochs)
+    stoppers = (c for c in control if isinstance(c, keras.callbacks.EarlyStopping))
+    observers: list[keras.callbacks.Callback] = [
+        MetricsCallback(
+            run.metrics,
+            position=position,
+            best=best,
+            pairs_per_step=config.training.global_batch_size,
+            target_steps=target_steps,
+            nonfinite_steps=lambda: checkpointer.state.nonfinite_steps,
+            early_stopping=next(stoppers, None),
         ),
-        model=attempt.siamese.scorer,
-        memory=attempt.memory,
-    )
-    return stack
-
-
-def _watchers(
-    attempt: Attempt,
-    *,
-    position: Callable[[], Position],
-    best: BestEpoch,
-    deciders: ControlCallbacks,
-    target_steps: int,
-) -> list[keras.callbacks.Callback]:
-    """Metrics and progress, which change nothing."""
-    session, config = attempt.session, attempt.session.config
-    epochs, batch_size = config.training.epochs, config.training.global_batch_size
-    session.metrics.set_targets(target_steps, epochs=epochs)
-    metrics = MetricsCallback(
-        session.metrics,
-        position=position,
-        best=best,
-        pairs_per_step=batch_size,
-        target_steps=target_steps,
-        nonfinite_steps=lambda: attempt.state.nonfinite_steps,
-        early_stopping=deciders.early_stopping,
-    )
-    progress = ProgressCallback(
-        ProgressReporter(
-            every_seconds=config.logging.every_seconds,
-            total_steps=target_steps,
-            total_epochs=epochs,
-            screen=session.logging.screen,
+        ProgressCallback(
+            ProgressReporter(
+                every_seconds=config.logging.every_seconds,
+                total_steps=target_steps,
+                total_epochs=schedule.epochs,
+                screen=run.logging.screen,
+            ),
+            metrics=run.metrics,
+            position=position,
+            best=best,
+            pairs_per_step=config.training.global_batch_size,
+            epochs=schedule.epochs,
         ),
-        metrics=session.metrics,
-        position=position,
-        best=best,
-        pairs_per_step=batch_size,
-        epochs=epochs,
+    ]
+    section = config.callbacks.activations
+    if section is not None and prepared.probe is not None:
+        files = EpochFiles(
+            artifacts,
+            directory=DIRECTORY,
+            keep=section.keep_epochs,
+            key="callbacks.activations.keep_epochs",
+        )
+        observers.append(
+            ActivationsCallback(
+                probe=prepared.probe,
+                files=files,
+                listener=run.listener,
+                metric_layers=section.metric_layers,
+                position=position,
+            )
+        )
+    ordered = ordered_callbacks(
+        control=control, custom=prepared.custom, checkpoint=checkpoint, observers=observers
     )
-    return [metrics, progress]
+    return CallbackList(ordered, model=prepared.model)

@@ -1,6 +1,8 @@
-"""One attempt at a run: what it found, where it stands, and how it commits that.
+"""Connects the run to its checkpoints: acquire, restore, snapshot, save, wait.
 
-The glue between the training state, the model's variables and the checkpoint manager.
+`CheckpointManager` knows records and stores; this class knows the model, the training state and
+the callbacks. A snapshot is a copy on the host, and `save` needs nothing but the snapshot: an
+asynchronous save is `save` in a thread that `wait` joins.
 """
 
 import logging
@@ -9,173 +11,228 @@ import secrets
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Self
 
-from job.callbacks.callback_list import CallbackList, Memory
-from job.checkpoints.acquire import Environment
+from job.callbacks.callback_list import CallbackList
+from job.checkpoints.fenced_files import FencedFiles
 from job.checkpoints.manager import CheckpointManager
 from job.checkpoints.policy import Retention
-from job.checkpoints.records import Best, Owner
-from job.checkpoints.restore import Restored
-from job.checkpoints.serialization import RunState, Spec
+from job.checkpoints.records import Best, BestCheckpoint, Owner, Provenance, Status
+from job.checkpoints.serialization import MODEL, RunState, state_sha256
 from job.config.resume import as_record
+from job.data.dataset import Dataset
+from job.distribution.hardware import describe_environment
 from job.errors import JobError
 from job.models.siamese import Siamese
+from job.run.components import Components, library_versions
 from job.run.context import RunContext
-from job.run.directory import RunDirectory, config_sha256
-from job.training.state import (
-    TrainingState,
-    expected_spec,
-    read_variables,
-    write_variables,
-)
+from job.run.directory import RunDirectory
+from job.training.state import TrainState, expected_spec, read_variables, write_variables
 from job.types import Json
 
 log = logging.getLogger(__name__)
 
-# Where the run's own memory lies among that of its callbacks.
-_RUN = "run"
 
+class RunCheckpointer:
+    """The run as this process holds it; only the chief writes.
 
-@dataclass
-class Attempt:
-    """A run held by this process.
+    `acquire`, then `restore`, then `attach`; from then on `snapshot` and `save`.
 
     Attributes:
-        session: Surroundings of the process.
-        manager: Its right to commit.
-        siamese: Whose variables are committed.
-        state: Where training stands.
-        memory: What the callbacks of the last attempt knew; None at a fresh start.
-        seconds_before: Wall time of earlier attempts up to the commit this one began from.
-        final_state_sha256: Fingerprint of every variable after the last step; None before it.
+        state: The training state that snapshots contain.
     """
 
-    session: RunContext
-    manager: CheckpointManager
-    siamese: Siamese
-    state: TrainingState = field(default_factory=TrainingState)
-    memory: Memory | None = None
-    seconds_before: float = 0.0
-    final_state_sha256: str | None = None
+    def __init__(
+        self, run: RunContext, *, manager: CheckpointManager, siamese: Siamese
+    ) -> None:
+        self.state = TrainState()
+        self._run = run
+        self._manager = manager
+        self._siamese = siamese
+        self._callbacks: CallbackList | None = None
+        self._restored_callbacks: Mapping[str, Json] = {}
+        self._earlier_seconds = 0.0
+        self._last_state_sha256: str | None = None
 
     @classmethod
-    def begin(
+    def acquire(
         cls,
-        session: RunContext,
-        *,
-        siamese: Siamese,
-        folder: RunDirectory,
-        fingerprint: str,
-        environment: Environment,
-    ) -> "Attempt":
-        """Takes the run over and goes on from its newest commit, if there is one."""
-        session.metrics.set_phase("restoring")
-        started = time.monotonic()
-        manager = _acquire(
-            session, folder=folder, fingerprint=fingerprint, environment=environment
+        run: RunContext,
+        directory: RunDirectory,
+        components: Components,
+        dataset: Dataset,
+    ) -> Self:
+        """Takes the run over from an earlier attempt, or starts it.
+
+        Raises:
+            ConfigError: The run was started with other data.
+            CheckpointError: Checkpoints exist and HEAD cannot be rebuilt from them.
+            FencedError: Other attempts kept taking the run at the same time.
+        """
+        run.listener.set_phase("restoring")
+        environment = describe_environment(
+            libraries=library_versions(dataset.kind),
+            num_replicas=components.strategy.num_replicas_in_sync,
+            global_batch_size=run.config.training.global_batch_size,
+            devices=components.device_kind,
         )
-        attempt = cls(session, manager, siamese)
-        restored = manager.restore(attempt.spec)
-        if restored is not None:
-            attempt.restore(restored)
-            position = attempt.state.position
-            log.info(
-                "resumed",
-                extra={
-                    "attempt": manager.attempt,
-                    "step": position.global_step,
-                    "epoch": position.epoch,
-                    "step_in_epoch": position.step_in_epoch,
-                },
-            )
-            session.metrics.checkpoint_restored(
-                position.global_step, seconds=time.monotonic() - started
-            )
-        session.metrics.start_attempt(manager.attempt, run_started=attempt.run_started)
-        return attempt
+        manager = CheckpointManager.acquire(
+            directory.store,
+            owner=Owner(
+                job=run.pod.job_uid if run.pod else "",
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                nonce=secrets.token_hex(8),
+            ),
+            provenance=Provenance(
+                run.config.run.name,
+                as_record(run.config),
+                dataset.fingerprint,
+                versions={name: str(one) for name, one in environment["versions"].items()},
+                topology=environment["topology"],
+            ),
+            retention=Retention(run.config.checkpoint.keep_last),
+            now=time.monotonic,
+            nonce=lambda: secrets.token_hex(4),
+        )
+        return cls(run, manager=manager, siamese=components.siamese)
 
     @property
-    def spec(self) -> Spec:
-        """Shape and type of every variable."""
-        return expected_spec(self.siamese.variables())
+    def attempt(self) -> int:
+        """Number of this attempt, from 1."""
+        return self._manager.attempt
 
     @property
-    def run_started(self) -> float:
-        """When the first attempt began, as far as its working time tells; Unix seconds."""
-        return time.time() - self.seconds
+    def best(self) -> BestCheckpoint | None:
+        """The best epoch and its checkpoint, as committed."""
+        return self._manager.head.best
+
+    @property
+    def files(self) -> FencedFiles:
+        """The other files of the run directory, under the same lease."""
+        return self._manager.files
 
     @property
     def seconds(self) -> float:
         """Wall time of the run over all attempts, without the time between them."""
-        return self.seconds_before + self.session.seconds
+        return self._earlier_seconds + self._run.seconds
 
-    def restore(self, restored: Restored) -> None:
-        """Makes model, optimizer and training state what was committed."""
-        state = restored.state
-        write_variables(self.siamese.variables(), state.variables)
-        history = [dict(epoch) for epoch in state.history]
-        self.state = TrainingState(state.position, dict(state.sums), history)
-        callbacks = dict(state.callbacks)
-        own = cast(Mapping[str, Any], callbacks.pop(_RUN))
-        self.seconds_before = own["seconds"]
-        self.memory = Memory(callbacks, own["stop_reason"])
-
-    def load_weights(self, restored: Restored) -> None:
-        """Gives the model the weights of a commit; the optimizer and the state stay."""
-        model = {k: v for k, v in self.siamese.variables().items() if k.startswith("model|")}
-        write_variables(model, restored.state.variables)
-
-    def save(
-        self, stack: CallbackList, *, metrics: Mapping[str, float], best: Best | None
-    ) -> None:
-        """Commits everything that going on from here needs.
+    def restore(self) -> TrainState:
+        """Restores model, optimizer and training state from the newest checkpoint, if any.
 
         Raises:
-            JobError: The commit failed; the one before it stands.
+            CheckpointError: Checkpoints exist and none can be used.
         """
-        memory = stack.memory()
-        run: Json = {"seconds": self.seconds, "stop_reason": memory.stop_reason}
-        state = RunState(
-            variables=read_variables(self.siamese.variables()),
-            position=self.state.position,
-            sums=self.state.sums,
-            callbacks={**memory.callbacks, _RUN: run},
-            history=self.state.history,
+        started = time.monotonic()
+        variables = self._siamese.variables()
+        restored = self._manager.restore(expected_spec(variables))
+        if restored is not None:
+            saved = restored.state
+            write_variables(variables, saved.variables)
+            self.state = TrainState.load(saved)
+            self._restored_callbacks = saved.callbacks
+            self._earlier_seconds = saved.seconds
+            log.info(
+                "resumed",
+                extra={
+                    "attempt": self.attempt,
+                    "step": saved.position.global_step,
+                    "epoch": saved.position.epoch,
+                    "step_in_epoch": saved.position.step_in_epoch,
+                },
+            )
+            self._run.listener.checkpoint_restored(
+                saved.position.global_step, seconds=time.monotonic() - started
+            )
+        self._run.listener.start_attempt(self.attempt, run_started=time.time() - self.seconds)
+        return self.state
+
+    def attach(self, callbacks: CallbackList) -> None:
+        """Hands callbacks their restored state; snapshots contain theirs from now on."""
+        callbacks.load_state_dict(self._restored_callbacks, stop_reason=self.state.stop_reason)
+        self._callbacks = callbacks
+
+    def snapshot(self) -> RunState:
+        """Copies everything that a resume needs to host memory."""
+        callbacks: dict[str, Json] = {}
+        if self._callbacks is not None:
+            callbacks = self._callbacks.state_dict()
+            self.state.stop_reason = self._callbacks.stop_reason
+        self.state.seconds = self.seconds
+        return RunState(
+            variables=read_variables(self._siamese.variables()),
+            callbacks=callbacks,
+            **self.state.state_dict(),
         )
+
+    def save(
+        self, snapshot: RunState, *, metrics: Mapping[str, float], best: Best | None
+    ) -> None:
+        """Commits a snapshot.
+
+        Args:
+            snapshot: From `snapshot`.
+            metrics: Metrics of the epoch that just finished; empty within an epoch.
+            best: The best epoch, if it is the one that just finished.
+
+        Raises:
+            JobError: The commit failed; the one before it is intact.
+        """
+        if not self._run.cluster.is_chief:
+            return
         try:
-            result = self.manager.save(state, metrics=metrics, best=best)
+            result = self._manager.save(snapshot, metrics=metrics, best=best)
         except JobError:
-            self.session.metrics.checkpoint_failed()
+            self._run.listener.checkpoint_failed()
             raise
-        self.session.metrics.checkpoint_saved(
+        self._run.listener.checkpoint_saved(
             result.step,
             bytes=result.bytes,
             seconds=result.seconds,
-            retained=len(self.manager.head.checkpoints),
+            retained=len(self._manager.head.checkpoints),
         )
 
+    def wait(self) -> None:
+        """Returns once every save is durable; saves are synchronous, so at once."""
 
-def _acquire(
-    session: RunContext, *, folder: RunDirectory, fingerprint: str, environment: Environment
-) -> CheckpointManager:
-    record = as_record(session.config)
-    owner = Owner(
-        job=session.pod.job_uid if session.pod else "",
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        nonce=secrets.token_hex(8),
-    )
-    return CheckpointManager.acquire(
-        folder.store,
-        run=session.config.run.name,
-        owner=owner,
-        config=record,
-        config_sha256=config_sha256(record),
-        fingerprint=fingerprint,
-        environment=environment,
-        retention=Retention(session.config.checkpoint.keep_last),
-        now=time.monotonic,
-        nonce=lambda: secrets.token_hex(4),
-    )
+    def state_sha256(self) -> str:
+        """Fingerprint of every variable after the last step."""
+        if self._last_state_sha256 is not None:
+            return self._last_state_sha256
+        return state_sha256(read_variables(self._siamese.variables()))
+
+    @property
+    def is_final(self) -> bool:
+        """Whether training has ended and the last state is known."""
+        return self._last_state_sha256 is not None
+
+    def load_best_weights(self) -> None:
+        """Loads the weights that `evaluation.weights` selects; training has ended.
+
+        `state_sha256` stays that of the last step.
+
+        Raises:
+            CheckpointError: The best checkpoint cannot be used.
+        """
+        self._last_state_sha256 = self.state_sha256()
+        head = self._manager.head
+        if self._run.config.evaluation.weights == "last" or head.best is None:
+            return
+        if head.best.dir != head.last:
+            variables = self._siamese.variables()
+            best = self._manager.load(head.best.dir, expected=expected_spec(variables))
+            model = {k: v for k, v in variables.items() if k.startswith(f"{MODEL}|")}
+            write_variables(model, best.state.variables)
+        log.info(
+            "weights of the best epoch",
+            extra={"epoch": head.best.epoch, head.best.monitor: round(head.best.value, 4)},
+        )
+
+    def finish(self, status: Status, reason: str, **facts: Json) -> None:
+        """Enters in HEAD how the attempt ended.
+
+        Raises:
+            FencedError: A newer attempt holds the run.
+        """
+        if self._run.cluster.is_chief:
+            self._manager.finish(status, reason, **facts)

@@ -1,6 +1,7 @@
-"""Puts devices, data and model together; shared by `train` and `evaluate`."""
+"""Builds devices, data pipeline and model; shared by `train` and `evaluate`."""
 
 import logging
+import platform
 from dataclasses import dataclass
 
 import keras
@@ -8,7 +9,10 @@ import numpy as np
 import PIL
 import tensorflow as tf
 
+from job import __version__
+from job.checkpoints.records import config_sha256
 from job.config.compatibility import HEADS
+from job.config.resume import as_record
 from job.config.root import Config
 from job.data.dataset import Dataset
 from job.data.pipeline.collators import Collator, collator_for
@@ -16,7 +20,9 @@ from job.data.sampling.epochs import BatchSampler, LengthBucketedSampler, Shuffl
 from job.data.sampling.pair_sampling import drawn_pairs
 from job.distribution.strategy import open_strategy
 from job.models.siamese import Siamese, build_siamese
+from job.run.context import RunContext
 from job.telemetry.tensorflow_output import captured_native_stderr
+from job.training.loop import TrainingData
 from job.types import ItemInput, Kind
 
 log = logging.getLogger(__name__)
@@ -24,13 +30,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Components:
-    """A model on its devices, and the data in the form it takes.
+    """A model on its devices, and the data as it consumes it.
 
     Attributes:
-        strategy: What training runs under.
+        strategy: The distribution strategy.
         siamese: The model, with fresh weights.
-        feed: The items as the encoder takes them.
-        pairs: The pairs to train on.
+        feed: Collates items into the encoder's input.
+        pairs: Chooses the training pairs.
     """
 
     strategy: tf.distribute.Strategy
@@ -54,8 +60,7 @@ def build_components(config: Config, *, dataset: Dataset) -> Components:
     """Opens the devices and builds the model on them.
 
     Raises:
-        ConfigError: The devices asked for are not there, or the training pairs do not make a
-            batch.
+        ConfigError: A device is not available, or the training pairs do not fill a batch.
     """
     feed = collator_for(dataset, config.data)
     pairs = training_pairs(config, dataset=dataset, feed=feed)
@@ -68,7 +73,7 @@ def build_components(config: Config, *, dataset: Dataset) -> Components:
                 item=feed.input,
                 seed=config.run.seed,
             )
-    assembly = Components(strategy, siamese, feed, pairs)
+    components = Components(strategy, siamese, feed, pairs)
     log.info(
         "model built",
         extra={
@@ -76,18 +81,18 @@ def build_components(config: Config, *, dataset: Dataset) -> Components:
             "head": config.model.head.kind,
             "model": siamese.describe(),
             "input": describe_input(feed.input),
-            "devices": ", ".join(assembly.devices),
+            "devices": ", ".join(components.devices),
         },
     )
-    _warn_of_additive_head(config.model.head.kind)
-    return assembly
+    _warn_if_additive_head(config.model.head.kind)
+    return components
 
 
 def training_pairs(config: Config, *, dataset: Dataset, feed: Collator) -> BatchSampler:
-    """The pairs that training sees, as the configuration asks for them.
+    """Chooses the training pairs as configured.
 
     Raises:
-        ConfigError: They do not make a batch.
+        ConfigError: They do not fill a batch.
     """
     seed, batch_size = config.run.seed, config.training.global_batch_size
     pairs: BatchSampler
@@ -108,7 +113,7 @@ def training_pairs(config: Config, *, dataset: Dataset, feed: Collator) -> Batch
 
 
 def describe_input(item: ItemInput) -> str:
-    """For people: what the encoder is given of an item."""
+    """The encoder's input, for people."""
     if item.kind == "text":
         return f"{item.vocabulary_size - 2} tokens"
     if item.kind == "sequence":
@@ -116,14 +121,14 @@ def describe_input(item: ItemInput) -> str:
     return f"{item.shape[0]} x {item.shape[1]} pixels"
 
 
-def _warn_of_additive_head(head: str) -> None:
+def _warn_if_additive_head(head: str) -> None:
     if HEADS[head].expresses_similarity:
         return
     log.warning(
         "additive head",
         extra={
             "head": head,
-            "why": "its logit is g(left) + h(right): it weighs each item alone and cannot "
+            "why": "its logit is g(left) + h(right): it scores each item separately and cannot "
             "express similarity",
             "do": "set model.head.kind to abs_diff_product, or keep it to reproduce the book",
         },
@@ -131,10 +136,10 @@ def _warn_of_additive_head(head: str) -> None:
 
 
 def library_versions(kind: Kind) -> dict[str, str]:
-    """Versions of what computes the numbers.
+    """Versions of the libraries that can change the numbers.
 
     Args:
-        kind: What an item is; pictures are decoded and resized by Pillow.
+        kind: Kind of the items; Pillow decodes and resizes images.
     """
     versions = {
         "tensorflow": tf.__version__,
@@ -144,20 +149,61 @@ def library_versions(kind: Kind) -> dict[str, str]:
     return versions | ({"pillow": PIL.__version__} if kind == "image" else {})
 
 
-def build_for_export(config: Config, assembly: Components) -> Siamese:
-    """The same model with the same weights as plain variables, for export.
+def build_for_export(config: Config, components: Components) -> Siamese:
+    """Builds the model with the same weights as plain variables and without dropout.
 
-    It drops nothing, so that its files hold layers of Keras only.
+    Its files then contain layers of Keras only.
     """
     model = config.model
-    if model.encoder.kind != "xception":
+    if hasattr(model.encoder, "dropout"):
         encoder = model.encoder.model_copy(update={"dropout": 0.0})
         model = model.model_copy(update={"encoder": encoder})
     plain = build_siamese(
         model,
         training=config.training,
-        item=assembly.feed.input,
+        item=components.feed.input,
         seed=config.run.seed,
     )
-    plain.scorer.set_weights([w.value.numpy() for w in assembly.siamese.scorer.weights])
+    plain.scorer.set_weights([w.value.numpy() for w in components.siamese.scorer.weights])
     return plain
+
+
+def training_data(config: Config, components: Components, dataset: Dataset) -> TrainingData:
+    """The training batches of each epoch."""
+    return TrainingData(
+        components.pairs,
+        components.feed,
+        dataset.items,
+        config.training.global_batch_size,
+        seed=config.run.seed,
+        threads=config.training.input_threads,
+    )
+
+
+def set_info_metrics(run: RunContext, components: Components, *, dataset_sha256: str) -> None:
+    """Exports `siamese_build_info` and `siamese_run_info`."""
+    config = run.config
+    versions = library_versions(config.data.kind)
+    run.listener.describe_build(
+        version=__version__,
+        revision="",  # known to whoever builds an image, not to the package
+        python_version=platform.python_version(),
+        tensorflow_version=versions["tensorflow"],
+        keras_version=versions["keras"],
+    )
+    stopping = config.callbacks.early_stopping
+    run.listener.describe_run(
+        run_id=config.run.name,
+        encoder=config.model.encoder.kind,
+        head=config.model.head.kind,
+        loss=config.training.loss.kind,
+        optimizer=config.training.optimizer.kind,
+        global_batch_size=config.training.global_batch_size,
+        learning_rate=config.training.optimizer.learning_rate,
+        precision=config.model.precision,
+        strategy=f"{type(components.strategy).__name__}({len(components.devices)})",
+        dataset=dataset_sha256[:12],
+        monitor=stopping.monitor if stopping else config.checkpoint.monitor,
+        seed=config.run.seed,
+        config_hash=config_sha256(as_record(config))[:12],
+    )

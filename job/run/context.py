@@ -1,4 +1,4 @@
-"""What surrounds a command that works on a run: logs, metrics, probes, and a true ending."""
+"""The surroundings of a run: logs, metrics, probes, and an ending that all of them agree on."""
 
 import logging
 import os
@@ -10,12 +10,15 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
+from job import __version__
 from job.config.loader.load_config import LoadedConfig
 from job.config.root import Config
 from job.distribution.cluster import Cluster
 from job.distribution.kubernetes import Pod, pod_of
 from job.errors import ExitCode, JobError
+from job.run.directory import run_uri
 from job.telemetry.health import Health
+from job.telemetry.listener import Listeners
 from job.telemetry.logs.setup import LoggingSetup, configure_logging
 from job.telemetry.run_metrics import RunMetrics
 from job.telemetry.server import MetricsServer
@@ -29,23 +32,25 @@ _STOPPED = (ExitCode.PREEMPTED, ExitCode.INTERRUPTED)
 
 @dataclass(frozen=True)
 class RunContext:
-    """The surroundings of one process of a run.
+    """What one process of a run works with.
 
     Attributes:
         loaded: The configuration and where it came from.
         stop: Whether a signal asked the process to stop.
-        metrics: The Prometheus families.
-        health: What the probes answer.
+        cluster: Which worker this process is.
+        listener: Receives what happens in the run: metrics and health.
+        metrics: The metrics, for the callbacks that export steps and progress.
         logging: The log format and the owner of standard output.
-        port: Where metrics are served; 0 when they are not.
-        pod: Where the process runs; None outside a cluster.
-        started: Monotonic seconds at the beginning.
+        port: Where metrics are served; 0 if they are not.
+        pod: The pod of the process; None outside a cluster.
+        started: Monotonic seconds at the start.
     """
 
     loaded: LoadedConfig
     stop: StopSignal
+    cluster: Cluster
+    listener: Listeners
     metrics: RunMetrics
-    health: Health
     logging: LoggingSetup
     port: int
     pod: Pod | None
@@ -64,10 +69,10 @@ class RunContext:
 
 @contextmanager
 def run_context(loaded: LoadedConfig, *, stop: StopSignal) -> Iterator[RunContext]:
-    """Starts logs, metrics and probes; ends them with the phase the command ended in.
+    """Starts logs, metrics and probes; ends them with the outcome of the block.
 
     Raises:
-        ConfigError: The metrics port cannot be had; nothing has been written then.
+        ConfigError: The metrics port is not available; nothing has been written then.
     """
     config = loaded.config
     registry = CollectorRegistry()
@@ -87,39 +92,72 @@ def run_context(loaded: LoadedConfig, *, stop: StopSignal) -> Iterator[RunContex
         registry, host=config.metrics.host, port=config.metrics.port, health=health
     )
     with setup:
-        port = server.start() if config.metrics.enabled else 0
-        pod = pod_of(os.environ)
-        session = RunContext(loaded, stop, metrics, health, setup, port, pod, time.monotonic())
+        run = RunContext(
+            loaded,
+            stop,
+            cluster,
+            Listeners(metrics, health),
+            metrics,
+            setup,
+            server.start() if config.metrics.enabled else 0,
+            pod_of(os.environ),
+            time.monotonic(),
+        )
         try:
-            with _true_ending(session):
-                yield session
+            with _record_outcome(run):
+                _log_startup(run)
+                yield run
         finally:
             if config.metrics.enabled:
-                # A run that was refused, or had nothing to do, has no last values to wait for.
+                # A run that was rejected or already complete has no last values to scrape.
                 if health.startup().ok:
                     _linger(config.metrics.linger_seconds, stop=stop)
                 server.stop()
 
 
+def _log_startup(run: RunContext) -> None:
+    config = run.config
+    address = f"http://{config.metrics.host}:{run.port}/metrics"
+    log.info(
+        "siamese-job starts",
+        extra={
+            "version": __version__,
+            "config": str(run.loaded.path),
+            "run": config.run.name,
+            "folder": run_uri(config),
+            "metrics": address if config.metrics.enabled else "off",
+        },
+    )
+    if run.pod is not None:
+        log.info(
+            "in a pod",
+            extra={
+                "pod": run.pod.name,
+                "failures_before": run.pod.num_failures,
+                "preemptions_before": run.pod.num_preemptions,
+            },
+        )
+
+
 @contextmanager
-def _true_ending(session: RunContext) -> Iterator[None]:
+def _record_outcome(run: RunContext) -> Iterator[None]:
     try:
         yield
     except JobError as error:
-        _end(session, error.exit_code)
+        _end(run, error.exit_code)
         raise
     except BaseException:
-        _end(session, ExitCode.UNEXPECTED)
+        _end(run, ExitCode.UNEXPECTED)
         raise
-    session.metrics.set_phase("succeeded")
-    session.health.stop_being_ready("finished")
+    run.listener.set_phase("succeeded")
+    run.listener.stop_being_ready("finished")
 
 
-def _end(session: RunContext, code: ExitCode) -> None:
+def _end(run: RunContext, code: ExitCode) -> None:
     if code is ExitCode.PREEMPTED:
-        session.metrics.preemption_noticed()
-    session.metrics.set_phase("draining" if code in _STOPPED else "failed")
-    session.health.stop_being_ready(f"ended with exit code {code.value}")
+        run.listener.preemption_noticed()
+    run.listener.set_phase("draining" if code in _STOPPED else "failed")
+    run.listener.stop_being_ready(f"ended with exit code {code.value}")
     log.log(
         logging.INFO if code in _STOPPED else logging.ERROR,
         "run ended",

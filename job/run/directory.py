@@ -1,75 +1,91 @@
-"""The folder a run lives in, and what an earlier attempt left there. Reads only."""
+"""The run directory: where it is, who may use it, what is in it. Writes nothing."""
 
-import hashlib
-import json
+import logging
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from job.checkpoints.restore import read_head, read_stored_config
+from job.checkpoints.restore import read_head, read_stored
 from job.config.resume import as_record, binding_diff
 from job.config.root import Config
-from job.errors import ConfigError
+from job.distribution.kubernetes import Pod, ends_with_the_pod
+from job.errors import ConfigError, ExitCode
 from job.storage.object_store import ObjectStore
 from job.storage.open_store import below, local_folder, open_store
+from job.storage.preflight import check_permissions
 from job.storage.run_lock import RunLock
+from job.telemetry.termination_message import write_termination_message
 from job.types import Json
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """Where a run lives.
+    """Where a run is stored.
 
     Attributes:
-        uri: For people: `<run.root>/<run.name>`.
-        store: Everything in it.
-        lock: Held while this process may write in a folder of this machine; None for a bucket,
-            where HEAD.json alone says who may write.
+        uri: `<run.root>/<run.name>`, for people.
+        store: Its objects.
+        lock: Held while this process may write to a local directory; None for a bucket, where
+            HEAD.json alone decides who may write.
     """
 
     uri: str
     store: ObjectStore
     lock: RunLock | None
 
-    @property
-    def is_remote(self) -> bool:
-        """Whether it outlives this machine."""
-        return self.lock is None
-
     def locked(self) -> AbstractContextManager[object]:
-        """Holds the folder for the block; it may be held already."""
+        """Holds the lock during the block; it may be held already."""
         return nullcontext() if self.lock is None or self.lock.is_held else self.lock
 
-    def locked_if_there(self) -> AbstractContextManager[object]:
-        """Holds the folder for the block, unless that would have to make it first."""
-        is_there = self.lock is not None and self.lock.folder.is_dir()
-        return self.locked() if is_there else nullcontext()
+    def locked_if_exists(self) -> AbstractContextManager[object]:
+        """Holds the lock during the block, unless the directory does not exist yet."""
+        exists = self.lock is not None and self.lock.folder.is_dir()
+        return self.locked() if exists else nullcontext()
 
+    def check_permissions(self) -> None:
+        """Makes sure that a bucket can be written, before training has anything to lose.
 
-def config_sha256(record: Mapping[str, Json]) -> str:
-    """Fingerprint of a resolved configuration, hexadecimal."""
-    canonical = json.dumps(record, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+        Raises:
+            PermissionDeniedError: A permission is missing.
+            StorageOutageError: The bucket does not answer.
+        """
+        if self.lock is None:
+            check_permissions(self.store, nonce=secrets.token_hex(4))
+
+    def warn_if_ephemeral(self, pod: Pod | None) -> None:
+        """Warns if the directory is deleted together with the pod."""
+        if pod and self.lock is not None and ends_with_the_pod(self.lock.folder):
+            log.warning(
+                "run folder ends with this pod",
+                extra={
+                    "folder": self.uri,
+                    "meaning": "the next pod starts over",
+                    "remedy": "set run.root to gs://bucket/prefix or to a mounted volume",
+                },
+            )
 
 
 def run_uri(config: Config) -> str:
-    """Where a run lives, for people and for `open_store`."""
+    """Location of the run, for people and for `open_store`."""
     return below(config.run.root, config.run.name)
 
 
 def open_run_directory(
     config: Config, *, env: Mapping[str, str], sleep: Callable[[float], None] = time.sleep
 ) -> RunDirectory:
-    """The folder of the run, untouched.
+    """Finds the run directory and compares its configuration.
 
     Args:
-        config: Names it.
-        env: The process' environment; it may name an emulator of a bucket.
-        sleep: Waits between two tries to reach a bucket; it may raise to end them.
+        config: The resolved configuration.
+        env: Environment variables; they may name an emulator of a bucket.
+        sleep: Waits between two tries to reach a bucket; may raise to stop.
 
     Raises:
-        ConfigError: A run of another configuration lives there, or there is no such bucket.
+        ConfigError: It holds a run of another configuration, or the bucket does not exist.
         PermissionDeniedError: It may not be read.
         StorageOutageError: The bucket does not answer.
     """
@@ -81,43 +97,47 @@ def open_run_directory(
         sleep=sleep,
         env=env,
     )
-    local = local_folder(uri)
-    folder = RunDirectory(uri, store, None if local is None else RunLock(local))
-    stored = read_stored_config(folder.store)
-    differences = binding_diff(stored, as_record(config)) if stored is not None else []
+    stored = read_stored(store)
+    differences = binding_diff(stored.config, as_record(config)) if stored is not None else []
     if differences:
         raise ConfigError(
             f"{uri} holds a run of another configuration:\n  "
             + "\n  ".join(differences)
-            + "\nUndo the change to go on with that run, or choose another run.name."
+            + "\nUndo the change to resume that run, or use another run.name."
         )
-    return folder
+    local = local_folder(uri)
+    return RunDirectory(uri, store, None if local is None else RunLock(local))
 
 
-def completed_summary(folder: RunDirectory, *, config: Config) -> Mapping[str, Json] | None:
-    """What is known of a run that has nothing left to do, None for any other run."""
-    head = read_head(folder.store)
-    if head is None or head.status != "completed":
-        return None
+def reported_complete(directory: RunDirectory, *, config: Config) -> bool:
+    """Whether the run has nothing left to do; if so, logs that."""
+    head = read_head(directory.store)
     stopping = config.callbacks.early_stopping
-    is_finished = is_complete(
-        head.facts,
-        epochs=config.training.epochs,
-        patience_epochs=stopping.patience_epochs if stopping else None,
-    )
-    if not is_finished:
-        return None
-    shown = ("outcome", "epochs", "global_step")
-    return {**{name: head.facts[name] for name in shown}, "attempts": head.token}
+    if (
+        head is None
+        or head.status != "completed"
+        or not is_complete(
+            head.facts,
+            epochs=config.training.epochs,
+            patience_epochs=stopping.patience_epochs if stopping else None,
+        )
+    ):
+        return False
+    shown = {name: head.facts[name] for name in ("outcome", "epochs", "global_step")}
+    facts = {"folder": directory.uri, **shown, "attempts": head.token}
+    log.info("already finished", extra=facts)
+    log.info("nothing to do", extra={"to_go_on": "raise training.epochs"})
+    write_termination_message(ExitCode.FINISHED, "already finished", facts=facts)
+    return True
 
 
 def is_complete(facts: Mapping[str, Json], *, epochs: int, patience_epochs: int | None) -> bool:
-    """Whether a completed run stays completed under what may have been changed since.
+    """Whether a completed run is still complete under the current configuration.
 
     Args:
-        facts: As `finish_facts` wrote them.
-        epochs: `training.epochs` now.
-        patience_epochs: Of early stopping now; None when it is off.
+        facts: From HEAD, as `RunCheckpointer.mark_completed` wrote them.
+        epochs: `training.epochs`.
+        patience_epochs: Of early stopping; None if it is off.
     """
     done, before = facts["epochs"], facts["patience_epochs"]
     if isinstance(done, int) and done >= epochs:

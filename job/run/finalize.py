@@ -1,153 +1,92 @@
-"""What follows training: measuring, exporting, and telling a person how it went."""
+"""What follows training: the export, `summary.json`, and HEAD marked as completed."""
 
-import json
 import logging
-import math
-from collections.abc import Mapping
-from typing import cast
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from job.callbacks.activations import FOLDER as FOLDER_OF_ACTIVATIONS
-from job.checkpoints.manager import CheckpointManager
-from job.checkpoints.restore import load_dir
+from job.callbacks.activations import DIRECTORY as ACTIVATIONS
 from job.data.dataset import Dataset
 from job.data.pipeline.collators import Collator
-from job.data.quarantine import Quarantine
 from job.errors import ExitCode
-from job.evaluation.evaluate import EvaluationResult, evaluate
+from job.evaluation.evaluate import EvaluationResult
 from job.export.golden import GoldenPairs, Items
 from job.export.writer import FOLDER, export_model
-from job.models.pair_scorer import PairScorer
-from job.run.checkpointer import Attempt
+from job.run.artifacts import HISTORY, QUARANTINE, SUMMARY, RunArtifacts
+from job.run.checkpointer import RunCheckpointer
 from job.run.components import Components, build_for_export
-from job.run.directory import RunDirectory
-from job.run.summary import NAME, current_state_sha256, format_summary, summarise, write_summary
+from job.run.context import RunContext
+from job.run.directory import run_uri
+from job.run.summary import format_summary, summarise
 from job.telemetry.termination_message import write_termination_message
-from job.types import Json, Split
-
-QUARANTINE = "quarantine.json"
-SCHEMA = 1
-
-
-def write_quarantine(manager: CheckpointManager, quarantine: Quarantine) -> None:
-    """Replaces the report of the run; also where no row was bad, which is worth knowing too.
-
-    Args:
-        manager: The right to write into the run folder.
-        quarantine: Rows that were kept out.
-
-    Raises:
-        FencedError: A newer attempt holds the run.
-    """
-    found = cast(Mapping[str, Json], quarantine.to_json())
-    content = json.dumps({"schema": SCHEMA, **found}, indent=1)
-    manager.write_result(QUARANTINE, f"{content}\n".encode())
-
 
 log = logging.getLogger(__name__)
 
-HISTORY = "history.json"
 
+def commit_and_stop(run: RunContext, checkpointer: RunCheckpointer) -> NoReturn:
+    """Commits the state after a signal and ends the process.
 
-def finalize_run(
-    attempt: Attempt,
-    *,
-    stop_reason: str,
-    dataset: Dataset,
-    assembly: Components,
-    scorer: PairScorer,
-    folder: RunDirectory,
-) -> None:
-    """Measures and exports the trained model, then marks the run as completed.
-
-    A process killed in here does it all again at the next start, with the same result.
-
-    Args:
-        attempt: Training has ended, its last state is committed.
-        stop_reason: Which callback ended it, "" for the last epoch.
-        dataset: The data.
-        assembly: The model and the items as it takes them.
-        scorer: Scores with the model.
-        folder: Where everything is written.
+    Raises:
+        PreemptedError: After SIGTERM.
+        InterruptedByUserError: After Ctrl-C.
     """
-    session, config = attempt.session, attempt.session.config
-    session.metrics.set_phase("reporting")
-    # Before the best epoch's weights take the place of the last ones.
-    state = attempt.final_state_sha256 = current_state_sha256(attempt)
-    _choose_weights(attempt, folder=folder)
-    findings = evaluate(
-        scorer,
-        dataset=dataset,
-        feed=assembly.feed,
-        criterion=config.evaluation.threshold,
-        batch_size=config.evaluation.batch_size,
-        poll=session.stop.check,
+    position = checkpointer.state.position
+    log.info("stopping", extra={"signal": run.stop.name, "step": position.global_step})
+    checkpointer.save(checkpointer.snapshot(), metrics={}, best=None)
+    checkpointer.wait()
+    raise run.stop.error(
+        f"Step {position.global_step} (epoch {position.epoch + 1}) is committed; the same "
+        "command resumes from there."
     )
-    _show_metrics(attempt, findings=findings)
-    artifacts = _write_artifacts(
-        attempt, findings=findings, dataset=dataset, assembly=assembly, folder=folder
-    )
-    outcome = "stopped_early" if stop_reason else "finished"
-    summary = summarise(
-        attempt, outcome=outcome, state=state, findings=findings, artifacts=artifacts
-    )
-    write_summary(attempt, summary)
-    _finish(attempt, outcome=outcome, stop_reason=stop_reason)
-    _announce(attempt, outcome=outcome, state=state, findings=findings, uri=folder.uri)
-    if session.logging.format != "json":
-        session.logging.screen.write_line(format_summary(summary, folder=folder.uri))
 
 
-def _write_artifacts(
-    attempt: Attempt,
-    *,
-    findings: EvaluationResult,
+def finalize(
+    run: RunContext,
+    checkpointer: RunCheckpointer,
+    artifacts: RunArtifacts,
+    components: Components,
     dataset: Dataset,
-    assembly: Components,
-    folder: RunDirectory,
-) -> dict[str, str]:
-    """Writes what belongs to a finished run, and names all that it has besides its state."""
-    config = attempt.session.config
-    artifacts = {"summary": NAME, "history": HISTORY, "quarantine": QUARANTINE}
+    result: EvaluationResult,
+) -> None:
+    """Writes history, export and summary, then marks the run as completed.
+
+    A process killed in here repeats all of it at the next start, with the same result.
+    """
+    config, state = run.config, checkpointer.state
+    written = {"summary": SUMMARY, "history": HISTORY, "quarantine": QUARANTINE}
     if config.callbacks.activations is not None:
-        artifacts["activations"] = FOLDER_OF_ACTIVATIONS
-    # Sorted: an epoch that came out of a checkpoint has its names in another order.
-    epochs = [_json_numbers(epoch) for epoch in attempt.state.history]
-    history = json.dumps(epochs, indent=1, sort_keys=True)
-    attempt.manager.write_result(HISTORY, f"{history}\n".encode())
+        written["activations"] = ACTIVATIONS
+    artifacts.write_history(state.history)
     if config.export.enabled:
-        attempt.session.stop.check()
-        artifacts |= _export(
-            attempt, findings=findings, dataset=dataset, assembly=assembly, folder=folder
-        )
-    return artifacts
-
-
-def _finish(attempt: Attempt, *, outcome: str, stop_reason: str) -> None:
-    """Marks the run as completed: the next start has nothing left to do."""
-    stopping = attempt.session.config.callbacks.early_stopping
-    position = attempt.state.position
-    attempt.manager.finish(
+        run.stop.raise_if_requested()
+        written |= _export(run, artifacts, components, dataset, result)
+    outcome = "stopped_early" if state.stop_reason else "finished"
+    summary = summarise(run, checkpointer, outcome=outcome, result=result, artifacts=written)
+    artifacts.write_summary(summary)
+    stopping = config.callbacks.early_stopping
+    checkpointer.finish(
         "completed",
-        stop_reason or "all epochs done",
+        state.stop_reason or "all epochs done",
         outcome=outcome,
-        epochs=position.epoch,
-        global_step=position.global_step,
-        stop_reason=stop_reason,
+        epochs=state.position.epoch,
+        global_step=state.position.global_step,
+        stop_reason=state.stop_reason,
         patience_epochs=stopping.patience_epochs if stopping else None,
     )
+    _log_result(run, checkpointer, outcome=outcome, result=result)
+    if run.logging.format != "json":
+        run.logging.screen.write_line(format_summary(summary, directory=run_uri(config)))
 
 
-def _announce(
-    attempt: Attempt, *, outcome: str, state: str, findings: EvaluationResult, uri: str
+def _log_result(
+    run: RunContext, checkpointer: RunCheckpointer, *, outcome: str, result: EvaluationResult
 ) -> None:
+    position, uri = checkpointer.state.position, run_uri(run.config)
     quality = {
-        "test_roc_auc": round(findings.test["roc_auc"], 4),
-        "baseline_roc_auc": round(findings.baseline_roc_auc, 4),
+        "test_roc_auc": round(result.test["roc_auc"], 4),
+        "baseline_roc_auc": round(result.baseline_roc_auc, 4),
     }
-    position = attempt.state.position
     log.info(
         "run finished",
         extra={
@@ -158,67 +97,36 @@ def _announce(
             "folder": uri,
         },
     )
+    state_sha256 = checkpointer.state_sha256()
     write_termination_message(
         ExitCode.FINISHED,
-        f"{outcome}; results in {uri}/{NAME}",
-        facts={"state_sha256": state, **quality, "threshold": findings.threshold},
+        f"{outcome}; results in {uri}/{SUMMARY}",
+        facts={"state_sha256": state_sha256, **quality, "threshold": result.threshold},
     )
-
-
-def _json_numbers(epoch: Mapping[str, float]) -> dict[str, float | None]:
-    """JSON knows neither NaN nor infinity; null says that there is no number."""
-    return {name: value if math.isfinite(value) else None for name, value in epoch.items()}
-
-
-def _choose_weights(attempt: Attempt, *, folder: RunDirectory) -> None:
-    """Goes back to the weights of the best epoch, if those are wanted."""
-    head = attempt.manager.head
-    if attempt.session.config.evaluation.weights == "last" or head.best is None:
-        return
-    if head.best.dir != head.last:
-        restored = load_dir(folder.store, head, dir=head.best.dir, expected=attempt.spec)
-        attempt.load_weights(restored)
-    log.info(
-        "weights of the best epoch",
-        extra={"epoch": head.best.epoch, head.best.monitor: round(head.best.value, 4)},
-    )
-
-
-def _show_metrics(attempt: Attempt, *, findings: EvaluationResult) -> None:
-    metrics = attempt.session.metrics
-    metrics.set_decision_threshold(findings.threshold)
-    by_split: dict[Split, Mapping[str, float]] = {
-        "validation": findings.validation,
-        "test": findings.test,
-    }
-    for split, measured in by_split.items():
-        quality = {k: v for k, v in measured.items() if k not in ("loss", "mcc")}
-        metrics.set_epoch_result(split, loss=measured["loss"], quality=quality)
 
 
 def _export(
-    attempt: Attempt,
-    *,
-    findings: EvaluationResult,
+    run: RunContext,
+    artifacts: RunArtifacts,
+    components: Components,
     dataset: Dataset,
-    assembly: Components,
-    folder: RunDirectory,
+    result: EvaluationResult,
 ) -> dict[str, str]:
-    config, pairs = attempt.session.config, dataset.pairs["test"]
-    count = config.export.num_golden_pairs
+    """Writes the exported model; returns its files by what they are."""
+    pairs, count = dataset.pairs["test"], run.config.export.num_golden_pairs
     left, right = (
-        _as_exported(dataset, rows[:count], feed=assembly.feed)
+        _as_exported(dataset, rows[:count], feed=components.feed)
         for rows in (pairs.left, pairs.right)
     )
-    artifacts = export_model(
-        build_for_export(config, assembly),
+    written = export_model(
+        build_for_export(run.config, components),
         statistics=dataset.statistics,
-        threshold=findings.threshold,
-        golden=GoldenPairs(left, right, findings.test_scores.score[:count]),
-        write=attempt.manager.write_result,
+        threshold=result.threshold,
+        golden=GoldenPairs(left, right, result.test_scores.score[:count]),
+        write=artifacts.write,
     )
-    log.info("model exported", extra={"folder": f"{folder.uri}/{FOLDER}"})
-    return artifacts
+    log.info("model exported", extra={"folder": f"{run_uri(run.config)}/{FOLDER}"})
+    return written
 
 
 def _as_exported(dataset: Dataset, rows: NDArray[np.int64], *, feed: Collator) -> Items:

@@ -1,22 +1,22 @@
-"""`summary.json`: what a script reads when a run has ended, well or badly."""
+"""`summary.json`: what a script reads after a run has ended, and its form for people."""
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from job.checkpoints.records import Status
-from job.checkpoints.serialization import state_sha256
 from job.errors import ExitCode, FencedError, JobError, StorageOutageError
-from job.evaluation.evaluate import EvaluationResult
-from job.run.checkpointer import Attempt
-from job.training.state import read_variables
+from job.run.artifacts import RunArtifacts
+from job.run.context import RunContext
+
+if TYPE_CHECKING:  # these import TensorFlow; `evaluate` rejects what it can before that
+    from job.evaluation.evaluate import EvaluationResult
+    from job.run.checkpointer import RunCheckpointer
 
 log = logging.getLogger(__name__)
 
-NAME = "summary.json"
 SCHEMA = 1
 
 _OUTCOMES = {
@@ -26,124 +26,106 @@ _OUTCOMES = {
 }
 
 
-def write_summary(attempt: Attempt, content: Mapping[str, Any]) -> None:
-    """Replaces the summary of the run.
-
-    Raises:
-        FencedError: A newer attempt holds the run.
-    """
-    data = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    attempt.manager.write_result(NAME, data.encode())
-
-
 def summarise(
-    attempt: Attempt,
+    run: RunContext,
+    checkpointer: "RunCheckpointer",
     *,
     outcome: str,
-    exit_code: ExitCode = ExitCode.FINISHED,
-    state: str | None = None,
-    findings: EvaluationResult | None = None,
+    result: "EvaluationResult | None" = None,
     artifacts: Mapping[str, str] | None = None,
-    error: str | None = None,
+    exit_code: ExitCode = ExitCode.FINISHED,
+    error: Exception | None = None,
 ) -> dict[str, Any]:
-    """Everything known of the run, as JSON; what is not known is null.
+    """The content of `summary.json`; unknown values are null.
 
     Args:
-        attempt: Where the run stands.
+        run: The surroundings of the process.
+        checkpointer: The state of the run.
         outcome: `finished`, `stopped_early`, `preempted`, `interrupted`, `diverged` or
             `failed`.
+        result: Quality of the model.
+        artifacts: Names in the run directory by what they are.
         exit_code: Of this process.
-        state: sha256 of every variable after the last step.
-        findings: How good the model is.
-        artifacts: Names in the run folder by what they are.
-        error: What went wrong, for people.
+        error: Why the run failed.
     """
-    best = attempt.manager.head.best
-    position = attempt.state.position
+    best, position = checkpointer.best, checkpointer.state.position
+    # After another failure the variables may be anything, unless training had ended before.
+    is_known = checkpointer.is_final or exit_code in (
+        ExitCode.PREEMPTED,
+        ExitCode.INTERRUPTED,
+    )
     return {
         "schema": SCHEMA,
-        "run": attempt.session.config.run.name,
+        "run": run.config.run.name,
         "outcome": outcome,
         "exit_code": exit_code.value,
-        "error": error,
+        "error": None if error is None else str(error),
         "global_step": position.global_step,
         "epochs": position.epoch,
-        "attempts": attempt.manager.attempt,
-        "seconds": round(attempt.seconds, 3),
-        "state_sha256": state,
+        "attempts": checkpointer.attempt,
+        "seconds": round(checkpointer.seconds, 3),
+        "state_sha256": checkpointer.state_sha256() if is_known else None,
         "best": asdict(best) if best else None,
-        **findings_json(findings),
-        "metrics_port": attempt.session.port or None,
+        **result_json(result),
+        "metrics_port": run.port or None,
         "artifacts": dict(artifacts or {}),
     }
 
 
-def findings_json(findings: EvaluationResult | None) -> dict[str, Any]:
-    """How good the model is; null where it was not measured."""
-    if findings is None:
+def result_json(result: "EvaluationResult | None") -> dict[str, Any]:
+    """Quality of the model; null if it was not measured."""
+    if result is None:
         return {"threshold": None, "threshold_chosen_for": None, "metrics": None}
     return {
-        "threshold": findings.threshold,
-        "threshold_chosen_for": findings.criterion,
+        "threshold": result.threshold,
+        "threshold_chosen_for": result.criterion,
         "metrics": {
-            "validation": dict(findings.validation),
+            "validation": dict(result.validation),
             "test": {
-                **findings.test,
-                "baseline_roc_auc": findings.baseline_roc_auc,
-                "baselines": dict(findings.baselines),
+                **result.test,
+                "baseline_roc_auc": result.baseline_roc_auc,
+                "baselines": dict(result.baselines),
             },
         },
     }
 
 
-def current_state_sha256(attempt: Attempt) -> str:
-    """Fingerprint of every variable as it is now."""
-    return state_sha256(read_variables(attempt.siamese.variables()))
-
-
 @contextmanager
-def recorded_failure(attempt: Attempt) -> Iterator[None]:
-    """Leaves a summary and a status behind when the block raises.
+def recorded_failure(
+    run: RunContext, checkpointer: "RunCheckpointer", artifacts: RunArtifacts
+) -> Iterator[None]:
+    """Writes a summary and a status when the block raises.
 
-    A process that was fenced writes nothing: the run belongs to a newer one. Nor does one
-    that has waited long enough for its store.
+    A fenced process writes nothing, because the run belongs to a newer attempt; nor does one
+    that has spent its outage budget.
 
     Raises:
-        FencedError: Instead of what the block raised, where a newer attempt holds the run.
+        FencedError: Instead of the block's error, if a newer attempt holds the run.
     """
     try:
         yield
     except (FencedError, StorageOutageError):
         raise
-    except JobError as error:
-        _record(attempt, error=error, code=error.exit_code)
-        raise
     except Exception as error:
-        _record(attempt, error=error, code=ExitCode.UNEXPECTED)
+        code = error.exit_code if isinstance(error, JobError) else ExitCode.UNEXPECTED
+        stopped = code in (ExitCode.PREEMPTED, ExitCode.INTERRUPTED)
+        summary = summarise(
+            run,
+            checkpointer,
+            outcome=_OUTCOMES.get(code, "failed"),
+            exit_code=code,
+            error=error,
+        )
+        try:
+            status: Status = "preempted" if stopped else "failed"
+            checkpointer.finish(status, str(error), exit_code=code.value)
+            artifacts.write_summary(summary)
+        except FencedError:
+            raise
+        except JobError as second:
+            # The process ends with the first error; a full disk refuses this record too.
+            log.warning("failure not recorded", extra={"reason": str(second)})
         raise
-
-
-def _record(attempt: Attempt, *, error: Exception, code: ExitCode) -> None:
-    stopped = code in (ExitCode.PREEMPTED, ExitCode.INTERRUPTED)
-    status: Status = "preempted" if stopped else "failed"
-    state = attempt.final_state_sha256
-    if stopped and state is None:
-        state = current_state_sha256(attempt)
-    summary = summarise(
-        attempt,
-        outcome=_OUTCOMES.get(code, "failed"),
-        exit_code=code,
-        state=state,
-        error=str(error),
-    )
-    try:
-        attempt.manager.finish(status, str(error), exit_code=code.value)
-        write_summary(attempt, summary)
-    except FencedError:
-        raise
-    except JobError as second:
-        # The first error is the one to end with; a full disk refuses this note of it, too.
-        log.warning("failure not recorded", extra={"reason": str(second)})
 
 
 _ROWS = (
@@ -155,30 +137,27 @@ _ROWS = (
 )
 
 
-def format_summary(summary: Mapping[str, Any], *, folder: str) -> str:
-    """The summary for people.
+def format_summary(summary: Mapping[str, Any], *, directory: str) -> str:
+    """The summary of an evaluated run for people, without a final newline.
 
     Args:
-        summary: The content of `summary.json` of a run that was measured.
-        folder: Where the run lives.
-
-    Returns:
-        Some lines without a line feed at the end.
+        summary: The content of `summary.json`.
+        directory: Location of the run.
     """
     best = summary["best"]
     lines = ["", _headline(summary)]
     if best:
         lines.append(f"best epoch {best['epoch']}: {best['monitor']} {best['value']:.4f}")
-    lines += ["", *findings_lines(summary), "", f"written to {folder}:"]
+    lines += ["", *result_lines(summary), "", f"written to {directory}:"]
     lines += [f"  {name:14}{path}" for name, path in summary["artifacts"].items()]
     return "\n".join([*lines, ""])
 
 
-def findings_lines(report: Mapping[str, Any]) -> list[str]:
-    """Measurements of test and validation side by side, baselines and threshold.
+def result_lines(report: Mapping[str, Any]) -> list[str]:
+    """Metrics of test and validation next to each other, baselines and threshold.
 
     Args:
-        report: Holds `threshold`, `threshold_chosen_for` and `metrics` as `summary.json` does.
+        report: Has `threshold`, `threshold_chosen_for` and `metrics` as in `summary.json`.
     """
     metrics = report["metrics"]
     baselines = {
@@ -191,7 +170,7 @@ def findings_lines(report: Mapping[str, Any]) -> list[str]:
         test, validation = metrics["test"][name], metrics["validation"][name]
         lines.append(f"{title:{width}}{test:>10.4f}{validation:>12.4f}")
     lines += [
-        f"{title:{width}}{value:>10.4f}  (ROC-AUC of a score nobody trained)"
+        f"{title:{width}}{value:>10.4f}  (ROC-AUC of an untrained baseline)"
         for title, value in baselines.items()
     ]
     threshold, criterion = report["threshold"], report["threshold_chosen_for"]

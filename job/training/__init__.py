@@ -1,1 +1,1 @@
-"""The training loop and what it is made of."""
+"""The training loop, one optimizer step, the state of a run, and stop signals."""

@@ -1,12 +1,24 @@
-"""The training loop: epochs of K-step calls, validation, callbacks and stops.
+"""The training loop: epochs, calls of several steps, validation, callbacks, stops.
 
-It knows how to train, not what else happens: callbacks save, log and decide, `validate` is
-given, a stop is polled. Keras' own `fit` can neither resume inside an epoch nor run on several
-workers (docs/adr/0002)::
+Every hook, save and stop in its place (`run/callbacks.py` has the order of the callbacks)::
 
-    loop = TrainingLoop(step=step, data=data, schedule=schedule, callbacks=callbacks,
-                        validate=validate, stop=stop)
-    outcome = loop.run(state)
+    on_train_begin                           then callbacks get their restored state
+    while epoch < epochs and nobody asked to end training:
+        on_epoch_begin(epoch)                also for an epoch that a restart finishes
+        while the epoch has steps left:
+            leave if a signal arrived        run/train.py commits; exit code 75 or 130
+            end the epoch if a callback set model.stop_training
+            on_train_batch_begin(first)
+            K optimizer steps                one tf.function; never past the next save
+            on_train_batch_end(last, logs)   the checkpoint callback saves every_steps
+            raise if the loss is not finite and TerminateOnNaN is active
+        validate                             leave if a signal arrives
+        close the epoch                      history, position
+        on_epoch_end(epoch, logs)            plateau, early stopping, custom, then a save
+    on_train_end                             also after an error
+
+The loop trains; callbacks save, log and decide. Keras' `fit` can neither resume inside an epoch
+nor run on several workers (docs/adr/0002).
 """
 
 from collections.abc import Callable, Mapping
@@ -25,7 +37,7 @@ from job.data.pipeline.prefetch import Prefetcher
 from job.data.sampling.epochs import BatchSampler
 from job.errors import DivergedError, InterruptedByUserError, PreemptedError
 from job.training.signals import StopSignal
-from job.training.state import TrainingState
+from job.training.state import TrainState
 from job.training.step import StepResults, TrainStep
 from job.types import Position
 
@@ -34,62 +46,20 @@ CALL_SECONDS = 2.0
 # A call has its batches in memory, a copy of them, and those of the next call.
 CALL_BYTES = 128 << 20
 
-
-@dataclass(frozen=True)
-class StepCost:
-    """What a step was seen to take.
-
-    Attributes:
-        seconds: Wall time.
-        num_bytes: Length of the items of its batch.
-    """
-
-    seconds: float
-    num_bytes: int
-
-
-def steps_per_call(
-    position: Position,
-    *,
-    steps_in_epoch: int,
-    until_save: int,
-    limit: int,
-    cost: StepCost | None,
-) -> int:
-    """Steps to run in the next call of the training function.
-
-    Args:
-        position: Where training stands; inside an epoch.
-        steps_in_epoch: Steps of a whole epoch.
-        until_save: Steps to the next checkpoint, >= 1; a call never runs past it.
-        limit: `training.steps_per_call`.
-        cost: Of a step, or None while it is not known.
-
-    Returns:
-        At least 1; at most what is left of the epoch.
-    """
-    if cost is None:
-        return 1
-    in_time = int(CALL_SECONDS / max(cost.seconds, 1e-9))
-    in_memory = CALL_BYTES // max(cost.num_bytes, 1)
-    left = steps_in_epoch - position.step_in_epoch
-    return max(1, min(limit, in_time, in_memory, until_save, left))
-
-
 Outcome = Literal["finished", "stopped_early", "interrupted"]
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """The pairs to train on, in the order they are seen, and their items.
+    """The training pairs in the order they are used, and their items.
 
     Attributes:
-        pairs: Gives the pairs of every batch.
-        feed: Gives the items.
-        items: The items of the data set; their classes are read.
+        pairs: Chooses the pairs of every batch.
+        feed: Collates items into arrays.
+        items: The items of the dataset; their classes are read.
         global_batch_size: Pairs in one optimizer step.
-        seed: The run's seed.
-        threads: How many batches are prepared at a time.
+        seed: Seed of the augmentation.
+        threads: Batches prepared in parallel.
     """
 
     pairs: BatchSampler
@@ -101,7 +71,7 @@ class TrainingData:
 
     @property
     def steps_in_epoch(self) -> int:
-        """Whole global batches in one pass."""
+        """Whole global batches in one epoch."""
         return self.pairs.num_steps
 
     def batches(self, epoch: int) -> Prefetcher[PairArrays]:
@@ -122,17 +92,58 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How far to train and how often to look up.
+    """How long to train and when to return to Python.
 
     Attributes:
-        epochs: Passes over the training pairs.
-        steps_per_call: Most optimizer steps between two returns to Python.
-        saves: Says how far it is to the next checkpoint.
+        epochs: Epochs of the whole run.
+        steps_per_call: Largest number of optimizer steps in one call.
+        saves: The policy of the checkpoint callback; a call ends where it saves.
     """
 
     epochs: int
     steps_per_call: int
     saves: SavePolicy
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """Measured cost of a step.
+
+    Attributes:
+        seconds: Wall time.
+        num_bytes: Size of the items of its batch.
+    """
+
+    seconds: float
+    num_bytes: int
+
+
+def steps_per_call(
+    position: Position, *, steps_in_epoch: int, schedule: Schedule, cost: StepCost | None
+) -> int:
+    """Steps to run in the next call of the training function.
+
+    Args:
+        position: Inside an epoch.
+        steps_in_epoch: Steps of a whole epoch.
+        schedule: Bounds the call by its limit and the next save.
+        cost: Of a step; None while unknown.
+
+    Returns:
+        At least 1; at most the rest of the epoch.
+    """
+    if cost is None:
+        return 1
+    return max(
+        1,
+        min(
+            schedule.steps_per_call,
+            int(CALL_SECONDS / max(cost.seconds, 1e-9)),
+            CALL_BYTES // max(cost.num_bytes, 1),
+            schedule.saves.steps_until_save(position.global_step),
+            steps_in_epoch - position.step_in_epoch,
+        ),
+    )
 
 
 class TrainingLoop:
@@ -141,8 +152,8 @@ class TrainingLoop:
     Args:
         step: Runs optimizer steps.
         data: What they run on.
-        schedule: How far and how often.
-        callbacks: Keras callbacks; they get plain floats.
+        schedule: How long and how often.
+        callbacks: Keras callbacks; they receive plain floats.
         validate: Measures the model on the validation pairs, each exactly once.
         stop: Polled between calls and by `validate`.
     """
@@ -166,30 +177,31 @@ class TrainingLoop:
         self._cost: StepCost | None = None
         self._is_traced = False
 
-    def run(self, state: TrainingState) -> Outcome:
-        """Goes on from `state` and moves it along.
+    def run(self, state: TrainState) -> Outcome:
+        """Trains from `state` on, and updates it.
 
         Returns:
             `finished`, `stopped_early` (a callback asked for it) or `interrupted` (a signal;
-            `state` then lies between two steps and can be saved).
+            `state` is then between two steps and can be saved).
 
         Raises:
-            DivergedError: The loss is not finite and `TerminateOnNaN` is in the stack.
+            DivergedError: The loss is not finite and `TerminateOnNaN` is active.
         """
         self._callbacks.begin()
         try:
             while state.position.epoch < self._schedule.epochs:
-                # A stop asked for inside an epoch still lets that epoch validate and end.
+                # A stop requested inside an epoch still lets that epoch validate and end.
                 if self._callbacks.stop_reason and not state.position.step_in_epoch:
                     break
                 if not self._run_epoch(state):
                     return "interrupted"
-            return "stopped_early" if self._callbacks.stop_reason else "finished"
+            state.stop_reason = self._callbacks.stop_reason
+            return "stopped_early" if state.stop_reason else "finished"
         finally:
             self._callbacks.end()
 
-    def _run_epoch(self, state: TrainingState) -> bool:
-        """Finishes the epoch under way; False when a signal came first."""
+    def _run_epoch(self, state: TrainState) -> bool:
+        """Finishes the current epoch; False if a signal came first."""
         epoch = state.position.epoch
         self._callbacks.hooks.on_epoch_begin(epoch)
         with self._data.batches(epoch) as batches:
@@ -209,18 +221,17 @@ class TrainingLoop:
         self._callbacks.hooks.on_epoch_end(epoch, logs)
         return True
 
-    def _run_call(self, state: TrainingState, *, batches: Prefetcher[PairArrays]) -> None:
-        position = state.position
+    def _run_call(self, state: TrainState, *, batches: Prefetcher[PairArrays]) -> None:
+        first = state.position.step_in_epoch
         steps = steps_per_call(
-            position,
+            state.position,
             steps_in_epoch=self._data.steps_in_epoch,
-            until_save=self._schedule.saves.steps_until_save(position.global_step),
-            limit=self._schedule.steps_per_call,
+            schedule=self._schedule,
             cost=self._cost,
         )
-        self._callbacks.hooks.on_train_batch_begin(position.step_in_epoch)
+        self._callbacks.hooks.on_train_batch_begin(first)
         started = monotonic()
-        taken = batches.take(first=position.step_in_epoch, count=steps)
+        taken = batches.take(first=first, count=steps)
         results = self._step(taken)
         if self._is_traced:
             num_bytes = max(batch.items.nbytes for batch in taken)
@@ -236,13 +247,13 @@ class TrainingLoop:
         )
         self._refuse_divergence(results, state=state)
 
-    def _refuse_divergence(self, results: StepResults, *, state: TrainingState) -> None:
+    def _refuse_divergence(self, results: StepResults, *, state: TrainState) -> None:
         if not self._callbacks.stop_reason or np.isfinite(results.loss).all():
             return
         bad = int(np.flatnonzero(~np.isfinite(results.loss))[0])
         step = state.position.global_step - len(results.loss) + bad + 1
         raise DivergedError(
             f"The loss became {results.loss[bad]} at step {step} (epoch "
-            f"{state.position.epoch + 1}). Lower training.optimizer.learning_rate or look at "
-            "the data (siamese-job data inspect); callbacks.terminate_on_nan: false trains on."
+            f"{state.position.epoch + 1}). Lower training.optimizer.learning_rate or check the "
+            "data (siamese-job data inspect); callbacks.terminate_on_nan: false continues."
         )

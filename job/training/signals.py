@@ -1,8 +1,8 @@
-"""Turns SIGTERM and Ctrl-C into a wish that the program grants at the next safe point.
+"""Turns SIGTERM and Ctrl-C into a stop at the next safe point.
 
-A handler only notes the signal; `check` raises it where the state is whole. A second signal
-leaves at once. TensorFlow may replace the handlers when a strategy is built, so `install` is
-called again after that.
+The handler only records the signal; `raise_if_requested` raises it where the state is
+consistent. A second signal exits at once. TensorFlow may replace the handlers when it opens the
+devices, so `install` is called again after that.
 """
 
 import os
@@ -14,20 +14,23 @@ from types import FrameType
 
 from job.errors import ExitCode, InterruptedByUserError, JobError, PreemptedError
 
-# Time between tries, of the 15 s that spot nodes grant, for a store that may come back.
-_PATIENCE_SECONDS = 8.0
+# How much of the 15 s that spot nodes grant may be spent waiting for a store to come back.
+_WAIT_LIMIT_SECONDS = 8.0
 _POLL_SECONDS = 0.1
 
 _CODES = {signal.SIGTERM: ExitCode.PREEMPTED, signal.SIGINT: ExitCode.INTERRUPTED}
 
 
 class StopSignal:
-    """Whether somebody asked this process to stop, and how."""
+    """Whether this process was asked to stop, and by which signal.
+
+    Long-running functions take `check_stop`: pass `raise_if_requested`.
+    """
 
     def __init__(self) -> None:
         self._signal: signal.Signals | None = None
         self._waited_seconds = 0.0
-        self._is_immediate = False
+        self._is_interruptible = False
 
     def install(self) -> None:
         """Handles SIGTERM and SIGINT from now on; main thread only."""
@@ -38,23 +41,23 @@ class StopSignal:
         if self._signal is not None:
             os._exit(_CODES[signal.Signals(number)])
         self._signal = signal.Signals(number)
-        if self._is_immediate:
-            self.check()
+        if self._is_interruptible:
+            self.raise_if_requested()
 
     @contextmanager
-    def immediate(self) -> Iterator[None]:
-        """For the block a signal raises where it arrives: nothing there can be left half done.
+    def interruptible(self) -> Iterator[None]:
+        """Inside the block a signal raises immediately: nothing can be left half done.
 
         Raises:
             PreemptedError: After SIGTERM.
             InterruptedByUserError: After Ctrl-C.
         """
-        self._is_immediate = True
+        self._is_interruptible = True
         try:
-            self.check()
+            self.raise_if_requested()
             yield
         finally:
-            self._is_immediate = False
+            self._is_interruptible = False
 
     @property
     def requested(self) -> bool:
@@ -63,46 +66,42 @@ class StopSignal:
 
     @property
     def name(self) -> str:
-        """Name of the signal that arrived, for logs; "" when none has."""
+        """Name of the signal that arrived, for logs; "" if none has."""
         return self._signal.name if self._signal else ""
 
     def error(self, done: str) -> JobError:
-        """The error this stop ends the process with.
-
-        Args:
-            done: What is safe by now, for the message.
-        """
+        """The error that ends the process; `done` says what is safe by now."""
         if self._signal is signal.SIGINT:
             return InterruptedByUserError(f"Interrupted (Ctrl-C). {done}")
         return PreemptedError(f"Stopped by SIGTERM. {done}")
 
-    def check(self) -> None:
-        """Raises when a signal has arrived.
+    def raise_if_requested(self) -> None:
+        """Raises if a signal has arrived.
 
         Raises:
             PreemptedError: After SIGTERM.
             InterruptedByUserError: After Ctrl-C.
         """
         if self._signal is not None:
-            raise self.error("The same command goes on from the last checkpoint, if any.")
+            raise self.error("The same command resumes from the last checkpoint, if any.")
 
     def sleep(self, seconds: float) -> None:
-        """Waits for something outside, and soon no more once a signal has arrived.
+        """Waits for an external service; a signal cuts the wait short.
 
         Raises:
-            PreemptedError: SIGTERM arrived, and what is waited for did not come back.
-            InterruptedByUserError: Ctrl-C, likewise.
+            PreemptedError: SIGTERM arrived and the service did not come back in time.
+            InterruptedByUserError: The same for Ctrl-C.
         """
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0.0:
             step = min(left, _POLL_SECONDS)
             if self.requested:
-                # Waiting counts, not the time since the signal: a commit that takes long and
-                # meets one error on its way is no outage.
+                # Time spent waiting counts, not time since the signal: a commit that takes long
+                # and meets one error on its way is not an outage.
                 self._waited_seconds += step
-                if self._waited_seconds > _PATIENCE_SECONDS:
+                if self._waited_seconds > _WAIT_LIMIT_SECONDS:
                     raise self.error(
                         "The bucket does not answer, so steps after the last checkpoint may be "
-                        "lost; the same command goes on from there."
+                        "lost; the same command resumes from there."
                     )
             time.sleep(step)

@@ -1,9 +1,9 @@
-"""The optimizer step, K of them in one `tf.function`. K steps, B pairs, T time, D embedding.
+"""K optimizer steps in one `tf.function`. K steps, B pairs, T time, D embedding.
 
 The loop over steps is inside the graph and around `strategy.run`: an optimizer may not merge
 replicas inside a graph loop. Every replica takes its own rows of the global batch, so the
-result depends on the global batch alone. Batches of a call are padded each by itself, so the
-result does not depend on which of them share a call either.
+result only depends on the global batch. Each batch is padded separately, so the result does not
+depend on which batches share a call.
 """
 
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ from job.models.siamese import Siamese
 
 @dataclass(frozen=True)
 class StepResults:
-    """What K optimizer steps measured, before their updates.
+    """Metrics of K optimizer steps, before their updates.
 
     Attributes:
         loss: float32 (K,), mean over the global batch of each step.
-        correct: float32 (K,), pairs of each global batch on the right side of score 0.5.
+        correct: float32 (K,), pairs of each global batch on the correct side of score 0.5.
     """
 
     loss: npt.NDArray[np.float32]
@@ -43,7 +43,7 @@ class TrainStep:
         global_batch_size: B, pairs in a step over all replicas.
 
     Raises:
-        ConfigError: The replicas can not share the global batch equally.
+        ConfigError: The global batch does not divide by the number of replicas.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class TrainStep:
         self._strategy = strategy
         self._global_batch_size = global_batch_size
         self._rows = global_batch_size // replicas
-        # Batches lie one behind the other: (sum of 2B * T, ...), T being the first axis of an
-        # item, with the T of each batch beside them.
+        # Batches are concatenated: (sum of 2B * T, ...), where T is the first axis of an item;
+        # the T of each batch is passed as well.
         axes = siamese.item.shape
         items = tf.TensorSpec((None, *axes[1:]), siamese.item.dtype)
         length = tf.TensorSpec((None,), tf.int32)
@@ -138,14 +138,14 @@ class TrainStep:
 
 
 def _dense(gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
-    """Each gradient as a tensor of its variable's shape.
+    """Each gradient as a dense tensor of its variable's shape.
 
-    A loss on the embeddings gives the head's own weights none: they stay.
+    A loss on the embeddings has no gradient for the head's weights: they do not change.
 
-    That of a table of token vectors comes as the rows that were looked up, repeats included.
-    Keras 3.15's Adam squares such rows one by one, where the square of their sum is wanted; and
-    replicas would gather them, as many as a batch is padded to, where TensorFlow 2.21 lets a
-    collective operation have one shape only within a call.
+    The gradient of an embedding table consists of the rows that were looked up, with repeats.
+    Keras 3.15's Adam squares such rows one by one, where the square of their sum is correct.
+    Replicas would also gather a different number of rows in each step, but TensorFlow 2.21
+    allows only one shape per collective operation within a call.
     """
     return [
         tf.zeros(variable.shape, variable.dtype)

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from job.callbacks.activations import FOLDER, ActivationsCallback, require_layers
-from job.checkpoints.epoch_artifacts import EpochArtifacts
+from job.callbacks.activations import DIRECTORY, ActivationsCallback, require_layers
+from job.checkpoints.fenced_files import EpochFiles
 from job.errors import ConfigError, FencedError
 from job.storage.memory import MemoryStore
+from job.telemetry.listener import Listeners
 from job.telemetry.run_metrics import RunMetrics
 from job.types import Position
 from tests.checkpoints.tiny_run import acquired
@@ -32,8 +33,8 @@ class Logged:
         manager = acquired(self.store, name=attempt)
         self.callback = ActivationsCallback(
             probe=self.look,
-            files=EpochArtifacts(manager, folder=FOLDER, keep=3, key="keep_epochs"),
-            metrics=RunMetrics(self.registry, run="r", clock=lambda: self.now),
+            files=EpochFiles(manager.files, directory=DIRECTORY, keep=3, key="keep_epochs"),
+            listener=Listeners(RunMetrics(self.registry, run="r", clock=lambda: self.now)),
             metric_layers=metric_layers,
             position=lambda: self.position,
             clock=lambda: self.now,
@@ -45,7 +46,7 @@ class Logged:
         return ACTIVATIONS
 
     def files(self):
-        return [listed.name for listed in self.store.list(f"{FOLDER}/")]
+        return [listed.name for listed in self.store.list(f"{DIRECTORY}/")]
 
     def sample(self, name, **labels):
         return self.registry.get_sample_value(f"siamese_{name}", {"run": "r", **labels})
@@ -121,10 +122,10 @@ def test_a_restart_writes_the_file_that_a_killed_process_had_no_time_for():
 def test_a_restart_writes_nothing_else(position):
     store = MemoryStore()
     Logged(store).callback.on_epoch_end(0)
-    before = store.list(f"{FOLDER}/")
+    before = store.list(f"{DIRECTORY}/")
     run = Logged(store, attempt="b", position=position)
     run.callback.on_train_begin()
-    assert store.list(f"{FOLDER}/") == before
+    assert store.list(f"{DIRECTORY}/") == before
     assert run.looks == 0
 
 
@@ -133,10 +134,10 @@ def test_a_fenced_attempt_writes_nothing():
     old = Logged(store)
     new = Logged(store, attempt="b")
     new.callback.on_epoch_end(0)
-    before = store.list(f"{FOLDER}/")
+    before = store.list(f"{DIRECTORY}/")
     with pytest.raises(FencedError):
         old.callback.on_epoch_end(4)
-    assert store.list(f"{FOLDER}/") == before
+    assert store.list(f"{DIRECTORY}/") == before
 
 
 def test_a_layer_that_is_not_there_is_refused_with_the_ones_that_are():
@@ -146,5 +147,5 @@ def test_a_layer_that_is_not_there_is_refused_with_the_ones_that_are():
         require_layers(["score", "encoder/lstn"], known=known)
     assert str(caught.value) == (
         "callbacks.activations.metric_layers.1: the model has no layer 'encoder/lstn'. "
-        "Did you mean 'encoder/lstm'? Name any of: encoder/lstm, head/logit, score."
+        "Did you mean 'encoder/lstm'? Available: encoder/lstm, head/logit, score."
     )

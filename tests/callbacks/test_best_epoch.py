@@ -28,7 +28,7 @@ def test_best_epoch_is_the_first_with_the_best_finite_value(monitor, values, bes
 def test_a_restart_does_not_forget_the_best_value():
     first, second = BestEpoch("val_loss"), BestEpoch("val_loss")
     first.update(0, {"val_loss": 0.1}, global_step=5)
-    second.restore(first.to_json())
+    second.load_state_dict(first.state_dict())
     assert not second.update(1, {"val_loss": 0.2}, global_step=10)
     assert second.best == first.best
 
@@ -36,11 +36,11 @@ def test_a_restart_does_not_forget_the_best_value():
 def test_values_of_another_monitor_are_not_compared():
     first, second = BestEpoch("val_loss"), BestEpoch("val_roc_auc")
     first.update(0, {"val_loss": 0.9}, global_step=5)
-    second.restore(first.to_json())
+    second.load_state_dict(first.state_dict())
     assert second.update(1, {"val_roc_auc": 0.6}, global_step=10)
 
 
 def test_before_the_first_epoch_there_is_nothing_to_remember():
     tracker = BestEpoch("val_loss")
-    tracker.restore(tracker.to_json())
+    tracker.load_state_dict(tracker.state_dict())
     assert tracker.best is None

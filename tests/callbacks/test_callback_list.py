@@ -2,11 +2,10 @@ import keras
 import pytest
 
 from job.callbacks.callback_list import (
-    build_control_callbacks,
+    CallbackList,
+    control_callbacks,
     is_stateful,
     ordered_callbacks,
-    read_memory,
-    write_memory,
 )
 from job.config.training import (
     CallbacksConfig,
@@ -22,16 +21,16 @@ class Named(keras.callbacks.Callback):
 
 
 def names(section):
-    stack = ordered_callbacks(
-        build_control_callbacks(section),
+    ordered = ordered_callbacks(
+        control=control_callbacks(section),
         custom=[Named("custom")],
         checkpoint=Named("checkpoint"),
-        watchers=[Named("metrics"), Named("progress"), Named("activations")],
+        observers=[Named("metrics"), Named("progress"), Named("activations")],
     )
-    return [getattr(callback, "name", type(callback).__name__) for callback in stack]
+    return [getattr(callback, "name", type(callback).__name__) for callback in ordered]
 
 
-def test_what_decides_comes_before_the_checkpoint_and_what_watches_after_it():
+def test_control_callbacks_precede_the_checkpoint_and_observers_follow_it():
     section = CallbacksConfig(
         early_stopping=EarlyStoppingConfig(), reduce_learning_rate=ReduceLearningRateConfig()
     )
@@ -47,7 +46,7 @@ def test_what_decides_comes_before_the_checkpoint_and_what_watches_after_it():
     ]
 
 
-def test_a_callback_that_is_off_is_not_in_the_stack():
+def test_a_callback_that_is_off_is_not_in_the_list():
     assert names(CallbacksConfig(terminate_on_nan=False)) == [
         "custom",
         "checkpoint",
@@ -65,17 +64,19 @@ def test_keras_callbacks_get_an_explicit_mode(monitor, mode):
         early_stopping=EarlyStoppingConfig(monitor=monitor, patience_epochs=3, min_delta=0.01),
         reduce_learning_rate=ReduceLearningRateConfig(monitor=monitor, factor=0.5),
     )
-    deciders = build_control_callbacks(section)
-    plateau, stopping = deciders.reduce_learning_rate, deciders.early_stopping
+    _, plateau, stopping = control_callbacks(section)
     assert plateau.mode == stopping.mode == mode
     assert (stopping.patience, stopping.min_delta) == (3, 0.01)
     assert (plateau.factor, plateau.patience) == (0.5, 10)
 
 
 class Counting(Named):
-    """A callback of a user who wants it to survive a restart."""
+    """A custom callback with a state, which it resets when training begins."""
 
     count = 0
+
+    def on_train_begin(self, logs=None):
+        self.count = 0
 
     def get_state(self):
         return self.count
@@ -84,15 +85,30 @@ class Counting(Named):
         self.count = state
 
 
-def test_a_custom_callback_with_state_is_carried_over_a_restart():
+def listed(*callbacks):
+    return CallbackList(callbacks, model=keras.Model())
+
+
+def test_state_is_restored_after_on_train_begin_whatever_else_is_in_the_list():
     before, after = Counting("a"), Counting("a")
     before.count = 7
-    write_memory([Named("new"), after], read_memory([before]))
+    restarted = listed(Named("new"), after)
+    restarted.load_state_dict(listed(before).state_dict())
+    restarted.begin()
     assert after.count == 7
 
 
-def test_only_callbacks_that_can_be_asked_are_carried():
+def test_two_callbacks_of_one_class_keep_their_own_state():
+    before, after = [Counting("a"), Counting("b")], [Counting("a"), Counting("b")]
+    before[0].count, before[1].count = 1, 2
+    restarted = listed(*after)
+    restarted.load_state_dict(listed(*before).state_dict())
+    restarted.begin()
+    assert [one.count for one in after] == [1, 2]
+
+
+def test_only_stateful_callbacks_are_in_the_state():
     assert is_stateful(keras.callbacks.EarlyStopping())
     assert is_stateful(Counting("a"))
     assert not is_stateful(Named("a"))
-    assert read_memory([Named("a")]) == {}
+    assert listed(Named("a")).state_dict() == {}

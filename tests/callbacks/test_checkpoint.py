@@ -13,13 +13,23 @@ class Run:
     def __init__(self, *, every_steps, global_step=0):
         self.step = global_step
         self.saves = []
+        self.waits = 0
         self.callback = CheckpointCallback(
+            self,
             policy=SavePolicy(every_steps),
             position=lambda: Position(0, self.step, self.step),
             best=BestEpoch("val_loss"),
-            save=lambda metrics, best: self.saves.append((self.step, metrics, best)),
         )
         self.callback.on_train_begin()
+
+    def snapshot(self):
+        return self.step
+
+    def save(self, snapshot, *, metrics, best):
+        self.saves.append((snapshot, metrics, best))
+
+    def wait(self):
+        self.waits += 1
 
     def batch(self, step, loss=0.5):
         self.step = step
@@ -67,3 +77,9 @@ def test_the_best_epoch_survives_a_restart():
     after.callback.set_state(before.callback.get_state())
     after.epoch(10, 0.6)
     assert after.saves[0][2] is None
+
+
+def test_the_end_of_training_waits_until_saves_are_durable():
+    run = Run(every_steps=10)
+    run.callback.on_train_end()
+    assert run.waits == 1

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from job.callbacks.callback_list import read_memory, write_memory
+from job.callbacks.callback_list import CallbackList
 from job.callbacks.user import load_custom_callbacks, wrap_user_callback
 from job.checkpoints import canonical_json
 from job.config.training import CustomCallbackConfig
@@ -94,30 +94,33 @@ def test_what_is_no_number_under_a_name_is_refused_in_logs(given):
 STATE = {"count": [1, None], "note": "so", "of": {"a": True}}
 
 
+def restored(first, fresh):
+    """`fresh` after a restart from the state of `first`, through the bytes of a checkpoint."""
+    model = keras.Model()
+    data = canonical_json.dumps(CallbackList([first], model=model).state_dict())
+    restarted = CallbackList([fresh], model=model)
+    restarted.load_state_dict(canonical_json.loads(data, limit_bytes=9999))
+    restarted.begin()
+    return fresh
+
+
 def test_a_state_of_any_json_goes_through_a_checkpoint():
-    memory = canonical_json.loads(
-        canonical_json.dumps(read_memory([guarded(state=STATE)])), limit_bytes=999
-    )
-    fresh = guarded()
-    write_memory([fresh], memory)
-    assert fresh.state == STATE
+    assert restored(guarded(state=STATE), guarded()).state == STATE
 
 
-def test_the_example_goes_on_where_it_was():
+def test_the_example_continues_where_it_was():
     section = CustomCallbackConfig(target="six_hooks:Timekeeper")
     folder = Path(__file__).parents[2] / "examples"
     first, fresh = load_custom_callbacks([section, section], folder=folder)
-    for callback in (first, fresh):
-        callback.on_train_begin()
-    memory = canonical_json.loads(canonical_json.dumps(read_memory([first])), limit_bytes=9999)
-    write_memory([fresh], memory)
-    assert fresh.get_state() == first.get_state()
+    first.on_train_begin()
+    first.on_epoch_begin(3)
+    assert restored(first, fresh).get_state() == first.get_state()
 
 
 @pytest.mark.parametrize("state", [{"count": np.arange(3)}, {1: "x"}, {"x": {1, 2}}])
 def test_a_state_that_no_checkpoint_holds_is_refused(state):
-    with pytest.raises(CallbackError, match=r"Mine\.get_state gave what JSON cannot hold"):
-        read_memory([guarded(state=state)])
+    with pytest.raises(CallbackError, match=r"Mine\.get_state returned .* JSON cannot hold"):
+        guarded(state=state).get_state()
 
 
 def test_the_place_is_in_the_callback_s_own_module():

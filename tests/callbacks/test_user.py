@@ -51,7 +51,7 @@ def test_the_working_directory_is_not_searched(folder, monkeypatch):
     (elsewhere / "mine_c.py").write_text(GOOD)
     monkeypatch.chdir(elsewhere)
     monkeypatch.syspath_prepend("")
-    with pytest.raises(ConfigError, match="no module 'mine_c' beside the configuration"):
+    with pytest.raises(ConfigError, match="no module 'mine_c' next to the configuration"):
         load(folder, "mine_c:Printer")
 
 
@@ -68,7 +68,7 @@ def test_pythonpath_is_not_searched(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("source", "target", "message"),
     [
-        (GOOD, "mine_e:Printre", r"no subclass .* called 'Printre'\. Did you mean 'Printer'"),
+        (GOOD, "mine_e:Printre", r"no subclass .* named 'Printre'\. Did you mean 'Printer'"),
         (GOOD, "mine_e:NOT_A_CALLBACK", "no subclass .* It has: Printer"),
         ("1 / 0", "mine_e:Printer", "importing 'mine_e' raised ZeroDivisionError"),
         ("def (:", "mine_e:Printer", "importing 'mine_e' raised SyntaxError"),
@@ -91,7 +91,7 @@ def test_arguments_that_do_not_fit_are_refused(folder):
 def test_a_file_with_the_name_of_a_loaded_module_is_refused_not_ignored(folder):
     (folder / "json.py").write_text(GOOD)
     with pytest.raises(
-        ConfigError, match=r"name of a module already in use .* Rename the file"
+        ConfigError, match=r"name of a module that is already loaded .* Rename the file"
     ):
         load(folder, "json:Printer")
 

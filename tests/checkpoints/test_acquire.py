@@ -3,7 +3,7 @@ import json
 import pytest
 
 from job.checkpoints.layout import CONFIG, HEAD
-from job.checkpoints.restore import read_head, read_stored_config
+from job.checkpoints.restore import read_head, read_stored
 from job.errors import ConfigError, FencedError
 from job.storage.memory import MemoryStore
 from tests.checkpoints.fault_stores import Meanwhile
@@ -13,11 +13,11 @@ from tests.checkpoints.tiny_run import RUN_CONFIG, SPEC, acquired, head_of, save
 def test_new_run_has_nothing_to_restore_and_stores_its_configuration() -> None:
     store = MemoryStore()
     assert read_head(store) is None
-    assert read_stored_config(store) is None
+    assert read_stored(store) is None
     manager = acquired(store)
     assert manager.restore(SPEC) is None
     assert manager.attempt == 1
-    assert read_stored_config(store) == RUN_CONFIG
+    assert read_stored(store).config == RUN_CONFIG  # type: ignore[union-attr]
     head = head_of(store)
     assert (head.status, head.token, head.checkpoints, head.last) == ("running", 1, (), None)
 
@@ -36,7 +36,7 @@ def test_configuration_that_was_deleted_is_stored_again() -> None:
     saved_steps(store, steps=1)
     store.delete(CONFIG, if_generation=None)
     assert acquired(store, name="b").attempt == 2
-    assert read_stored_config(store) == RUN_CONFIG
+    assert read_stored(store).config == RUN_CONFIG  # type: ignore[union-attr]
 
 
 def test_other_data_than_the_runs_are_refused_before_anything_is_written() -> None:
@@ -48,7 +48,7 @@ def test_other_data_than_the_runs_are_refused_before_anything_is_written() -> No
     before = store.list("")
     with pytest.raises(ConfigError, match="other data t") as caught:
         acquired(store, name="b")
-    assert "Bring the earlier files back" in str(caught.value)
+    assert "Restore the earlier files" in str(caught.value)
     assert store.list("") == before
 
 
@@ -73,7 +73,7 @@ def test_two_first_attempts_with_two_configurations_are_not_mixed() -> None:
         tree["config_sha256"] = "d" * 64
         store.write(CONFIG, json.dumps(tree).encode(), if_generation=None)
 
-    with pytest.raises(ConfigError, match="with another configuration just now"):
+    with pytest.raises(ConfigError, match="has just started this run with another"):
         acquired(Meanwhile(store, CONFIG, other))
     assert head_of(store).owner.nonce == "b"
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from job.checkpoints.layout import COMMIT, HEAD, META, STATE, list_dirs
-from job.checkpoints.records import Best, CommitRecord, parse
+from job.checkpoints.records import Best, CommitRecord, config_sha256, parse
 from job.errors import (
     InterruptedByUserError,
     JobError,
@@ -19,6 +19,7 @@ from tests.checkpoints.fault_stores import Refusing, Wrapped
 from tests.checkpoints.tiny_run import (
     END,
     ENVIRONMENT,
+    RUN_CONFIG,
     SPEC,
     Attempt,
     acquired,
@@ -54,7 +55,11 @@ def test_commit_says_what_the_checkpoint_was_made_with() -> None:
     folder = manager.save(state, metrics={"val_loss": 0.5, "loss": float("nan")}, best=best).dir
     commit = parse(CommitRecord, store.read(f"{folder}/{COMMIT}").data)
     assert (commit.run, commit.step, commit.epoch, commit.step_in_epoch) == ("tiny", 1, 0, 1)
-    assert (commit.token, commit.config_sha256, commit.fingerprint) == (1, "c" * 64, "data")
+    assert (commit.token, commit.config_sha256, commit.fingerprint) == (
+        1,
+        config_sha256(RUN_CONFIG),
+        "data",
+    )
     assert commit.versions == ENVIRONMENT["versions"]
     assert commit.topology == ENVIRONMENT["topology"]
     assert [one.name for one in commit.objects] == [STATE, META]

@@ -13,7 +13,7 @@ from job.checkpoints.lease import Lease
 from job.checkpoints.records import Head
 from job.errors import CheckpointError, StorageOutageError
 from job.storage.memory import MemoryStore
-from job.storage.object_store import ObjectStat, ObjectStore
+from job.storage.object_store import ObjectStat, ObjectStore, PreconditionFailedError
 from tests.checkpoints.enumeration import Wrap, count_writes, enumerate_crashes, whole_run
 from tests.checkpoints.fault_stores import LostAnswerStore, Wrapped
 
@@ -86,15 +86,15 @@ def delete_before_head(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def adopt_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acquire, "_with_orphans", lambda store, head, dirs: head)
+    monkeypatch.setattr(acquire, "_adopt_uncommitted_entries", lambda store, head, dirs: head)
 
 
 def sweep_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manager, "sweep", lambda store, head: None)
+    monkeypatch.setattr(manager, "collect_garbage", lambda store, head: None)
 
 
 def forget_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manager, "updated_best", lambda known, best, *, folder: None)
+    monkeypatch.setattr(manager, "updated_best", lambda known, best, *, dir: None)
 
 
 @pytest.mark.parametrize(
@@ -111,18 +111,25 @@ def test_enumeration_notices_a_missing_guard(
         enumerate_crashes(MemoryStore)
 
 
-@pytest.mark.parametrize("owner", [Lease, commit], ids=["HEAD", "objects"])
-def test_lost_answers_are_noticed_without_the_rule_for_them(
-    monkeypatch: pytest.MonkeyPatch, owner: Any
+@pytest.mark.parametrize("user", [manager, commit], ids=lambda one: one.__name__)
+def test_lost_responses_are_noticed_without_the_rule_for_them(
+    monkeypatch: pytest.MonkeyPatch, user: Any
 ) -> None:
-    if owner is Lease:
-        monkeypatch.setattr(Lease, "_settle", lambda self, data: False)
-    else:
-        monkeypatch.setattr(MemoryStore, "stat", lambda self, name: None)
-    failed = 0
+    def unrecognised(
+        store: ObjectStore, name: str, data: bytes, *, if_generation: int
+    ) -> ObjectStat | None:
+        try:
+            return store.write(name, data, if_generation=if_generation)
+        except PreconditionFailedError:
+            return None
+
+    monkeypatch.setattr(user, "write_if_generation", unrecognised)
+    taken_twice = failed = 0
     for lose_at in range(1, count_writes() + 1):
         try:
-            whole_run(LostAnswerStore(MemoryStore(), lose_at=lose_at))
+            attempts = whole_run(LostAnswerStore(MemoryStore(), lose_at=lose_at))
         except StorageOutageError:
             failed += 1
-    assert failed > 5
+        else:
+            taken_twice += attempts[-1].manager.attempt > 2
+    assert (taken_twice, failed > 5) == ((2, False) if user is manager else (0, True))

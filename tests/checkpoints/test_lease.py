@@ -140,7 +140,7 @@ def test_head_whose_answer_was_lost_is_not_written_twice() -> None:
 
 LAST_ACTS = {
     "finish": lambda manager: manager.finish("completed", "done"),
-    "write_result": lambda manager: manager.write_result("summary.json", b"{}"),
+    "write_result": lambda manager: manager.files.write("summary.json", b"{}"),
 }
 
 
@@ -152,7 +152,7 @@ def test_later_version_that_took_the_run_over_is_no_damage(
     manager = acquired(store)
     theirs = json.dumps({**json.loads(store.read(HEAD).data), "schema": 2, "token": 2}).encode()
     store.write(HEAD, theirs, if_generation=None)
-    with pytest.raises(FencedError, match="a later version of the program took over"):
+    with pytest.raises(FencedError, match="a newer version of the program took over"):
         act(manager)
     assert store.read(HEAD).data == theirs
     assert store.stat("summary.json") is None

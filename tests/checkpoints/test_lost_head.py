@@ -90,7 +90,7 @@ def test_run_without_any_usable_checkpoint_is_refused_with_what_to_do(
         with pytest.raises(CheckpointError) as caught:
             restored_step(store)
         assert caught.value.exit_code == 3
-        for part in ("none can be used", DIRS[7], "run.name", "Bring the folder back"):
+        for part in ("none can be used", DIRS[7], "run.name", "Restore the directory"):
             assert part in str(caught.value)
 
 
@@ -119,9 +119,9 @@ def test_damaged_head_of_a_run_that_never_saved_is_a_new_start(
 @pytest.mark.parametrize(
     ("name", "old", "new", "says"),
     [
-        (HEAD, b'"schema":1', b'"schema":2', "later one"),
-        (CONFIG, b'"schema":1', b'"schema":9', "later one"),
-        (CONFIG, b'"schema"', b'"shcema"', "Bring it back from a copy"),
+        (HEAD, b'"schema":1', b'"schema":2', "newer one"),
+        (CONFIG, b'"schema":1', b'"schema":9', "newer one"),
+        (CONFIG, b'"schema"', b'"shcema"', "Restore it from a copy"),
     ],
 )
 def test_record_that_cannot_be_understood_is_refused_and_left_alone(
@@ -138,7 +138,7 @@ def test_record_that_cannot_be_understood_is_refused_and_left_alone(
 def test_folder_of_another_run_is_refused_and_left_alone() -> None:
     store = copied({HEAD: RUN_OBJECTS[HEAD].replace(b'"run":"tiny"', b'"run":"other"')})
     before = store.list("")
-    with pytest.raises(ConfigError, match="holds run 'other'"):
+    with pytest.raises(ConfigError, match="contains run 'other'"):
         restored_step(store)
     assert store.list("") == before
 
@@ -175,7 +175,7 @@ def test_object_longer_than_the_model_can_need_is_not_read() -> None:
         head_of(store).checkpoints[-1],
         commit_sha256=hashlib.sha256(store.read(name).data).hexdigest(),
     )
-    with pytest.raises(restore.DamagedError, match="has 1000000000000 bytes, at most"):
+    with pytest.raises(restore.DamagedError, match="has 1000000000000 bytes, the limit"):
         restore.load_entry(store, entry, run="tiny", expected=SPEC)
 
 

@@ -57,5 +57,5 @@ def test_steps_until_the_next_save_are_counted_to_the_multiple(step: int, left: 
 def test_keeping_or_saving_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="keep at least 1"):
         Retention(0)
-    with pytest.raises(ValueError, match="save at least every 1"):
+    with pytest.raises(ValueError, match="use at least 1"):
         SavePolicy(0)

@@ -150,12 +150,12 @@ def test_record_of_a_later_program_is_told_apart_from_damage() -> None:
 
 def test_record_over_its_limit_is_refused_unread() -> None:
     big = dumps(replace(HEAD, reason="x" * (1 << 20)))
-    with pytest.raises(DamagedError, match="at most 1048576 are read"):
+    with pytest.raises(DamagedError, match="the limit is 1048576"):
         parse(Head, big)
 
 
 def test_head_names_usable_and_rejected_folders() -> None:
-    assert HEAD.named == {*DIRS, HEAD.rejected[0].dir}
+    assert HEAD.referenced_dirs == {*DIRS, HEAD.rejected[0].dir}
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_new_run_has_no_best_and_no_last() -> None:
 
 def test_folder_that_head_does_not_name_is_refused_with_those_it_does() -> None:
     store = trained()
-    with pytest.raises(CheckpointError, match=r"no checkpoint 'ckpt/x'.*Kept are: ckpt/0"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint 'ckpt/x'.*Available: ckpt/0"):
         load_dir(store, head_of(store), dir="ckpt/x", expected=SPEC)
 
 

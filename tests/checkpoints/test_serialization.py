@@ -221,6 +221,8 @@ STATE = RunState(
     sums={"loss": 0.1 + 0.2, "count": 17.0},
     callbacks={"plateau": {"wait": 2, "best": math.inf, "names": ["a"], "on": True, "x": None}},
     history=[{"loss": 1 / 3, "val_loss": math.nan}, {}],
+    seconds=1.5,
+    stop_reason="EarlyStopping",
 )
 
 
@@ -237,8 +239,9 @@ def test_everything_but_the_variables_comes_back_exactly() -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (b'"schema":1', b'"schema":2'),
-        (b'"schema":1', b'"shcema":1'),
+        (b'"schema":2', b'"schema":1'),
+        (b'"schema":2', b'"schema":3'),
+        (b'"schema":2', b'"shcema":2'),
         (b'"epoch":3', b'"epoch":-3'),
         (b'"epoch":3', b'"epoch":3.0'),
         (b'"epoch":3', b'"epoch":true'),
@@ -248,6 +251,8 @@ def test_everything_but_the_variables_comes_back_exactly() -> None:
         (b'"loss":0.3333333333333333', b'"loss":[]'),
         (b'"history":[', b'"history":[1,'),
         (b'"sums":{', b'"sums":[],"x":{'),
+        (b'"seconds":1.5', b'"seconds":"1.5"'),
+        (b'"stop_reason":"EarlyStopping"', b'"stop_reason":null'),
     ],
 )
 def test_damaged_meta_is_refused(old: bytes, new: bytes) -> None:

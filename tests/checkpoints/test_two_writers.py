@@ -182,13 +182,13 @@ def test_schedules_notice_a_sweep_of_living_attempts(
 ) -> None:
     # The first attempt holds the run and is about to sweep when the second takes it over and
     # writes the data of its first checkpoint.
-    sweep = manager.sweep
+    sweep = manager.collect_garbage
 
     def reckless(store: ObjectStore, head: Head) -> None:
         sweep(store, replace(head, token=head.token + 9))
 
     if not guarded:
-        monkeypatch.setattr(manager, "sweep", reckless)
+        monkeypatch.setattr(manager, "collect_garbage", reckless)
     failures = [
         harm_of([0] * 5 + [1] * length + [0] * 6 + [1] * 100) for length in range(4, 10)
     ]
@@ -206,13 +206,13 @@ def harm_of(schedule: list[int]) -> str:
 def test_schedules_notice_adoption_from_an_older_attempt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with_orphans = acquire._with_orphans
+    with_orphans = acquire._adopt_uncommitted_entries
 
     def careless(store: ObjectStore, head: Head, dirs: DirListing) -> Head:
         for token in range(1, head.token + 1):
             head = with_orphans(store, replace(head, token=token), dirs)
         return head
 
-    monkeypatch.setattr(acquire, "_with_orphans", careless)
+    monkeypatch.setattr(acquire, "_adopt_uncommitted_entries", careless)
     with pytest.raises(AssertionError, match="after its attempt had been fenced"):
         test_late_commit_stays_out_even_if_the_next_attempt_saved_nothing()

@@ -15,7 +15,7 @@ import numpy as np
 from job.checkpoints.layout import HEAD, list_dirs
 from job.checkpoints.manager import CheckpointManager
 from job.checkpoints.policy import Retention, SavePolicy
-from job.checkpoints.records import Best, Head, Owner, parse
+from job.checkpoints.records import Best, Head, Owner, Provenance, parse
 from job.checkpoints.restore import Restored, load_entry, read_commit, read_objects
 from job.checkpoints.serialization import RunState, encode_meta, spec_of, state_sha256
 from job.storage.object_store import ObjectMissingError, ObjectStore
@@ -98,7 +98,7 @@ class Attempt:
     keep_last: int = 1
     stop_at: int | None = None
     policy: SavePolicy = POLICY
-    environment: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: ENVIRONMENT)
+    environment: Mapping[str, Any] = field(default_factory=lambda: ENVIRONMENT)
     durable: int = 0
     restored: Restored | None = None
     manager: CheckpointManager | None = None
@@ -108,12 +108,8 @@ class Attempt:
         nonces = (f"{salt:04x}{count:04x}" for count in itertools.count())
         self.manager = CheckpointManager.acquire(
             self.store,
-            run=RUN,
             owner=Owner(self.job, "here", 1, self.name),
-            config=RUN_CONFIG,
-            config_sha256="c" * 64,
-            fingerprint="data",
-            environment=self.environment,
+            provenance=Provenance(RUN, RUN_CONFIG, "data", **self.environment),
             retention=Retention(self.keep_last),
             now=lambda: 0.0,
             nonce=lambda: next(nonces),

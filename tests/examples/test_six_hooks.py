@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import pytest
 
-from job.callbacks.callback_list import is_stateful, read_memory, write_memory
+from job.callbacks.callback_list import is_stateful
 from job.callbacks.user import load_custom_callbacks
 from job.config.training import CustomCallbackConfig
 
@@ -42,7 +42,7 @@ class Run:
         self.hooks = keras.callbacks.CallbackList([self.callback], add_history=False)
         self.hooks.on_train_begin()
         if memory is not None:
-            write_memory([self.callback], memory)
+            self.callback.set_state(memory)
 
     def call(self, first, last, *, seconds, before=0.0):
         self.now += before
@@ -55,7 +55,7 @@ class Run:
         self.hooks.on_epoch_end(epoch, {"loss": loss})
 
     def memory(self):
-        return json.loads(json.dumps(read_memory([self.callback])))
+        return json.loads(json.dumps(self.callback.get_state()))
 
 
 def lines(caplog):

@@ -1,5 +1,6 @@
 """A task small enough for unit tests: do two short strings begin with the same letter?"""
 
+import json
 from dataclasses import dataclass
 
 import keras
@@ -17,7 +18,7 @@ from job.models.siamese import Siamese, build_siamese
 from job.preprocessing.ragged import RaggedArray, offsets_of
 from job.training.loop import Schedule, TrainingData, TrainingLoop
 from job.training.signals import StopSignal
-from job.training.state import TrainingState, read_variables, write_variables
+from job.training.state import TrainState, read_variables, write_variables
 from job.training.step import TrainStep
 from job.types import ItemInput
 from tests.feeds import IdFeed
@@ -36,21 +37,26 @@ class Toy:
     data: TrainingData
 
     def loop(
-        self, *, epochs=2, callbacks=(), memory=None, validate=dict, stop=None, **schedule
+        self, *, epochs=2, callbacks=(), restored=None, validate=dict, stop=None, **schedule
     ) -> TrainingLoop:
+        """A loop; `restored` is an earlier one, whose callbacks' state is taken over."""
+        before = restored._callbacks if restored else None
+        saved = (json.dumps(before.state_dict()), before.stop_reason) if before else ("{}", "")
+        listed = CallbackList(callbacks, model=self.siamese.scorer)
+        listed.load_state_dict(json.loads(saved[0]), stop_reason=saved[1])
         saves = SavePolicy(schedule.get("every_steps", 1000))
         steps_per_call = schedule.get("steps_per_call", 4)
         return TrainingLoop(
             step=self.step,
             data=self.data,
             schedule=Schedule(epochs, steps_per_call, saves),
-            callbacks=CallbackList(callbacks, model=self.siamese.scorer, memory=memory),
+            callbacks=listed,
             validate=validate,
             stop=stop or StopSignal(),
         )
 
-    def train(self, state=None, **options) -> tuple[str, TrainingState]:
-        state = state or TrainingState()
+    def train(self, state=None, **options) -> tuple[str, TrainState]:
+        state = state or TrainState()
         return self.loop(**options).run(state), state
 
     def weights(self) -> dict[str, np.ndarray]:

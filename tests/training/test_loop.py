@@ -4,10 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from job.callbacks.callback_list import Memory
 from job.errors import ConfigError, DivergedError
 from job.training.signals import StopSignal
-from job.training.state import TrainingState, write_variables
+from job.training.state import TrainState, write_variables
 from job.types import Position
 from tests.training.conftest import BATCH, STEPS
 
@@ -100,7 +99,7 @@ def test_a_run_stopped_at_any_step_and_restored_ends_in_the_same_bits(toy, stop_
         if state.position.global_step >= stop_after:
             stop._receive(15, None)
 
-    state = TrainingState()
+    state = TrainState()
     loop = first.loop(
         epochs=3, callbacks=[Recorder(pull)], stop=stop, steps_per_call=1, every_steps=1
     )
@@ -110,7 +109,7 @@ def test_a_run_stopped_at_any_step_and_restored_ends_in_the_same_bits(toy, stop_
     saved = first.weights()
     second = toy()
     write_variables(second.siamese.variables(), saved)
-    carried = TrainingState(
+    carried = TrainState(
         state.position, json.loads(json.dumps(state.sums)), list(state.history)
     )
     outcome, resumed = second.train(carried, epochs=3)
@@ -123,11 +122,11 @@ def test_a_signal_during_validation_leaves_the_epoch_open_and_nothing_is_lost(to
     straight = toy()
     _, whole = straight.train(epochs=1, validate=lambda: {"val_loss": 1.0})
     expected = straight.weights()
-    run, stop, state = toy(), StopSignal(), TrainingState()
+    run, stop, state = toy(), StopSignal(), TrainState()
 
     def interrupted_validation():
         stop._receive(15, None)
-        stop.check()
+        stop.raise_if_requested()
 
     loop = run.loop(epochs=1, validate=interrupted_validation, stop=stop)
     assert loop.run(state) == "interrupted"
@@ -149,11 +148,10 @@ def test_early_stopping_goes_on_counting_after_a_restart(toy):
     straight_outcome, straight = toy().train(
         epochs=20, callbacks=[stopping()], validate=worse_every_epoch()
     )
-    run, state, validate = toy(), TrainingState(), worse_every_epoch()
+    run, state, validate = toy(), TrainState(), worse_every_epoch()
     first = run.loop(epochs=3, callbacks=[stopping()], validate=validate)
     assert first.run(state) == "finished"
-    memory = Memory(json.loads(json.dumps(first._callbacks.memory().callbacks)))
-    second = run.loop(epochs=20, callbacks=[stopping()], validate=validate, memory=memory)
+    second = run.loop(epochs=20, callbacks=[stopping()], validate=validate, restored=first)
     assert straight_outcome == second.run(state) == "stopped_early"
     assert state.position.epoch == straight.position.epoch == 5
     assert second._callbacks.stop_reason == "EarlyStopping"
@@ -164,16 +162,15 @@ def test_a_stop_decided_before_the_restart_stands_and_more_patience_lifts_it(toy
         return [keras.callbacks.EarlyStopping("val_loss", mode="min", patience=patience)]
 
     constant = {"validate": lambda: {"val_loss": 1.0}}
-    run, state = toy(), TrainingState()
+    run, state = toy(), TrainState()
     first = run.loop(epochs=9, callbacks=stopping(2), **constant)
     assert first.run(state) == "stopped_early"
-    memory = first._callbacks.memory()
-    assert memory.stop_reason == "EarlyStopping"
+    assert state.stop_reason == "EarlyStopping"
     stopped_at = state.position
-    again = run.loop(epochs=9, callbacks=stopping(2), memory=memory, **constant)
+    again = run.loop(epochs=9, callbacks=stopping(2), restored=first, **constant)
     assert again.run(state) == "stopped_early"
     assert state.position == stopped_at
-    patient = run.loop(epochs=9, callbacks=stopping(4), memory=memory, **constant)
+    patient = run.loop(epochs=9, callbacks=stopping(4), restored=first, **constant)
     assert patient.run(state) == "stopped_early"
     assert state.position.epoch == stopped_at.epoch + 2
 
@@ -184,12 +181,10 @@ def test_plateau_cuts_the_learning_rate_at_the_same_epoch_after_a_restart(toy):
 
     constant = {"validate": lambda: {"val_loss": 1.0}}
     _, straight = toy().train(epochs=5, callbacks=plateau(), **constant)
-    run, state = toy(), TrainingState()
+    run, state = toy(), TrainState()
     first = run.loop(epochs=2, callbacks=plateau(), **constant)
     first.run(state)
-    run.loop(epochs=5, callbacks=plateau(), memory=first._callbacks.memory(), **constant).run(
-        state
-    )
+    run.loop(epochs=5, callbacks=plateau(), restored=first, **constant).run(state)
     rates = [epoch["learning_rate"] for epoch in state.history]
     assert rates == [epoch["learning_rate"] for epoch in straight.history]
     assert rates[-1] < rates[0]

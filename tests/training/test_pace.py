@@ -1,6 +1,7 @@
 import pytest
 
-from job.training.loop import StepCost, steps_per_call
+from job.checkpoints.policy import SavePolicy
+from job.training.loop import Schedule, StepCost, steps_per_call
 from job.types import Position
 
 
@@ -24,8 +25,7 @@ def test_a_call_stops_at_whatever_comes_first(
     assert steps == steps_per_call(
         position,
         steps_in_epoch=50,
-        until_save=until_save,
-        limit=limit,
+        schedule=Schedule(3, limit, SavePolicy(50 + step_in_epoch + until_save)),
         cost=cost,
     )
 
@@ -35,7 +35,6 @@ def test_a_call_holds_no_more_batches_than_memory_should(megabytes, steps):
     assert steps == steps_per_call(
         Position(),
         steps_in_epoch=50,
-        until_save=100,
-        limit=16,
+        schedule=Schedule(3, 16, SavePolicy(100)),
         cost=StepCost(0.001, megabytes << 20),
     )

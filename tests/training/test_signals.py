@@ -18,7 +18,7 @@ def stop():
 
 
 def test_without_a_signal_nothing_happens(stop):
-    stop.check()
+    stop.raise_if_requested()
     assert not stop.requested
     assert stop.name == ""
 
@@ -31,8 +31,8 @@ def test_a_signal_is_only_noted_and_raised_where_it_is_asked_for(stop, number, e
     os.kill(os.getpid(), number)
     assert stop.requested
     assert stop.name == number.name
-    with pytest.raises(error, match="same command goes on"):
-        stop.check()
+    with pytest.raises(error, match="same command resumes"):
+        stop.raise_if_requested()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
@@ -98,7 +98,7 @@ def test_a_signal_raises_at_once_where_nothing_can_be_left_half_done(stop, numbe
     went_on = []
 
     def load() -> None:
-        with stop.immediate():
+        with stop.interruptible():
             os.kill(os.getpid(), number)
             went_on.append(True)
 
@@ -109,7 +109,7 @@ def test_a_signal_raises_at_once_where_nothing_can_be_left_half_done(stop, numbe
 
 
 def test_a_signal_waits_again_behind_such_a_place(stop):
-    with stop.immediate():
+    with stop.interruptible():
         pass
     os.kill(os.getpid(), signal.SIGTERM)
     assert stop.name == "SIGTERM"
@@ -117,5 +117,5 @@ def test_a_signal_waits_again_behind_such_a_place(stop):
 
 def test_a_signal_that_came_before_is_not_passed_over(stop):
     os.kill(os.getpid(), signal.SIGTERM)
-    with pytest.raises(PreemptedError), stop.immediate():
+    with pytest.raises(PreemptedError), stop.interruptible():
         pytest.fail("went on")

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from job.training.state import TrainingState
+from job.checkpoints.serialization import RunState
+from job.training.state import TrainState
 from job.types import Position
 
 
@@ -11,7 +12,7 @@ def measured(*losses):
 
 
 def test_running_means_are_over_pairs_and_do_not_depend_on_grouping():
-    together, apart = TrainingState(), TrainingState()
+    together, apart = TrainState(), TrainState()
     together.add_steps(**measured(0.1, 0.2, 0.7))
     for loss in (0.1, 0.2, 0.7):
         apart.add_steps(**measured(loss))
@@ -21,7 +22,7 @@ def test_running_means_are_over_pairs_and_do_not_depend_on_grouping():
 
 
 def test_an_epoch_s_end_starts_the_sums_anew_and_keeps_the_step_count():
-    state = TrainingState()
+    state = TrainState()
     state.add_steps(**measured(0.5, 0.5))
     state.end_epoch({"loss": 0.5})
     assert state.sums == {}
@@ -31,7 +32,20 @@ def test_an_epoch_s_end_starts_the_sums_anew_and_keeps_the_step_count():
 
 
 def test_steps_whose_loss_is_no_number_are_counted_once():
-    state = TrainingState()
+    state = TrainState()
     state.add_steps(**measured(0.5, np.nan, np.inf))
     state.add_steps(**measured(0.5))
     assert state.nonfinite_steps == 2
+
+
+def test_a_state_continues_from_its_snapshot_and_does_not_change_it():
+    state = TrainState(seconds=1.5, stop_reason="EarlyStopping")
+    state.add_steps(**measured(0.5))
+    state.end_epoch({"loss": 0.5})
+    state.add_steps(**measured(0.25))
+    saved = RunState(variables={}, callbacks={}, **state.state_dict())
+    loaded = TrainState.load(saved)
+    assert loaded == state
+    loaded.add_steps(**measured(9.0))
+    loaded.end_epoch({"loss": 9.0})
+    assert TrainState.load(saved) == state

@@ -17,8 +17,8 @@ def content(store: MemoryStore) -> bytes:
 def test_result_is_written_and_written_again() -> None:
     store = MemoryStore()
     manager = acquired(store)
-    manager.write_result(NAME, b"first")
-    manager.write_result(NAME, b"second")
+    manager.files.write(NAME, b"first")
+    manager.files.write(NAME, b"second")
     assert content(store) == b"second"
 
 
@@ -26,16 +26,16 @@ def test_result_is_written_also_when_head_was_lost_meanwhile() -> None:
     store = MemoryStore()
     manager = acquired(store)
     store.delete("HEAD.json", if_generation=None)
-    manager.write_result(NAME, b"mine")
+    manager.files.write(NAME, b"mine")
     assert content(store) == b"mine"
 
 
 def test_fenced_attempt_leaves_the_result_of_the_newer_one() -> None:
     store = MemoryStore()
     old, new = acquired(store, name="a"), acquired(store, name="b")
-    new.write_result(NAME, b"new")
+    new.files.write(NAME, b"new")
     with pytest.raises(FencedError, match=r"took over from attempt 1"):
-        old.write_result(NAME, b"old")
+        old.files.write(NAME, b"old")
     assert content(store) == b"new"
 
 
@@ -57,7 +57,7 @@ class TakenOverAt(MemoryStore):
     def take_over(self) -> None:
         self.changes += 1
         if self.changes == 1:
-            acquired(self, name="b").write_result(NAME, b"new")
+            acquired(self, name="b").files.write(NAME, b"new")
 
 
 @pytest.mark.parametrize("before", [None, b"earlier"])
@@ -67,36 +67,36 @@ def test_attempt_that_is_fenced_between_look_and_write_changes_nothing(
     store = TakenOverAt()
     old = acquired(store, name="a")
     if before is not None:
-        old.write_result(NAME, before)
+        old.files.write(NAME, before)
     with pytest.raises(FencedError):
-        old.write_result(NAME, b"old")
+        old.files.write(NAME, b"old")
     assert content(store) == b"new"
 
 
 def test_result_is_removed_and_what_is_gone_needs_no_removing() -> None:
     store = MemoryStore()
     manager = acquired(store)
-    manager.write_result(NAME, b"mine")
-    manager.delete_result(NAME)
-    manager.delete_result(NAME)
+    manager.files.write(NAME, b"mine")
+    manager.files.delete(NAME)
+    manager.files.delete(NAME)
     assert store.stat(NAME) is None
 
 
 def test_fenced_attempt_removes_nothing() -> None:
     store = MemoryStore()
     old, new = acquired(store, name="a"), acquired(store, name="b")
-    new.write_result(NAME, b"new")
+    new.files.write(NAME, b"new")
     with pytest.raises(FencedError, match=r"took over from attempt 1"):
-        old.delete_result(NAME)
+        old.files.delete(NAME)
     assert content(store) == b"new"
 
 
 def test_attempt_that_is_fenced_between_look_and_removal_removes_nothing() -> None:
     store = TakenOverAt()
     old = acquired(store, name="a")
-    old.write_result(NAME, b"earlier")
+    old.files.write(NAME, b"earlier")
     with pytest.raises(FencedError):
-        old.delete_result(NAME)
+        old.files.delete(NAME)
     assert content(store) == b"new"
 
 
@@ -111,16 +111,16 @@ class Vanishing(MemoryStore):
 def test_result_that_vanishes_meanwhile_counts_as_removed() -> None:
     store = Vanishing()
     manager = acquired(store)
-    manager.write_result(NAME, b"mine")
-    manager.delete_result(NAME)
+    manager.files.write(NAME, b"mine")
+    manager.files.delete(NAME)
     assert store.stat(NAME) is None
 
 
 def test_results_are_found_by_the_beginning_of_their_names() -> None:
     manager = acquired(MemoryStore())
     for name in ("b/2.npz", "b/1.npz", "bc.npz", "summary.json"):
-        manager.write_result(name, b"")
-    assert manager.results("b/") == ["b/1.npz", "b/2.npz"]
+        manager.files.write(name, b"")
+    assert manager.files.list("b/") == ["b/1.npz", "b/2.npz"]
 
 
 class Contested(MemoryStore):
@@ -140,6 +140,6 @@ def test_result_that_somebody_else_keeps_writing_is_not_fought_over_for_ever() -
     store = Contested()
     manager = acquired(store)
     with pytest.raises(StorageOutageError, match="changed 5 times while it was written"):
-        manager.write_result(NAME, b"mine")
+        manager.files.write(NAME, b"mine")
     with pytest.raises(StorageOutageError, match="changed 5 times while it was removed"):
-        manager.delete_result(NAME)
+        manager.files.delete(NAME)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from job.checkpoints.epoch_artifacts import EpochArtifacts
+from job.checkpoints.fenced_files import EpochFiles
 from job.errors import DiskFullError, FencedError, PermissionDeniedError, StorageOutageError
 from job.storage.memory import MemoryStore
 from job.storage.object_store import ObjectStore
@@ -12,15 +12,17 @@ from tests.checkpoints.tiny_run import acquired
 FOLDER = "activations"
 
 
-def files_in(store: ObjectStore, *, keep: int = 2, attempt: str = "a") -> EpochArtifacts:
-    return EpochArtifacts(acquired(store, name=attempt), folder=FOLDER, keep=keep, key="a.keep")
+def files_in(store: ObjectStore, *, keep: int = 2, attempt: str = "a") -> EpochFiles:
+    return EpochFiles(
+        acquired(store, name=attempt).files, directory=FOLDER, keep=keep, key="a.keep"
+    )
 
 
 def names(store: ObjectStore) -> list[str]:
     return [listed.name for listed in store.list(f"{FOLDER}/")]
 
 
-def write(files: EpochArtifacts, *epochs: int) -> None:
+def write(files: EpochFiles, *epochs: int) -> None:
     for epoch in epochs:
         files.write(epoch, f"epoch {epoch}".encode())
 

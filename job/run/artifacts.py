@@ -1,0 +1,75 @@
+"""What a run leaves in its directory in addition to checkpoints, and the one way to write it.
+
+============================  ==================================================
+file                          content
+============================  ==================================================
+summary.json                  outcome, metrics, threshold; also after a failure
+history.json                  metrics of each epoch
+quarantine.json               rejected rows
+activations/epoch-NNNN.npz    activations of one validation pair, if configured
+export/                       the exported model, if enabled
+============================  ==================================================
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from job.checkpoints.fenced_files import RunFiles
+from job.data.quarantine import Quarantine
+from job.types import Json
+
+SUMMARY = "summary.json"
+HISTORY = "history.json"
+QUARANTINE = "quarantine.json"
+_QUARANTINE_SCHEMA = 1
+
+
+class RunArtifacts:
+    """Writes files of the run directory; on the chief only, while it holds the run.
+
+    Every method raises FencedError if a newer attempt holds the run.
+
+    Args:
+        files: From `RunCheckpointer.files`.
+        is_chief: Whether this process writes.
+    """
+
+    def __init__(self, files: RunFiles, *, is_chief: bool) -> None:
+        self._files = files
+        self._is_chief = is_chief
+
+    def write(self, name: str, data: bytes) -> None:
+        """Creates or replaces a file."""
+        if self._is_chief:
+            self._files.write(name, data)
+
+    def delete(self, name: str) -> None:
+        """Deletes a file; it may be gone already."""
+        if self._is_chief:
+            self._files.delete(name)
+
+    def list(self, prefix: str) -> list[str]:
+        """Names of the files that begin with `prefix`, sorted."""
+        return self._files.list(prefix)
+
+    def write_summary(self, content: Mapping[str, Any]) -> None:
+        """Writes `summary.json`."""
+        data = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
+        self.write(SUMMARY, f"{data}\n".encode())
+
+    def write_quarantine(self, quarantine: Quarantine) -> None:
+        """Writes `quarantine.json`; also without rejected rows, which is worth knowing too."""
+        rows = cast(Mapping[str, Json], quarantine.to_json())
+        content = {"schema": _QUARANTINE_SCHEMA, **rows}
+        self.write(QUARANTINE, f"{json.dumps(content, indent=1)}\n".encode())
+
+    def write_history(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Writes `history.json`; null stands for NaN and infinity."""
+        epochs = [
+            {name: value if math.isfinite(value) else None for name, value in epoch.items()}
+            for epoch in history
+        ]
+        # Sorted: an epoch from a checkpoint has its names in another order.
+        self.write(HISTORY, f"{json.dumps(epochs, indent=1, sort_keys=True)}\n".encode())

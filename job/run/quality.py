@@ -1,0 +1,60 @@
+"""Measures the model: on validation after each epoch, on all splits at the end."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from job.config.monitors import MONITORS
+from job.data.dataset import Dataset
+from job.evaluation.evaluate import EvaluationResult, evaluate, measure, score_split
+from job.models.pair_scorer import PairScorer
+from job.run.components import Components
+from job.run.context import RunContext
+from job.types import Split
+
+
+def validation(
+    run: RunContext, components: Components, dataset: Dataset, *, scorer: PairScorer
+) -> Callable[[], Mapping[str, float]]:
+    """The function the loop calls at an epoch's end: scores every validation pair once."""
+
+    def validate() -> Mapping[str, float]:
+        run.listener.set_phase("validating")
+        started = time.monotonic()
+        scores = score_split(
+            scorer,
+            feed=components.feed,
+            pairs=dataset.pairs["validation"],
+            batch_size=run.config.evaluation.batch_size,
+            items=dataset.items,
+        )
+        measured = measure(scores, threshold=0.5)
+        run.listener.validation_finished(time.monotonic() - started)
+        run.listener.set_phase("training")
+        named = {f"val_{name}": value for name, value in measured.items()}
+        return {name: value for name, value in named.items() if name in MONITORS}
+
+    return validate
+
+
+def evaluate_model(
+    run: RunContext, components: Components, dataset: Dataset, *, scorer: PairScorer
+) -> EvaluationResult:
+    """Chooses the threshold on validation, measures validation and test, exports metrics."""
+    section = run.config.evaluation
+    result = evaluate(
+        scorer,
+        dataset=dataset,
+        feed=components.feed,
+        criterion=section.threshold,
+        batch_size=section.batch_size,
+        poll=run.stop.raise_if_requested,
+    )
+    run.listener.set_decision_threshold(result.threshold)
+    by_split: dict[Split, Mapping[str, float]] = {
+        "validation": result.validation,
+        "test": result.test,
+    }
+    for split, measured in by_split.items():
+        quality = {k: v for k, v in measured.items() if k not in ("loss", "mcc")}
+        run.listener.set_epoch_result(split, loss=measured["loss"], quality=quality)
+    return result

@@ -1,0 +1,80 @@
+"""The files of a run, and that only its holder's chief writes them."""
+
+import json
+import math
+
+import pytest
+
+from job.data.quarantine import NOTHING_QUARANTINED, BadRow, Quarantine
+from job.errors import FencedError
+from job.run.artifacts import RunArtifacts
+from job.storage.memory import MemoryStore
+from tests.checkpoints.tiny_run import acquired
+
+
+def artifacts_in(store: MemoryStore, *, attempt="a", is_chief=True) -> RunArtifacts:
+    return RunArtifacts(acquired(store, name=attempt).files, is_chief=is_chief)
+
+
+def written(store: MemoryStore, name: str):
+    return json.loads(store.read(name).data)
+
+
+def test_rejected_rows_are_written_with_their_reasons():
+    rows = (
+        BadRow("a.csv", 7, "label", "label must be 0 or 1, got '2'", "['a', 'b', '2']"),
+        BadRow("b\udc80.csv", 2, "empty", "left is empty", "['', 'b', '1']"),
+    )
+    store = MemoryStore()
+    quarantine = Quarantine(500, {"label": 1, "empty": 1}, rows)
+    artifacts_in(store).write_quarantine(quarantine)
+    content = written(store, "quarantine.json")
+    assert (content["schema"], content["rows_read"], content["bad"]) == (1, 500, 2)
+    assert content["counts"] == {"empty": 1, "label": 1}
+    first = content["samples"][0]
+    assert (first["file"], first["line"], first["reason"]) == ("a.csv", 7, "label")
+    assert first["detail"] == "label must be 0 or 1, got '2'"
+    assert first["sample"] == "['a', 'b', '2']"
+    assert content["samples"][1]["file"] == "b\udc80.csv"
+
+
+def test_a_run_without_rejected_rows_has_an_empty_report():
+    store = MemoryStore()
+    artifacts_in(store).write_quarantine(NOTHING_QUARANTINED)
+    assert written(store, "quarantine.json") == {
+        "schema": 1,
+        "rows_read": 0,
+        "bad": 0,
+        "counts": {},
+        "samples": [],
+    }
+
+
+def test_the_history_is_json_and_the_same_bytes_whatever_the_order_of_names():
+    store = MemoryStore()
+    artifacts = artifacts_in(store)
+    artifacts.write_history([{"loss": math.nan, "accuracy": 0.5}])
+    first = store.read("history.json").data
+    assert written(store, "history.json") == [{"accuracy": 0.5, "loss": None}]
+    artifacts.write_history([{"accuracy": 0.5, "loss": math.inf}])
+    assert store.read("history.json").data == first
+
+
+def test_a_fenced_attempt_leaves_the_files_of_the_newer_one():
+    store = MemoryStore()
+    old, new = artifacts_in(store), artifacts_in(store, attempt="b")
+    new.write_quarantine(NOTHING_QUARANTINED)
+    with pytest.raises(FencedError):
+        old.write_quarantine(Quarantine(5, {"label": 1}, ()))
+    assert written(store, "quarantine.json")["bad"] == 0
+
+
+def test_a_worker_that_is_not_the_chief_changes_nothing():
+    store = MemoryStore()
+    artifacts_in(store).write_summary({"outcome": "finished"})
+    before = store.list("")
+    worker = RunArtifacts(acquired(MemoryStore()).files, is_chief=False)
+    worker.write("summary.json", b"{}")
+    worker.delete("summary.json")
+    assert worker.list("") == ["HEAD.json", "config.json"]
+    assert store.list("") == before

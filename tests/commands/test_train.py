@@ -12,7 +12,7 @@ import pytest
 
 from job.cli import main
 from job.errors import ExitCode
-from job.run import finalize
+from job.run import quality
 from tests.tiny import files_below, save_config
 
 pytestmark = pytest.mark.slow
@@ -265,16 +265,16 @@ def test_a_stop_while_measuring_names_the_last_state_and_the_next_start_ends_the
     project, capsys, monkeypatch
 ):
     spoil_after_first_epoch(project, module="measured")
-    measure = finalize.evaluate
+    measure = quality.evaluate
 
     def stopped(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGTERM)
         return measure(*args, **kwargs)
 
-    monkeypatch.setattr(finalize, "evaluate", stopped)
+    monkeypatch.setattr(quality, "evaluate", stopped)
     assert train(project) == ExitCode.PREEMPTED
     preempted = summary(project)
-    monkeypatch.setattr(finalize, "evaluate", measure)
+    monkeypatch.setattr(quality, "evaluate", measure)
     assert train(project) == ExitCode.FINISHED
     finished = summary(project)
     assert preempted["best"]["epoch"] == finished["best"]["epoch"] == 1

@@ -135,7 +135,7 @@ def is_complete(facts: Mapping[str, Json], *, epochs: int, patience_epochs: int 
     """Whether a completed run is still complete under the current configuration.
 
     Args:
-        facts: From HEAD, as `RunCheckpointer.mark_completed` wrote them.
+        facts: From HEAD, as `run.finalize` wrote them.
         epochs: `training.epochs`.
         patience_epochs: Of early stopping; None if it is off.
     """

@@ -79,7 +79,7 @@ def test_a_run_in_parts_leaves_the_files_of_one_that_ran_through(project):
 def test_a_layer_that_is_not_there_is_refused_before_anything_is_written(project, capsys):
     config = set_up(project, {"metric_layers": ["encoder/lsmt"]})
     assert main(["train", config]) == ExitCode.CONFIG
-    assert "Did you mean 'encoder/lstm'? Name any of: encoder/ids, " in capsys.readouterr().err
+    assert "Did you mean 'encoder/lstm'? Available: encoder/ids, " in capsys.readouterr().err
     assert not (project / "runs").exists()
 
 

@@ -1,5 +1,9 @@
+import subprocess
+import sys
+
 import pytest
 
+from job.errors import ExitCode
 from job.run.directory import is_complete
 
 
@@ -24,3 +28,16 @@ def test_a_completed_run_is_reopened_only_by_more_epochs_or_more_patience(
         "patience_epochs": patience_then,
     }
     assert is_complete(facts, epochs=epochs, patience_epochs=patience) is done
+
+
+def test_what_can_be_rejected_without_tensorflow_is_rejected_before_it_is_imported(project):
+    (project / "train.csv").unlink()
+    code = (
+        "import sys\n"
+        "from job.cli import main\n"
+        f"status = main(['train', {str(project / 'tiny.yaml')!r}])\n"
+        "sys.exit(99 if {'tensorflow', 'keras'} & set(sys.modules) else status)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+    assert done.returncode == ExitCode.DATA, done.stderr.decode()
+    assert not (project / "runs").exists()

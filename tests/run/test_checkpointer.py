@@ -1,0 +1,148 @@
+"""What a snapshot contains, when it is committed, and what the listener hears of it."""
+
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from job.callbacks.callback_list import CallbackList
+from job.checkpoints.records import Best
+from job.checkpoints.serialization import state_sha256
+from job.distribution.cluster import Cluster
+from job.errors import FencedError
+from job.run.checkpointer import RunCheckpointer
+from job.storage.memory import MemoryStore
+from job.types import Position
+from tests.checkpoints.tiny_run import acquired, head_of
+
+
+class Counting(keras.callbacks.Callback):
+    count = 0
+
+    def get_state(self):
+        return self.count
+
+    def set_state(self, state):
+        self.count = state
+
+
+class Run:
+    """A process of a made-up run with a model of two variables."""
+
+    def __init__(self, store, *, attempt="a", worker=0, weights="last"):
+        self.heard = []
+        self.variables = {
+            "model|w": keras.Variable(np.zeros(2, np.float32)),
+            "optimizer|iterations": keras.Variable(np.array(0, np.int64)),
+        }
+        context = SimpleNamespace(
+            cluster=Cluster(worker=worker, num_workers=2),
+            listener=self,
+            seconds=2.0,
+            config=SimpleNamespace(evaluation=SimpleNamespace(weights=weights)),
+        )
+        self.checkpointer = RunCheckpointer(
+            context,
+            manager=acquired(store, name=attempt),
+            siamese=SimpleNamespace(variables=lambda: self.variables),
+        )
+        self.state = self.checkpointer.restore()
+        self.callback = Counting()
+        self.callbacks = CallbackList([self.callback], model=keras.Model())
+        self.checkpointer.attach(self.callbacks)
+        self.callbacks.begin()
+
+    def __getattr__(self, event):
+        return lambda *args, **facts: self.heard.append((event, *args))
+
+    def train(self, steps):
+        for variable in self.variables.values():
+            variable.assign_add(np.ones_like(variable.value) * steps)
+        self.state.position = self.state.position.advanced(steps)
+        self.callback.count += steps
+
+    def save(self, *, snapshot=None, best=None):
+        taken = snapshot or self.checkpointer.snapshot()
+        self.checkpointer.save(taken, metrics={}, best=best)
+
+    def end_epoch_as_best(self):
+        self.state.end_epoch({"val_loss": 0.5})
+        position = self.state.position
+        self.save(best=Best(position.global_step, position.epoch, "val_loss", 0.5))
+
+
+def test_a_restart_continues_with_model_optimizer_state_and_callbacks():
+    store = MemoryStore()
+    first = Run(store)
+    first.train(3)
+    first.state.sums = {"loss": 0.5}
+    first.save()
+    second = Run(store, attempt="b")
+    assert second.state.position == Position(0, 3, 3)
+    assert second.state.sums == {"loss": 0.5}
+    assert second.callback.count == 3
+    assert second.variables["model|w"].numpy().tolist() == [3, 3]
+    assert second.variables["optimizer|iterations"].numpy() == 3
+    assert second.checkpointer.seconds == 4.0  # two seconds of either process
+    assert second.heard[:2] == [("checkpoint_restored", 3), ("start_attempt", 2)]
+
+
+def test_a_snapshot_does_not_change_when_training_continues():
+    run = Run(MemoryStore())
+    run.train(1)
+    run.state.sums = {"loss": 0.5}
+    snapshot = run.checkpointer.snapshot()
+    run.train(4)
+    run.state.sums["loss"] = 9.0
+    run.state.history.append({"loss": 9.0})
+    assert snapshot.position.global_step == 1
+    assert (snapshot.sums, snapshot.history) == ({"loss": 0.5}, [])
+    assert snapshot.variables["model|w"].tolist() == [1, 1]
+    assert list(snapshot.callbacks.values()) == [1]
+
+
+def test_a_callback_that_stopped_training_is_named_in_the_snapshot():
+    store = MemoryStore()
+    first = Run(store)
+    first.train(1)
+    first.callbacks._model.stop_training = True
+    first.save()
+    second = Run(store, attempt="b")
+    assert (second.state.stop_reason, second.callbacks.stop_reason) == ("callback", "callback")
+
+
+def test_a_failed_save_is_heard_and_raised():
+    store = MemoryStore()
+    run = Run(store)
+    run.train(1)
+    acquired(store, name="b")
+    with pytest.raises(FencedError):
+        run.save()
+    assert run.heard[-1] == ("checkpoint_failed",)
+
+
+def test_a_worker_that_is_not_the_chief_commits_nothing():
+    store = MemoryStore()
+    run = Run(store, worker=1)
+    run.train(1)
+    run.save()
+    run.checkpointer.finish("completed", "")
+    assert head_of(store).checkpoints == ()
+    assert head_of(store).status == "running"
+
+
+def test_the_best_weights_do_not_change_the_fingerprint_of_the_last_state():
+    store = MemoryStore()
+    run = Run(store, weights="best")
+    run.train(1)
+    run.end_epoch_as_best()
+    run.train(2)
+    run.save()
+    last = state_sha256(run.checkpointer.snapshot().variables)
+    assert not run.checkpointer.is_final
+    run.checkpointer.load_best_weights()
+    assert run.variables["model|w"].numpy().tolist() == [1, 1]
+    assert run.variables["optimizer|iterations"].numpy() == 3
+    assert run.checkpointer.is_final
+    assert run.checkpointer.state_sha256() == last

@@ -63,12 +63,12 @@ def _measure(loaded: LoadedConfig, *, folder: RunDirectory) -> dict[str, Any]:
         raise ConfigError(f"{folder.uri} holds no committed checkpoint.")
     write_variables(variables, restored.state.variables)
     findings = evaluate(
-        PairScorer(assembly.siamese, poll=_go_on),
+        PairScorer(assembly.siamese, check_stop=_go_on),
         dataset=dataset,
         feed=assembly.feed,
         criterion=config.evaluation.threshold,
         batch_size=config.evaluation.batch_size,
-        poll=_go_on,
+        check_stop=_go_on,
     )
     return {
         "run": config.run.name,

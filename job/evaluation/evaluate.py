@@ -129,7 +129,7 @@ def evaluate(
     feed: Collator,
     criterion: str,
     batch_size: int,
-    poll: Callable[[], None],
+    check_stop: Callable[[], None],
 ) -> EvaluationResult:
     """Measures the model on validation and test, and the baselines on test.
 
@@ -139,7 +139,7 @@ def evaluate(
         feed: Gives the items of the data set.
         criterion: `evaluation.threshold`.
         batch_size: Items encoded at a time.
-        poll: Called every few seconds; raises to stop the work, for example on SIGTERM.
+        check_stop: Called every few seconds; raises to stop the work, for example on SIGTERM.
 
     Raises:
         DivergedError: The model's scores are not finite: no threshold can be chosen.
@@ -168,7 +168,7 @@ def evaluate(
         pairs=pairs,
         statistics=dataset.statistics,
         pixels=feed.batch,
-        poll=poll,
+        check_stop=check_stop,
     )
     return EvaluationResult(
         threshold=threshold,

@@ -44,12 +44,12 @@ class PairScorer:
 
     Args:
         siamese: The model; its current weights are used at each call.
-        poll: Called between batches; raises to stop the work, for example on SIGTERM.
+        check_stop: Called between batches; raises to stop the work, for example on SIGTERM.
     """
 
-    def __init__(self, siamese: Siamese, *, poll: Callable[[], None]) -> None:
+    def __init__(self, siamese: Siamese, *, check_stop: Callable[[], None]) -> None:
         self._siamese = siamese
-        self._poll = poll
+        self._check_stop = check_stop
         self._encode = tf.function(
             lambda items: siamese.encoder(items, training=False),
             input_signature=[tf.TensorSpec((None, *siamese.item.shape), siamese.item.dtype)],
@@ -86,7 +86,7 @@ class PairScorer:
         """
         embedding_MD = np.full((num_items, self.embedding_size), np.nan, np.float32)
         for places, items in batches:
-            self._poll()
+            self._check_stop()
             embedding_MD[places] = self._encode(tf.constant(items)).numpy()
         return embedding_MD
 
@@ -118,7 +118,7 @@ class PairScorer:
         score, loss = np.empty_like(label_P), np.empty_like(label_P)
         size = loss_block_size if self._siamese.loss.is_in_batch else _PAIRS_PER_CALL
         for start in range(0, len(label_P), size):
-            self._poll()
+            self._check_stop()
             part = slice(start, start + size)
             u, v = left[part], right[part]
             arrays = (

@@ -47,7 +47,7 @@ def evaluate_model(
         feed=components.feed,
         criterion=section.threshold,
         batch_size=section.batch_size,
-        poll=run.stop.raise_if_requested,
+        check_stop=run.stop.raise_if_requested,
     )
     run.listener.set_decision_threshold(result.threshold)
     by_split: dict[Split, Mapping[str, float]] = {

@@ -64,7 +64,7 @@ def data_access(
         allow_emulator=config.run.allow_emulator,
         outage_budget_seconds=config.checkpoint.outage_budget_seconds,
         sleep=sleep,
-        check=check_stop,
+        check_stop=check_stop,
         env=env,
     )
 

@@ -91,7 +91,7 @@ def _train(run: RunContext, *, directory: RunDirectory, dataset: Dataset) -> Non
                 steps_in_epoch=data.steps_in_epoch,
             )
             checkpointer.attach(callbacks)
-            scorer = PairScorer(components.siamese, poll=stop.raise_if_requested)
+            scorer = PairScorer(components.siamese, check_stop=stop.raise_if_requested)
             loop = TrainingLoop(
                 step=step,
                 data=data,

@@ -234,7 +234,7 @@ class Mirror:
                 if not is_said:
                     is_said = True
                     log.info("mirror in use, waiting", extra={"folder": str(self._mirror)})
-                self._access.check()
+                self._access.check_stop()
                 self._access.sleep(_SECONDS_BETWEEN_LOCKS)
             yield
         finally:

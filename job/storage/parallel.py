@@ -3,7 +3,8 @@
 ::
 
     access = ParallelDownloader(
-        allow_emulator=True, sleep=stop.sleep, check=stop.check, env=os.environ)
+        allow_emulator=True, sleep=stop.sleep, check_stop=stop.raise_if_requested,
+        env=os.environ)
     store = access.open("gs://sets/faces", key="data.root")
 """
 
@@ -42,7 +43,7 @@ class ParallelDownloader:
         allow_emulator: Whether a bucket may be an emulator's (`run.allow_emulator`).
         outage_budget_seconds: How long a bucket that does not answer is waited for.
         sleep: Waits for so many seconds between two tries; what it raises ends the trying.
-        check: Called all the while that files are copied; what it raises ends the copying.
+        check_stop: Called all the while that files are copied; what it raises ends the copying.
         monotonic: Clock in seconds.
         env: Environment variables; STORAGE_EMULATOR_HOST names the emulator of buckets.
     """
@@ -50,7 +51,7 @@ class ParallelDownloader:
     allow_emulator: bool = False
     outage_budget_seconds: float = 600.0
     sleep: Callable[[float], None] = time.sleep
-    check: Callable[[], None] = _nothing
+    check_stop: Callable[[], None] = _nothing
     monotonic: Callable[[], float] = time.monotonic
     env: Mapping[str, str] = field(default_factory=dict)
     _halt: threading.Event = field(default_factory=threading.Event, repr=False)
@@ -107,7 +108,7 @@ class ParallelDownloader:
                 raise
 
     def _done(self, waiting: set[Future[Result]]) -> Iterator[Result]:
-        self.check()
+        self.check_stop()
         done, _ = wait(waiting, timeout=_LONGEST_PAUSE_SECONDS, return_when=FIRST_COMPLETED)
         waiting -= done
         for future in done:

@@ -19,7 +19,7 @@ class Pixels:
     batch = None
 
 
-def evaluated(monkeypatch, *, validation, test, poll=lambda: None):
+def evaluated(monkeypatch, *, validation, test, check_stop=lambda: None):
     """Findings for given scores of the pairs of each split."""
 
     def scored(scorer, *, pairs, **_):
@@ -29,7 +29,12 @@ def evaluated(monkeypatch, *, validation, test, poll=lambda: None):
 
     monkeypatch.setattr(evaluate, "score_split", scored)
     return evaluate.evaluate(
-        None, dataset=DATASET, feed=Pixels(), criterion="accuracy", batch_size=8, poll=poll
+        None,
+        dataset=DATASET,
+        feed=Pixels(),
+        criterion="accuracy",
+        batch_size=8,
+        check_stop=check_stop,
     )
 
 
@@ -60,4 +65,6 @@ def test_a_signal_is_obeyed_while_the_baselines_are_measured(monkeypatch):
         raise PreemptedError("now")
 
     with pytest.raises(PreemptedError):
-        evaluated(monkeypatch, validation=[0.3, 0.1], test=[0.8, 0.6, 0.8, 0.6], poll=stop)
+        evaluated(
+            monkeypatch, validation=[0.3, 0.1], test=[0.8, 0.6, 0.8, 0.6], check_stop=stop
+        )

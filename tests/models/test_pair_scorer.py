@@ -41,7 +41,7 @@ def siamese():
 @pytest.mark.parametrize("batch_size", [1, 2, 100])
 def test_scores_are_those_of_the_pair_model_whatever_the_batches(siamese, batch_size):
     scores = score_split(
-        PairScorer(siamese, poll=lambda: None),
+        PairScorer(siamese, check_stop=lambda: None),
         feed=FEED,
         pairs=PAIRS,
         batch_size=batch_size,
@@ -57,7 +57,7 @@ def test_scores_are_those_of_the_pair_model_whatever_the_batches(siamese, batch_
 
 def test_only_the_items_of_the_pairs_are_encoded_and_each_once(siamese):
     seen = []
-    scorer = PairScorer(siamese, poll=lambda: None)
+    scorer = PairScorer(siamese, check_stop=lambda: None)
     encode = scorer._encode
     scorer._encode = lambda ids: seen.append(ids.shape[0]) or encode(ids)
     score_split(scorer, feed=FEED, pairs=PAIRS, batch_size=2, items=ITEMS)
@@ -67,7 +67,7 @@ def test_only_the_items_of_the_pairs_are_encoded_and_each_once(siamese):
 def test_what_is_encoded_at_a_time_fits_into_the_budget(siamese, monkeypatch):
     monkeypatch.setattr(evaluate, "_BYTES_AT_ONCE", 400)
     seen = []
-    scorer = PairScorer(siamese, poll=lambda: None)
+    scorer = PairScorer(siamese, check_stop=lambda: None)
     encode = scorer._encode
     scorer._encode = lambda ids: seen.append(ids.shape) or encode(ids)
     score_split(scorer, feed=FEED, pairs=PAIRS, batch_size=100, items=ITEMS)
@@ -80,7 +80,7 @@ def test_a_stop_is_noticed_between_batches(siamese):
     def stop():
         raise PreemptedError("now")
 
-    scorer = PairScorer(siamese, poll=stop)
+    scorer = PairScorer(siamese, check_stop=stop)
     with pytest.raises(PreemptedError):
         scorer.embed(item_batches(FEED, batch_size=2, rows=np.arange(6)), num_items=6)
 
@@ -93,11 +93,11 @@ def test_measuring_draws_no_random_number_also_when_it_is_stopped(stop_after):
     before = {key: np.array(x.numpy()) for key, x in built.variables().items()}
     polls = itertools.count()
 
-    def poll():
+    def check_stop():
         if next(polls) == stop_after:
             raise PreemptedError("now")
 
-    scorer = PairScorer(built, poll=poll)
+    scorer = PairScorer(built, check_stop=check_stop)
     with pytest.raises(PreemptedError) if stop_after else nullcontext():
         scorer.embed(item_batches(FEED, batch_size=2, rows=np.arange(6)), num_items=6)
     assert any("seed_generator" in key for key in before)
@@ -133,7 +133,7 @@ def test_a_loss_that_looks_at_the_batch_sees_consecutive_blocks_of_pairs(name, b
     section = ModelConfig(encoder=LstmConfig(units=4, embedding_size=3), head=CosineConfig())
     built = build_siamese(section, training=TrainingConfig(loss=loss), item=FEED.input, seed=1)
     scores = score_split(
-        PairScorer(built, poll=lambda: None),
+        PairScorer(built, check_stop=lambda: None),
         feed=FEED,
         pairs=PAIRS,
         batch_size=batch_size,

@@ -63,7 +63,7 @@ def baseline_scores(
     pairs: PairTable,
     statistics: Statistics,
     pixels: Pixels,
-    poll: Callable[[], None] = lambda: None,
+    check_stop: Callable[[], None] = lambda: None,
 ) -> Mapping[str, Scores]:
     """What every baseline for these items says about some pairs.
 
@@ -75,7 +75,7 @@ def baseline_scores(
         statistics: What was counted over the training items; for sequences their moments.
         pixels: Gives pictures by row number, int64 (R,), as (R, S, S, 3) whole numbers from 0
             to 255; is not called for other items.
-        poll: Called every few seconds; raises to stop the work, for example on SIGTERM.
+        check_stop: Called every few seconds; raises to stop the work, for example on SIGTERM.
 
     Returns:
         float64 (P,) by name, large for similar items.
@@ -84,22 +84,22 @@ def baseline_scores(
         ValueError: `statistics` are not those of sequences, and the items are.
     """
     if items.kind == "text":
-        return _text_scores(items, pairs, poll=poll)
+        return _text_scores(items, pairs, check_stop=check_stop)
     if items.kind == "image":
-        return _picture_scores(pairs, pixels, poll=poll)
+        return _picture_scores(pairs, pixels, check_stop=check_stop)
     if not isinstance(statistics, FeatureStats):
         raise ValueError(
             f"sequences need the moments of the training items, got {statistics!r}"
         )
-    return _sequence_scores(items, pairs, moments=statistics, poll=poll)
+    return _sequence_scores(items, pairs, moments=statistics, check_stop=check_stop)
 
 
 def _text_scores(
-    items: ItemTable, pairs: PairTable, *, poll: Callable[[], None]
+    items: ItemTable, pairs: PairTable, *, check_stop: Callable[[], None]
 ) -> Mapping[str, Scores]:
     scores = {name: np.empty(len(pairs)) for name in TEXT_BASELINES}
     for some in slices(len(pairs), _TEXT_PAIRS):
-        poll()
+        check_stop()
         left, right = items.texts(pairs.left[some]), items.texts(pairs.right[some])
         for name, baseline in TEXT_BASELINES.items():
             scores[name][some] = baseline(left, right)
@@ -107,10 +107,10 @@ def _text_scores(
 
 
 def _picture_scores(
-    pairs: PairTable, pixels: Pixels, *, poll: Callable[[], None]
+    pairs: PairTable, pixels: Pixels, *, check_stop: Callable[[], None]
 ) -> Mapping[str, Scores]:
     def polled(rows: NDArray[np.int64]) -> NDArray[np.generic]:
-        poll()
+        check_stop()
         return pixels(rows)
 
     mean = mean_pixels(polled, pairs.items())
@@ -123,7 +123,7 @@ def _picture_scores(
 
 
 def _sequence_scores(
-    items: ItemTable, pairs: PairTable, *, moments: FeatureStats, poll: Callable[[], None]
+    items: ItemTable, pairs: PairTable, *, moments: FeatureStats, check_stop: Callable[[], None]
 ) -> Mapping[str, Scores]:
     features = len(moments.mean)
     vectors = (
@@ -134,7 +134,7 @@ def _sequence_scores(
     scores: dict[str, Scores] = {}
     for name, make, width, compare in vectors:
         of_items = partial(make, items.values, moments=moments)
-        polled = partial(_some_at_a_time, of_items, width=width, poll=poll)
+        polled = partial(_some_at_a_time, of_items, width=width, check_stop=check_stop)
         scores[name] = _scores(pairs, polled, width=width, compare=compare)
     return scores
 
@@ -144,12 +144,12 @@ def _some_at_a_time(
     rows: NDArray[np.int64],
     *,
     width: int,
-    poll: Callable[[], None],
+    check_stop: Callable[[], None],
 ) -> Vectors:
     """The vectors of items, float32 (M, width), with a look whether to go on in between."""
     made = np.empty((len(rows), width), np.float32)
     for some in slices(len(rows), _SEQUENCES):
-        poll()
+        check_stop()
         made[some] = vectors(rows[some])
     return made
 

@@ -42,7 +42,7 @@ def not_called(rows):
     raise AssertionError("only pictures have pixels")
 
 
-def scores_of(kind, pairs=PAIRS, *, poll=lambda: None):
+def scores_of(kind, pairs=PAIRS, *, check_stop=lambda: None):
     statistics, pixels = None, not_called
     if kind == "text":
         statistics, items = CharacterVocabulary("ab"), texts()[1]
@@ -51,7 +51,9 @@ def scores_of(kind, pairs=PAIRS, *, poll=lambda: None):
     else:
         pictures_, items = pictures()
         pixels = pictures_.__getitem__
-    return baseline_scores(items, pairs=pairs, statistics=statistics, pixels=pixels, poll=poll)
+    return baseline_scores(
+        items, pairs=pairs, statistics=statistics, pixels=pixels, check_stop=check_stop
+    )
 
 
 KINDS = ["text", "sequence", "image"]
@@ -177,7 +179,7 @@ def test_a_stop_ends_the_work(kind):
         raise PreemptedError("now")
 
     with pytest.raises(PreemptedError):
-        scores_of(kind, poll=stop)
+        scores_of(kind, check_stop=stop)
 
 
 def test_sequences_without_moments_are_refused():

@@ -206,7 +206,7 @@ def test_a_request_to_stop_ends_the_copying(tmp_path):
             raise InterruptedByUserError("stop")
 
     with pytest.raises(InterruptedByUserError):
-        mirror_of(store, tmp_path, access=ParallelDownloader(check=check)).fetch_below("")
+        mirror_of(store, tmp_path, access=ParallelDownloader(check_stop=check)).fetch_below("")
     assert len(list(copies.iterdir())) < 100
     assert mirror_of(store, tmp_path).fetch_below("") == 200
 
@@ -241,7 +241,7 @@ def test_waiting_for_a_mirror_heeds_a_request_to_stop(store, tmp_path):
     def sleep(seconds: float) -> None:
         raise AssertionError("waited all the same")
 
-    access = ParallelDownloader(check=check, sleep=sleep)
+    access = ParallelDownloader(check_stop=check, sleep=sleep)
     try:
         with pytest.raises(InterruptedByUserError):
             mirror_of(store, tmp_path, access=access).fetch(["a"])

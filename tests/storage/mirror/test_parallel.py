@@ -47,7 +47,7 @@ def test_after_a_request_to_stop_nothing_new_is_begun():
             raise StopError
 
     with pytest.raises(StopError):
-        list(ParallelDownloader(check=check).in_parallel(work, range(100)))
+        list(ParallelDownloader(check_stop=check).in_parallel(work, range(100)))
     assert len(begun) == NUM_THREADS
 
 
@@ -81,7 +81,7 @@ def test_a_wait_is_cut_short_when_the_work_is_given_up(
         allow_emulator=True,
         outage_budget_seconds=86400.0,
         sleep=sleep,
-        check=check,
+        check_stop=check,
         env=access.env,
     )
     store = patient.open("gs://sets", key="data.root")

@@ -74,13 +74,7 @@ def write_checkpoint(
 ) -> Written:
     """Writes data first and the commit record last.
 
-    Args:
-        store: The run directory.
-        dir: A name that was never used before.
-        state: What to write.
-        provenance: What the commit repeats about this attempt.
-        metrics: Metrics at this point.
-        best: The best checkpoint, this one included.
+    `dir` was never used before; `best` is the best checkpoint, this one included.
 
     Raises:
         StorageOutageError: The store holds other bytes than were sent.

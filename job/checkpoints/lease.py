@@ -30,7 +30,7 @@ _TRIES = 10
 def write_if_generation(
     store: ObjectStore, name: str, data: bytes, *, if_generation: int
 ) -> ObjectStat | None:
-    """Writes an object, and recognises a write of its own whose response was lost.
+    """Writes an object, and recognises an own write whose response was lost.
 
     A repeated request fails its precondition when the first one got through. Then the object
     has exactly these bytes: every record contains a nonce, and no two saves share a name.

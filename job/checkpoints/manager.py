@@ -108,16 +108,9 @@ class CheckpointManager:
     ) -> Self:
         """Takes the run over from any attempt that holds it; the newest attempt wins.
 
-        The caller compares the stored configuration with its own before.
-
-        Args:
-            store: The run directory.
-            owner: This process; its nonce must be new.
-            provenance: What this attempt's records repeat; its config is stored if the run is
-                new.
-            retention: Which checkpoints are kept.
-            now: Monotonic clock in seconds.
-            nonce: Source of eight fresh hexadecimal digits.
+        The caller compares the stored configuration with its own before. The nonce of `owner`
+        must be new; `now` is a monotonic clock in seconds, and `nonce` returns eight fresh
+        hexadecimal digits.
 
         Raises:
             ConfigError: The directory belongs to another run, or the data differs.

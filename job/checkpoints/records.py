@@ -30,7 +30,7 @@ Count = Annotated[int, Field(ge=0)]
 Token = Annotated[int, Field(ge=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 DirPath = Annotated[str, Field(pattern=DIR_PATTERN)]
-# No slash and no leading dot: a manifest cannot point out of its own folder.
+# No slash and no leading dot: a record cannot point out of its directory.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
 _STRICT = ConfigDict(strict=True, extra="forbid")
 

@@ -24,10 +24,9 @@ from job.data.dataset import Dataset
 from job.models.activation_probe import ActivationProbe, Activations
 from job.run.artifacts import RunArtifacts
 from job.run.checkpointer import RunCheckpointer
-from job.run.components import Components
+from job.run.components import Components, Training
 from job.run.context import RunContext
 from job.telemetry.progress_reporter import ProgressReporter
-from job.training.loop import Schedule
 from job.types import Position
 
 log = logging.getLogger(__name__)
@@ -84,65 +83,81 @@ def build_callbacks(
     checkpointer: RunCheckpointer,
     *,
     artifacts: RunArtifacts,
-    schedule: Schedule,
-    steps_in_epoch: int,
+    training: Training,
 ) -> CallbackList:
     """Every callback of the run, in the order the loop calls them."""
-    config = run.config
-    best = BestEpoch(config.checkpoint.monitor)
-    control = control_callbacks(config.callbacks)
+    best = BestEpoch(run.config.checkpoint.monitor)
+    control = control_callbacks(run.config.callbacks)
 
     def position() -> Position:
         return checkpointer.state.position
 
     checkpoint = CheckpointCallback(
-        checkpointer, policy=schedule.saves, position=position, best=best
+        checkpointer, policy=training.schedule.saves, position=position, best=best
     )
-    target_steps = schedule.epochs * steps_in_epoch
-    run.listener.set_targets(target_steps, epochs=schedule.epochs)
+    run.listener.set_targets(training.target_steps, epochs=training.schedule.epochs)
     stoppers = (c for c in control if isinstance(c, keras.callbacks.EarlyStopping))
-    observers: list[keras.callbacks.Callback] = [
-        MetricsCallback(
-            run.metrics,
-            position=position,
-            best=best,
-            pairs_per_step=config.training.global_batch_size,
-            target_steps=target_steps,
-            nonfinite_steps=lambda: checkpointer.state.nonfinite_steps,
-            early_stopping=next(stoppers, None),
-        ),
-        ProgressCallback(
-            ProgressReporter(
-                every_seconds=config.logging.every_seconds,
-                total_steps=target_steps,
-                total_epochs=schedule.epochs,
-                screen=run.logging.screen,
-            ),
-            metrics=run.metrics,
-            position=position,
-            best=best,
-            pairs_per_step=config.training.global_batch_size,
-            epochs=schedule.epochs,
-        ),
-    ]
-    section = config.callbacks.activations
-    if section is not None and prepared.probe is not None:
-        files = EpochFiles(
-            artifacts,
-            directory=DIRECTORY,
-            keep=section.keep_epochs,
-            key="callbacks.activations.keep_epochs",
-        )
-        observers.append(
-            ActivationsCallback(
-                probe=prepared.probe,
-                files=files,
-                listener=run.listener,
-                metric_layers=section.metric_layers,
-                position=position,
-            )
-        )
+    metrics = MetricsCallback(
+        run.metrics,
+        position=position,
+        best=best,
+        pairs_per_step=run.config.training.global_batch_size,
+        target_steps=training.target_steps,
+        nonfinite_steps=lambda: checkpointer.state.nonfinite_steps,
+        early_stopping=next(stoppers, None),
+    )
+    progress = _progress(run, training, position=position, best=best)
+    activations = _activations(run, prepared, artifacts, position=position)
     ordered = ordered_callbacks(
-        control=control, custom=prepared.custom, checkpoint=checkpoint, observers=observers
+        control=control,
+        custom=prepared.custom,
+        checkpoint=checkpoint,
+        observers=[metrics, progress, *activations],
     )
     return CallbackList(ordered, model=prepared.model)
+
+
+def _progress(
+    run: RunContext, training: Training, *, position: Callable[[], Position], best: BestEpoch
+) -> ProgressCallback:
+    epochs = training.schedule.epochs
+    reporter = ProgressReporter(
+        every_seconds=run.config.logging.every_seconds,
+        total_steps=training.target_steps,
+        total_epochs=epochs,
+        screen=run.logging.screen,
+    )
+    return ProgressCallback(
+        reporter,
+        metrics=run.metrics,
+        position=position,
+        best=best,
+        pairs_per_step=run.config.training.global_batch_size,
+        epochs=epochs,
+    )
+
+
+def _activations(
+    run: RunContext,
+    prepared: PreparedCallbacks,
+    artifacts: RunArtifacts,
+    *,
+    position: Callable[[], Position],
+) -> list[ActivationsCallback]:
+    section = run.config.callbacks.activations
+    if section is None or prepared.probe is None:
+        return []
+    files = EpochFiles(
+        artifacts,
+        directory=DIRECTORY,
+        keep=section.keep_epochs,
+        key="callbacks.activations.keep_epochs",
+    )
+    logger = ActivationsCallback(
+        probe=prepared.probe,
+        files=files,
+        listener=run.listener,
+        metric_layers=section.metric_layers,
+        position=position,
+    )
+    return [logger]

@@ -2,6 +2,7 @@
 
 import logging
 import platform
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import keras
@@ -10,6 +11,8 @@ import PIL
 import tensorflow as tf
 
 from job import __version__
+from job.callbacks.callback_list import CallbackList
+from job.checkpoints.policy import SavePolicy
 from job.checkpoints.records import config_sha256
 from job.config.compatibility import HEADS
 from job.config.resume import as_record
@@ -22,7 +25,9 @@ from job.distribution.strategy import open_strategy
 from job.models.siamese import Siamese, build_siamese
 from job.run.context import RunContext
 from job.telemetry.tensorflow_output import captured_native_stderr
-from job.training.loop import TrainingData
+from job.training.loop import Schedule, TrainingData, TrainingLoop
+from job.training.signals import StopSignal
+from job.training.step import TrainStep
 from job.types import ItemInput, Kind
 
 log = logging.getLogger(__name__)
@@ -54,6 +59,43 @@ class Components:
     def device_kind(self) -> str:
         """`CPU` or `GPU`."""
         return self.devices[0].partition(":")[0]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the loop runs, before there is a run to change.
+
+    Attributes:
+        step: Runs optimizer steps.
+        data: The training batches of each epoch.
+        schedule: How long to train, and when to save.
+    """
+
+    step: TrainStep
+    data: TrainingData
+    schedule: Schedule
+
+    @property
+    def target_steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        return self.schedule.epochs * self.data.steps_in_epoch
+
+    def loop(
+        self,
+        callbacks: CallbackList,
+        *,
+        validate: Callable[[], Mapping[str, float]],
+        stop: StopSignal,
+    ) -> TrainingLoop:
+        """The loop with these callbacks; the callbacks save with the same `schedule.saves`."""
+        return TrainingLoop(
+            step=self.step,
+            data=self.data,
+            schedule=self.schedule,
+            callbacks=callbacks,
+            validate=validate,
+            stop=stop,
+        )
 
 
 def build_components(config: Config, *, dataset: Dataset) -> Components:
@@ -168,16 +210,28 @@ def build_for_export(config: Config, components: Components) -> Siamese:
     return plain
 
 
-def training_data(config: Config, components: Components, dataset: Dataset) -> TrainingData:
-    """The training batches of each epoch."""
-    return TrainingData(
+def build_training(config: Config, components: Components, dataset: Dataset) -> Training:
+    """Builds step, data and schedule.
+
+    Raises:
+        ConfigError: The replicas cannot share the global batch equally.
+    """
+    section = config.training
+    step = TrainStep(
+        components.siamese,
+        strategy=components.strategy,
+        global_batch_size=section.global_batch_size,
+    )
+    data = TrainingData(
         components.pairs,
         components.feed,
         dataset.items,
-        config.training.global_batch_size,
+        section.global_batch_size,
         seed=config.run.seed,
-        threads=config.training.input_threads,
+        threads=section.input_threads,
     )
+    saves = SavePolicy(config.checkpoint.every_steps)
+    return Training(step, data, Schedule(section.epochs, section.steps_per_call, saves))
 
 
 def set_info_metrics(run: RunContext, components: Components, *, dataset_sha256: str) -> None:

@@ -6,7 +6,6 @@ takes seconds, and nothing is written before everything was accepted.
 
 import os
 
-from job.checkpoints.policy import SavePolicy
 from job.config.loader.load_config import LoadedConfig
 from job.data.dataset import Dataset
 from job.run.context import RunContext, run_context
@@ -49,29 +48,17 @@ def _train(run: RunContext, *, directory: RunDirectory, dataset: Dataset) -> Non
         from job.run.artifacts import RunArtifacts
         from job.run.callbacks import build_callbacks, prepare_callbacks
         from job.run.checkpointer import RunCheckpointer
-        from job.run.components import build_components, set_info_metrics, training_data
+        from job.run.components import build_components, build_training, set_info_metrics
         from job.run.finalize import commit_and_stop, finalize
         from job.run.quality import evaluate_model, validation
         from job.run.summary import recorded_failure
-        from job.training.loop import Schedule, TrainingLoop
-        from job.training.step import TrainStep
 
     config, stop = run.config, run.stop
     stop.raise_if_requested()
     components = build_components(config, dataset=dataset)
     stop.install()  # TensorFlow may have replaced the handlers
     set_info_metrics(run, components, dataset_sha256=dataset.fingerprint)
-    step = TrainStep(
-        components.siamese,
-        strategy=components.strategy,
-        global_batch_size=config.training.global_batch_size,
-    )
-    data = training_data(config, components, dataset)
-    schedule = Schedule(
-        config.training.epochs,
-        config.training.steps_per_call,
-        SavePolicy(config.checkpoint.every_steps),
-    )
+    training = build_training(config, components, dataset)
     prepared = prepare_callbacks(run, components, dataset)
     stop.raise_if_requested()
 
@@ -83,23 +70,12 @@ def _train(run: RunContext, *, directory: RunDirectory, dataset: Dataset) -> Non
         with recorded_failure(run, checkpointer, artifacts):
             artifacts.write_quarantine(dataset.quarantine)
             callbacks = build_callbacks(
-                run,
-                prepared,
-                checkpointer,
-                artifacts=artifacts,
-                schedule=schedule,
-                steps_in_epoch=data.steps_in_epoch,
+                run, prepared, checkpointer, artifacts=artifacts, training=training
             )
             checkpointer.attach(callbacks)
             scorer = PairScorer(components.siamese, check_stop=stop.raise_if_requested)
-            loop = TrainingLoop(
-                step=step,
-                data=data,
-                schedule=schedule,
-                callbacks=callbacks,
-                validate=validation(run, components, dataset, scorer=scorer),
-                stop=stop,
-            )
+            validate = validation(run, components, dataset, scorer=scorer)
+            loop = training.loop(callbacks, validate=validate, stop=stop)
             run.listener.finish_startup()
             if loop.run(state) == "interrupted":
                 commit_and_stop(run, checkpointer)

@@ -29,10 +29,10 @@ class Logged:
         self.registry = CollectorRegistry()
         self.position = position or Position()
         self.now = 0.0
-        self.looks = 0
+        self.probed = 0
         manager = acquired(self.store, name=attempt)
         self.callback = ActivationsCallback(
-            probe=self.look,
+            probe=self.probe,
             files=EpochFiles(manager.files, directory=DIRECTORY, keep=3, key="keep_epochs"),
             listener=Listeners(RunMetrics(self.registry, run="r", clock=lambda: self.now)),
             metric_layers=metric_layers,
@@ -40,8 +40,8 @@ class Logged:
             clock=lambda: self.now,
         )
 
-    def look(self):
-        self.looks += 1
+    def probe(self):
+        self.probed += 1
         self.now += 1.5
         return ACTIVATIONS
 
@@ -126,7 +126,7 @@ def test_a_restart_writes_nothing_else(position):
     run = Logged(store, attempt="b", position=position)
     run.callback.on_train_begin()
     assert store.list(f"{DIRECTORY}/") == before
-    assert run.looks == 0
+    assert run.probed == 0
 
 
 def test_a_fenced_attempt_writes_nothing():
@@ -140,7 +140,7 @@ def test_a_fenced_attempt_writes_nothing():
     assert store.list(f"{DIRECTORY}/") == before
 
 
-def test_a_layer_that_is_not_there_is_refused_with_the_ones_that_are():
+def test_an_unknown_layer_is_rejected_with_the_known_ones():
     known = ("encoder/lstm", "head/logit", "score")
     require_layers(known, known=known)
     with pytest.raises(ConfigError) as caught:

@@ -8,7 +8,7 @@ from job.types import Position
 
 
 class Run:
-    """Where a made-up training stands, and what it was asked to save."""
+    """A made-up training: its position, and what it was asked to save."""
 
     def __init__(self, *, every_steps, global_step=0):
         self.step = global_step
@@ -64,7 +64,7 @@ def test_an_epoch_s_end_is_always_saved_and_marked_when_it_is_the_best():
     assert none is None
 
 
-def test_a_state_whose_loss_is_no_number_is_not_committed_between_epochs():
+def test_a_state_whose_loss_is_not_finite_is_not_committed_between_epochs():
     run = Run(every_steps=10)
     run.batch(10, loss=math.nan)
     run.batch(20, loss=math.inf)

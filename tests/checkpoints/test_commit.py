@@ -32,7 +32,7 @@ from tests.checkpoints.tiny_run import (
 )
 
 
-def test_save_reports_and_logs_what_it_did(caplog: pytest.LogCaptureFixture) -> None:
+def test_save_reports_and_logs_its_result(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     store = MemoryStore()
     manager = acquired(store)
@@ -47,7 +47,7 @@ def test_save_reports_and_logs_what_it_did(caplog: pytest.LogCaptureFixture) -> 
     assert facts == {"step": 1, "dir": result.dir, "bytes": result.bytes, "seconds": 2.5}
 
 
-def test_commit_says_what_the_checkpoint_was_made_with() -> None:
+def test_commit_records_provenance_objects_and_metrics() -> None:
     store = MemoryStore()
     manager = acquired(store)
     state = stepped(initial())
@@ -88,7 +88,7 @@ def test_poisoned_variables_are_marked_in_the_commit() -> None:
     ("keep_last", "kept"),
     [(1, [6]), (2, [5, 6]), (5, [2, 3, 4, 5, 6]), (9, [1, 2, 3, 4, 5, 6])],
 )
-def test_what_retention_drops_is_gone_from_head_and_store(
+def test_dropped_checkpoints_are_gone_from_head_and_store(
     keep_last: int, kept: list[int]
 ) -> None:
     store = MemoryStore()
@@ -160,7 +160,9 @@ def test_checkpoint_that_cannot_be_deleted_is_a_warning(
     assert len(list_dirs(store).committed) > 2
 
 
-def test_sweep_that_is_refused_does_not_stop_a_start(caplog: pytest.LogCaptureFixture) -> None:
+def test_refused_garbage_collection_does_not_stop_a_start(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     store = MemoryStore()
     acquired(store)
     store.write(f"ckpt/{5:012d}-000001-00000000/{META}", b"", if_generation=0)
@@ -199,7 +201,7 @@ def test_outage_while_old_checkpoints_are_deleted_ends_the_save_at_the_first_obj
     assert caught.value is error
     assert len(tries) == 1
     assert "checkpoint not deleted" not in caplog.messages
-    # The commit stands, and the next attempt removes what is left.
+    # The commit is valid, and the next attempt deletes the rest.
     assert [one.step for one in head_of(store).checkpoints] == [4]
     del manager
     acquired(store, name="c").save(stepped(state), metrics={})
@@ -207,7 +209,7 @@ def test_outage_while_old_checkpoints_are_deleted_ends_the_save_at_the_first_obj
 
 
 @pytest.mark.parametrize("error", ENDS)
-def test_outage_while_leftovers_are_swept_ends_the_start_at_the_first_object(
+def test_outage_while_garbage_is_collected_ends_the_start_at_the_first_object(
     error: JobError, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = MemoryStore()
@@ -276,7 +278,7 @@ def copy_of(store: ObjectStore) -> MemoryStore:
     return copy
 
 
-def test_copied_run_goes_on_and_still_drops_old_checkpoints() -> None:
+def test_copied_run_resumes_and_still_drops_old_checkpoints() -> None:
     store = MemoryStore()
     saved_steps(store, steps=3, keep_last=3)
     copy = copy_of(store)
@@ -288,7 +290,7 @@ def test_copied_run_goes_on_and_still_drops_old_checkpoints() -> None:
     assert len(copy.list("ckpt/")) == 3
 
 
-def test_object_that_somebody_replaced_is_not_deleted(caplog: pytest.LogCaptureFixture) -> None:
+def test_object_that_was_replaced_is_not_deleted(caplog: pytest.LogCaptureFixture) -> None:
     store = MemoryStore()
     manager = saved_steps(store, steps=1)
     folder = head_of(store).checkpoints[0].dir

@@ -42,7 +42,7 @@ def test_crash_at_any_call_in_memory_loses_nothing_committed() -> None:
     assert enumerate_crashes(MemoryStore) > 60
 
 
-def test_crash_at_any_call_in_a_folder_loses_nothing_committed(
+def test_crash_at_any_call_in_a_local_directory_loses_nothing_committed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A process that dies takes nothing with it that the kernel has; only a power cut would.
@@ -88,7 +88,7 @@ Attempt(store, f"killed at {sys.argv[2]}").train()
 """
 
 
-def test_killed_process_leaves_a_folder_that_goes_on(tmp_path: Path) -> None:
+def test_killed_process_leaves_a_directory_that_resumes(tmp_path: Path) -> None:
     for crash_at in (9, 16, 23):
         done = subprocess.run(
             [sys.executable, "-c", KILLED, str(tmp_path), str(crash_at)],
@@ -105,7 +105,7 @@ def test_killed_process_leaves_a_folder_that_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lose_at", range(1, count_writes() + 1))
-def test_write_whose_answer_was_lost_counts_as_done(lose_at: int) -> None:
+def test_write_whose_response_was_lost_counts_as_done(lose_at: int) -> None:
     store = MemoryStore()
     attempts = whole_run(LostAnswerStore(store, lose_at=lose_at))
     assert attempts[-1].durable == 10

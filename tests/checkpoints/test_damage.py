@@ -15,7 +15,7 @@ from tests.checkpoints.damaged_run import DIRS, RUN_OBJECTS, STOPPED_AT, copied,
 from tests.checkpoints.tiny_run import END, Attempt, fingerprint, head_of
 
 
-def test_sound_copy_of_a_run_folder_goes_on_from_its_end() -> None:
+def test_sound_copy_of_a_run_directory_resumes_at_its_end() -> None:
     assert restored_step(copied({})) == STOPPED_AT
 
 

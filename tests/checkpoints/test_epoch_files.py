@@ -59,7 +59,7 @@ def test_keeping_fewer_removes_what_was_kept_before() -> None:
     assert names(store) == ["activations/epoch-0005.npz"]
 
 
-def test_what_somebody_else_put_beside_them_stays() -> None:
+def test_foreign_files_in_the_directory_stay() -> None:
     store = MemoryStore()
     others = ["epoch-0001.npz.txt", "epoch-00001.npz", "epoch-01.npz", "deep/epoch-0001.npz"]
     for other in others:

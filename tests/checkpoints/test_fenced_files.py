@@ -1,4 +1,4 @@
-"""What a run leaves beside its checkpoints belongs to its newest attempt."""
+"""Files other than checkpoints belong to the newest attempt of a run."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def content(store: MemoryStore) -> bytes:
     return store.read(NAME).data
 
 
-def test_result_is_written_and_written_again() -> None:
+def test_file_is_written_and_replaced() -> None:
     store = MemoryStore()
     manager = acquired(store)
     manager.files.write(NAME, b"first")
@@ -22,7 +22,7 @@ def test_result_is_written_and_written_again() -> None:
     assert content(store) == b"second"
 
 
-def test_result_is_written_also_when_head_was_lost_meanwhile() -> None:
+def test_file_is_written_also_if_head_was_lost_meanwhile() -> None:
     store = MemoryStore()
     manager = acquired(store)
     store.delete("HEAD.json", if_generation=None)
@@ -30,7 +30,7 @@ def test_result_is_written_also_when_head_was_lost_meanwhile() -> None:
     assert content(store) == b"mine"
 
 
-def test_fenced_attempt_leaves_the_result_of_the_newer_one() -> None:
+def test_fenced_attempt_leaves_the_file_of_the_newer_one() -> None:
     store = MemoryStore()
     old, new = acquired(store, name="a"), acquired(store, name="b")
     new.files.write(NAME, b"new")
@@ -61,7 +61,7 @@ class TakenOverAt(MemoryStore):
 
 
 @pytest.mark.parametrize("before", [None, b"earlier"])
-def test_attempt_that_is_fenced_between_look_and_write_changes_nothing(
+def test_attempt_that_is_fenced_between_lookup_and_write_changes_nothing(
     before: bytes | None,
 ) -> None:
     store = TakenOverAt()
@@ -73,7 +73,7 @@ def test_attempt_that_is_fenced_between_look_and_write_changes_nothing(
     assert content(store) == b"new"
 
 
-def test_result_is_removed_and_what_is_gone_needs_no_removing() -> None:
+def test_file_is_deleted_and_a_missing_one_is_not_an_error() -> None:
     store = MemoryStore()
     manager = acquired(store)
     manager.files.write(NAME, b"mine")
@@ -91,7 +91,7 @@ def test_fenced_attempt_removes_nothing() -> None:
     assert content(store) == b"new"
 
 
-def test_attempt_that_is_fenced_between_look_and_removal_removes_nothing() -> None:
+def test_attempt_that_is_fenced_between_lookup_and_delete_deletes_nothing() -> None:
     store = TakenOverAt()
     old = acquired(store, name="a")
     old.files.write(NAME, b"earlier")
@@ -108,7 +108,7 @@ class Vanishing(MemoryStore):
         super().delete(name, if_generation=if_generation)
 
 
-def test_result_that_vanishes_meanwhile_counts_as_removed() -> None:
+def test_file_that_vanishes_meanwhile_counts_as_deleted() -> None:
     store = Vanishing()
     manager = acquired(store)
     manager.files.write(NAME, b"mine")
@@ -116,7 +116,7 @@ def test_result_that_vanishes_meanwhile_counts_as_removed() -> None:
     assert store.stat(NAME) is None
 
 
-def test_results_are_found_by_the_beginning_of_their_names() -> None:
+def test_files_are_listed_by_prefix() -> None:
     manager = acquired(MemoryStore())
     for name in ("b/2.npz", "b/1.npz", "bc.npz", "summary.json"):
         manager.files.write(name, b"")
@@ -136,7 +136,7 @@ class Contested(MemoryStore):
         super().delete(name, if_generation=if_generation)
 
 
-def test_result_that_somebody_else_keeps_writing_is_not_fought_over_for_ever() -> None:
+def test_file_that_something_else_keeps_writing_ends_in_an_error() -> None:
     store = Contested()
     manager = acquired(store)
     with pytest.raises(StorageOutageError, match="changed 5 times while it was written"):

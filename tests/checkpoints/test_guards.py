@@ -89,7 +89,7 @@ def adopt_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acquire, "_adopt_uncommitted_entries", lambda store, head, dirs: head)
 
 
-def sweep_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def collect_no_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manager, "collect_garbage", lambda store, head: None)
 
 
@@ -99,7 +99,7 @@ def forget_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "turn_off",
-    [delete_before_head, adopt_nothing, sweep_nothing, forget_the_best],
+    [delete_before_head, adopt_nothing, collect_no_garbage, forget_the_best],
     ids=lambda function: function.__name__,
 )
 def test_enumeration_notices_a_missing_guard(

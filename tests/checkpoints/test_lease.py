@@ -82,7 +82,7 @@ def test_head_that_was_tampered_with_is_written_again_by_its_holder(how: str) ->
     assert head_of(store) == manager.head
 
 
-def test_head_that_never_stands_still_is_an_outage() -> None:
+def test_head_that_keeps_changing_is_an_outage() -> None:
     store = MemoryStore()
     manager = saved_steps(store, steps=1)
     copy = store.read(HEAD).data
@@ -112,7 +112,7 @@ def test_head_counts_its_writes() -> None:
     assert store.read(HEAD).data == dumps(manager.head)
 
 
-def test_owner_stands_in_head() -> None:
+def test_owner_is_in_head() -> None:
     assert acquired(MemoryStore(), name="x").head.owner == Owner("", "here", 1, "x")
 
 
@@ -123,7 +123,7 @@ def test_spec_of_a_state_is_shape_and_dtype_name() -> None:
     }
 
 
-def test_head_whose_answer_was_lost_is_not_written_twice() -> None:
+def test_head_whose_response_was_lost_is_not_written_twice() -> None:
     store = MemoryStore()
     manager = acquired(store)
     manager._lease._store = LostAnswerStore(store, lose_at=1)
@@ -145,7 +145,7 @@ LAST_ACTS = {
 
 
 @pytest.mark.parametrize("act", LAST_ACTS.values(), ids=LAST_ACTS)
-def test_later_version_that_took_the_run_over_is_no_damage(
+def test_newer_version_that_took_the_run_over_is_not_damage(
     act: Callable[[CheckpointManager], None],
 ) -> None:
     store = MemoryStore()

@@ -94,7 +94,7 @@ def test_run_without_any_usable_checkpoint_is_refused_with_what_to_do(
             assert part in str(caught.value)
 
 
-def test_refusal_keeps_the_list_for_a_repaired_folder() -> None:
+def test_refusal_keeps_the_list_for_a_repaired_directory() -> None:
     store = copied(lost_everywhere(STATE))
     with pytest.raises(CheckpointError):
         restored_step(store)
@@ -135,7 +135,7 @@ def test_record_that_cannot_be_understood_is_refused_and_left_alone(
     assert store.list("") == before
 
 
-def test_folder_of_another_run_is_refused_and_left_alone() -> None:
+def test_directory_of_another_run_is_refused_and_left_alone() -> None:
     store = copied({HEAD: RUN_OBJECTS[HEAD].replace(b'"run":"tiny"', b'"run":"other"')})
     before = store.list("")
     with pytest.raises(ConfigError, match="contains run 'other'"):
@@ -152,7 +152,7 @@ def test_commits_of_another_run_do_not_rebuild_this_one() -> None:
         restored_step(copied({**foreign, HEAD: None}))
 
 
-def test_manifest_cannot_point_out_of_its_folder() -> None:
+def test_record_cannot_point_out_of_its_directory() -> None:
     name = f"{DIRS[7]}/{COMMIT}"
     tree = json.loads(RUN_OBJECTS[name])
     tree["objects"][0]["name"] = "../../secret"
@@ -186,7 +186,7 @@ def recommitted(step: int, **changes: Any) -> dict[str, bytes | None]:
     return {name: dumps(dataclasses.replace(commit, **changes)), HEAD: None}
 
 
-def test_rebuild_passes_over_a_folder_that_holds_another_checkpoint() -> None:
+def test_rebuild_skips_a_directory_that_holds_another_checkpoint() -> None:
     moved = {
         f"{DIRS[7]}/{one}": RUN_OBJECTS[f"{DIRS[5]}/{one}"] for one in (STATE, META, COMMIT)
     }
@@ -196,14 +196,14 @@ def test_rebuild_passes_over_a_folder_that_holds_another_checkpoint() -> None:
 
 
 @pytest.mark.parametrize("which", [[0, 0], [1, 1], [0], [1], [], [0, 1, 1]])
-def test_commit_of_other_objects_than_a_checkpoint_has_is_passed_over(which: list[int]) -> None:
+def test_commit_of_other_objects_than_a_checkpoint_has_is_skipped(which: list[int]) -> None:
     objects = parse(CommitRecord, RUN_OBJECTS[f"{DIRS[7]}/{COMMIT}"]).objects
     changed = recommitted(7, objects=tuple(objects[index] for index in which))
     assert restored_step(copied(changed)) == 6
 
 
 @pytest.mark.parametrize("changes", [{"epoch": 0}, {"step_in_epoch": 1}])
-def test_commit_that_contradicts_its_position_is_passed_over(changes: dict[str, int]) -> None:
+def test_commit_that_contradicts_its_position_is_skipped(changes: dict[str, int]) -> None:
     assert restored_step(copied(recommitted(7, **changes))) == 6
 
 

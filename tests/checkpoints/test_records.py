@@ -137,7 +137,7 @@ def test_record_that_breaks_a_rule_is_refused_with_the_field(
 
 
 @pytest.mark.parametrize("data", [b"[]", b"null", b"1", b'"x"', b"{}", b"[" * 10_000])
-def test_json_that_is_no_record_is_refused(data: bytes) -> None:
+def test_json_that_is_not_a_record_is_rejected(data: bytes) -> None:
     for kind in (CommitRecord, Head, StoredConfig):
         with pytest.raises(DamagedError):
             parse(kind, data)
@@ -154,7 +154,7 @@ def test_record_over_its_limit_is_refused_unread() -> None:
         parse(Head, big)
 
 
-def test_head_names_usable_and_rejected_folders() -> None:
+def test_head_references_usable_and_rejected_directories() -> None:
     assert HEAD.referenced_dirs == {*DIRS, HEAD.rejected[0].dir}
 
 
@@ -172,7 +172,7 @@ def test_head_names_usable_and_rejected_folders() -> None:
         ("", None),
     ],
 )
-def test_folder_name_says_step_attempt_and_nonce(
+def test_directory_name_has_step_attempt_and_nonce(
     path: str, folder: CheckpointDir | None
 ) -> None:
     assert CheckpointDir.parse(path) == folder
@@ -180,7 +180,7 @@ def test_folder_name_says_step_attempt_and_nonce(
         assert folder.path == path
 
 
-def test_listing_tells_committed_folders_from_others_and_ignores_the_rest() -> None:
+def test_listing_separates_committed_directories_from_others_and_ignores_the_rest() -> None:
     store = MemoryStore()
     done, torn = CheckpointDir(2, 1, "00000001"), CheckpointDir(1, 3, "00000002")
     for name in (

@@ -44,7 +44,7 @@ from tests.checkpoints.tiny_run import (
         ),
     ],
 )
-def test_resume_elsewhere_says_what_differs(
+def test_resume_elsewhere_logs_the_differences(
     environment: dict[str, Any], differs: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = MemoryStore()
@@ -94,7 +94,7 @@ def test_new_run_has_no_best_and_no_last() -> None:
     assert load_last(store, head, expected=SPEC) is None
 
 
-def test_folder_that_head_does_not_name_is_refused_with_those_it_does() -> None:
+def test_directory_that_is_not_in_head_is_rejected_with_those_that_are() -> None:
     store = trained()
     with pytest.raises(CheckpointError, match=r"no checkpoint 'ckpt/x'.*Available: ckpt/0"):
         load_dir(store, head_of(store), dir="ckpt/x", expected=SPEC)

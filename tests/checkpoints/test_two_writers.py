@@ -177,15 +177,15 @@ def test_schedules_notice_head_without_compare_and_swap() -> None:
 
 
 @pytest.mark.parametrize("guarded", [True, False])
-def test_schedules_notice_a_sweep_of_living_attempts(
+def test_schedules_notice_garbage_collection_of_living_attempts(
     monkeypatch: pytest.MonkeyPatch, guarded: bool
 ) -> None:
-    # The first attempt holds the run and is about to sweep when the second takes it over and
-    # writes the data of its first checkpoint.
-    sweep = manager.collect_garbage
+    # The first attempt holds the run and is about to collect garbage when the second takes it
+    # over and writes the data of its first checkpoint.
+    collect = manager.collect_garbage
 
     def reckless(store: ObjectStore, head: Head) -> None:
-        sweep(store, replace(head, token=head.token + 9))
+        collect(store, replace(head, token=head.token + 9))
 
     if not guarded:
         monkeypatch.setattr(manager, "collect_garbage", reckless)

@@ -104,7 +104,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(project):
 
 
 def pull_plug(project, number, *, after_steps):
-    """A callback beside the config that sends this process a signal, as a cluster would."""
+    """A callback next to the config that sends this process a signal, as a cluster would."""
     (project / "plug.py").write_text(
         "import os, keras\n"
         "class Plug(keras.callbacks.Callback):\n"
@@ -137,7 +137,7 @@ def _handlers_restored():
         (signal.SIGINT, ExitCode.INTERRUPTED, "interrupted"),
     ],
 )
-def test_a_stopped_run_goes_on_from_that_step_and_ends_in_the_same_bits(
+def test_a_stopped_run_resumes_at_that_step_and_ends_in_the_same_bits(
     project, capsys, number, code, outcome
 ):
     pull_plug(project, number, after_steps=10_000)
@@ -168,7 +168,7 @@ def test_a_loss_that_is_not_finite_ends_with_its_own_code(project, capsys):
     )
 
 
-def test_a_model_of_no_numbers_is_not_measured_whatever_the_policy(project, capsys):
+def test_a_model_with_nan_weights_is_not_evaluated_whatever_the_policy(project, capsys):
     save_config(project, lambda config: config.update(callbacks={"terminate_on_nan": False}))
     code = train(project, "training.optimizer.learning_rate=1e38")
     assert code == ExitCode.DIVERGED
@@ -203,7 +203,7 @@ def test_the_exported_models_are_of_layers_that_keras_has(trained):
         assert "PairDropout" not in config
 
 
-def test_evaluate_repeats_what_training_measured_and_writes_nothing(trained, capsys):
+def test_evaluate_repeats_the_metrics_of_training_and_writes_nothing(trained, capsys):
     project, _ = trained
     before = files_below(project / "runs")
     assert main(["evaluate", str(project / "tiny.yaml"), "--json"]) == ExitCode.FINISHED
@@ -223,7 +223,7 @@ def test_evaluate_refuses_other_data_than_the_run_has(trained, capsys):
     assert "A run keeps its data" in capsys.readouterr().err
 
 
-def test_evaluate_without_a_run_says_what_to_do(project, capsys):
+def test_evaluate_without_a_run_names_the_remedy(project, capsys):
     assert main(["evaluate", str(project / "tiny.yaml")]) == ExitCode.CONFIG
     assert "no committed checkpoint" in capsys.readouterr().err
     assert not (project / "runs").exists()

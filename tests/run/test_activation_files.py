@@ -39,7 +39,7 @@ def state(folder):
     return json.loads((folder / "summary.json").read_text())["state_sha256"]
 
 
-def test_a_logged_run_ends_in_the_same_bits_and_leaves_its_newest_files(project):
+def test_a_run_with_activations_ends_in_the_same_bits_and_leaves_its_newest_files(project):
     off, on = train(project, "off", None), train(project, "on", ON)
     assert state(on) == state(off)
     assert not (off / "activations").exists()
@@ -57,7 +57,7 @@ def test_a_logged_run_ends_in_the_same_bits_and_leaves_its_newest_files(project)
         assert file["encoder/lstm/left"].shape == (1, 8)
 
 
-def test_the_pair_looked_at_is_the_first_of_validation(project):
+def test_the_logged_pair_is_the_first_of_validation(project):
     on = train(project, "looked", ON, "training.epochs=1")
     with (project / "validation.csv").open() as file:
         first = next(csv.DictReader(file))
@@ -76,14 +76,14 @@ def test_a_run_in_parts_leaves_the_files_of_one_that_ran_through(project):
     assert parts == whole
 
 
-def test_a_layer_that_is_not_there_is_refused_before_anything_is_written(project, capsys):
+def test_an_unknown_layer_is_rejected_before_anything_is_written(project, capsys):
     config = set_up(project, {"metric_layers": ["encoder/lsmt"]})
     assert main(["train", config]) == ExitCode.CONFIG
     assert "Did you mean 'encoder/lstm'? Available: encoder/ids, " in capsys.readouterr().err
     assert not (project / "runs").exists()
 
 
-def test_looking_changes_nothing_on_two_replicas(project):
+def test_logging_changes_nothing_on_two_replicas(project):
     states = []
     for name, activations in (("off", None), ("on", ON)):
         config = set_up(project, activations, devices="cpu:2")

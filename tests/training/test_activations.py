@@ -21,7 +21,7 @@ class Looker(keras.callbacks.Callback):
         self.seen.append(self.look()["score"].item())
 
 
-def test_a_run_that_is_looked_at_ends_in_the_same_bits_and_is_traced_once(toy):
+def test_a_run_whose_activations_are_logged_ends_in_the_same_bits_and_is_traced_once(toy):
     plain = toy()
     _, expected_state = plain.train(epochs=3)
     expected = plain.weights()

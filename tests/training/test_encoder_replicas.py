@@ -78,7 +78,7 @@ def test_two_replicas_train_as_one_does(results, name):
 
 @pytest.mark.parametrize("replicas", [1, 2])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_stored_run_goes_on_bit_for_bit(results, name, replicas):
+def test_a_stored_run_resumes_bit_for_bit(results, name, replicas):
     assert results[replicas - 1][f"{name} again"]
 
 

@@ -137,7 +137,7 @@ def test_a_signal_during_validation_leaves_the_epoch_open_and_nothing_is_lost(to
     assert same(run.weights(), expected)
 
 
-def test_early_stopping_goes_on_counting_after_a_restart(toy):
+def test_early_stopping_continues_counting_after_a_restart(toy):
     def worse_every_epoch():
         values = iter(np.linspace(0.1, 1.0, 20))
         return lambda: {"val_loss": float(next(values))}
@@ -157,7 +157,7 @@ def test_early_stopping_goes_on_counting_after_a_restart(toy):
     assert second._callbacks.stop_reason == "EarlyStopping"
 
 
-def test_a_stop_decided_before_the_restart_stands_and_more_patience_lifts_it(toy):
+def test_a_stop_decided_before_the_restart_still_applies_and_more_patience_lifts_it(toy):
     def stopping(patience):
         return [keras.callbacks.EarlyStopping("val_loss", mode="min", patience=patience)]
 
@@ -197,7 +197,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(toy):
     assert recorder.calls[-1] == "train_end"
 
 
-def test_without_terminate_on_nan_training_goes_on(toy):
+def test_without_terminate_on_nan_training_continues(toy):
     outcome, state = toy(learning_rate=1e38).train(epochs=2)
     assert outcome == "finished"
     assert np.isnan(state.history[-1]["loss"])

@@ -8,7 +8,7 @@ from job.types import Position
 @pytest.mark.parametrize(
     ("step_in_epoch", "until_save", "limit", "seconds_per_step", "steps"),
     [
-        (0, 100, 16, None, 1),  # speed unknown: look up soon
+        (0, 100, 16, None, 1),  # speed unknown: return soon
         (0, 100, 16, 0.01, 16),  # the limit
         (0, 100, 16, 0.5, 4),  # two seconds of half-second steps
         (0, 100, 16, 60.0, 1),  # never none

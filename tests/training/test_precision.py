@@ -115,7 +115,7 @@ def test_a_step_that_overflows_is_skipped_and_the_scale_halved(fresh, name):
 
 
 @pytest.mark.parametrize("name", ["text", "cnn"])
-def test_what_is_stored_has_the_shapes_and_types_that_a_resume_expects(fresh, name):
+def test_stored_variables_have_the_shapes_and_types_that_a_resume_expects(fresh, name):
     run = fresh(name, precision="mixed_float16")
     found = {key: (value.shape, value.dtype.name) for key, value in run.state.items()}
     assert found == expected_spec(run.siamese.variables())
@@ -131,7 +131,7 @@ def test_the_scale_doubles_after_2000_steps_in_a_row(fresh):
     assert run.state[ITERATION] == 2
 
 
-def test_a_run_stored_before_the_scale_doubles_goes_on_bit_for_bit(strategy):
+def test_a_run_stored_before_the_scale_doubles_resumes_bit_for_bit(strategy):
     straight, resumed = (
         begin("cnn", strategy=strategy, precision="mixed_float16", dropout=0.3)
         for _ in range(2)
@@ -151,7 +151,7 @@ def test_a_run_stored_before_the_scale_doubles_goes_on_bit_for_bit(strategy):
 
 
 @pytest.mark.slow
-def test_a_stored_run_with_moving_statistics_goes_on_bit_for_bit(strategy, fresh):
+def test_a_stored_run_with_moving_statistics_resumes_bit_for_bit(strategy, fresh):
     straight = fresh("xception", precision="float32")
     take(straight, 0, 1)
     stored = straight.state

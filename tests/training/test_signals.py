@@ -70,7 +70,7 @@ def test_waiting_takes_as_long_as_it_should_while_nobody_asks_to_stop(clock):
     assert clock.now == pytest.approx(132.0)
 
 
-def test_waiting_goes_on_for_seconds_after_a_signal_and_then_ends_the_process(clock):
+def test_waiting_continues_for_seconds_after_a_signal_and_then_ends_the_process(clock):
     stop = StopSignal()
     stop._receive(signal.SIGTERM, None)
     clock.now = 200.0  # a long upload, and one error at its end

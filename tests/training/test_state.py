@@ -31,7 +31,7 @@ def test_an_epoch_s_end_starts_the_sums_anew_and_keeps_the_step_count():
     assert state.position == Position(epoch=1, step_in_epoch=0, global_step=2)
 
 
-def test_steps_whose_loss_is_no_number_are_counted_once():
+def test_steps_whose_loss_is_not_finite_are_counted_once():
     state = TrainState()
     state.add_steps(**measured(0.5, np.nan, np.inf))
     state.add_steps(**measured(0.5))

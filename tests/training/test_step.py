@@ -22,7 +22,7 @@ def test_the_gradient_of_a_row_looked_up_twice_is_one_sum():
     assert dense[2].numpy().tolist() == [0, 0, 0]
 
 
-def test_adam_squares_the_sum_of_what_a_token_is_owed(toy):
+def test_adam_squares_the_sum_of_the_gradients_of_a_token(toy):
     fresh = toy()
     with fresh.data.batches(0) as batches:
         (batch,) = batches.take(first=0, count=1)

@@ -233,7 +233,7 @@ CASES = [
         "a callback that is not there",
         config(lambda c: c.update(callbacks={"custom": [{"target": "nowhere:Callback"}]})),
         ExitCode.CONFIG,
-        (r"callbacks\.custom\.0\.target: no module 'nowhere' beside",),
+        (r"callbacks\.custom\.0\.target: no module 'nowhere' next to",),
     ),
     Case(
         "a callback that fails to import",

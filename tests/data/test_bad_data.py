@@ -172,7 +172,7 @@ BAD_ROWS = [
         "a table for a sequence",
         files("sequence", b"0.1,0.2\n0.3,0.4\n"),
         ("format",),
-        r"is no \.npy data",
+        r"is not \.npy data",
     ),
     BadRow(
         "no bytes for a sequence", files("sequence", nothing), ("empty",), "the file is empty"
@@ -319,30 +319,29 @@ BAD_FILES = [
     BadFile(
         "pictures that are no bytes",
         arrays(put("images", np.zeros((200, 8, 8, 3))), kind="image"),
-        r"data\.train: 'a\.npz': the array 'images' must hold bytes \(uint8\) of the shape",
+        r"data\.train: 'a\.npz': the array 'images' must hold uint8 of the shape",
     ),
     BadFile(
         "a truncated archive",
         arrays(unchanged, damage=lambda data: data[: len(data) // 2]),
-        r"data\.train: 'a\.npz' is no intact \.npz file",
+        r"data\.train: 'a\.npz' is not an intact \.npz file",
     ),
     BadFile(
         "a flipped bit",
         arrays(
             unchanged, damage=lambda data: data.replace(b"\0" * 4096, b"\1" + b"\0" * 4095, 1)
         ),
-        r"data\.train: 'a\.npz': the array '\w+' cannot be unpacked \(Bad CRC-32",
+        r"data\.train: 'a\.npz': the array '\w+' cannot be (unpacked|read) \(Bad CRC-32",
     ),
     BadFile(
         "an archive that unpacks to gigabytes",
         arrays(unchanged, damage=lambda _: bomb()),
-        r"data\.train: 'a\.npz': the array 'values' expands from [\d,]+ to [\d,]+ bytes, more "
-        "than 200 times",
+        r"data\.train: 'a\.npz' expands from [\d,]+ to [\d,]+ bytes, more than 200 times",
     ),
     BadFile(
         "a table for an archive",
         arrays(unchanged, damage=lambda _: b"left,right,label\n"),
-        r"data\.train: 'a\.npz' is no intact \.npz file",
+        r"data\.train: 'a\.npz' is not an intact \.npz file",
     ),
     BadFile(
         "rows that unpack to gigabytes",

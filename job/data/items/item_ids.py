@@ -12,8 +12,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
-import numpy as np
-
 from job.config.data import ColumnsConfig
 from job.data.items.array_items import ArrayItems
 from job.data.items.columns import item_of, name_of
@@ -112,10 +110,9 @@ def catalogue_of_texts(
     Raises:
         DataError: An array is missing or is not what it has to be.
     """
-    num_rows = arrays.num_rows(columns.item, key="item")
-    texts = arrays.names(columns.item, key="item", num_rows=num_rows)
+    texts = arrays.names(columns.item, key="item")
     cells = (_checked(text, column=columns.item, reader=reader) for text in texts)
-    return _of_arrays(arrays, cells, num_rows=num_rows, name=name, column=columns.id)
+    return _of_arrays(arrays, cells, num_rows=len(texts), name=name, column=columns.id)
 
 
 def catalogue_of_rows(
@@ -266,5 +263,6 @@ class ArrayItemsById:
     def finished(self) -> RaggedArray:
         kept = RaggedBuilder(self._stored.dtype)
         # A dict keeps its order: that of the numbers.
-        self._stored.copy(np.fromiter(self._numbers, np.int64, len(self._numbers)), kept)
+        for row in self._numbers:
+            kept.append(self._stored.item(row))
         return kept.finished()

@@ -125,12 +125,12 @@ class LabelledItems:
         Raises:
             DataError: An array is missing or is not what it has to be.
         """
-        num_rows = arrays.num_rows(self._columns.item, key="item")
-        texts = arrays.names(self._columns.item, key="item", num_rows=num_rows)
+        texts = arrays.names(self._columns.item, key="item")
         rows = (
             self._row(line, fields[0], fields, marks)
             for line, fields in enumerate(
-                zip(texts, *self._names(arrays, marks, num_rows=num_rows), strict=True), start=1
+                zip(texts, *self._names(arrays, marks, num_rows=len(texts)), strict=True),
+                start=1,
             )
         )
         return self._collected(rows, QuarantineBuilder(name, unit="row"), marks=marks)
@@ -219,7 +219,7 @@ class LabelledItems:
 
     def _names(
         self, arrays: Npz, marks: GroupSplitColumns, *, num_rows: int
-    ) -> list[Iterator[str | int]]:
+    ) -> list[list[str | int]]:
         """The arrays of classes and marks, an entry at a time."""
         wanted = {"item_class": self._columns.item_class, **marks.wanted}
         return [arrays.names(name, key=key, num_rows=num_rows) for key, name in wanted.items()]

@@ -247,7 +247,8 @@ class ItemStore:
             int64 (R,), the number of each.
         """
         first = len(self._rows)
-        stored.copy(rows, self._rows)
+        for row in rows.tolist():
+            self._rows.append(stored.item(row))
         return np.arange(first, len(self._rows))
 
     def finished(self) -> RaggedArray:

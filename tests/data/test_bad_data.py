@@ -97,12 +97,6 @@ BAD_ROWS = [
     ),
     BadRow("a broken quote", texts(b'"a"x,b,1'), ("malformed",), "not valid CSV"),
     BadRow(
-        "one huge line",
-        texts(b"x" * (64 << 20)),
-        ("too_long",),
-        "a line of more than 4194304 characters",
-    ),
-    BadRow(
         "marks without end",
         texts(b"a" + "\u0301\u0327".encode() * 30_000 + b",b,1"),
         ("too_long",),
@@ -354,14 +348,19 @@ BAD_FILES = [
         r"data\.train: 'a\.csv\.gz' is not intact gzip",
     ),
     BadFile(
+        "one huge line",
+        texts(b"x" * (64 << 20)),
+        r"data\.train: 'train\.csv': line 201 has more than 4194304 characters",
+    ),
+    BadFile(
         "UTF-16",
         text_file(lambda: "left,right,label\na,b,1\n".encode("utf-16")),
-        r"data\.train: 'train\.csv' is UTF-16",
+        r"data\.train: 'train\.csv': the first line .* is not UTF-8 text",
     ),
     BadFile(
         "a spreadsheet",
         text_file(lambda: b"PK\x03\x04\x14\0"),
-        r"data\.train: 'train\.csv' is a zip archive",
+        r"data\.train: 'train\.csv': the first line .* is not UTF-8 text",
     ),
     BadFile(
         "a quote without end",
@@ -388,7 +387,7 @@ BAD_FILES = [
     BadFile(
         "an unknown format",
         text_file(lambda: b"", name="train.xlsx"),
-        r"data\.train: 'train\.xlsx': '\.xlsx' is no known format",
+        r"data\.train: 'train\.xlsx': '\.xlsx' is not a known format",
         ConfigError,
     ),
 ]

@@ -202,7 +202,7 @@ def test_the_tolerance_is_for_each_file(three_files):
     [
         ({"test": "gone.csv"}, DataError, "data.test: no such file"),
         ({"validation": "../v.csv"}, ConfigError, "data.validation: '../v.csv' leads to"),
-        ({"test": "test.txt"}, ConfigError, "data.test: 'test.txt': '.txt' is no known"),
+        ({"test": "test.txt"}, ConfigError, "data.test: 'test.txt': '.txt' is not a known"),
         ({"root": "gone"}, DataError, "data.root: no such file or folder: 'gone'"),
     ],
 )

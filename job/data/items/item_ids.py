@@ -90,7 +90,7 @@ def catalogue_of_table(
             )
             for record in records
         )
-        catalogue = _catalogue(rows, file=table.name, unit="line", column=columns.id)
+        catalogue = _catalogue(rows, file=table.name, unit=table.unit, column=columns.id)
     if not catalogue.quarantine.rows_read:
         raise table.no_rows("Give a file with one item on each line.")
     return catalogue

@@ -109,7 +109,9 @@ class LabelledItems:
                 else self._row(record.line, record.raw, record.fields, marks)
                 for record in records
             )
-            found = self._collected(rows, QuarantineBuilder(table.name), marks=marks)
+            found = self._collected(
+                rows, QuarantineBuilder(table.name, unit=table.unit), marks=marks
+            )
         if not found.quarantine.rows_read:
             raise table.no_rows(_WANTED)
         return found

@@ -67,7 +67,7 @@ def read_pairs(
     """
     wanted = {"left": columns.left, "right": columns.right, "label": columns.label}
     left, right, label = array("q"), array("q"), bytearray()
-    sieve = QuarantineBuilder(table.name)
+    sieve = QuarantineBuilder(table.name, unit=table.unit)
     with table.records(wanted | marks.wanted) as records:
         rows = (
             (record, record.problem or _pair_of(record.fields, columns, marks, by_id=by_id))

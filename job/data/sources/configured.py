@@ -13,8 +13,10 @@ from typing import Literal
 
 from job.config.data import Data
 from job.data.sources.files import DataFiles
-from job.data.sources.table import ARRAYS, TABLES, Table, extension, unknown_format
+from job.data.sources.table import TABLE_FORMATS, Table, extension, unknown_format
 from job.types import Split
+
+ARRAYS = ".npz"
 
 _FOLDERS = (
     " A folder that holds a folder of pictures for each class is read with data.kind: image "
@@ -82,7 +84,7 @@ def _given(role: Role, name: str, *, section: Data, files: DataFiles) -> DataSou
     key = f"data.{role}"
     suffix = extension(name)
     holds_items = role == "items" or section.rows == "items"
-    if suffix in TABLES:
+    if suffix in TABLE_FORMATS:
         return DataSource(key, name, files.file(name, key=key), "table")
     if suffix == ARRAYS and holds_items:
         return DataSource(key, name, files.file(name, key=key), "arrays")
@@ -92,7 +94,7 @@ def _given(role: Role, name: str, *, section: Data, files: DataFiles) -> DataSou
         )
     hint = "" if suffix else _FOLDERS
     if holds_items:
-        raise unknown_format(name, key=key, known=(*TABLES, ARRAYS), hint=hint)
+        raise unknown_format(name, key=key, known=(*TABLE_FORMATS, ARRAYS), hint=hint)
     if suffix == ARRAYS:
         hint = " An .npz holds items: set data.rows: items."
-    raise unknown_format(name, key=key, known=TABLES, hint=hint)
+    raise unknown_format(name, key=key, known=tuple(TABLE_FORMATS), hint=hint)

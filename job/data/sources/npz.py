@@ -1,7 +1,7 @@
 """Reads the arrays of an `.npz` file, each whole, never a pickle.
 
-The sizes that the archive declares are compared with the size of the file first, so that a small
-file cannot ask for much memory::
+The sizes that the archive declares are compared with the size of the file first, so that a
+small file cannot ask for much memory::
 
     with open_npz(path, where="data.train: 'watch.npz'") as arrays:
         classes = arrays.names("class", key="item_class")

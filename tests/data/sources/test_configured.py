@@ -52,13 +52,13 @@ def test_items_of_pictures_may_lie_in_a_folder(root):
         (
             TextDataConfig(train="e.txt"),
             ConfigError,
-            "data.train: 'e.txt': '.txt' is no known format. Known: .csv, .tsv, .jsonl, each",
+            "data.train: 'e.txt': '.txt' is not a known format. Known: .csv, .tsv, .jsonl, ",
         ),
         (
             TextDataConfig(train="d.npz"),
             ConfigError,
-            "'.npz' is no known format. Known: .csv, .tsv, .jsonl, each also with .gz. An .npz "
-            "holds items: set data.rows: items.",
+            "'.npz' is not a known format. Known: .csv, .tsv, .jsonl, each also with .gz. An "
+            ".npz holds items: set data.rows: items.",
         ),
         (
             TextDataConfig(train="e.txt", rows="items"),

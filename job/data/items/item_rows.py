@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from job.config.data import ColumnsConfig
 from job.data.items.array_items import ArrayItems
 from job.data.items.columns import GroupAndSplit, GroupSplitColumns, item_of, name_of
-from job.data.items.item_store import Found, ItemStore, read_ahead
+from job.data.items.item_store import ItemRef, ItemStore, read_ahead
 from job.data.quarantine import Quarantine, QuarantineBuilder, sample_of
 from job.data.sources.class_folders import walk
 from job.data.sources.configured import DataSource
@@ -166,7 +166,7 @@ class LabelledItems:
                 rows.append(row)
                 classes.append(self._class_number(item_class))
                 marks.keep(mark)
-        item = self._items.add(stored, np.array(rows, np.int64))
+        item = self._items.extend(stored, np.array(rows, np.int64))
         self._item_class.extend(classes)
         return ItemRows(item, marks.groups(), marks.splits(), sieve.quarantine())
 
@@ -194,7 +194,7 @@ class LabelledItems:
         for line, entry in enumerate(walk(given.path), start=1):
             cell = f"{given.name.rstrip('/')}/{entry.path}"
             if given.is_copy and not entry.problem:
-                self._items.place(cell, given.path / entry.path)
+                self._items.locate(cell, given.path / entry.path)
             yield _Row(
                 line,
                 None,
@@ -236,7 +236,7 @@ class LabelledItems:
             if isinstance(found, Problem):
                 sieve.reject(row.line, found, raw=row.raw, file=row.file)
                 continue
-            number = self._items.keep(found)
+            number = self._items.add(found)
             if number == len(self._item_class):
                 self._item_class.append(self._class_number(row.item_class))
             item.append(number)
@@ -245,10 +245,10 @@ class LabelledItems:
             np.array(item, np.int64), marks.groups(), marks.splits(), sieve.quarantine()
         )
 
-    def _found(self, row: _Row) -> Found | Problem:
+    def _found(self, row: _Row) -> ItemRef | Problem:
         # A file of a folder is named by the quarantine already.
         column = None if row.file else self._columns.item
-        found = self._items.find(row.cell, column=column)
+        found = self._items.lookup(row.cell, column=column)
         if not isinstance(found, int):
             return found
         known = self._item_class[found]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from job.config.data import ColumnsConfig
 from job.data.dataset import PairTable
 from job.data.items.columns import GroupAndSplit, GroupSplitColumns, item_of, label_of, name_of
-from job.data.items.item_store import Found, Items, read_ahead
+from job.data.items.item_store import ItemRef, Items, read_ahead
 from job.data.quarantine import Quarantine, QuarantineBuilder
 from job.data.sources.table import Table
 from job.data.sources.table_records import Record
@@ -82,8 +82,8 @@ def read_pairs(
             if isinstance(found, Problem):
                 sieve.reject(record.line, found, raw=record.raw)
                 continue
-            left.append(items.keep(found[0]))
-            right.append(items.keep(found[1]))
+            left.append(items.add(found[0]))
+            right.append(items.add(found[1]))
             label.append(pair.label)
             marks.keep(pair.mark)
     if not sieve.rows_read:
@@ -116,9 +116,11 @@ def _cells(row: tuple[Record, _Pair | Problem]) -> Sequence[str]:
     return () if isinstance(pair, Problem) else (pair.left, pair.right)
 
 
-def _found(pair: _Pair, items: Items, columns: ColumnsConfig) -> tuple[Found, Found] | Problem:
-    left = items.find(pair.left, column=columns.left)
+def _found(
+    pair: _Pair, items: Items, columns: ColumnsConfig
+) -> tuple[ItemRef, ItemRef] | Problem:
+    left = items.lookup(pair.left, column=columns.left)
     if isinstance(left, Problem):
         return left
-    right = items.find(pair.right, column=columns.right)
+    right = items.lookup(pair.right, column=columns.right)
     return right if isinstance(right, Problem) else (left, right)

@@ -15,9 +15,9 @@ from job.data.items.columns import GroupSplitColumns
 from job.data.items.item_ids import (
     ArrayItemsById,
     ItemsById,
-    catalogue_of_rows,
-    catalogue_of_table,
-    catalogue_of_texts,
+    index_of_rows,
+    index_of_table,
+    index_of_texts,
 )
 from job.data.items.item_rows import ItemRows, LabelledItems
 from job.data.items.item_store import Items, ItemStore
@@ -144,7 +144,7 @@ def load_pairs(
             judge(rows[split].quarantine, given[split], allowed=section.max_bad_fraction)
             require_whole_groups(marks.straddling(), columns=section.columns)
             kept_out += rows[split].quarantine
-        table = ItemTable(form, items.finished())
+        table = ItemTable(form, items.build())
     pairs = _divided(section, given, rows=rows, seed=seed)
     return LoadedSplits(table, pairs, None, kept_out)
 
@@ -173,19 +173,17 @@ def _items(
     if file is None:
         return items, NOTHING_QUARANTINED
     if file.form == "table":
-        catalogue = catalogue_of_table(file.table(), columns=section.columns, reader=reader)
+        index = index_of_table(file.table(), columns=section.columns, reader=reader)
     else:
         arrays = stack.enter_context(open_npz(file.path, where=file.where))
         if not isinstance(section, TextDataConfig):
             stored = array_items(arrays, section, features=features)
-            rows = catalogue_of_rows(arrays, stored, name=file.name, columns=section.columns)
+            rows = index_of_rows(arrays, stored, name=file.name, columns=section.columns)
             judge(rows.quarantine, file, allowed=section.max_bad_fraction)
             return ArrayItemsById(rows, stored), rows.quarantine
-        catalogue = catalogue_of_texts(
-            arrays, name=file.name, columns=section.columns, reader=reader
-        )
-    judge(catalogue.quarantine, file, allowed=section.max_bad_fraction)
-    return ItemsById(catalogue, items), catalogue.quarantine
+        index = index_of_texts(arrays, name=file.name, columns=section.columns, reader=reader)
+    judge(index.quarantine, file, allowed=section.max_bad_fraction)
+    return ItemsById(index, items), index.quarantine
 
 
 def _divided(
@@ -260,7 +258,7 @@ def load_items(
             require_whole_groups(marks.straddling(), columns=section.columns)
             kept_out += rows[split].quarantine
         item_class = labelled.item_class()
-        table = ItemTable(form, items.finished(), item_class)
+        table = ItemTable(form, items.build(), item_class)
     members = _divided_items(section, given, rows=rows, item_class=item_class, seed=seed)
     pairs: dict[Split, PairTable] = {
         split: draw_evaluation_pairs(

@@ -66,7 +66,7 @@ class Reading:
 
     @property
     def items(self) -> RaggedArray:
-        return self._items.finished()
+        return self._items.build()
 
     def _marks(self, is_marked: bool) -> GroupSplitColumns:
         return GroupSplitColumns(self._columns, with_any=is_marked)
@@ -222,7 +222,7 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path, arrays, words):
     assert words in str(caught.value)
 
 
-def test_a_folder_of_class_folders_gives_pictures(tmp_path):
+def test_a_folder_of_class_folders_gives_images(tmp_path):
     root = tmp_path / "root"
     for name, colour in (("dog/b.png", 1), ("cat/x/a.png", 2), ("cat/b.png", 3)):
         path = root / "pictures" / name

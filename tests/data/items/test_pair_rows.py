@@ -8,7 +8,7 @@ import pytest
 
 from job.config.data import ColumnsConfig
 from job.data.items.columns import GroupSplitColumns
-from job.data.items.item_store import ItemStore
+from job.data.items.item_store import Items, ItemStore
 from job.data.items.pair_rows import read_pairs
 from job.data.items.readers import TextReader
 from job.data.quarantine import Quarantine
@@ -49,7 +49,7 @@ def read(
             marks=GroupSplitColumns(columns, with_any=is_marked),
             by_id=False,
         )
-        values = items.finished()
+        values = items.build()
     texts = [values.row(number).tobytes().decode() for number in range(len(values))]
     pairs = found.pairs
     return Read(
@@ -334,32 +334,22 @@ def test_a_bad_row_leaves_no_trace_in_the_items(tmp_path, bad):
     assert numbers == [([0], [1])] * 2
 
 
-class Ids:
-    """Items that are known by ids, and which were asked for."""
-
-    is_slow = True
-
-    is_remote = False
+class Ids(Items):
+    """Items that are known by IDs."""
 
     def __init__(self):
-        self.expected = []
+        self.announced = []
 
-    def fetch(self, cells):
-        pass
+    def prefetch(self, cells):
+        self.announced += cells
 
-    def expect(self, cell):
-        self.expected.append(cell)
-
-    def release(self, cell):
-        pass
-
-    def find(self, cell, *, column):
+    def lookup(self, cell, *, column):
         if cell == "7":
             return 0
         return Problem("no_item", f"{column}: no item {cell!r}")
 
-    def keep(self, found):
-        return found
+    def add(self, ref):
+        return ref
 
 
 def test_cells_may_hold_ids_and_those_may_be_whole_numbers(tmp_path):
@@ -379,7 +369,7 @@ def test_cells_may_hold_ids_and_those_may_be_whole_numbers(tmp_path):
         by_id=True,
     )
     assert found.pairs.left.tolist() == [0]
-    assert items.expected == ["7", "7", "8", "7"]
+    assert items.announced == ["7", "7", "8", "7"]
     assert [bad.detail for bad in found.quarantine.samples] == [
         "left: no item '8'",
         "left must be a text or a whole number",

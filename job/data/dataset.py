@@ -127,6 +127,58 @@ class PairTable:
         return np.unique(np.concatenate([self.left, self.right]))
 
 
+@dataclass(frozen=True, eq=False)
+class LabelledRows:
+    """R rows of labelled items, from which pairs are drawn.
+
+    Args:
+        item: int64 (R,), row numbers into the items, repeats allowed.
+        item_class: int64 (R,), the class of each.
+    """
+
+    item: NDArray[np.int64]
+    item_class: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def where(self, chosen: NDArray[np.bool_]) -> "LabelledRows":
+        """The rows whose flag in `chosen`, bool (R,), is set, in their order."""
+        return LabelledRows(self.item[chosen], self.item_class[chosen])
+
+    def items(self) -> NDArray[np.int64]:
+        """int64 (M,), row numbers of every item, ascending, each once."""
+        return np.unique(self.item)
+
+    def class_sizes(self) -> NDArray[np.int64]:
+        """int64 (C,), distinct items of each class that occurs."""
+        first = np.unique(self.item, return_index=True)[1]
+        return np.unique(self.item_class[first], return_counts=True)[1]
+
+
+# What the rows of a file are.
+Rows = PairTable | LabelledRows
+
+
+@dataclass(frozen=True, eq=False)
+class FileRows:
+    """The valid rows of one file, R of them in file order, and the rejected ones.
+
+    Args:
+        rows: Pairs, or labelled items.
+        group: int64 (R,), the group of each row, numbered from 0; None without such a column.
+        split: int8 (R,), index into SPLITS of each row; None without such a column.
+        groups_in_several_splits: Names of the groups whose rows are in several splits.
+        quarantine: The rejected rows.
+    """
+
+    rows: Rows
+    group: NDArray[np.int64] | None
+    split: NDArray[np.int8] | None
+    groups_in_several_splits: tuple[str, ...]
+    quarantine: Quarantine
+
+
 @dataclass(frozen=True)
 class SplitCounts:
     """How much a split holds.

@@ -10,6 +10,7 @@ Whoever reads a file decides that a row is bad; this module remembers it and jud
     check_bad_fraction(sieve.quarantine(), key="data.train", file="a.csv", allowed=0.01)
 """
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from typing import Literal
 
 from job.errors import DataError
 from job.types import Json, Problem, Reason
+
+log = logging.getLogger(__name__)
 
 # In what a row is counted: lines of a text file, rows of arrays, or files of a folder.
 Unit = Literal["line", "row", "file"]
@@ -175,19 +178,32 @@ def sample_of(row: object, *, most: int = SAMPLE_CHARACTERS) -> str:
 
 
 def check_bad_fraction(quarantine: Quarantine, *, key: str, file: str, allowed: float) -> None:
-    """Refuses a file of which too many rows are bad, or all of them.
+    """Refuses a file with too many bad rows, and logs a warning about fewer.
 
     Args:
-        quarantine: What was found in this one file.
-        key: Dotted key the file was given under.
-        file: The file as the configuration names it.
+        quarantine: The rejected rows of this file.
+        key: Dotted key that names the file.
+        file: The file as the configuration gives it.
         allowed: `data.max_bad_fraction`.
 
     Raises:
-        DataError: More than `allowed` of the rows are bad, or not one is good.
+        DataError: More than `allowed` of the rows are bad, or all are.
     """
     bad, rows = quarantine.num_bad, quarantine.rows_read
-    if bad == 0 or (bad < rows and bad / rows <= allowed):
+    if bad == 0:
+        return
+    if bad < rows and bad / rows <= allowed:
+        log.warning(
+            "rows quarantined",
+            extra={
+                "split": key.removeprefix("data."),
+                "file": file,
+                "rows": rows,
+                "bad_rows": bad,
+                "reasons": dict(quarantine.counts),
+                "first": quarantine.shown(),
+            },
+        )
         return
     if bad == rows:
         what = f"every one of the {rows} rows of {file!r} is bad"

@@ -12,10 +12,10 @@ from typing import NamedTuple
 from unicodedata import normalize
 
 import numpy as np
-from numpy.typing import NDArray
 
 from job.config.data import ColumnsConfig
-from job.data.quarantine import sample_of
+from job.data.dataset import FileRows, Rows
+from job.data.quarantine import Quarantine, sample_of
 from job.types import SPLITS, Problem
 
 # A column of 0 and 1 that once held a gap is written as 0.0 and 1.0. Words (true, yes) are
@@ -115,22 +115,22 @@ def _utf8_problem(text: str) -> Problem | None:
 
 
 class GroupAndSplit(NamedTuple):
-    """Of one row; None where the file has no such column."""
+    """The group and the split of one row; None if the file has no such column."""
 
     group: str | None
     split: int | None
 
 
 class GroupSplitColumns:
-    """The marks of the good rows of one file.
+    """Collects the group and the split of the valid rows of one file.
 
     Args:
-        columns: Names the columns.
-        with_any: Whether rows are marked; those of validation and test files need none.
+        columns: Names of the columns.
+        is_training: Whether the file is the training file; the others need neither column.
     """
 
-    def __init__(self, columns: ColumnsConfig, *, with_any: bool) -> None:
-        named = {"group": columns.group, "split": columns.split} if with_any else {}
+    def __init__(self, columns: ColumnsConfig, *, is_training: bool) -> None:
+        named = {"group": columns.group, "split": columns.split} if is_training else {}
         self.wanted: dict[str, str] = {
             key: name for key, name in named.items() if name is not None
         }
@@ -139,10 +139,10 @@ class GroupSplitColumns:
         self._split = bytearray()
 
     def read(self, fields: Sequence[object]) -> GroupAndSplit | Problem:
-        """The marks that a row has.
+        """Checks the cells of a row.
 
         Args:
-            fields: Its cells in the columns `wanted`, in that order.
+            fields: The cells of the columns `wanted`, in that order.
         """
         group: str | None = None
         split: int | None = None
@@ -159,27 +159,24 @@ class GroupSplitColumns:
                 split = number
         return GroupAndSplit(group, split)
 
-    def keep(self, mark: GroupAndSplit) -> None:
-        """Adds the marks of a row that is good in all else."""
+    def add(self, mark: GroupAndSplit) -> None:
+        """Adds the group and the split of a valid row."""
         if mark.group is not None:
             self._group.append(self._numbers.setdefault(mark.group, len(self._numbers)))
         if mark.split is not None:
             self._split.append(mark.split)
 
-    def straddling(self) -> list[str]:
-        """The groups that have rows in several splits, by first appearance."""
-        groups, splits = self.groups(), self.splits()
-        if groups is None or splits is None:
-            return []
+    def file_rows(self, rows: Rows, quarantine: Quarantine) -> FileRows:
+        """The valid rows of the file, with the groups and splits that were added."""
+        group = np.array(self._group, np.int64) if "group" in self.wanted else None
+        split = np.array(self._split, np.int8) if "split" in self.wanted else None
+        return FileRows(rows, group, split, self._groups_in_several_splits(), quarantine)
+
+    def _groups_in_several_splits(self) -> tuple[str, ...]:
+        if len(self.wanted) < 2:
+            return ()
         names = list(self._numbers)
         # A group in one split is one such number, a group in two splits is two.
-        found = np.unique(groups * len(SPLITS) + splits) // len(SPLITS)
-        return [names[number] for number in np.flatnonzero(np.bincount(found) > 1).tolist()]
-
-    def groups(self) -> NDArray[np.int64] | None:
-        """int64 (R,), the group of each row, numbered from 0; None without such a column."""
-        return np.array(self._group, np.int64) if "group" in self.wanted else None
-
-    def splits(self) -> NDArray[np.int8] | None:
-        """int8 (R,), index into SPLITS of each row; None without such a column."""
-        return np.array(self._split, np.int8) if "split" in self.wanted else None
+        both = np.array(self._group, np.int64) * len(SPLITS) + np.array(self._split, np.int64)
+        found = np.bincount(np.unique(both) // len(SPLITS))
+        return tuple(names[number] for number in np.flatnonzero(found > 1).tolist())

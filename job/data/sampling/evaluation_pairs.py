@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from job.data.dataset import PairTable
 from job.data.sampling.pair_sampling import ClassIndex, sample_negatives, sample_positives
-from job.data.sampling.permutation import generator
+from job.data.sampling.permutation import make_rng
 from job.types import SPLITS, Split
 
 # Above every epoch; `data.splitting.cuts` has the stream before.
@@ -45,7 +45,7 @@ def draw_evaluation_pairs(
         The pairs in random order, each with either item first.
     """
     stream = _FIRST_STREAM + SPLITS.index(split)
-    random = generator(seed, stream=stream)
+    random = make_rng(seed, stream=stream)
     classes = ClassIndex.of(item_class, rows=rows)
 
     def matches_at(index: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -25,10 +25,10 @@ def epoch_permutation(num_pairs: int, *, seed: int, epoch: int) -> NDArray[np.in
     Returns:
         int64 (num_pairs,), each pair number once.
     """
-    return generator(seed, stream=epoch).permutation(num_pairs)
+    return make_rng(seed, stream=epoch).permutation(num_pairs)
 
 
-def generator(seed: int, *, stream: int) -> np.random.Generator:
+def make_rng(seed: int, *, stream: int) -> np.random.Generator:
     """Random numbers that depend on (seed, stream) alone, both in [0, 2**64).
 
     Streams below 2**63 are epochs; anything else that draws takes one above.

@@ -191,8 +191,7 @@ def test_a_cut_that_leaves_a_split_one_class_says_what_to_do(tmp_path):
         load(tmp_path, train="train.csv")
     assert str(caught.value).startswith(
         "data.split.by: identity: the validation split has 4 items of 1 class, the largest of "
-        "4; it needs two classes for pairs that do not match, and two items of one class for "
-        "pairs that do. Add items, raise its share (data.split), or cut the split otherwise"
+        "4; it needs two classes for non-matches, and two items of one class for matches. "
     )
 
 

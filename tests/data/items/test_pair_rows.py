@@ -13,8 +13,8 @@ from job.data.items.pair_rows import read_pairs
 from job.data.items.readers import TextReader
 from job.data.quarantine import Quarantine
 from job.data.sources import table_records
+from job.data.sources.configured import DataSource
 from job.data.sources.sequence_file import Features
-from job.data.sources.table import Table
 from job.errors import DataError
 from job.types import Problem
 
@@ -43,15 +43,15 @@ def read(
     columns = columns or ColumnsConfig()
     with ItemStore(TextReader(max_length), features=Features(None)) as items:
         found = read_pairs(
-            Table(path, key="data.train", name=name),
+            DataSource("data.train", name, path, "table"),
+            GroupSplitColumns(columns, is_training=is_marked),
             items=items,
             columns=columns,
-            marks=GroupSplitColumns(columns, with_any=is_marked),
             by_id=False,
         )
         values = items.build()
     texts = [values.row(number).tobytes().decode() for number in range(len(values))]
-    pairs = found.pairs
+    pairs = found.rows
     return Read(
         [
             (texts[left], texts[right], label)
@@ -324,13 +324,13 @@ def test_a_bad_row_leaves_no_trace_in_the_items(tmp_path, bad):
         (tmp_path / name).write_text(content)
         with ItemStore(TextReader(20), features=Features(None)) as items:
             found = read_pairs(
-                Table(tmp_path / name, key="data.train", name=name),
+                DataSource("data.train", name, tmp_path / name, "table"),
+                GroupSplitColumns(ColumnsConfig(), is_training=False),
                 items=items,
                 columns=ColumnsConfig(),
-                marks=GroupSplitColumns(ColumnsConfig(), with_any=False),
                 by_id=False,
             )
-        numbers.append((found.pairs.left.tolist(), found.pairs.right.tolist()))
+        numbers.append((found.rows.left.tolist(), found.rows.right.tolist()))
     assert numbers == [([0], [1])] * 2
 
 
@@ -362,13 +362,13 @@ def test_cells_may_hold_ids_and_those_may_be_whole_numbers(tmp_path):
     path.write_text("\n".join(map(json.dumps, lines)))
     items = Ids()
     found = read_pairs(
-        Table(path, key="data.train", name="a.jsonl"),
+        DataSource("data.train", "a.jsonl", path, "table"),
+        GroupSplitColumns(ColumnsConfig(), is_training=False),
         items=items,
         columns=ColumnsConfig(),
-        marks=GroupSplitColumns(ColumnsConfig(), with_any=False),
         by_id=True,
     )
-    assert found.pairs.left.tolist() == [0]
+    assert found.rows.left.tolist() == [0]
     assert items.announced == ["7", "7", "8", "7"]
     assert [bad.detail for bad in found.quarantine.samples] == [
         "left: no item '8'",

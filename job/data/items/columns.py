@@ -1,7 +1,7 @@
-"""What a cell of a table, or an entry of an array, may hold, whatever its column means.
+"""Parses the cells of tables and arrays, and collects the columns `group` and `split`.
 
-A cell of CSV and TSV is a string; one of JSON lines may be anything. Each function returns what
-a good cell means, or a `Problem` whose detail begins with the column's name::
+A cell of CSV and TSV is a string; one of JSON lines may be any value. Each function returns the
+value of a valid cell, or a `Problem` whose detail begins with the column's name::
 
     label = label_of("1.0", column="label")  # 1
 """
@@ -18,8 +18,8 @@ from job.data.dataset import FileRows, Rows
 from job.data.quarantine import Quarantine, sample_of
 from job.types import SPLITS, Problem
 
-# A column of 0 and 1 that once held a gap is written as 0.0 and 1.0. Words (true, yes) are
-# refused: which of them mean a match is a guess.
+# pandas writes a column of 0 and 1 that once had a gap as 0.0 and 1.0. Words (true, yes) are
+# rejected: which of them mean a match is a guess.
 _LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
 
 _MOST_PARTS = 4
@@ -29,10 +29,7 @@ _SPLITS: Mapping[object, int] = {split: number for number, split in enumerate(SP
 
 
 def label_of(value: object, *, column: str) -> int | Problem:
-    """The label that a cell means.
-
-    0 and 1 as a number, and "0", "1", "0.0", "1.0" with blanks around; nothing else.
-    """
+    """Parses a label: 0 or 1 as a number, or "0", "1", "0.0", "1.0" with blanks around."""
     if isinstance(value, str):
         label = _LABELS.get(value)
         if label is None:
@@ -45,12 +42,12 @@ def label_of(value: object, *, column: str) -> int | Problem:
 
 
 def name_of(value: object, *, column: str) -> str | Problem:
-    """The name that a cell holds, of a class, a group or an item, in NFC.
+    """Parses the name of a class, a group or an item, to NFC.
 
-    Whole numbers are names: 7 and "7" are the same one.
+    Integers are names too: 7 and "7" are the same name.
     """
     if isinstance(value, bool) or not isinstance(value, str | int):
-        return Problem("malformed", f"{column} must be a text or a whole number")
+        return Problem("malformed", f"{column} must be a text or an integer")
     name = str(value)
     if not name:
         return Problem("empty", f"{column} is empty")
@@ -63,7 +60,7 @@ def name_of(value: object, *, column: str) -> str | Problem:
 
 
 def split_of(value: object, *, column: str) -> int | Problem:
-    """The index into SPLITS of the split that a cell names."""
+    """Parses the name of a split to its index into SPLITS."""
     number = _SPLITS.get(value.strip()) if isinstance(value, str) else None
     if number is None:
         known = ", ".join(SPLITS)
@@ -72,26 +69,26 @@ def split_of(value: object, *, column: str) -> int | Problem:
 
 
 def item_of(value: object, *, column: str) -> str | Problem:
-    """The text or the path that a cell holds."""
+    """Parses a text or a path."""
     if isinstance(value, str):
         return value
     return Problem("malformed", f"{column} must be a text, got {sample_of(value)}")
 
 
 def text_of(cell: str, *, max_length: int) -> str | Problem:
-    """The text of an item, brought to NFC.
+    """Normalises the text of an item to NFC.
 
     Args:
-        cell: What the table holds.
-        max_length: Most characters.
+        cell: The cell.
+        max_length: Largest number of characters.
 
     Returns:
-        The text, or what is wrong with it; the detail is without the column's name.
+        The text, or a problem whose detail does not name the column.
     """
     if not cell.strip():
         return Problem("empty", "is empty")
-    # Longer than NFC can make it shorter (no character of NFC has more than four parts). Left
-    # in, it could take hours: to order n marks costs n squared.
+    # Longer than NFC can shorten it (no character of NFC has more than four parts). NFC could
+    # take hours: ordering n combining marks costs n squared.
     is_hopeless = len(cell) > _MOST_PARTS * max_length
     text = cell if is_hopeless or cell.isascii() else normalize("NFC", cell)
     if len(text) > max_length:

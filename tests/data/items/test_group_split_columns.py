@@ -57,7 +57,7 @@ def test_a_mark_that_is_not_added_leaves_no_number():
     ("cells", "problem"),
     [
         (("", "test"), Problem("empty", "who is empty")),
-        ((1.5, "test"), Problem("malformed", "who must be a text or a whole number")),
+        ((1.5, "test"), Problem("malformed", "who must be a text or an integer")),
         (
             ("x", "dev"),
             Problem("split", "part must be one of train, validation, test, got 'dev'"),

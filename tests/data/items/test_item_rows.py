@@ -217,38 +217,38 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path, arrays, words):
 def test_a_folder_of_class_folders_gives_images(tmp_path):
     root = tmp_path / "root"
     for name, colour in (("dog/b.png", 1), ("cat/x/a.png", 2), ("cat/b.png", 3)):
-        path = root / "pictures" / name
+        path = root / "images" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(one_colour(colour=(colour, 0, 0)))
-    (root / "pictures/cat/c.png").write_bytes(b"GIF89a")
-    (root / "pictures/cat/d.png").symlink_to(tmp_path / "elsewhere.png")
-    (root / "pictures/cat/e.png").symlink_to("b.png")
+    (root / "images/cat/c.png").write_bytes(b"GIF89a")
+    (root / "images/cat/d.png").symlink_to(tmp_path / "elsewhere.png")
+    (root / "images/cat/e.png").symlink_to("b.png")
     (tmp_path / "elsewhere.png").write_bytes(one_colour())
-    (root / "pictures/notes.txt").touch()
-    section = ImageDataConfig(train="pictures", rows="items", size=8)
+    (root / "images/notes.txt").touch()
+    section = ImageDataConfig(train="images", rows="items", size=8)
     reading = Reading(section, columns=ColumnsConfig(), root=root)
-    rows = reading.folder((root / "pictures").resolve(), name="pictures/")
+    rows = reading.folder((root / "images").resolve(), name="images/")
     assert rows.rows.item.tolist() == [0, 1, 2, 3]
     assert reading.item_class == [0, 0, 0, 1]
     assert rows.quarantine.rows_read == 7
     items = reading.items
     assert [int(items.row(i)[0, 0, 0]) for i in range(4)] == [3, 3, 2, 1]
-    assert shown(rows)[0].startswith("pictures/cat/c.png: ")
+    assert shown(rows)[0].startswith("images/cat/c.png: ")
     assert shown(rows)[1:] == [
-        "pictures/cat/d.png: leads out of data.root",
-        "pictures/notes.txt: is no picture by its name (.png, .jpg, .jpeg)",
+        "images/cat/d.png: leads out of data.root",
+        "images/notes.txt: has no image extension (.png, .jpg, .jpeg)",
     ]
 
 
 def test_a_folder_without_files_is_refused(tmp_path):
-    section = ImageDataConfig(train="pictures", rows="items")
+    section = ImageDataConfig(train="images", rows="items")
     with pytest.raises(DataError, match=r"data\.train: 'x' holds no files\. Give at least two"):
         Reading(section, root=tmp_path).folder(tmp_path, name="x")
 
 
 def test_a_folder_that_may_not_be_read_is_permission_denied(open_folder: Path, unprivileged):
     (open_folder / "cat").mkdir(mode=0)
-    section = ImageDataConfig(train="pictures", rows="items")
+    section = ImageDataConfig(train="images", rows="items")
     reading = Reading(section, root=open_folder)
     with (
         unprivileged(),
@@ -262,4 +262,4 @@ def test_names_that_are_not_utf8_can_be_shown(tmp_path):
     (tmp_path / "p/cat/\udcff.gif").touch()
     section = ImageDataConfig(train="p", rows="items")
     rows = Reading(section, root=tmp_path).folder(tmp_path / "p", name="p")
-    assert shown(rows)[0].encode().startswith(b"p/cat/\\udcff.gif: is no picture")
+    assert shown(rows)[0].encode().startswith(b"p/cat/\\udcff.gif: has no image")

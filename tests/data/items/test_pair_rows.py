@@ -147,7 +147,7 @@ BAD_CSV_ROWS = [
 
 
 @pytest.mark.parametrize(("row", "reason", "detail"), BAD_CSV_ROWS)
-def test_one_bad_csv_row_is_kept_out_and_named(tmp_path, row, reason, detail):
+def test_one_bad_csv_row_is_rejected_and_named(tmp_path, row, reason, detail):
     raw = read(tmp_path, CSV + row + b"\nend,ent,1\n")
     assert raw.rows == [*EXPECTED, ("end", "ent", 1)]
     assert raw.quarantine.rows_read == 4
@@ -183,7 +183,7 @@ BAD_JSON_ROWS = [
 
 
 @pytest.mark.parametrize(("row", "reason", "detail"), BAD_JSON_ROWS)
-def test_one_bad_json_line_is_kept_out_and_named(tmp_path, row, reason, detail):
+def test_one_bad_json_line_is_rejected_and_named(tmp_path, row, reason, detail):
     good = b'{"left": "cat", "right": "kat", "label": 1}\n'
     raw = read(tmp_path, good + row + b"\n" + good, name="a.jsonl")
     assert raw.rows == [("cat", "kat", 1)] * 2
@@ -283,7 +283,7 @@ def test_the_group_is_read_where_it_is_asked_for(tmp_path):
         read(tmp_path, CSV, columns=columns, is_marked=True)
 
 
-def test_a_json_group_may_be_a_whole_number_but_nothing_else(tmp_path):
+def test_a_json_group_may_be_a_integer_but_nothing_else(tmp_path):
     lines = [
         json.dumps({"left": "a", "right": "b", "label": 1, "family": family})
         for family in (7, "x", 1.5, True)
@@ -352,7 +352,7 @@ class Ids(Items):
         return ref
 
 
-def test_cells_may_hold_ids_and_those_may_be_whole_numbers(tmp_path):
+def test_cells_may_hold_ids_and_those_may_be_integers(tmp_path):
     lines = [
         {"left": 7, "right": "7", "label": 1},
         {"left": "8", "right": 7, "label": 1},
@@ -372,5 +372,5 @@ def test_cells_may_hold_ids_and_those_may_be_whole_numbers(tmp_path):
     assert items.announced == ["7", "7", "8", "7"]
     assert [bad.detail for bad in found.quarantine.samples] == [
         "left: no item '8'",
-        "left must be a text or a whole number",
+        "left must be a text or an integer",
     ]

@@ -130,7 +130,7 @@ def test_a_link_inside_the_root_is_followed(tmp_path):
     assert sequences(tmp_path).read("b.npy").shape == (2, 2)
 
 
-def test_a_picture_becomes_pixels_or_stays_a_file(tmp_path):
+def test_a_image_becomes_pixels_or_stays_a_file(tmp_path):
     (tmp_path / "a.png").write_bytes(one_colour())
     found = images(tmp_path).read("a.png")
     assert (found.shape, found.dtype) == ((8, 8, 3), np.uint8)
@@ -140,17 +140,17 @@ def test_a_picture_becomes_pixels_or_stays_a_file(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["decoded", "encoded"])
-def test_a_bad_picture_is_found_whatever_is_kept(tmp_path, monkeypatch, form):
+def test_a_bad_image_is_found_whatever_is_kept(tmp_path, monkeypatch, form):
     def refuse(data, *, size, resize, max_pixels):
-        assert (data, size, resize, max_pixels) == (b"picture", 8, "pad", 1000)
+        assert (data, size, resize, max_pixels) == (b"image", 8, "pad", 1000)
         raise ImageError("too_large", "declares too much")
 
     monkeypatch.setattr(readers, "read_image", refuse)
-    (tmp_path / "a.png").write_bytes(b"picture")
+    (tmp_path / "a.png").write_bytes(b"image")
     assert images(tmp_path, form).read("a.png") == Problem("too_large", "declares too much")
 
 
-def test_a_file_too_large_to_be_a_picture_is_not_read(tmp_path):
+def test_a_file_too_large_to_be_a_image_is_not_read(tmp_path):
     with (tmp_path / "a.png").open("wb") as file:
         file.truncate(10 << 30)  # takes no room on the disk
     assert images(tmp_path).read("a.png") == Problem(

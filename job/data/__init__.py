@@ -1,18 +1,14 @@
-"""From files to the arrays training reads: items once, pairs as row numbers.
+"""From files to training batches: each item once, pairs as row numbers.
 
-`load` is the whole way and `tables` its result. A room for each part of it, in the order data
-pass through:
+`load.load_dataset` reads files into a `dataset.Dataset`; rejected rows go to its `quarantine`.
+Packages in the order of the data; lines higher up import lower ones only:
 
-    places      where files are: below a folder, or copies of what is in a bucket
-    formats     what a file holds: rows of tables, arrays, files of class folders
-    pictures    PNG and JPEG files as pixels
-    reading     items and pairs, each item once, bad rows kept out (`quarantine`)
-    splitting   which split a row belongs to
-    texts       tokens and their numbers (of sequences: `moments`)
-    packs       the result as a folder of arrays, opened instead of read
-    drawing     which pairs are seen when
-    feeding     items as the rectangles a training step takes
-    inspection  what a person should know before training
+    load                    DataConfig -> Dataset
+    items | packed          rows -> ItemTable, FileRows | a folder of arrays -> Dataset
+    splits | pipeline       FileRows -> rows of each split | Dataset, SampledPairs -> arrays
+    sources | sampling      files below data.root -> records, arrays | Dataset -> SampledPairs
+    dataset                 ItemTable, PairTable, Dataset
+    quarantine              rejected rows
 
-Nothing here knows TensorFlow.
+Nothing here imports TensorFlow.
 """

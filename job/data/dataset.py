@@ -1,8 +1,8 @@
 """The one data model: unique items, and pairs as row numbers into them.
 
-An item is stored, tokenised and embedded once, however many pairs hold it, and an item that two
-splits share shows as one row number in both. Arrays may be memory-mapped: nothing here copies
-one, and what would have to read one whole is counted when a data set is made.
+An item is stored, tokenised and embedded once, however many pairs contain it, and an item that
+two splits share has one row number in both. Arrays may be memory-mapped: nothing here copies
+one, and counts that would read a whole one are computed when a dataset is made.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from job.types import SPLITS, Kind, Split
 #   text      uint8 (V,): UTF-8 bytes
 #   sequence  float32 (V, F): time steps
 #   encoded   uint8 (V,): a PNG or JPEG file
-#   decoded   uint8 (V, S, 3): lines of a picture of S x S pixels, S of them an item
+#   decoded   uint8 (V, S, 3): rows of an image of S x S pixels, S of them an item
 Form = Literal["text", "sequence", "encoded", "decoded"]
 
 KIND_OF: Mapping[Form, Kind] = {
@@ -34,7 +34,7 @@ KIND_OF: Mapping[Form, Kind] = {
     "decoded": "image",
 }
 
-# What was counted over the training items: of texts, of sequences, of pictures.
+# Statistics of the training items: of texts, of sequences, of images.
 Statistics = Vocabulary | FeatureStats | None
 
 
@@ -74,9 +74,9 @@ class ItemTable:
         return np.full_like(rows, -1) if self.item_class is None else self.item_class[rows]
 
     def texts(self, rows: NDArray[np.int64]) -> list[str]:
-        """The items of the given row numbers, int64 (R,), as strings; of texts only."""
+        """The texts of the given row numbers, int64 (R,), as strings."""
         if self.form != "text":
-            raise ValueError(f"items of the form {self.form} are no texts")
+            raise ValueError(f"items of the form {self.form} are not texts")
         return [self.values.row(row).tobytes().decode() for row in rows.tolist()]
 
 
@@ -127,15 +127,67 @@ class PairTable:
         return np.unique(np.concatenate([self.left, self.right]))
 
 
+@dataclass(frozen=True, eq=False)
+class LabelledRows:
+    """R rows of labelled items, from which pairs are drawn.
+
+    Args:
+        item: int64 (R,), row numbers into the items, repeats allowed.
+        item_class: int64 (R,), the class of each.
+    """
+
+    item: NDArray[np.int64]
+    item_class: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def where(self, chosen: NDArray[np.bool_]) -> "LabelledRows":
+        """The rows whose flag in `chosen`, bool (R,), is set, in their order."""
+        return LabelledRows(self.item[chosen], self.item_class[chosen])
+
+    def items(self) -> NDArray[np.int64]:
+        """int64 (M,), row numbers of every item, ascending, each once."""
+        return np.unique(self.item)
+
+    def class_sizes(self) -> NDArray[np.int64]:
+        """int64 (C,), distinct items of each class that occurs."""
+        first = np.unique(self.item, return_index=True)[1]
+        return np.unique(self.item_class[first], return_counts=True)[1]
+
+
+# What the rows of a file are.
+Rows = PairTable | LabelledRows
+
+
+@dataclass(frozen=True, eq=False)
+class FileRows:
+    """The valid rows of one file, R of them in file order, and the rejected ones.
+
+    Args:
+        rows: Pairs, or labelled items.
+        group: int64 (R,), the group of each row, numbered from 0; None without such a column.
+        split: int8 (R,), index into SPLITS of each row; None without such a column.
+        groups_in_several_splits: Names of the groups whose rows are in several splits.
+        quarantine: The rejected rows.
+    """
+
+    rows: Rows
+    group: NDArray[np.int64] | None
+    split: NDArray[np.int8] | None
+    groups_in_several_splits: tuple[str, ...]
+    quarantine: Quarantine
+
+
 @dataclass(frozen=True)
 class SplitCounts:
-    """How much a split holds.
+    """The size of a split.
 
     Attributes:
-        pairs: Pairs; of labelled training items: those of an epoch.
-        positive: Pairs that match.
-        items: Distinct items.
-        classes: Distinct classes of these items; None for data without classes.
+        pairs: Number of pairs; for labelled training items: in an epoch.
+        positive: Number of matches.
+        items: Number of distinct items.
+        classes: Number of distinct classes of these items; None for data without classes.
     """
 
     pairs: int
@@ -155,11 +207,7 @@ class SplitCounts:
         return cls(len(pairs), pairs.num_positive, len(rows), classes)
 
     def drawn_by(self, sampling: Sampling) -> "SplitCounts":
-        """The same items, and the pairs that an epoch draws from them.
-
-        Args:
-            sampling: How training pairs are drawn.
-        """
+        """The same items with the number of pairs that an epoch draws from them."""
         if isinstance(sampling, ClassSamplingConfig):
             pairs = sampling.pairs_per_epoch or self.items // 2
             return replace(self, pairs=pairs, positive=pairs)
@@ -174,13 +222,13 @@ class Dataset:
 
     Args:
         items: The items of all splits.
-        pairs: The pairs of each split, in file order. Where training pairs are drawn from
-            labelled items, validation and test only.
+        pairs: The pairs of each split, in file order. If training pairs are drawn from
+            labelled items: of validation and test only.
         training_items: int64 (M,), items that training pairs are drawn from, ascending; None
-            where `pairs` has those of training.
-        statistics: What was counted over the training items.
-        counts: How much each split holds.
-        quarantine: Rows that were kept out.
+            if `pairs` has training pairs.
+        statistics: Statistics of the training items.
+        counts: Size of each split.
+        quarantine: Rejected rows.
         fingerprint: sha256, see `fingerprint_of`.
     """
 
@@ -205,11 +253,11 @@ def fingerprint_of(
     *,
     statistics: Statistics = None,
 ) -> str:
-    """Names the data by its content: items, classes, pairs, labels, membership and order.
+    """Hashes the content of the data: items, classes, pairs, labels, membership and order.
 
-    File names, formats and compression do not enter; a changed row does. Of what was counted,
-    words enter: which there are depends on the Unicode version of Python, too, and with other
-    words the rows of a table of vectors mean something else.
+    File names, formats and compression do not change it; a changed row does. Words are hashed
+    too: they depend on the Unicode version of Python, and other words would give the rows of an
+    embedding table another meaning.
     """
     digest = hashlib.sha256()
 

@@ -1,16 +1,29 @@
-"""From the data section to a dataset in memory: resolve, read, judge, number, cut, count."""
+"""From the data section to a dataset in memory."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from job.config.data import Data, SequenceDataConfig, TextDataConfig
-from job.data.dataset import Dataset, ItemTable, SplitCounts, Statistics, fingerprint_of
-from job.data.items.read_rows import LoadedSplits, load_items, load_pairs
+from job.data.dataset import (
+    Dataset,
+    ItemTable,
+    LabelledRows,
+    PairTable,
+    Rows,
+    SplitCounts,
+    Statistics,
+    fingerprint_of,
+)
+from job.data.items.read_rows import read_rows
 from job.data.packed.open_packed import open_packed
+from job.data.quarantine import Quarantine
+from job.data.sampling.evaluation_pairs import draw_evaluation_pairs
 from job.data.sources.configured import resolve_sources
 from job.data.sources.files import DataFiles
+from job.data.splits.assignment import assign_splits
 from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.vocabulary import build_vocabulary
 from job.storage.parallel import ParallelDownloader
@@ -20,49 +33,83 @@ from job.types import SPLITS, Split
 def load_dataset(
     section: Data, *, folder: Path, seed: int, access: ParallelDownloader | None = None
 ) -> Dataset:
-    """Reads every file, keeps bad rows out, and cuts the splits that have no file.
+    """Reads every file, rejects bad rows, and splits the training file where needed.
 
-    Where `data.packed` names a packed set, that is opened instead, with the same result.
+    If `data.packed` names a packed set, that is opened instead, with the same result.
 
     Args:
         section: The data section.
         folder: Absolute folder of the configuration file.
-        seed: `run.seed`; decides the cut, and which pairs labelled items are measured on.
-        access: How data in a bucket are reached; None: with the defaults.
+        seed: `run.seed`; determines the splits, and the evaluation pairs of labelled items.
+        access: Reaches data in a bucket; None: with the defaults.
 
     Raises:
         ConfigError: A path leaves `data.root`, its format is unknown, or the packed set was
             made from other data.
         DataError: Data is missing, too bad, or leaves a split empty or with one class.
         PermissionDeniedError: A file may not be read.
-        JobError: A bucket or its mirror fails, as `Mirror.fetch` says.
+        JobError: A bucket or its mirror fails; see `Mirror.fetch`.
     """
     if section.packed is not None:
         return open_packed(section, folder=folder, seed=seed, access=access)
     files = DataFiles.below(section.root, folder=folder, mirror=section.mirror, access=access)
-    given = resolve_sources(section, files=files)
-    load = load_items if section.rows == "items" else load_pairs
-    loaded = load(section, given=given, files=files, seed=seed)
-    statistics = _statistics(section, loaded.items, rows=_training_rows(loaded))
-    fingerprint = fingerprint_of(
-        loaded.items, loaded.pairs, loaded.training_items, statistics=statistics
-    )
+    sources = resolve_sources(section, files=files)
+    loaded = read_rows(section, sources=sources, files=files)
+    origins = {split: sources[split].where for split in SPLITS if split in sources}
+    splits = assign_splits(section, loaded.rows, origins=origins, seed=seed)
+    pairs = evaluation_pairs(section, splits, items=loaded.items, seed=seed)
+    return _dataset(section, loaded.items, splits, pairs=pairs, quarantine=loaded.quarantine)
+
+
+def evaluation_pairs(
+    section: Data, splits: Mapping[Split, Rows], *, items: ItemTable, seed: int
+) -> dict[Split, PairTable]:
+    """The pairs of each split: those of its rows, or drawn from its labelled items.
+
+    Training pairs of labelled items are drawn anew in each epoch, so they are not among these.
+    """
+    pairs: dict[Split, PairTable] = {}
+    for split, rows in splits.items():
+        if isinstance(rows, PairTable):
+            pairs[split] = rows
+        elif split != "train":
+            members = rows.items()
+            pairs[split] = draw_evaluation_pairs(
+                items.classes_of(np.arange(len(items))),
+                rows=members,
+                num_pairs=section.sampling_or_default.evaluation_pairs,
+                seed=seed,
+                split=split,
+            )
+    return pairs
+
+
+def _dataset(
+    section: Data,
+    items: ItemTable,
+    splits: Mapping[Split, Rows],
+    *,
+    pairs: Mapping[Split, PairTable],
+    quarantine: Quarantine,
+) -> Dataset:
+    """Adds the statistics of the training items, the counts and the fingerprint."""
+    train = splits["train"]
+    training_items = train.items() if isinstance(train, LabelledRows) else None
+    statistics = _statistics(section, items, rows=train.items())
+    counts = {split: SplitCounts.of(table, items) for split, table in pairs.items()}
+    if isinstance(train, LabelledRows):
+        num_classes = len(train.class_sizes())
+        held = SplitCounts(0, 0, items=len(train.items()), classes=num_classes)
+        counts = {"train": held.drawn_by(section.sampling_or_default), **counts}
     return Dataset(
-        items=loaded.items,
-        pairs=loaded.pairs,
-        training_items=loaded.training_items,
+        items=items,
+        pairs=pairs,
+        training_items=training_items,
         statistics=statistics,
-        counts=_counts(section, loaded),
-        quarantine=loaded.quarantine,
-        fingerprint=fingerprint,
+        counts=counts,
+        quarantine=quarantine,
+        fingerprint=fingerprint_of(items, pairs, training_items, statistics=statistics),
     )
-
-
-def _training_rows(loaded: LoadedSplits) -> NDArray[np.int64]:
-    """int64 (M,), the items that training sees, ascending."""
-    if loaded.training_items is not None:
-        return loaded.training_items
-    return loaded.pairs["train"].items()
 
 
 def _statistics(section: Data, items: ItemTable, *, rows: NDArray[np.int64]) -> Statistics:
@@ -71,17 +118,3 @@ def _statistics(section: Data, items: ItemTable, *, rows: NDArray[np.int64]) -> 
     if isinstance(section, SequenceDataConfig):
         return FeatureStats.of(items.values, rows)
     return None
-
-
-def _counts(section: Data, loaded: LoadedSplits) -> dict[Split, SplitCounts]:
-    counts = {
-        split: SplitCounts.of(loaded.pairs[split], loaded.items)
-        for split in SPLITS
-        if split in loaded.pairs
-    }
-    if loaded.training_items is None:
-        return counts
-    rows = loaded.training_items
-    classes = len(np.unique(loaded.items.classes_of(rows)))
-    held = SplitCounts(0, 0, items=len(rows), classes=classes)
-    return {"train": held.drawn_by(section.sampling_or_default), **counts}

@@ -1,15 +1,16 @@
-"""Rows that cannot be used: kept out, counted, named, and too many of them an error.
+"""Rejected rows: counted, listed, and an error if there are too many.
 
-Whoever reads a file decides that a row is bad; this module remembers it and judges the file::
+The reader of a file decides that a row is bad; this module records it and checks the file::
 
-    sieve = QuarantineBuilder("a.csv")
+    rejected = QuarantineBuilder("a.csv")
     for record in records:
-        sieve.rows_read += 1
+        rejected.rows_read += 1
         if record.problem:
-            sieve.reject(record.line, record.problem, raw=record.raw)
-    check_bad_fraction(sieve.quarantine(), key="data.train", file="a.csv", allowed=0.01)
+            rejected.reject(record.line, record.problem, raw=record.raw)
+    check_bad_fraction(rejected.quarantine(), key="data.train", file="a.csv", allowed=0.01)
 """
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from typing import Literal
 from job.errors import DataError
 from job.types import Json, Problem, Reason
 
-# In what a row is counted: lines of a text file, rows of arrays, or files of a folder.
+log = logging.getLogger(__name__)
+
+# The unit that counts rows: lines of a text file, rows of arrays, or files of a folder.
 Unit = Literal["line", "row", "file"]
 
 SAMPLES_KEPT = 1000  # of each file
@@ -29,19 +32,19 @@ _ADVICE: Mapping[Reason, str] = {
     "label": "Write 1 for a match and 0 for none, or name another column: data.columns.label.",
     "class": "Give each item one class, or name another column: data.columns.item_class.",
     "split": "Write train, validation or test, or name another column: data.columns.split.",
-    "empty": "Fill in or remove the rows that hold nothing.",
+    "empty": "Fill in or remove the empty rows.",
     "too_long": "Raise data.max_length, or shorten the items.",
     "too_large": "Make the items smaller, or raise data.max_pixels where that is the limit.",
     "missing": "Name the columns in data.columns, or complete the rows.",
-    "undecodable": "Save the file as UTF-8, or replace what is damaged.",
-    "malformed": "Correct the rows; a text that holds a separator or a quote must be quoted.",
-    "format": "Convert the files: pictures to PNG or JPEG, sequences to .npy.",
-    "damaged": "Copy or export the pictures again.",
+    "undecodable": "Save the file as UTF-8, or replace the damaged files.",
+    "malformed": "Correct the rows; quote texts that contain a separator or a quote.",
+    "format": "Convert the files: images to PNG or JPEG, sequences to .npy.",
+    "damaged": "Copy or export the images again.",
     "shape": "Save each sequence as numbers of the shape (time, features), all with as many "
     "features, or set data.num_features.",
-    "not_finite": "Replace or remove what is not a number; a gap can be filled or cut out.",
-    "duplicate": "Give each item an id of its own.",
-    "no_item": "Complete data.items, or name the column that holds the ids: data.columns.",
+    "not_finite": "Replace or remove NaN and infinity; fill gaps or cut them out.",
+    "duplicate": "Give each item a unique ID.",
+    "no_item": "Complete data.items, or name the column that holds the IDs: data.columns.",
     "no_file": "Give paths of files that exist, relative to data.root.",
     "outside": "Move the files below data.root, or set data.root to a folder that holds them.",
 }
@@ -49,17 +52,17 @@ _ADVICE: Mapping[Reason, str] = {
 
 @dataclass(frozen=True)
 class BadRow:
-    """One row that was kept out.
+    """One rejected row.
 
     Attributes:
-        file: The file as the configuration names it, or one below a folder that it names.
-        line: Where the row begins, in units of `unit`, counted from 1.
-        reason: Which kind of fault, for counting.
+        file: The file as the configuration gives it, or one below a folder that it gives.
+        line: Start of the row in `unit`, counted from 1.
+        reason: Category of the fault.
         detail: What was received and what is allowed.
-        sample: The beginning of the row as a Python literal, at most SAMPLE_CHARACTERS long;
-            empty where `detail` says it all.
-        unit: `line`: a line as `sed -n 7p` counts, header included. `row`: an entry of arrays,
-            the first of which is row 1. `file`: a file of a folder, by its sorted path.
+        sample: The beginning of the row as a Python literal, up to SAMPLE_CHARACTERS long;
+            empty if `detail` suffices.
+        unit: `line`: a line as `sed -n 7p` counts, header included. `row`: an entry of arrays.
+            `file`: a file of a folder, by its sorted path.
     """
 
     file: str
@@ -70,18 +73,18 @@ class BadRow:
     unit: Unit = "line"
 
     def __str__(self) -> str:
-        # A file of a folder is found by its name; its number helps nobody.
+        # A file of a folder is found by its name, not by its number.
         where = self.file if self.unit == "file" else f"{self.file} {self.unit} {self.line}"
         return f"{where}: {self.detail}" + (f" in {self.sample}" if self.sample else "")
 
 
 @dataclass(frozen=True)
 class Quarantine:
-    """What was kept out of one or several files.
+    """The rejected rows of one or several files.
 
     Attributes:
-        rows_read: All rows, good and bad; header and blank lines are none.
-        counts: Bad rows by reason; reasons that did not occur are absent.
+        rows_read: Number of all rows, valid and bad, without header and blank lines.
+        counts: Number of bad rows by reason, without reasons that did not occur.
         samples: The first SAMPLES_KEPT bad rows of each file.
     """
 
@@ -129,11 +132,11 @@ class QuarantineBuilder:
     """Collects the bad rows of one file while it is read.
 
     Args:
-        file: The file as the configuration names it.
-        unit: In what its rows are counted.
+        file: The file as the configuration gives it.
+        unit: The unit that counts its rows.
 
     Attributes:
-        rows_read: Rows so far, good and bad; the reader counts them.
+        rows_read: Rows so far, valid and bad; incremented by the reader.
     """
 
     def __init__(self, file: str, *, unit: Unit = "line") -> None:
@@ -146,13 +149,13 @@ class QuarantineBuilder:
     def reject(
         self, line: int, problem: Problem, *, raw: object = None, file: str | None = None
     ) -> None:
-        """Keeps a row out.
+        """Records a bad row.
 
         Args:
-            line: Where the row begins, in units of `unit`.
-            problem: What is wrong with it.
-            raw: Something of the row to show; None: `problem` says it all.
-            file: The file itself, where the rows are files of a folder.
+            line: Start of the row in `unit`.
+            problem: Why it is bad.
+            raw: The row for display; None: `problem` suffices.
+            file: The file, if the rows are the files of a folder.
         """
         reason, detail = problem
         self._counts[reason] += 1
@@ -162,12 +165,12 @@ class QuarantineBuilder:
             self._samples.append(bad)
 
     def quarantine(self) -> Quarantine:
-        """What was kept out so far."""
+        """The rows rejected so far."""
         return Quarantine(self.rows_read, dict(self._counts), tuple(self._samples))
 
 
 def sample_of(row: object, *, most: int = SAMPLE_CHARACTERS) -> str:
-    """The beginning of a row, or of a cell, as a printable literal of at most so many signs."""
+    """The beginning of a row or cell as a printable literal of at most `most` characters."""
     literal = repr(row[:most] if isinstance(row, str | bytes) else row)
     if len(literal) <= most:
         return literal
@@ -175,19 +178,32 @@ def sample_of(row: object, *, most: int = SAMPLE_CHARACTERS) -> str:
 
 
 def check_bad_fraction(quarantine: Quarantine, *, key: str, file: str, allowed: float) -> None:
-    """Refuses a file of which too many rows are bad, or all of them.
+    """Refuses a file with too many bad rows, and logs a warning about fewer.
 
     Args:
-        quarantine: What was found in this one file.
-        key: Dotted key the file was given under.
-        file: The file as the configuration names it.
+        quarantine: The rejected rows of this file.
+        key: Dotted key that names the file.
+        file: The file as the configuration gives it.
         allowed: `data.max_bad_fraction`.
 
     Raises:
-        DataError: More than `allowed` of the rows are bad, or not one is good.
+        DataError: More than `allowed` of the rows are bad, or all are.
     """
     bad, rows = quarantine.num_bad, quarantine.rows_read
-    if bad == 0 or (bad < rows and bad / rows <= allowed):
+    if bad == 0:
+        return
+    if bad < rows and bad / rows <= allowed:
+        log.warning(
+            "rows quarantined",
+            extra={
+                "split": key.removeprefix("data."),
+                "file": file,
+                "rows": rows,
+                "bad_rows": bad,
+                "reasons": dict(quarantine.counts),
+                "first": quarantine.shown(),
+            },
+        )
         return
     if bad == rows:
         what = f"every one of the {rows} rows of {file!r} is bad"
@@ -209,5 +225,5 @@ def _advice(quarantine: Quarantine) -> str:
     commonest = max(quarantine.counts, key=lambda reason: quarantine.counts[reason])
     advice = _ADVICE[commonest]
     if quarantine.num_bad < quarantine.rows_read:
-        advice += " Or raise data.max_bad_fraction to leave such rows out."
+        advice += " Or raise data.max_bad_fraction to skip such rows."
     return advice

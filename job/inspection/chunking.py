@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from job.data.sampling.permutation import generator
+from job.data.sampling.permutation import make_rng
 
 # Cuts row numbers, int64 (R,), into parts that can be looked at one at a time.
 Parts = Callable[[NDArray[np.int64]], Iterator[NDArray[np.int64]]]
@@ -53,4 +53,4 @@ def some(count: int, limit: int) -> NDArray[np.int64]:
     """At most `limit` of the numbers below `count`, ascending; the same ones every time."""
     if count <= limit:
         return np.arange(count)
-    return np.sort(generator(_SEED, stream=_STREAM).choice(count, limit, replace=False))
+    return np.sort(make_rng(_SEED, stream=_STREAM).choice(count, limit, replace=False))

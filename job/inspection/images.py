@@ -74,7 +74,7 @@ def describe_pictures(feed: ImageCollator, rows: NDArray[np.int64]) -> NDArray[n
 
 def max_pictures(feed: ImageCollator) -> int:
     """How many pictures can be looked at in a few seconds."""
-    is_encoded = feed.pictures.values.ndim == 1
+    is_encoded = feed.images.values.ndim == 1
     return _MAX_FILES if is_encoded else _MAX_VALUES // _values_of(feed)
 
 

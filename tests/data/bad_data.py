@@ -82,7 +82,7 @@ def npy_header(shape: str, dtype: str = "<f8") -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
 
 
-def picture(kind: str = "PNG", *, mode: str = "RGB", size: int = 16) -> bytes:
+def image(kind: str = "PNG", *, mode: str = "RGB", size: int = 16) -> bytes:
     stream = io.BytesIO()
     pixels = np.random.default_rng(0).integers(0, 256, (size, size, 3)).astype(np.uint8)
     Image.fromarray(pixels).convert(mode).save(stream, kind)
@@ -118,7 +118,7 @@ def files(kind: str, make: Make, *, path: str | None = None, **more: object) -> 
         end = ".npy" if kind == "sequence" else ".png"
         (folder / "x").mkdir()
         for number in range(20):
-            good = npy(np.full((3, 2), float(number))) if end == ".npy" else picture()
+            good = npy(np.full((3, 2), float(number))) if end == ".npy" else image()
             (folder / f"x/{number}{end}").write_bytes(good)
         rows = ["left,right,label"]
         rows += [f"x/{i % 20}{end},x/{(7 * i + 1) % 20}{end},{i % 2}" for i in range(199)]
@@ -194,13 +194,13 @@ def labelled(last: str) -> Build:
 
 
 def class_folder(path: str, make: Make) -> Build:
-    """Good pictures in class folders, and one more file."""
+    """Good images in class folders, and one more file."""
 
     def build(folder: Path) -> Section:
         for number in range(199):
             good = folder / f"train/{number % 20}/{number:03}.png"
             good.parent.mkdir(parents=True, exist_ok=True)
-            good.write_bytes(picture())
+            good.write_bytes(image())
         if callable(make):
             make(folder / "train" / path)
         else:
@@ -289,7 +289,7 @@ def unchanged(found: Mapping[str, np.ndarray]) -> None:
 
 
 def outside(section: Section) -> Build:
-    """A root in a folder, and a pair file beside it."""
+    """A root in a folder, and a pair file next to it."""
 
     def build(folder: Path) -> Section:
         good = texts(b"x,y,1")(folder)

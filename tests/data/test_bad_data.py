@@ -1,6 +1,6 @@
 """Data as nobody should give it: what is said of each fault, and what reading it costs.
 
-A fault is one row of two hundred, which is kept out, or that of a file, which ends the run.
+A fault is one row of two hundred, which is rejected, or that of a file, which ends the run.
 """
 
 import gzip
@@ -27,6 +27,7 @@ from tests.data.bad_data import (
     huge_rows,
     ids,
     ids_of_rows,
+    image,
     labelled,
     lengths_of_row,
     link_out,
@@ -35,7 +36,6 @@ from tests.data.bad_data import (
     npy,
     npy_header,
     outside,
-    picture,
     put,
     sparse,
     text_file,
@@ -96,12 +96,6 @@ BAD_ROWS = [
         "a column too few", texts(b"a,1"), ("missing",), "2 fields where the header names 3"
     ),
     BadRow("a broken quote", texts(b'"a"x,b,1'), ("malformed",), "not valid CSV"),
-    BadRow(
-        "one huge line",
-        texts(b"x" * (64 << 20)),
-        ("too_long",),
-        "a line of more than 4194304 characters",
-    ),
     BadRow(
         "marks without end",
         texts(b"a" + "\u0301\u0327".encode() * 30_000 + b",b,1"),
@@ -172,7 +166,7 @@ BAD_ROWS = [
         "a table for a sequence",
         files("sequence", b"0.1,0.2\n0.3,0.4\n"),
         ("format",),
-        r"is no \.npy data",
+        r"is not \.npy data",
     ),
     BadRow(
         "no bytes for a sequence", files("sequence", nothing), ("empty",), "the file is empty"
@@ -204,20 +198,20 @@ BAD_ROWS = [
     ),
     BadRow(
         "a truncated PNG",
-        files("image", picture(size=64)[:2000]),
+        files("image", image(size=64)[:2000]),
         ("damaged",),
         r"right 'x/bad\.png': ",
     ),
     BadRow("a PNG of 60,000 x 60,000", files("image", huge_png()), ("too_large",), "60,?000"),
-    BadRow("a GIF named .png", files("image", picture("GIF")), ("format",), "GIF"),
-    BadRow("a CMYK JPEG", files("image", picture("JPEG", mode="CMYK")), ("format",), "CMYK"),
-    BadRow("no bytes for a picture", files("image", nothing), ("empty",), "the file is empty"),
+    BadRow("a GIF named .png", files("image", image("GIF")), ("format",), "GIF"),
+    BadRow("a CMYK JPEG", files("image", image("JPEG", mode="CMYK")), ("format",), "CMYK"),
+    BadRow("no bytes for a image", files("image", nothing), ("empty",), "the file is empty"),
     BadRow(
         "a text named .png", files("image", b"left,right\n"), ("format",), r"'x/bad\.png': "
     ),
     BadRow(
-        "a picture of gigabytes",
-        files("image", sparse(picture(), 1 << 30)),
+        "a image of gigabytes",
+        files("image", sparse(image(), 1 << 30)),
         ("too_large",),
         "has 1,073,741,824 bytes, at most",
     ),
@@ -228,7 +222,7 @@ BAD_ROWS = [
         "a duplicate id",
         ids("x1,x2,1", last_item="x7,another"),
         ("duplicate",),
-        "id 'x7' occurs before; the first one stands",
+        "id 'x7' occurs before; the first one is used",
         key="data.items",
     ),
     BadRow(
@@ -247,12 +241,12 @@ BAD_ROWS = [
     BadRow("no class", labelled("text 500,,test"), ("empty",), "class is empty"),
     BadRow("an unknown split", labelled("text 500,1,dev"), ("split",), "split must be one of"),
     BadRow(
-        "another file among pictures",
+        "another file among images",
         class_folder("7/notes.txt", b"notes"),
         ("format",),
-        r"train/7/notes\.txt: is no picture by its name",
+        r"train/7/notes\.txt: has no image extension",
     ),
-    BadRow("a GIF among pictures", class_folder("7/a.png", picture("GIF")), ("format",), "GIF"),
+    BadRow("a GIF among images", class_folder("7/a.png", image("GIF")), ("format",), "GIF"),
     BadRow(
         "a link out of a class folder",
         class_folder("7/a.png", link_out),
@@ -317,32 +311,31 @@ BAD_FILES = [
         r"data\.train: 'a\.npz': the array 'class' has 199 rows, where the file holds 200",
     ),
     BadFile(
-        "pictures that are no bytes",
+        "images that are no bytes",
         arrays(put("images", np.zeros((200, 8, 8, 3))), kind="image"),
-        r"data\.train: 'a\.npz': the array 'images' must hold bytes \(uint8\) of the shape",
+        r"data\.train: 'a\.npz': the array 'images' must hold uint8 of the shape",
     ),
     BadFile(
         "a truncated archive",
         arrays(unchanged, damage=lambda data: data[: len(data) // 2]),
-        r"data\.train: 'a\.npz' is no intact \.npz file",
+        r"data\.train: 'a\.npz' is not an intact \.npz file",
     ),
     BadFile(
         "a flipped bit",
         arrays(
             unchanged, damage=lambda data: data.replace(b"\0" * 4096, b"\1" + b"\0" * 4095, 1)
         ),
-        r"data\.train: 'a\.npz': the array '\w+' cannot be unpacked \(Bad CRC-32",
+        r"data\.train: 'a\.npz': the array '\w+' cannot be (unpacked|read) \(Bad CRC-32",
     ),
     BadFile(
         "an archive that unpacks to gigabytes",
         arrays(unchanged, damage=lambda _: bomb()),
-        r"data\.train: 'a\.npz': the array 'values' expands from [\d,]+ to [\d,]+ bytes, more "
-        "than 200 times",
+        r"data\.train: 'a\.npz' expands from [\d,]+ to [\d,]+ bytes, more than 200 times",
     ),
     BadFile(
         "a table for an archive",
         arrays(unchanged, damage=lambda _: b"left,right,label\n"),
-        r"data\.train: 'a\.npz' is no intact \.npz file",
+        r"data\.train: 'a\.npz' is not an intact \.npz file",
     ),
     BadFile(
         "rows that unpack to gigabytes",
@@ -355,14 +348,19 @@ BAD_FILES = [
         r"data\.train: 'a\.csv\.gz' is not intact gzip",
     ),
     BadFile(
+        "one huge line",
+        texts(b"x" * (64 << 20)),
+        r"data\.train: 'train\.csv': line 201 has more than 4194304 characters",
+    ),
+    BadFile(
         "UTF-16",
         text_file(lambda: "left,right,label\na,b,1\n".encode("utf-16")),
-        r"data\.train: 'train\.csv' is UTF-16",
+        r"data\.train: 'train\.csv': the first line .* is not UTF-8 text",
     ),
     BadFile(
         "a spreadsheet",
         text_file(lambda: b"PK\x03\x04\x14\0"),
-        r"data\.train: 'train\.csv' is a zip archive",
+        r"data\.train: 'train\.csv': the first line .* is not UTF-8 text",
     ),
     BadFile(
         "a quote without end",
@@ -389,7 +387,7 @@ BAD_FILES = [
     BadFile(
         "an unknown format",
         text_file(lambda: b"", name="train.xlsx"),
-        r"data\.train: 'train\.xlsx': '\.xlsx' is no known format",
+        r"data\.train: 'train\.xlsx': '\.xlsx' is not a known format",
         ConfigError,
     ),
 ]
@@ -398,7 +396,7 @@ BY_NAME = {"argvalues": BAD_ROWS, "ids": [case.name for case in BAD_ROWS]}
 
 
 @pytest.mark.parametrize("case", **BY_NAME)
-def test_one_bad_row_of_two_hundred_is_kept_out_and_counted(tmp_path, case):
+def test_one_bad_row_of_two_hundred_is_rejected_and_counted(tmp_path, case):
     dataset = load(tmp_path, case.build(tmp_path))
     assert dataset.quarantine.num_bad == 1
     ((reason, count),) = dataset.quarantine.counts.items()
@@ -421,7 +419,7 @@ def test_where_none_is_tolerated_a_bad_row_ends_the_run(tmp_path, case):
         first,
     )
     assert re.search(case.words, row)
-    assert advice.endswith(" Or raise data.max_bad_fraction to leave such rows out.")
+    assert advice.endswith(" Or raise data.max_bad_fraction to skip such rows.")
     assert caught.value.exit_code == ExitCode.DATA == 3
 
 

@@ -140,12 +140,10 @@ def test_the_class_of_an_item_is_unknown_without_classes():
 
 
 def test_only_texts_are_texts():
-    pictures = ItemTable(
-        "decoded", RaggedArray(np.zeros((8, 8, 3), np.uint8), np.array([0, 8]))
-    )
-    assert pictures.kind == "image"
-    with pytest.raises(ValueError, match="decoded are no texts"):
-        pictures.texts(np.array([0]))
+    images = ItemTable("decoded", RaggedArray(np.zeros((8, 8, 3), np.uint8), np.array([0, 8])))
+    assert images.kind == "image"
+    with pytest.raises(ValueError, match="decoded are not texts"):
+        images.texts(np.array([0]))
 
 
 def test_an_epoch_of_drawn_pairs_is_counted_by_how_they_are_drawn():

@@ -171,7 +171,7 @@ def test_a_cut_that_leaves_a_split_one_class_is_refused(tmp_path):
         load(tmp_path, train="train.csv")
 
 
-def test_a_bad_row_is_kept_out_counted_and_logged_once(three_files, caplog):
+def test_a_bad_row_is_rejected_counted_and_logged_once(three_files, caplog):
     rows: list[Row] = [*family_rows(100), ("bad", "row", 2)]
     write(three_files, "train.csv", rows)
     dataset = load(three_files, **FILES)
@@ -202,7 +202,7 @@ def test_the_tolerance_is_for_each_file(three_files):
     [
         ({"test": "gone.csv"}, DataError, "data.test: no such file"),
         ({"validation": "../v.csv"}, ConfigError, "data.validation: '../v.csv' leads to"),
-        ({"test": "test.txt"}, ConfigError, "data.test: 'test.txt': '.txt' is no known"),
+        ({"test": "test.txt"}, ConfigError, "data.test: 'test.txt': '.txt' is not a known"),
         ({"root": "gone"}, DataError, "data.root: no such file or folder: 'gone'"),
     ],
 )
@@ -409,7 +409,7 @@ def test_the_file_of_items_is_judged_by_itself(sequences, caplog):
 
 
 @pytest.mark.parametrize("storage", ["decoded", "encoded"])
-def test_pairs_of_pictures_keep_pixels_or_files(tmp_path, storage):
+def test_pairs_of_images_keep_pixels_or_files(tmp_path, storage):
     rows = []
     for number in range(20):
         (tmp_path / f"{number}.png").write_bytes(one_colour(colour=(number, 0, 0)))
@@ -427,7 +427,7 @@ def test_pairs_of_pictures_keep_pixels_or_files(tmp_path, storage):
         assert dataset.items.values.row(1)[:, :, 0].tolist() == [[1] * 8] * 8
 
 
-def test_pictures_of_arrays_are_pixels_and_nothing_else(tmp_path):
+def test_images_of_arrays_are_pixels_and_nothing_else(tmp_path):
     images = np.arange(20, dtype=np.uint8)[:, None, None].repeat(8, 1).repeat(8, 2)
     npz_of(tmp_path / "items.npz", images=images, id=np.arange(20))
     write(tmp_path, "train.csv", [(i, i // 2 * 2, i % 2) for i in range(20)])

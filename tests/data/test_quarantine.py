@@ -63,7 +63,7 @@ def test_too_many_bad_rows_are_explained():
         "  a.csv line 4: label must be 0 or 1, got '2' in ['a', 'b', '2']\n"
         "  and 2 more\n"
         "  Write 1 for a match and 0 for none, or name another column: data.columns.label. "
-        "Or raise data.max_bad_fraction to leave such rows out."
+        "Or raise data.max_bad_fraction to skip such rows."
     )
 
 
@@ -150,12 +150,12 @@ def test_a_bad_row_says_where_it_is(unit, sample, shown):
     assert str(BadRow("a.csv", 7, "empty", "left is empty", sample, unit)) == shown
 
 
-def test_a_sieve_counts_all_and_keeps_the_first_thousand():
-    sieve = QuarantineBuilder("a.npz", unit="row")
+def test_a_rejected_counts_all_and_keeps_the_first_thousand():
+    rejected = QuarantineBuilder("a.npz", unit="row")
     for row in range(1, 1501):
-        sieve.rows_read += 1
-        sieve.reject(row, Problem("empty" if row % 3 else "shape", "x"))
-    quarantine = sieve.quarantine()
+        rejected.rows_read += 1
+        rejected.reject(row, Problem("empty" if row % 3 else "shape", "x"))
+    quarantine = rejected.quarantine()
     assert quarantine.rows_read == quarantine.num_bad == 1500
     assert quarantine.counts == {"empty": 1000, "shape": 500}
     assert [bad.line for bad in quarantine.samples] == list(range(1, 1001))
@@ -163,13 +163,13 @@ def test_a_sieve_counts_all_and_keeps_the_first_thousand():
     assert quarantine.shown() == [f"a.npz row {row}: x" for row in (1, 2, 3)]
 
 
-def test_a_sieve_names_the_file_of_a_row_that_is_one():
-    sieve = QuarantineBuilder("pictures", unit="file")
-    sieve.reject(4, Problem("format", "is a GIF"), file="pictures/cat/a.png")
-    sieve.reject(9, Problem("label", "bad"), raw=["a", "b"])
-    first, second = sieve.quarantine().samples
-    assert str(first) == "pictures/cat/a.png: is a GIF"
-    assert (second.file, second.sample) == ("pictures", "['a', 'b']")
+def test_a_rejected_names_the_file_of_a_row_that_is_one():
+    rejected = QuarantineBuilder("images", unit="file")
+    rejected.reject(4, Problem("format", "is a GIF"), file="images/cat/a.png")
+    rejected.reject(9, Problem("label", "bad"), raw=["a", "b"])
+    first, second = rejected.quarantine().samples
+    assert str(first) == "images/cat/a.png: is a GIF"
+    assert (second.file, second.sample) == ("images", "['a', 'b']")
 
 
 def test_every_reason_has_its_advice():

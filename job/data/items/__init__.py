@@ -1,1 +1,1 @@
-"""Rows to items and pairs, each item once."""
+"""Turns the rows of files into items and pairs, each item once."""

@@ -1,7 +1,7 @@
-"""What a cell of a table, or an entry of an array, may hold, whatever its column means.
+"""Parses the cells of tables and arrays, and collects the columns `group` and `split`.
 
-A cell of CSV and TSV is a string; one of JSON lines may be anything. Each function returns what
-a good cell means, or a `Problem` whose detail begins with the column's name::
+A cell of CSV and TSV is a string; one of JSON lines may be any value. Each function returns the
+value of a valid cell, or a `Problem` whose detail begins with the column's name::
 
     label = label_of("1.0", column="label")  # 1
 """
@@ -12,14 +12,14 @@ from typing import NamedTuple
 from unicodedata import normalize
 
 import numpy as np
-from numpy.typing import NDArray
 
 from job.config.data import ColumnsConfig
-from job.data.quarantine import sample_of
+from job.data.dataset import FileRows, Rows
+from job.data.quarantine import Quarantine, sample_of
 from job.types import SPLITS, Problem
 
-# A column of 0 and 1 that once held a gap is written as 0.0 and 1.0. Words (true, yes) are
-# refused: which of them mean a match is a guess.
+# pandas writes a column of 0 and 1 that once had a gap as 0.0 and 1.0. Words (true, yes) are
+# rejected: which of them mean a match is a guess.
 _LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
 
 _MOST_PARTS = 4
@@ -29,10 +29,7 @@ _SPLITS: Mapping[object, int] = {split: number for number, split in enumerate(SP
 
 
 def label_of(value: object, *, column: str) -> int | Problem:
-    """The label that a cell means.
-
-    0 and 1 as a number, and "0", "1", "0.0", "1.0" with blanks around; nothing else.
-    """
+    """Parses a label: 0 or 1 as a number, or "0", "1", "0.0", "1.0" with blanks around."""
     if isinstance(value, str):
         label = _LABELS.get(value)
         if label is None:
@@ -45,12 +42,12 @@ def label_of(value: object, *, column: str) -> int | Problem:
 
 
 def name_of(value: object, *, column: str) -> str | Problem:
-    """The name that a cell holds, of a class, a group or an item, in NFC.
+    """Parses the name of a class, a group or an item, to NFC.
 
-    Whole numbers are names: 7 and "7" are the same one.
+    Integers are names too: 7 and "7" are the same name.
     """
     if isinstance(value, bool) or not isinstance(value, str | int):
-        return Problem("malformed", f"{column} must be a text or a whole number")
+        return Problem("malformed", f"{column} must be a text or an integer")
     name = str(value)
     if not name:
         return Problem("empty", f"{column} is empty")
@@ -63,7 +60,7 @@ def name_of(value: object, *, column: str) -> str | Problem:
 
 
 def split_of(value: object, *, column: str) -> int | Problem:
-    """The index into SPLITS of the split that a cell names."""
+    """Parses the name of a split to its index into SPLITS."""
     number = _SPLITS.get(value.strip()) if isinstance(value, str) else None
     if number is None:
         known = ", ".join(SPLITS)
@@ -72,26 +69,26 @@ def split_of(value: object, *, column: str) -> int | Problem:
 
 
 def item_of(value: object, *, column: str) -> str | Problem:
-    """The text or the path that a cell holds."""
+    """Parses a text or a path."""
     if isinstance(value, str):
         return value
     return Problem("malformed", f"{column} must be a text, got {sample_of(value)}")
 
 
 def text_of(cell: str, *, max_length: int) -> str | Problem:
-    """The text of an item, brought to NFC.
+    """Normalises the text of an item to NFC.
 
     Args:
-        cell: What the table holds.
-        max_length: Most characters.
+        cell: The cell.
+        max_length: Largest number of characters.
 
     Returns:
-        The text, or what is wrong with it; the detail is without the column's name.
+        The text, or a problem whose detail does not name the column.
     """
     if not cell.strip():
         return Problem("empty", "is empty")
-    # Longer than NFC can make it shorter (no character of NFC has more than four parts). Left
-    # in, it could take hours: to order n marks costs n squared.
+    # Longer than NFC can shorten it (no character of NFC has more than four parts). NFC could
+    # take hours: ordering n combining marks costs n squared.
     is_hopeless = len(cell) > _MOST_PARTS * max_length
     text = cell if is_hopeless or cell.isascii() else normalize("NFC", cell)
     if len(text) > max_length:
@@ -115,22 +112,22 @@ def _utf8_problem(text: str) -> Problem | None:
 
 
 class GroupAndSplit(NamedTuple):
-    """Of one row; None where the file has no such column."""
+    """The group and the split of one row; None if the file has no such column."""
 
     group: str | None
     split: int | None
 
 
 class GroupSplitColumns:
-    """The marks of the good rows of one file.
+    """Collects the group and the split of the valid rows of one file.
 
     Args:
-        columns: Names the columns.
-        with_any: Whether rows are marked; those of validation and test files need none.
+        columns: Names of the columns.
+        is_training: Whether the file is the training file; the others need neither column.
     """
 
-    def __init__(self, columns: ColumnsConfig, *, with_any: bool) -> None:
-        named = {"group": columns.group, "split": columns.split} if with_any else {}
+    def __init__(self, columns: ColumnsConfig, *, is_training: bool) -> None:
+        named = {"group": columns.group, "split": columns.split} if is_training else {}
         self.wanted: dict[str, str] = {
             key: name for key, name in named.items() if name is not None
         }
@@ -139,10 +136,10 @@ class GroupSplitColumns:
         self._split = bytearray()
 
     def read(self, fields: Sequence[object]) -> GroupAndSplit | Problem:
-        """The marks that a row has.
+        """Checks the cells of a row.
 
         Args:
-            fields: Its cells in the columns `wanted`, in that order.
+            fields: The cells of the columns `wanted`, in that order.
         """
         group: str | None = None
         split: int | None = None
@@ -159,27 +156,24 @@ class GroupSplitColumns:
                 split = number
         return GroupAndSplit(group, split)
 
-    def keep(self, mark: GroupAndSplit) -> None:
-        """Adds the marks of a row that is good in all else."""
+    def add(self, mark: GroupAndSplit) -> None:
+        """Adds the group and the split of a valid row."""
         if mark.group is not None:
             self._group.append(self._numbers.setdefault(mark.group, len(self._numbers)))
         if mark.split is not None:
             self._split.append(mark.split)
 
-    def straddling(self) -> list[str]:
-        """The groups that have rows in several splits, by first appearance."""
-        groups, splits = self.groups(), self.splits()
-        if groups is None or splits is None:
-            return []
+    def file_rows(self, rows: Rows, quarantine: Quarantine) -> FileRows:
+        """The valid rows of the file, with the groups and splits that were added."""
+        group = np.array(self._group, np.int64) if "group" in self.wanted else None
+        split = np.array(self._split, np.int8) if "split" in self.wanted else None
+        return FileRows(rows, group, split, self._groups_in_several_splits(), quarantine)
+
+    def _groups_in_several_splits(self) -> tuple[str, ...]:
+        if len(self.wanted) < 2:
+            return ()
         names = list(self._numbers)
         # A group in one split is one such number, a group in two splits is two.
-        found = np.unique(groups * len(SPLITS) + splits) // len(SPLITS)
-        return [names[number] for number in np.flatnonzero(np.bincount(found) > 1).tolist()]
-
-    def groups(self) -> NDArray[np.int64] | None:
-        """int64 (R,), the group of each row, numbered from 0; None without such a column."""
-        return np.array(self._group, np.int64) if "group" in self.wanted else None
-
-    def splits(self) -> NDArray[np.int8] | None:
-        """int8 (R,), index into SPLITS of each row; None without such a column."""
-        return np.array(self._split, np.int8) if "split" in self.wanted else None
+        both = np.array(self._group, np.int64) * len(SPLITS) + np.array(self._split, np.int64)
+        found = np.bincount(np.unique(both) // len(SPLITS))
+        return tuple(names[number] for number in np.flatnonzero(found > 1).tolist())

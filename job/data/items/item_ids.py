@@ -1,23 +1,21 @@
-"""Items by an id: `data.items`, and what the ids in pair files mean.
+"""Items by ID: what `data.items` holds, and what the IDs in pair files name.
 
-An id stands for a cell of a table (a text or a path, read when a pair first names it) or for a
-row of an `.npz`::
+An ID names a cell of a table (a text or a path, read when a pair first names it) or a row of an
+`.npz`::
 
-    catalogue = catalogue_of_table(table, columns=section.columns, reader=reader)
-    items = ItemsById(catalogue, ItemStore(reader, features=Features(None)))
-    items.find("x17", column="left")
+    index = index_of_table(table, columns=section.columns, reader=reader)
+    items = ItemsById(index, ItemStore(reader, features=Features(None)))
+    items.lookup("x17", column="left")
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
-import numpy as np
-
 from job.config.data import ColumnsConfig
 from job.data.items.array_items import ArrayItems
 from job.data.items.columns import item_of, name_of
-from job.data.items.item_store import Found, ItemStore
+from job.data.items.item_store import ItemRef, Items, ItemStore
 from job.data.items.readers import Reader
 from job.data.quarantine import Quarantine, QuarantineBuilder, Unit, sample_of
 from job.data.sources.npz import Npz
@@ -31,14 +29,14 @@ Cell = TypeVar("Cell", str, int)
 
 @dataclass(frozen=True)
 class ItemIndex(Generic[Cell]):
-    """What each id means.
+    """What each ID names.
 
     Args:
-        name: The file as the configuration names it.
-        cells: Id to what it stands for.
-        bad: Id to the line or row that was kept out.
-        unit: In what these are counted.
-        quarantine: What was kept out.
+        name: The file as the configuration gives it.
+        cells: Each ID and what it names.
+        bad: Each ID whose item was rejected, and the line or row of it.
+        unit: The unit of the lines.
+        quarantine: The rejected rows.
     """
 
     name: str
@@ -47,35 +45,33 @@ class ItemIndex(Generic[Cell]):
     unit: Unit
     quarantine: Quarantine
 
-    def find(self, name: str) -> Cell | Problem:
-        """What an id stands for."""
-        cell = self.cells.get(name)
+    def find(self, item_id: str) -> Cell | Problem:
+        """What an ID names."""
+        cell = self.cells.get(item_id)
         if cell is not None:
             return cell
-        if name in self.bad:
-            where = f"{self.name}, {self.unit} {self.bad[name]}"
-            return Problem("no_item", f"item {sample_of(name)} is bad ({where})")
-        return Problem("no_item", f"no item {sample_of(name)} in {self.name}")
+        if item_id in self.bad:
+            where = f"{self.name}, {self.unit} {self.bad[item_id]}"
+            return Problem("no_item", f"item {sample_of(item_id)} is bad ({where})")
+        return Problem("no_item", f"no item {sample_of(item_id)} in {self.name}")
 
 
 class _Row(NamedTuple, Generic[Cell]):
-    """One row of `data.items`: where it is, its id, what that stands for, and what to show."""
+    """One row of `data.items`: its line, its ID, what that names, and the row for display."""
 
     line: int
-    name: object
+    item_id: object
     cell: Cell | Problem
     raw: object
 
 
-def catalogue_of_table(
-    table: Table, *, columns: ColumnsConfig, reader: Reader
-) -> ItemIndex[str]:
-    """The catalogue of a table with a column of ids and one of texts or paths.
+def index_of_table(table: Table, *, columns: ColumnsConfig, reader: Reader) -> ItemIndex[str]:
+    """Indexes a table with a column of IDs and one of texts or paths.
 
     Args:
         table: The file.
-        columns: Names the columns.
-        reader: Reads the items; it is asked for none yet.
+        columns: Names of the columns.
+        reader: Checks the cells; it reads no item yet.
 
     Raises:
         DataError: The table cannot be read.
@@ -92,179 +88,149 @@ def catalogue_of_table(
             )
             for record in records
         )
-        catalogue = _catalogue(rows, file=table.name, unit="line", column=columns.id)
-    if not catalogue.quarantine.rows_read:
+        index = _index(rows, file=table.name, unit=table.unit, column=columns.id)
+    if not index.quarantine.rows_read:
         raise table.no_rows("Give a file with one item on each line.")
-    return catalogue
+    return index
 
 
-def catalogue_of_texts(
+def index_of_texts(
     arrays: Npz, *, name: str, columns: ColumnsConfig, reader: Reader
 ) -> ItemIndex[str]:
-    """The catalogue of an `.npz` with an array of ids and one of texts.
+    """Indexes an `.npz` with an array of IDs and one of texts.
 
     Args:
         arrays: The file.
-        name: The file as the configuration names it.
-        columns: Names the arrays.
+        name: The file as the configuration gives it.
+        columns: Names of the arrays.
         reader: Checks the texts.
 
     Raises:
-        DataError: An array is missing or is not what it has to be.
+        DataError: An array is missing, or has another type or length.
     """
-    num_rows = arrays.num_rows(columns.item, key="item")
-    texts = arrays.names(columns.item, key="item", num_rows=num_rows)
+    texts = arrays.names(columns.item, key="item")
     cells = (_checked(text, column=columns.item, reader=reader) for text in texts)
-    return _of_arrays(arrays, cells, num_rows=num_rows, name=name, column=columns.id)
+    return _index_of_arrays(arrays, cells, num_rows=len(texts), name=name, column=columns.id)
 
 
-def catalogue_of_rows(
+def index_of_rows(
     arrays: Npz, stored: ArrayItems, *, name: str, columns: ColumnsConfig
 ) -> ItemIndex[int]:
-    """The catalogue of an `.npz` that holds sequences or pictures; see `catalogue_of_texts`.
+    """Indexes an `.npz` of sequences or images; see `index_of_texts`.
 
     Args:
         arrays: The file.
         stored: Its items.
-        name: The file as the configuration names it.
-        columns: Names the array of ids.
+        name: The file as the configuration gives it.
+        columns: Names of the arrays.
     """
     cells = (stored.problems.get(row, row) for row in range(stored.num_rows))
-    return _of_arrays(arrays, cells, num_rows=stored.num_rows, name=name, column=columns.id)
+    return _index_of_arrays(
+        arrays, cells, num_rows=stored.num_rows, name=name, column=columns.id
+    )
 
 
-def _of_arrays(
+def _index_of_arrays(
     arrays: Npz, cells: Iterable[Cell | Problem], *, num_rows: int, name: str, column: str
 ) -> ItemIndex[Cell]:
     ids = arrays.names(column, key="id", num_rows=num_rows)
     rows = (
-        _Row(row, item, cell, item)
-        for row, (item, cell) in enumerate(zip(ids, cells, strict=True), start=1)
+        _Row(row, item_id, cell, item_id)
+        for row, (item_id, cell) in enumerate(zip(ids, cells, strict=True), start=1)
     )
-    return _catalogue(rows, file=name, unit="row", column=column)
+    return _index(rows, file=name, unit="row", column=column)
 
 
 def _checked(cell: object, *, column: str, reader: Reader) -> str | Problem:
-    """The text or path of an item, as far as that can be judged without opening a file."""
+    """The text or path of an item, checked as far as possible without opening a file."""
     text = item_of(cell, column=column)
     if isinstance(text, Problem):
         return text
-    identity = reader.identity(text)
-    if isinstance(identity, Problem):
-        return reader.named(identity, cell=text, column=column)
-    return identity
+    key = reader.key(text)
+    if isinstance(key, Problem):
+        return reader.named(key, cell=text, column=column)
+    return key
 
 
-def _catalogue(
+def _index(
     rows: Iterable[_Row[Cell]], *, file: str, unit: Unit, column: str
 ) -> ItemIndex[Cell]:
-    sieve = QuarantineBuilder(file, unit=unit)
+    rejected = QuarantineBuilder(file, unit=unit)
     cells: dict[str, Cell] = {}
     bad: dict[str, int] = {}
     for row in rows:
-        sieve.rows_read += 1
-        name = row.name if isinstance(row.name, Problem) else name_of(row.name, column=column)
+        rejected.rows_read += 1
+        item_id = (
+            row.item_id
+            if isinstance(row.item_id, Problem)
+            else name_of(row.item_id, column=column)
+        )
         cell = row.cell
-        if isinstance(name, Problem):
-            sieve.reject(row.line, name, raw=row.raw)
-        elif name in cells or name in bad:
-            detail = f"{column} {sample_of(name)} occurs before; the first one stands"
-            sieve.reject(row.line, Problem("duplicate", detail), raw=row.raw)
+        if isinstance(item_id, Problem):
+            rejected.reject(row.line, item_id, raw=row.raw)
+        elif item_id in cells or item_id in bad:
+            detail = f"{column} {sample_of(item_id)} occurs before; the first one is used"
+            rejected.reject(row.line, Problem("duplicate", detail), raw=row.raw)
         elif isinstance(cell, Problem):
-            bad[name] = row.line
-            sieve.reject(row.line, cell, raw=row.raw)
+            bad[item_id] = row.line
+            rejected.reject(row.line, cell, raw=row.raw)
         else:
-            cells[name] = cell
-    return ItemIndex(file, cells, bad, unit, sieve.quarantine())
+            cells[item_id] = cell
+    return ItemIndex(file, cells, bad, unit, rejected.quarantine())
 
 
-class ItemsById:
-    """Items that cells name by their ids, and a reader reads.
+class ItemsById(Items):
+    """Items that cells name by ID, and a reader reads.
 
     Args:
-        catalogue: What the ids mean.
-        items: Reads them.
+        index: What the IDs name.
+        items: Reads and numbers the items.
     """
 
-    def __init__(self, catalogue: ItemIndex[str], items: ItemStore) -> None:
-        self._catalogue = catalogue
+    def __init__(self, index: ItemIndex[str], items: ItemStore) -> None:
+        self._index = index
         self._items = items
 
-    @property
-    def is_slow(self) -> bool:
-        return self._items.is_slow
+    def prefetch(self, cells: Iterable[str]) -> None:
+        found = map(self._index.find, cells)
+        self._items.prefetch(cell for cell in found if not isinstance(cell, Problem))
 
-    @property
-    def is_remote(self) -> bool:
-        return self._items.is_remote
+    def lookup(self, cell: str, *, column: str | None) -> ItemRef | Problem:
+        found = self._index.find(cell)
+        if isinstance(found, Problem):
+            return found
+        return self._items.lookup(found, column=f"{column} {sample_of(cell)}, which is")
 
-    def fetch(self, cells: Iterable[str]) -> None:
-        paths = map(self._catalogue.find, cells)
-        self._items.fetch(path for path in paths if not isinstance(path, Problem))
+    def add(self, ref: ItemRef) -> int:
+        return self._items.add(ref)
 
-    def expect(self, cell: str) -> None:
-        path = self._catalogue.find(cell)
-        if not isinstance(path, Problem):
-            self._items.expect(path)
-
-    def release(self, cell: str) -> None:
-        path = self._catalogue.find(cell)
-        if not isinstance(path, Problem):
-            self._items.release(path)
-
-    def find(self, cell: str, *, column: str | None) -> Found | Problem:
-        path = self._catalogue.find(cell)
-        if isinstance(path, Problem):
-            return path
-        return self._items.find(path, column=f"{column} {sample_of(cell)}, which is")
-
-    def keep(self, found: Found) -> int:
-        return self._items.keep(found)
-
-    def finished(self) -> RaggedArray:
-        return self._items.finished()
+    def build(self) -> RaggedArray:
+        return self._items.build()
 
 
-class ArrayItemsById:
-    """Items that cells name by their ids, and that are rows of arrays.
+class ArrayItemsById(Items):
+    """Items that cells name by ID, and that are rows of arrays: there is nothing to prefetch.
 
     Args:
-        catalogue: What the ids mean.
-        stored: The arrays; they stay open until `finished` was called.
+        index: What the IDs name.
+        stored: The arrays.
     """
 
-    def __init__(self, catalogue: ItemIndex[int], stored: ArrayItems) -> None:
-        self._catalogue = catalogue
+    def __init__(self, index: ItemIndex[int], stored: ArrayItems) -> None:
+        self._index = index
         self._stored = stored
         self._numbers: dict[int, int] = {}
 
-    @property
-    def is_slow(self) -> bool:
-        return False
+    def lookup(self, cell: str, *, column: str | None) -> ItemRef | Problem:
+        return self._index.find(cell)
 
-    @property
-    def is_remote(self) -> bool:
-        return False
+    def add(self, ref: ItemRef) -> int:
+        if not isinstance(ref, int):
+            raise TypeError(f"rows are added by number, got {type(ref).__name__}")
+        return self._numbers.setdefault(ref, len(self._numbers))
 
-    def fetch(self, cells: Iterable[str]) -> None:
-        """Nothing is far away."""
-
-    def expect(self, cell: str) -> None:
-        """Nothing is read yet."""
-
-    def release(self, cell: str) -> None:
-        """Nothing was read."""
-
-    def find(self, cell: str, *, column: str | None) -> Found | Problem:
-        return self._catalogue.find(cell)
-
-    def keep(self, found: Found) -> int:
-        if not isinstance(found, int):
-            raise TypeError(f"rows are kept by their number, got {type(found).__name__}")
-        return self._numbers.setdefault(found, len(self._numbers))
-
-    def finished(self) -> RaggedArray:
-        kept = RaggedBuilder(self._stored.dtype)
-        # A dict keeps its order: that of the numbers.
-        self._stored.copy(np.fromiter(self._numbers, np.int64, len(self._numbers)), kept)
-        return kept.finished()
+    def build(self) -> RaggedArray:
+        rows = RaggedBuilder(self._stored.dtype)
+        for row in self._numbers:  # a dict keeps its order: that of the item numbers
+            rows.append(self._stored.item(row))
+        return rows.finished()

@@ -1,65 +1,47 @@
 """Reads the rows of labelled items: an item, and its class.
 
-A table, an `.npz` and a folder of class folders all end in the same form::
+A table, an `.npz` and a folder of class folders give the same rows::
 
-    labelled = LabelledItems(items, columns=section.columns)
-    train = labelled.of_table(table, marks=marks)
-    train.item  # numbers into the items
+    labelled = LabelledItems(store, section=section, features=features)
+    train = labelled.read(source, GroupSplitColumns(section.columns, is_training=True))
 """
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
 
-from job.config.data import ColumnsConfig
-from job.data.items.array_items import ArrayItems
+from job.config.data import Data, TextDataConfig
+from job.data.dataset import FileRows, LabelledRows
+from job.data.items.array_items import ArrayItems, array_items
 from job.data.items.columns import GroupAndSplit, GroupSplitColumns, item_of, name_of
-from job.data.items.item_store import Found, ItemStore, read_ahead
-from job.data.quarantine import Quarantine, QuarantineBuilder, sample_of
+from job.data.items.item_store import ItemRef, ItemStore, read_ahead
+from job.data.quarantine import QuarantineBuilder, Unit, sample_of
 from job.data.sources.class_folders import walk
 from job.data.sources.configured import DataSource
-from job.data.sources.npz import Npz
-from job.data.sources.table import Table, disk_errors_named
+from job.data.sources.npz import Npz, open_npz
+from job.data.sources.sequence_file import Features
+from job.data.sources.table import disk_errors_named
 from job.errors import DataError
 from job.types import Problem
-
-
-@dataclass(frozen=True, eq=False)
-class ItemRows:
-    """The good rows of one file, in file order, and what was kept out.
-
-    Args:
-        item: int64 (R,), the number of each row's item; one that repeats has the same.
-        group: int64 (R,), the group of each, numbered from 0; None without such a column.
-        split: int8 (R,), index into SPLITS of each; None without such a column.
-        quarantine: The bad rows.
-    """
-
-    item: NDArray[np.int64]
-    group: NDArray[np.int64] | None
-    split: NDArray[np.int8] | None
-    quarantine: Quarantine
-
 
 _WANTED = "Give at least two classes, and a class of at least two items, for each split."
 
 
 class _Row(NamedTuple):
-    """A row that is good as far as its cells show; `problem` is set if it is not.
+    """A row, valid as far as its cells show unless `problem` is set.
 
     Attributes:
-        line: Where it is.
-        raw: Something of it to show.
+        line: Its line, or its number.
+        raw: The row for display.
         cell: The text or path of the item.
         item_class: Name of its class.
         mark: Its group and split.
         problem: Why it cannot be used.
-        file: The file itself, where the rows are files of a folder.
+        file: Its file, if the rows are the files of a folder.
     """
 
     line: int
@@ -72,35 +54,50 @@ class _Row(NamedTuple):
 
 
 class LabelledItems:
-    """Items and the class of each, over all files of a data set.
+    """The items of all files of a data set, and the class of each.
 
     Args:
-        items: Gives the items that rows name, and numbers them.
-        columns: Names of the columns.
+        store: Reads and numbers the items.
+        section: The data section.
+        features: The number of features of sequences.
     """
 
-    def __init__(self, items: ItemStore, *, columns: ColumnsConfig) -> None:
-        self._items = items
-        self._columns = columns
+    def __init__(self, store: ItemStore, *, section: Data, features: Features) -> None:
+        self._store = store
+        self._section = section
+        self._columns = section.columns
+        self._features = features
         self._classes: dict[str, int] = {}
-        # The class of each item, by the number of either.
+        # The number of the class of each item, by the number of the item.
         self._item_class = array("q")
 
     def item_class(self) -> NDArray[np.int64]:
         """int64 (N,), the class of each item, numbered by first appearance."""
         return np.array(self._item_class, np.int64)
 
-    def of_table(self, table: Table, *, marks: GroupSplitColumns) -> ItemRows:
-        """Reads and checks every row of a table.
+    def read(self, source: DataSource, marks: GroupSplitColumns) -> FileRows:
+        """Reads and checks every row of one source.
 
         Args:
-            table: The file.
-            marks: New ones, for the group and split of each row.
+            source: A table, an `.npz` or a folder.
+            marks: Empty; collects the group and the split of each row.
 
         Raises:
-            DataError: The file is empty, lacks a column, is damaged, or is not UTF-8 text.
-            PermissionDeniedError: It, or a file that it names, may not be read.
+            DataError: The source is empty or damaged, or lacks a column or array.
+            PermissionDeniedError: The source, or a file that it names, may not be read.
         """
+        if source.form == "table":
+            return self._read_table(source, marks)
+        if source.form == "folder":
+            return self._read_folder(source, marks)
+        with open_npz(source.path, where=source.where) as arrays:
+            if isinstance(self._section, TextDataConfig):
+                return self._read_texts(arrays, marks, name=source.name)
+            stored = array_items(arrays, self._section, features=self._features)
+            return self._read_arrays(arrays, stored, marks, name=source.name)
+
+    def _read_table(self, source: DataSource, marks: GroupSplitColumns) -> FileRows:
+        table = source.table()
         wanted = {"item": self._columns.item, "item_class": self._columns.item_class}
         with table.records(wanted | marks.wanted) as records:
             rows = (
@@ -109,90 +106,60 @@ class LabelledItems:
                 else self._row(record.line, record.raw, record.fields, marks)
                 for record in records
             )
-            found = self._collected(rows, QuarantineBuilder(table.name), marks=marks)
+            found = self._collect(rows, marks, file=table.name, unit=table.unit)
         if not found.quarantine.rows_read:
             raise table.no_rows(_WANTED)
         return found
 
-    def of_texts(self, arrays: Npz, *, name: str, marks: GroupSplitColumns) -> ItemRows:
-        """Reads and checks every row of an `.npz` of texts.
+    def _read_folder(self, source: DataSource, marks: GroupSplitColumns) -> FileRows:
+        with disk_errors_named(source.path, where=source.where):
+            rows = self._images(source)
+            found = self._collect(rows, marks, file=source.name, unit="file")
+        if not found.quarantine.rows_read:
+            raise DataError(f"{source.where} holds no files. {_WANTED}")
+        return found
 
-        Args:
-            arrays: The file.
-            name: The file as the configuration names it.
-            marks: New ones.
-
-        Raises:
-            DataError: An array is missing or is not what it has to be.
-        """
-        num_rows = arrays.num_rows(self._columns.item, key="item")
-        texts = arrays.names(self._columns.item, key="item", num_rows=num_rows)
+    def _read_texts(self, arrays: Npz, marks: GroupSplitColumns, *, name: str) -> FileRows:
+        texts = arrays.names(self._columns.item, key="item")
+        others = self._names(arrays, marks, num_rows=len(texts))
         rows = (
             self._row(line, fields[0], fields, marks)
-            for line, fields in enumerate(
-                zip(texts, *self._names(arrays, marks, num_rows=num_rows), strict=True), start=1
-            )
+            for line, fields in enumerate(zip(texts, *others, strict=True), start=1)
         )
-        return self._collected(rows, QuarantineBuilder(name, unit="row"), marks=marks)
+        return self._collect(rows, marks, file=name, unit="row")
 
-    def of_rows(
-        self, arrays: Npz, stored: ArrayItems, *, name: str, marks: GroupSplitColumns
-    ) -> ItemRows:
-        """Reads and checks every row of an `.npz` of sequences or pictures; see `of_texts`.
-
-        Args:
-            arrays: The file.
-            stored: Its items.
-            name: The file as the configuration names it.
-            marks: New ones.
-        """
-        sieve = QuarantineBuilder(name, unit="row")
+    def _read_arrays(
+        self, arrays: Npz, stored: ArrayItems, marks: GroupSplitColumns, *, name: str
+    ) -> FileRows:
+        """Adds each valid row as a further item."""
+        rejected = QuarantineBuilder(name, unit="row")
         rows, classes = array("q"), array("q")
         names = self._names(arrays, marks, num_rows=stored.num_rows)
         for row, (class_cell, *mark_cells) in enumerate(zip(*names, strict=True)):
-            sieve.rows_read += 1
+            rejected.rows_read += 1
             item_class = name_of(class_cell, column=self._columns.item_class)
             mark = marks.read(mark_cells)
             problem = stored.problems.get(row)
             if problem:
-                sieve.reject(row + 1, problem)
+                rejected.reject(row + 1, problem)
             elif isinstance(item_class, Problem):
-                sieve.reject(row + 1, item_class)
+                rejected.reject(row + 1, item_class)
             elif isinstance(mark, Problem):
-                sieve.reject(row + 1, mark)
+                rejected.reject(row + 1, mark)
             else:
                 rows.append(row)
                 classes.append(self._class_number(item_class))
-                marks.keep(mark)
-        item = self._items.add(stored, np.array(rows, np.int64))
+                marks.add(mark)
+        item = self._store.extend(stored, np.array(rows, np.int64))
         self._item_class.extend(classes)
-        return ItemRows(item, marks.groups(), marks.splits(), sieve.quarantine())
+        labelled = LabelledRows(item, np.array(classes, np.int64))
+        return marks.file_rows(labelled, rejected.quarantine())
 
-    def of_folder(self, given: DataSource, *, marks: GroupSplitColumns) -> ItemRows:
-        """Reads and checks every picture of a folder of class folders.
-
-        Args:
-            given: The folder.
-            marks: New ones.
-
-        Raises:
-            DataError: It holds nothing, or cannot be read.
-            PermissionDeniedError: It, or a file in it, may not be read.
-        """
-        with disk_errors_named(given.path, where=given.where):
-            rows = self._pictures(given)
-            found = self._collected(
-                rows, QuarantineBuilder(given.name, unit="file"), marks=marks
-            )
-        if not found.quarantine.rows_read:
-            raise DataError(f"{given.where} holds no files. {_WANTED}")
-        return found
-
-    def _pictures(self, given: DataSource) -> Iterator[_Row]:
-        for line, entry in enumerate(walk(given.path), start=1):
-            cell = f"{given.name.rstrip('/')}/{entry.path}"
-            if given.is_copy and not entry.problem:
-                self._items.place(cell, given.path / entry.path)
+    def _images(self, source: DataSource) -> Iterator[_Row]:
+        for line, entry in enumerate(walk(source.path), start=1):
+            cell = f"{source.name.rstrip('/')}/{entry.path}"
+            if source.is_copy and not entry.problem:
+                self._store.locate(cell, source.path / entry.path)
             yield _Row(
                 line,
                 None,
@@ -205,7 +172,7 @@ class LabelledItems:
     def _row(
         self, line: int, raw: object, fields: Sequence[object], marks: GroupSplitColumns
     ) -> _Row:
-        """What the cells mean, those of the item and its class first."""
+        """Checks the cells of a row: item, class, and those of `marks`."""
         cell = item_of(fields[0], column=self._columns.item)
         if isinstance(cell, Problem):
             return _Row(line, raw, problem=cell)
@@ -219,44 +186,46 @@ class LabelledItems:
 
     def _names(
         self, arrays: Npz, marks: GroupSplitColumns, *, num_rows: int
-    ) -> list[Iterator[str | int]]:
-        """The arrays of classes and marks, an entry at a time."""
+    ) -> list[list[str | int]]:
+        """The arrays of classes, groups and splits."""
         wanted = {"item_class": self._columns.item_class, **marks.wanted}
         return [arrays.names(name, key=key, num_rows=num_rows) for key, name in wanted.items()]
 
-    def _collected(
-        self, rows: Iterable[_Row], sieve: QuarantineBuilder, *, marks: GroupSplitColumns
-    ) -> ItemRows:
+    def _collect(
+        self, rows: Iterable[_Row], marks: GroupSplitColumns, *, file: str, unit: Unit
+    ) -> FileRows:
+        rejected = QuarantineBuilder(file, unit=unit)
         item = array("q")
-        for row in read_ahead(rows, items=self._items, cells=_cells):
-            sieve.rows_read += 1
-            found = row.problem or self._found(row)
-            if isinstance(found, Problem):
-                sieve.reject(row.line, found, raw=row.raw, file=row.file)
+        for row in read_ahead(rows, items=self._store, cells=_cells):
+            rejected.rows_read += 1
+            ref = row.problem or self._lookup(row)
+            if isinstance(ref, Problem):
+                rejected.reject(row.line, ref, raw=row.raw, file=row.file)
                 continue
-            number = self._items.keep(found)
+            number = self._store.add(ref)
             if number == len(self._item_class):
                 self._item_class.append(self._class_number(row.item_class))
             item.append(number)
-            marks.keep(row.mark)
-        return ItemRows(
-            np.array(item, np.int64), marks.groups(), marks.splits(), sieve.quarantine()
-        )
+            marks.add(row.mark)
+        items = np.array(item, np.int64)
+        labelled = LabelledRows(items, self.item_class()[items])
+        return marks.file_rows(labelled, rejected.quarantine())
 
-    def _found(self, row: _Row) -> Found | Problem:
-        # A file of a folder is named by the quarantine already.
+    def _lookup(self, row: _Row) -> ItemRef | Problem:
+        # The quarantine names the file of a folder already.
         column = None if row.file else self._columns.item
-        found = self._items.find(row.cell, column=column)
-        if not isinstance(found, int):
-            return found
-        known = self._item_class[found]
+        ref = self._store.lookup(row.cell, column=column)
+        if not isinstance(ref, int):
+            return ref
+        known = self._item_class[ref]
         if self._classes.get(row.item_class) == known:
-            return found
+            return ref
         before = sample_of(list(self._classes)[known])
         return Problem(
             "class",
             f"{self._columns.item} has the class {before} before and "
-            f"{sample_of(row.item_class)} here; an item has one, and the first stands",
+            f"{sample_of(row.item_class)} here; an item has one class, and the first one is "
+            "used",
         )
 
     def _class_number(self, name: str) -> int:
@@ -268,5 +237,5 @@ def _cells(row: _Row) -> Sequence[str]:
 
 
 def _printable(path: str) -> str:
-    """A path as a message can hold it: file names need not be UTF-8."""
+    """A path for messages: file names need not be UTF-8."""
     return path.encode("utf-8", "backslashreplace").decode()

@@ -1,47 +1,23 @@
-"""Reads the rows of a pair file: two items, and whether they match.
-
-What cannot be used goes to the quarantine; `items` says what the cells mean::
-
-    rows = read_pairs(table, items=items, columns=ColumnsConfig(), marks=marks, by_id=False)
-"""
+"""Reads the rows of a pair file: two items, and whether they match."""
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from job.config.data import ColumnsConfig
-from job.data.dataset import PairTable
+from job.data.dataset import FileRows, PairTable
 from job.data.items.columns import GroupAndSplit, GroupSplitColumns, item_of, label_of, name_of
-from job.data.items.item_store import Found, Items, read_ahead
-from job.data.quarantine import Quarantine, QuarantineBuilder
-from job.data.sources.table import Table
+from job.data.items.item_store import ItemRef, Items, read_ahead
+from job.data.quarantine import QuarantineBuilder
+from job.data.sources.configured import DataSource
 from job.data.sources.table_records import Record
 from job.types import Problem
 
 
-@dataclass(frozen=True, eq=False)
-class PairRows:
-    """The good rows of one file, in file order, and what was kept out.
-
-    Args:
-        pairs: P pairs.
-        group: int64 (P,), the group of each, numbered from 0; None without such a column.
-        split: int8 (P,), index into SPLITS of each; None without such a column.
-        quarantine: The bad rows.
-    """
-
-    pairs: PairTable
-    group: NDArray[np.int64] | None
-    split: NDArray[np.int8] | None
-    quarantine: Quarantine
-
-
 class _Pair(NamedTuple):
-    """A row that is good as far as its cells show."""
+    """A row whose cells are valid by themselves."""
 
     left: str
     right: str
@@ -50,48 +26,54 @@ class _Pair(NamedTuple):
 
 
 def read_pairs(
-    table: Table, *, items: Items, columns: ColumnsConfig, marks: GroupSplitColumns, by_id: bool
-) -> PairRows:
+    source: DataSource,
+    marks: GroupSplitColumns,
+    *,
+    items: Items,
+    columns: ColumnsConfig,
+    by_id: bool,
+) -> FileRows:
     """Reads and checks every row of one pair file.
 
     Args:
-        table: The file.
-        items: Gives the items that rows name, and numbers them.
+        source: The file, a table.
+        marks: Empty; collects the group and the split of each row.
+        items: Gives and numbers the items that rows name.
         columns: Names of the columns.
-        marks: New ones, for the group and split of each row.
-        by_id: Whether cells hold ids, which may be whole numbers.
+        by_id: Whether cells hold IDs, which may be integers.
 
     Raises:
         DataError: The file is empty, lacks a column, is damaged, or is not UTF-8 text.
-        PermissionDeniedError: It, or a file that it names, may not be read.
+        PermissionDeniedError: The file, or one that it names, may not be read.
     """
+    table = source.table()
     wanted = {"left": columns.left, "right": columns.right, "label": columns.label}
     left, right, label = array("q"), array("q"), bytearray()
-    sieve = QuarantineBuilder(table.name)
+    rejected = QuarantineBuilder(table.name, unit=table.unit)
     with table.records(wanted | marks.wanted) as records:
         rows = (
             (record, record.problem or _pair_of(record.fields, columns, marks, by_id=by_id))
             for record in records
         )
         for record, pair in read_ahead(rows, items=items, cells=_cells):
-            sieve.rows_read += 1
+            rejected.rows_read += 1
             if isinstance(pair, Problem):
-                sieve.reject(record.line, pair, raw=record.raw)
+                rejected.reject(record.line, pair, raw=record.raw)
                 continue
-            found = _found(pair, items, columns)
-            if isinstance(found, Problem):
-                sieve.reject(record.line, found, raw=record.raw)
+            refs = _lookup(pair, items, columns)
+            if isinstance(refs, Problem):
+                rejected.reject(record.line, refs, raw=record.raw)
                 continue
-            left.append(items.keep(found[0]))
-            right.append(items.keep(found[1]))
+            left.append(items.add(refs[0]))
+            right.append(items.add(refs[1]))
             label.append(pair.label)
-            marks.keep(pair.mark)
-    if not sieve.rows_read:
+            marks.add(pair.mark)
+    if not rejected.rows_read:
         raise table.no_rows("Give a file with at least one match and one non-match.")
     pairs = PairTable(
         np.array(left, np.int64), np.array(right, np.int64), np.frombuffer(label, np.uint8)
     )
-    return PairRows(pairs, marks.groups(), marks.splits(), sieve.quarantine())
+    return marks.file_rows(pairs, rejected.quarantine())
 
 
 def _pair_of(
@@ -116,9 +98,11 @@ def _cells(row: tuple[Record, _Pair | Problem]) -> Sequence[str]:
     return () if isinstance(pair, Problem) else (pair.left, pair.right)
 
 
-def _found(pair: _Pair, items: Items, columns: ColumnsConfig) -> tuple[Found, Found] | Problem:
-    left = items.find(pair.left, column=columns.left)
+def _lookup(
+    pair: _Pair, items: Items, columns: ColumnsConfig
+) -> tuple[ItemRef, ItemRef] | Problem:
+    left = items.lookup(pair.left, column=columns.left)
     if isinstance(left, Problem):
         return left
-    right = items.find(pair.right, column=columns.right)
+    right = items.lookup(pair.right, column=columns.right)
     return right if isinstance(right, Problem) else (left, right)

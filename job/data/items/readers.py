@@ -1,12 +1,11 @@
-"""Turns a cell into the item it means: a text, or the contents of the file at a path.
+"""Turns a cell into the item it names: a text, or the content of the file at a path.
 
-A reader says which item a cell means (`identity`, at once) and gets its values (`read`, in
-whatever thread). Neither raises for a bad cell: both return a `Problem`, which `named` gives
-its subject::
+A reader tells which item a cell names (`key`, without reading) and reads it (`read`, in any
+thread). Neither raises for a bad cell: both return a `Problem`, and `named` adds its subject::
 
     reader = TextReader(max_length=256)
-    item = reader.identity("cat")
-    values = reader.read(item)
+    key = reader.key("cat")
+    values = reader.read(key)
 """
 
 import os
@@ -30,21 +29,21 @@ from job.storage.mirror import FileProblem
 from job.types import Problem
 
 Values = NDArray[np.generic]
-# Given a file and its size in bytes, > 0: the values of its item, or what is wrong with it.
+# Decodes a file of the given size in bytes, > 0.
 Decode = Callable[[BinaryIO, int], Values | Problem]
 
-# A path is shown longer than a text: its end is what a person looks for.
+# A path is shown longer than a text: its end is what identifies it.
 _PATH_CHARACTERS = 200
-# A picture packed to more than this is larger than any that `data.size` could do justice to.
-MAX_PICTURE_BYTES = 64 << 20
+# An image file above this is larger than any that `data.size` could do justice to.
+MAX_IMAGE_BYTES = 64 << 20
 
 
 class Reader(Protocol):
-    """Gives the values of items."""
+    """Reads the values of items."""
 
     @property
     def dtype(self) -> "np.dtype[np.generic]":
-        """Of the values."""
+        """Type of the values."""
         ...
 
     @property
@@ -52,34 +51,29 @@ class Reader(Protocol):
         """Whether reading waits for files, so that several should be read at once."""
         ...
 
-    @property
-    def is_remote(self) -> bool:
-        """Whether items are copied from a bucket before they are read."""
+    def key(self, cell: str) -> str | Problem:
+        """The key that two cells share if they name the same item."""
         ...
 
-    def identity(self, cell: str) -> str | Problem:
-        """What two cells share that mean the same item."""
+    def fetch(self, keys: Iterable[str]) -> None:
+        """Copies the files of items that will be read from a bucket, many at a time."""
         ...
 
-    def fetch(self, identities: Iterable[str]) -> None:
-        """Brings items near that will be read, many at a time where they are far away."""
-        ...
-
-    def read(self, identity: str) -> Values | Problem:
+    def read(self, key: str) -> Values | Problem:
         """The values of an item, (L, ...); may be called from several threads at once."""
         ...
 
     def named(self, problem: Problem, *, cell: str, column: str | None) -> Problem:
-        """A problem of an item with its subject before the detail; column None: it has one."""
+        """The problem with its subject before the detail; column None: unchanged."""
         ...
 
 
 @dataclass(frozen=True)
 class TextReader:
-    """Texts, which stand in the cells themselves.
+    """Texts, which are the cells themselves.
 
     Args:
-        max_length: Most characters.
+        max_length: Largest number of characters.
     """
 
     max_length: int
@@ -92,18 +86,14 @@ class TextReader:
     def is_slow(self) -> bool:
         return False
 
-    @property
-    def is_remote(self) -> bool:
-        return False
-
-    def identity(self, cell: str) -> str | Problem:
+    def key(self, cell: str) -> str | Problem:
         return columns.text_of(cell, max_length=self.max_length)
 
-    def fetch(self, identities: Iterable[str]) -> None:
-        """Nothing is far away."""
+    def fetch(self, keys: Iterable[str]) -> None:
+        """Does nothing: a text is not in a file."""
 
-    def read(self, identity: str) -> Values | Problem:
-        return np.frombuffer(identity.encode(), np.uint8)
+    def read(self, key: str) -> Values | Problem:
+        return np.frombuffer(key.encode(), np.uint8)
 
     def named(self, problem: Problem, *, cell: str, column: str | None) -> Problem:
         return Problem(problem.reason, f"{column} {problem.detail}") if column else problem
@@ -111,52 +101,48 @@ class TextReader:
 
 @dataclass(frozen=True)
 class FileReader:
-    """Items that are files of their own; cells hold their paths below `data.root`.
+    """Items in files of their own; cells hold paths below `data.root`.
 
     Args:
         files: The files below `data.root`.
-        dtype: Of the values.
-        decode: Makes an item of one.
+        dtype: Type of the values.
+        decode: Makes an item of an open file.
     """
 
     files: DataFiles
     dtype: "np.dtype[np.generic]"
     decode: Decode
-    _fetched: dict[str, Path | FileProblem] = field(default_factory=dict, repr=False)
+    _located: dict[str, Path | FileProblem] = field(default_factory=dict, repr=False)
 
     @property
     def is_slow(self) -> bool:
         return True
 
-    @property
-    def is_remote(self) -> bool:
-        return self.files.is_remote
-
-    def identity(self, cell: str) -> str | Problem:
+    def key(self, cell: str) -> str | Problem:
         if not cell.strip():
             return Problem("empty", "is empty")
-        # `./a` is `a`. Not more: what `..` means depends on the links of the path before it.
+        # `./a` is `a`. No further: the meaning of `..` depends on links in the path before it.
         return cell if "://" in cell else str(PurePosixPath(cell))
 
-    def fetch(self, identities: Iterable[str]) -> None:
-        # A file of this machine is looked for when it is read.
-        wanted = [one for one in identities if one not in self._fetched]
+    def fetch(self, keys: Iterable[str]) -> None:
+        # A local file is looked up when it is read.
+        wanted = [key for key in keys if key not in self._located]
         if self.files.is_remote and wanted:
-            self._fetched.update(self.files.fetch(wanted, key="data.root"))
+            self._located.update(self.files.fetch(wanted, key="data.root"))
 
-    def place(self, identity: str, path: Path) -> None:
-        """Says where the file of an item is, where no path below the root leads there."""
-        self._fetched[identity] = path
+    def locate(self, key: str, path: Path) -> None:
+        """Sets the file of an item that no path below the root leads to."""
+        self._located[key] = path
 
-    def read(self, identity: str) -> Values | Problem:
-        path = self._fetched.get(identity)
+    def read(self, key: str) -> Values | Problem:
+        path = self._located.get(key)
         if path is None:
-            path = self.files.fetch([identity], key="data.root")[identity]
+            path = self.files.fetch([key], key="data.root")[key]
         if isinstance(path, FileProblem):
             if path.reason == "outside":
                 return Problem("outside", "leads out of data.root")
             return Problem("no_file", "there is no such file below data.root")
-        with opened(path, where=f"data.root: {_shown(identity)}") as file:
+        with opened(path, where=f"data.root: {_shown(key)}") as file:
             size = os.fstat(file.fileno()).st_size
             return self.decode(file, size) if size else Problem("empty", "the file is empty")
 
@@ -167,23 +153,23 @@ class FileReader:
 
 
 def reader_of(section: Data, *, files: DataFiles, form: Form, features: Features) -> Reader:
-    """The reader of the items that a section describes, where they are not in an `.npz`.
+    """Makes the reader of the items of a section, unless they are in an `.npz`.
 
     Args:
         section: The data section.
         files: The files below `data.root`.
-        form: What the values become.
-        features: Of sequences: how many features they have, as far as that is known yet.
+        form: Form of the values.
+        features: The number of features of sequences.
     """
     if isinstance(section, TextDataConfig):
         return TextReader(section.max_length)
     if isinstance(section, ImageDataConfig):
-        return FileReader(files, np.dtype(np.uint8), _picture_decoder(section, form))
+        return FileReader(files, np.dtype(np.uint8), _image_decoder(section, form))
     return FileReader(files, np.dtype(np.float32), _sequence_decoder(section, features))
 
 
 def _sequence_decoder(section: SequenceDataConfig, features: Features) -> Decode:
-    """Gives float32 (T, F)."""
+    """Decodes to float32 (T, F)."""
 
     def decode(file: BinaryIO, size: int) -> Values | Problem:
         return read_sequence(
@@ -193,12 +179,12 @@ def _sequence_decoder(section: SequenceDataConfig, features: Features) -> Decode
     return decode
 
 
-def _picture_decoder(section: ImageDataConfig, form: Form) -> Decode:
-    """Gives uint8 (S, S, 3), or uint8 (V,), the bytes of a picture that was decoded in vain."""
+def _image_decoder(section: ImageDataConfig, form: Form) -> Decode:
+    """Decodes to uint8 (S, S, 3), or checks the image and returns its file, uint8 (V,)."""
 
     def decode(file: BinaryIO, size: int) -> Values | Problem:
-        if size > MAX_PICTURE_BYTES:
-            return Problem("too_large", f"has {size:,} bytes, at most {MAX_PICTURE_BYTES:,}")
+        if size > MAX_IMAGE_BYTES:
+            return Problem("too_large", f"has {size:,} bytes, at most {MAX_IMAGE_BYTES:,}")
         data = file.read(size)
         try:
             pixels = read_image(

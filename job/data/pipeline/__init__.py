@@ -1,1 +1,1 @@
-"""From row numbers to batches of arrays."""
+"""Turns row numbers into batches of arrays."""

@@ -1,6 +1,6 @@
-"""Cuts items into the rectangles that training and evaluation take.
+"""Builds the arrays of training and evaluation batches.
 
-Both functions are pure: the same arguments give the same bytes, whichever step they begin at.
+Both functions are pure: the same arguments give the same bytes, whatever step is first.
 """
 
 import sys
@@ -17,17 +17,17 @@ from job.data.sampling.epochs import SampledPairs
 
 @dataclass(frozen=True, eq=False)
 class PairArrays:
-    """One global batch of B pairs, as a training step takes it.
+    """One global batch of B pairs, the input of a training step.
 
-    Padding is the batch's own: it depends on no other batch.
+    Its padding does not depend on other batches.
 
     Attributes:
-        items: (2B, ...), the first item of each pair as the feed gives it, then the second.
+        items: (2B, ...), the left items as the collator gives them, then the right ones.
         label: float32 (B,), 1.0 = match, 0.0 = no match.
-        left_item: int64 (B,), number of the first item of each pair in the data set.
-        right_item: int64 (B,), of the second.
-        left_class: int64 (B,), class of the first item; -1 = unknown.
-        right_class: int64 (B,), of the second.
+        left_item: int64 (B,), number of the left item of each pair in the dataset.
+        right_item: int64 (B,), of the right one.
+        left_class: int64 (B,), class of the left item; -1 = unknown.
+        right_class: int64 (B,), of the right one.
     """
 
     items: NDArray[np.generic]
@@ -41,17 +41,17 @@ class PairArrays:
 def pair_arrays(
     chosen: SampledPairs, *, feed: Collator, items: ItemTable, seed: int, epoch: int
 ) -> PairArrays:
-    """The pairs of a batch with their items, varied as the feed is configured to.
+    """Collates the pairs of a batch, with the collator's augmentation.
 
     Args:
         chosen: The pairs.
-        feed: Gives the items.
-        items: The items of the data set; their classes are read.
+        feed: Collates the items.
+        items: The items of the dataset, for their classes.
         seed: `run.seed`.
-        epoch: Number of the epoch.
+        epoch: Counted from 0.
     """
     pairs = chosen.pairs
-    # The two items of a pair are varied differently, also where they are one item.
+    # The two items of a pair are augmented differently, even if they are the same item.
     index = np.concatenate([2 * chosen.index, 2 * chosen.index + 1])
     rows = np.concatenate([pairs.left, pairs.right])
     return PairArrays(
@@ -67,24 +67,24 @@ def pair_arrays(
 def item_batches(
     feed: Collator, *, batch_size: int, rows: NDArray[np.int64], max_steps: int = sys.maxsize
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.generic]]]:
-    """Every item once, the short ones first, so that little is padded.
+    """Yields every item once, short ones first, so that there is little padding.
 
     Args:
-        feed: Gives the items.
-        batch_size: Most items in a batch, >= 1.
+        feed: Collates the items.
+        batch_size: Largest number of items in a batch, >= 1.
         rows: int64 (R,), the items to visit.
-        max_steps: Most steps in a batch: its items times the longest of them. An item that
-            has more is a batch by itself.
+        max_steps: Largest number of steps in a batch, padding included. A longer item is a
+            batch by itself.
 
     Yields:
-        Row numbers int64 (b,) and those items as the feed gives them, (b, ...).
+        Row numbers int64 (b,) and the collated items, (b, ...).
     """
     lengths = feed.lengths_of(rows)
     order = np.argsort(lengths, kind="stable")
     start = 0
     while start < len(order):
         candidates = order[start : start + batch_size]
-        # Grows from item to item, as the lengths do.
+        # Non-decreasing, as the lengths are.
         steps = np.arange(1, len(candidates) + 1) * lengths[candidates]
         fitting = int(np.searchsorted(steps, max_steps, side="right"))
         batch = rows[candidates[: max(1, fitting)]]

@@ -1,9 +1,9 @@
-"""Feeds: a data set's items in the form that an encoder takes them. R items, T time steps.
+"""Collators: items of a dataset as the input of an encoder. R items, T time steps.
 
-Everything that cuts batches goes through one of these, whatever an item is::
+Training and evaluation batches of every kind of item come from a collator::
 
-    feed = TextCollator(items.values, vocabulary)
-    ids_RT = feed.batch(np.array([3, 1]))
+    collator = TextCollator(items.values, vocabulary)
+    ids_RT = collator.batch(np.array([3, 1]))
 """
 
 from dataclasses import dataclass
@@ -22,18 +22,18 @@ from job.preprocessing.ragged import RaggedArray
 from job.preprocessing.vocabulary import Vocabulary
 from job.types import ItemInput
 
-# T is a multiple of this, so that few different T occur.
+# T is a multiple of this, so that few different T occur and compile.
 PADDING_MULTIPLE = 8
 
 
 @dataclass(frozen=True, eq=False)
 class AugmentationSeed:
-    """Which variation of each item is wanted; a function of these three alone.
+    """Determines the augmentation of each item, with nothing else.
 
     Attributes:
         seed: `run.seed`.
-        epoch: Number of the epoch.
-        index: int64 (R,), a number for each item, its own within the epoch.
+        epoch: Counted from 0.
+        index: int64 (R,), a number for each item, unique within the epoch.
     """
 
     seed: int
@@ -42,40 +42,39 @@ class AugmentationSeed:
 
 
 class Collator(Protocol):
-    """Gives any of N items as one rectangle, the same bytes for the same arguments."""
+    """Gives any of N items as one array, the same bytes for the same arguments."""
 
     @property
     def input(self) -> ItemInput:
-        """What the encoder has to take."""
+        """The input that the encoder has to accept."""
         ...
 
     def lengths_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """int64 (R,), about how long items are, for sorting; equal where none is padded."""
+        """Approximate lengths for sorting, int64 (R,); equal if items are not padded."""
         ...
 
     def batch(
         self, rows: NDArray[np.int64], *, variation: AugmentationSeed | None = None
     ) -> NDArray[np.generic]:
-        """The items of the given row numbers, int64 (R,), repeats allowed.
+        """Collates the items of the given row numbers.
 
         Args:
-            rows: Which items.
-            variation: How they are varied; None gives them as they are. Without effect where
-                no augmentation is configured.
+            rows: int64 (R,), repeats allowed.
+            variation: Seeds the configured augmentation; None: no augmentation.
 
         Returns:
-            (R, ...) of the type and shape that `input` says.
+            (R, ...) of the type and shape of `input`.
         """
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class TextCollator:
-    """Texts as token ids, padded with 0; never varied.
+    """Texts as token IDs, padded with 0; never augmented.
 
     Args:
         texts: uint8, the UTF-8 bytes of every item.
-        vocabulary: Turns them into ids.
+        vocabulary: Tokenises them.
     """
 
     texts: RaggedArray
@@ -101,19 +100,19 @@ class SequenceCollator:
 
     Args:
         sequences: float32 (V, F), the steps of every item.
-        moments: Of the training items.
-        augmentation: How they are varied; None: not at all.
+        stats: Statistics of the training items.
+        augmentation: `data.augmentation`; None: no augmentation.
     """
 
     sequences: RaggedArray
-    moments: FeatureStats
+    stats: FeatureStats
     augmentation: SequenceAugmentationConfig | None = None
 
     @property
     def input(self) -> ItemInput:
         shape = (None, self.sequences.values.shape[1])
-        moments = self.moments
-        return ItemInput("sequence", "float32", shape, mean=moments.mean, std=moments.std)
+        stats = self.stats
+        return ItemInput("sequence", "float32", shape, mean=stats.mean, std=stats.std)
 
     def lengths_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         return self.sequences.lengths_of(rows)
@@ -126,7 +125,7 @@ class SequenceCollator:
             chosen = augment_sequences(
                 chosen,
                 self.augmentation,
-                std=self.moments.std,
+                std=self.stats.std,
                 seed=variation.seed,
                 epoch=variation.epoch,
                 index=variation.index,
@@ -138,14 +137,14 @@ class SequenceCollator:
 
 @dataclass(frozen=True, eq=False)
 class ImageCollator:
-    """Pictures as red, green and blue from 0 to 255.
+    """Images as red, green and blue from 0 to 255.
 
     Args:
-        pictures: uint8, pixels (N * S, S, 3) or the bytes of files (V,).
-        section: What pictures are brought to.
+        images: uint8, pixels (N * S, S, 3) or the bytes of files (V,).
+        section: The data section, for size and augmentation.
     """
 
-    pictures: RaggedArray
+    images: RaggedArray
     section: ImageDataConfig
 
     @property
@@ -156,19 +155,19 @@ class ImageCollator:
         return np.full(len(rows), self.section.size, np.int64)
 
     def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The pictures of the given row numbers, uint8 (R, S, S, 3), not varied."""
+        """The images of the given row numbers, uint8 (R, S, S, 3), not augmented."""
         size = self.section.size
         pixels = np.empty((len(rows), size, size, 3), np.uint8)
-        for place, row in enumerate(rows.tolist()):
-            picture = self.pictures.row(row)
-            if picture.ndim == 1:
-                picture = read_image(
-                    picture.tobytes(),
+        for position, row in enumerate(rows.tolist()):
+            image = self.images.row(row)
+            if image.ndim == 1:
+                image = read_image(
+                    image.tobytes(),
                     size=size,
                     resize=self.section.resize,
                     max_pixels=self.section.max_pixels,
                 )
-            pixels[place] = picture
+            pixels[position] = image
         return pixels
 
     def batch(
@@ -188,11 +187,11 @@ class ImageCollator:
 
 
 def collator_for(dataset: Dataset, section: DataConfig) -> Collator:
-    """The feed of a data set's items.
+    """Builds the collator of a dataset's items.
 
     Args:
-        dataset: The items and what was counted over those of training.
-        section: The data section that it was made from.
+        dataset: The items and the statistics of the training items.
+        section: The data section of the dataset.
     """
     values, statistics = dataset.items.values, dataset.statistics
     if isinstance(section, ImageDataConfig):

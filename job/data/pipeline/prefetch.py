@@ -1,7 +1,7 @@
-"""Prepares what comes next while the present is worked on.
+"""Prepares the next steps in threads while the current ones are used.
 
 with Prefetcher(make, stop=num_steps, threads=2) as ahead:
-    batches = ahead.take(first=0, count=16)
+batches = ahead.take(first=0, count=16)
 """
 
 from collections import deque
@@ -14,15 +14,15 @@ Made = TypeVar("Made")
 
 
 class Prefetcher(Generic[Made]):
-    """Calls `make(step)` in threads, ahead of what is asked for; results come in order.
+    """Calls `make(step)` in threads ahead of use; results come in order.
 
-    As many steps are prepared ahead as were taken last, so memory follows the size of a call
-    and of a batch, not that of the data. What `make` returns may depend on its argument only.
+    Prepares as many steps as were taken last, so memory grows with the size of a call and of a
+    batch, not with the data. The result of `make` may depend on its argument only.
 
     Args:
         make: Makes the result of a step; called from several threads.
-        stop: Steps end before this one.
-        threads: How many results are made at a time.
+        stop: The step after the last one.
+        threads: Number of results made at a time.
     """
 
     def __init__(self, make: Callable[[int], Made], *, stop: int, threads: int) -> None:
@@ -36,8 +36,8 @@ class Prefetcher(Generic[Made]):
         """The results of `count` steps from `first` on.
 
         Raises:
-            ValueError: The steps do not go on from those taken before, or go beyond the end.
-            Exception: What `make` raised for one of them.
+            ValueError: The steps do not follow those taken before, or pass the end.
+            Exception: The one that `make` raised for one of them.
         """
         if not self._ahead:
             self._next = first
@@ -66,5 +66,5 @@ class Prefetcher(Generic[Made]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # What has begun is waited for: a thread may read from a file that is closed next.
+        # Waits for running calls: a thread may read from a file that is closed next.
         self._pool.shutdown(wait=True, cancel_futures=True)

@@ -1,1 +1,1 @@
-"""Which pairs a batch holds, as a pure function of seed and position."""
+"""Samples the pairs of batches, as a pure function of seed and position."""

@@ -1,9 +1,9 @@
-"""Which pairs the batches of an epoch hold: functions of (seed, epoch, step) alone.
+"""The pairs of each batch: functions of (seed, epoch, step) alone.
 
-So training resumes at any step from three integers, and nothing depends on how many steps were
-asked for before. Pairs come from files (`ShuffledPairs`) or are drawn (`sampling`)::
+Training thus resumes at any step from three integers, whatever was requested before. Pairs come
+from files (`ShuffledPairs`) or are drawn (`job.data.sampling.pair_sampling`)::
 
-    epoch = pairs.epoch(3)
+    epoch = sampler.epoch(3)
     batch = epoch.batch(0)
 """
 
@@ -19,7 +19,7 @@ from job.data.dataset import PairTable
 from job.data.sampling.permutation import epoch_permutation, steps_in_epoch
 from job.preprocessing.counter_rng import SAMPLING, bits
 
-# What is drawn; `classes` and `sampling` have the numbers below.
+# Stream of random numbers; `pair_sampling` has those below.
 _BATCH_ORDER = SAMPLING + 16
 
 
@@ -29,15 +29,14 @@ class SampledPairs:
 
     Attributes:
         pairs: B pairs.
-        index: int64 (B,), number of each in the epoch, by which it is varied; each occurs once
-            in an epoch.
+        index: int64 (B,), number of each in the epoch, unique there; seeds its augmentation.
     """
 
     pairs: PairTable
     index: NDArray[np.int64]
 
     def take(self, places: NDArray[np.int64]) -> "SampledPairs":
-        """Those at the given places, int64 (R,)."""
+        """The pairs at the given positions, int64 (R,)."""
         return SampledPairs(self.pairs.take(places), self.index[places])
 
 
@@ -46,9 +45,8 @@ class Epoch:
     """The batches of one epoch.
 
     Attributes:
-        num_steps: Whole batches in it.
-        batch: Pairs of the batch of a step, from 0; the same for the same step, from any
-            thread.
+        num_steps: Number of whole batches.
+        batch: Returns the pairs of a step, from 0; pure, and callable from any thread.
     """
 
     num_steps: int
@@ -56,7 +54,7 @@ class Epoch:
 
 
 class BatchSampler(Protocol):
-    """Pairs to train on."""
+    """Samples the pairs of training batches."""
 
     @property
     def num_steps(self) -> int:
@@ -70,9 +68,9 @@ class BatchSampler(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ShuffledPairs:
-    """The pairs of a table, each once an epoch, in an order of the epoch's own.
+    """The pairs of a table, each at most once an epoch, in a new order each epoch.
 
-    Batch k is places [kB, (k + 1)B) of that order; what is left at the end is not visited.
+    Batch k is positions [kB, (k + 1)B) of that order; an incomplete last batch is dropped.
 
     Args:
         table: P pairs.
@@ -80,7 +78,7 @@ class ShuffledPairs:
         global_batch_size: B.
 
     Raises:
-        ConfigError: From `num_steps` and `epoch`: there are fewer pairs than a batch holds.
+        ConfigError: From `num_steps` and `epoch`: there are fewer pairs than a batch has.
     """
 
     table: PairTable
@@ -103,15 +101,15 @@ class ShuffledPairs:
 
 @dataclass(frozen=True, eq=False)
 class LengthBucketedSampler:
-    """The same pairs, dealt anew by length among the batches of a window.
+    """The pairs of another sampler, regrouped by length within windows of batches.
 
     A window is W consecutive batches. Its pairs are sorted by length, cut into batches, and the
-    batches put into an order that depends on (seed, epoch, batch) alone: little is padded, and
-    short batches do not come before long ones.
+    batches shuffled by (seed, epoch, batch) alone: there is little padding, and short batches
+    do not come before long ones.
 
     Args:
-        pairs: What is dealt.
-        lengths_of: Items int64 (R,) -> int64 (R,), about how long they are.
+        pairs: The sampler.
+        lengths_of: Items int64 (R,) -> int64 (R,), approximate lengths.
         window: W >= 1, in batches.
         seed: `run.seed`.
     """
@@ -128,21 +126,23 @@ class LengthBucketedSampler:
     def epoch(self, epoch: int) -> Epoch:
         inner = self.pairs.epoch(epoch)
 
-        # Several threads ask for neighbouring steps; two windows are under way at a time.
+        # Several threads request neighbouring steps, so two windows are in use at a time.
         @lru_cache(maxsize=2)
         def window(number: int) -> list[SampledPairs]:
             first = number * self.window
             steps = range(first, min(first + self.window, inner.num_steps))
-            return self._dealt([inner.batch(step) for step in steps], epoch=epoch, first=first)
+            return self._regrouped(
+                [inner.batch(step) for step in steps], epoch=epoch, first=first
+            )
 
         def batch(step: int) -> SampledPairs:
             if not 0 <= step < inner.num_steps:
-                return inner.batch(step)  # says what is wrong
+                return inner.batch(step)  # raises
             return window(step // self.window)[step % self.window]
 
         return Epoch(inner.num_steps, batch)
 
-    def _dealt(
+    def _regrouped(
         self, batches: list[SampledPairs], *, epoch: int, first: int
     ) -> list[SampledPairs]:
         whole = _joined(batches)
@@ -160,14 +160,14 @@ class LengthBucketedSampler:
 
 
 def batch_of(order: NDArray[np.int64], step: int, *, size: int) -> NDArray[np.int64]:
-    """The part of an epoch's order that a step sees.
+    """The part of an epoch's order that a step uses.
 
     Raises:
         ValueError: The epoch has no such whole batch.
     """
     if step < 0 or (step + 1) * size > len(order):
         raise ValueError(
-            f"step {step} of {size} pairs does not lie in an epoch of {len(order)} pairs"
+            f"step {step} of {size} pairs is outside an epoch of {len(order)} pairs"
         )
     return order[step * size : (step + 1) * size]
 

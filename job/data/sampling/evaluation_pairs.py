@@ -1,4 +1,4 @@
-"""Pairs of labelled items to measure a model on: drawn once, different from each other."""
+"""Draws the evaluation pairs of labelled items: once, and without duplicates."""
 
 from collections.abc import Callable
 
@@ -7,15 +7,15 @@ from numpy.typing import NDArray
 
 from job.data.dataset import PairTable
 from job.data.sampling.pair_sampling import ClassIndex, sample_negatives, sample_positives
-from job.data.sampling.permutation import generator
+from job.data.sampling.permutation import make_rng
 from job.types import SPLITS, Split
 
-# Above every epoch; `data.splitting.cuts` has the stream before.
+# Above every epoch; `job.data.splits.partition` has the stream before.
 _FIRST_STREAM = 2**63 + 1
-# All matches are listed where there are fewer than this, or few for what is wanted.
+# All matches are enumerated if there are fewer than this, or few compared with `num_pairs`.
 _ENUMERATED = 1 << 20
 _FEW = 8
-# Where there are hardly more pairs than are wanted, a round finds few; what there is is taken.
+# If there are hardly more pairs than wanted, a round finds few: stop and take those found.
 _MAX_ROUNDS = 100
 
 # Pairs int64 (R, 2) of item numbers, for indices int64 (R,).
@@ -30,22 +30,22 @@ def draw_evaluation_pairs(
     seed: int,
     split: Split,
 ) -> PairTable:
-    """Draws pairs, half of which match; no two of them join the same two items.
+    """Draws pairs, half of them matches; no two pairs have the same two items.
 
     Args:
-        item_class: int64 (N,), the class of every item of the data set.
-        rows: int64 (M,), items of the split: of at least two classes, one of them with at
-            least two items.
-        num_pairs: Pairs wanted. Fewer are drawn where the split has not as many: all
-            matches there are, and as many others.
+        item_class: int64 (N,), the class of every item of the dataset.
+        rows: int64 (M,), items of the split: two classes or more, one of them with two items or
+            more.
+        num_pairs: Wanted number. A split with fewer matches gets all of them, and as many
+            non-matches.
         seed: `run.seed`.
-        split: Decides, with the seed, what is drawn.
+        split: Selects, with the seed, the random numbers.
 
     Returns:
         The pairs in random order, each with either item first.
     """
     stream = _FIRST_STREAM + SPLITS.index(split)
-    random = generator(seed, stream=stream)
+    random = make_rng(seed, stream=stream)
     classes = ClassIndex.of(item_class, rows=rows)
 
     def matches_at(index: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -75,18 +75,18 @@ def draw_evaluation_pairs(
 def _some_matches(
     classes: ClassIndex, wanted: int, *, random: np.random.Generator
 ) -> NDArray[np.int64]:
-    """At most `wanted` of all pairs of a class, (K, 2), no two the same.
+    """Up to `wanted` distinct matches, (K, 2).
 
-    Every item is as likely to be in a match as any other. If every match were as likely as any
-    other, one class of a hundred items would have as many as five hundred classes of five.
+    Every item is equally likely to be in a match. If every match were equally likely, one class
+    of a hundred items would have as many as five hundred classes of five.
     """
     places = np.arange(len(classes.rows))
     at = classes.class_at(places)
-    # Each place is paired with all behind it in its class.
+    # Each position is paired with all later ones of its class.
     behind = (classes.start + classes.size)[at] - 1 - places
     first = np.repeat(places, behind)
     second = first + np.arange(len(first)) - np.repeat(np.cumsum(behind) - behind, behind) + 1
-    # The smallest of exponential numbers over weights are a weighted draw without replacement
+    # The smallest exponential variates over weights are a weighted sample without replacement
     # (Efraimidis, Spirakis 2006, algorithm A with the logarithm of its keys).
     key = random.exponential(size=len(first)) * (classes.size[at[first]] - 1)
     chosen = np.argsort(key)[:wanted]
@@ -94,7 +94,7 @@ def _some_matches(
 
 
 def _distinct(draw: _Draw, wanted: int) -> NDArray[np.int64]:
-    """At most `wanted` drawn pairs, (K, 2), no two of the same two items."""
+    """Draws up to `wanted` pairs, (K, 2), no two of the same two items."""
     found = np.empty((0, 2), np.int64)
     for turn in range(_MAX_ROUNDS):
         drawn = np.sort(draw(turn * wanted + np.arange(wanted)), axis=1)

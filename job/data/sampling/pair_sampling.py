@@ -1,6 +1,7 @@
-"""Draws pairs from labelled items. M items, C classes, B pairs in a batch, m items of a class.
+"""Samples pairs from labelled items.
 
-What is drawn is a function of (seed, epoch, index): no pair depends on the ones before it.
+M items, C classes, B pairs in a batch, m items of a class. Each pair is a function of
+(seed, epoch, index) and does not depend on those before it.
 """
 
 import logging
@@ -17,8 +18,12 @@ from job.data.sampling.permutation import epoch_permutation, steps_in_epoch
 from job.errors import ConfigError
 from job.preprocessing.counter_rng import SAMPLING, below, bits
 
-# What is drawn; `sampling` and `epochs` have other numbers.
-_FIRST_ITEM, _SECOND_ITEM = SAMPLING, SAMPLING + 1
+log = logging.getLogger(__name__)
+
+# Streams of random numbers; `epochs` has another one.
+_FIRST_ITEM, _SECOND_ITEM, _CLASS_ORDER, _ITEM_OF_CLASS, _PARTNER = range(
+    SAMPLING, SAMPLING + 5
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +31,8 @@ class ClassIndex:
     """Items by class.
 
     Attributes:
-        rows: int64 (M,), item numbers, those of a class together.
-        start: int64 (C,), where each class begins in `rows`.
+        rows: int64 (M,), item numbers, grouped by class.
+        start: int64 (C,), start of each class in `rows`.
         size: int64 (C,), items of each class.
     """
 
@@ -37,25 +42,25 @@ class ClassIndex:
 
     @classmethod
     def of(cls, item_class: NDArray[np.int64], *, rows: NDArray[np.int64]) -> "ClassIndex":
-        """Sorts items by class.
+        """Groups items by class.
 
         Args:
-            item_class: int64 (N,), the class of every item of the data set.
-            rows: int64 (M,), the items to sort.
+            item_class: int64 (N,), the class of every item of the dataset.
+            rows: int64 (M,), the items to group.
         """
         by_class = rows[np.argsort(item_class[rows], kind="stable")]
         _, start, size = np.unique(item_class[by_class], return_index=True, return_counts=True)
         return cls(by_class, start.astype(np.int64), size.astype(np.int64))
 
     def at_least(self, size: int) -> "ClassIndex":
-        """The same without the classes that have fewer items."""
+        """The index without classes of fewer items."""
         kept = self.size >= size
         places = np.repeat(kept, self.size)
         sizes = self.size[kept]
         return ClassIndex(self.rows[places], np.cumsum(sizes) - sizes, sizes)
 
     def class_at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Number of the class (from 0, of these) at places of `rows`, int64 (R,)."""
+        """Number of the class, from 0, at positions of `rows`, int64 (R,)."""
         found: NDArray[np.int64] = np.searchsorted(self.start, places, side="right") - 1
         return found
 
@@ -63,16 +68,16 @@ class ClassIndex:
 def sample_positives(
     classes: ClassIndex, *, seed: int, epoch: int, index: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two items of a class for each index.
+    """Samples two items of one class for each index.
 
     Args:
-        classes: The items to draw from; every class has at least two.
+        classes: The items; every class has at least two.
         seed: `run.seed`.
-        epoch: As in `draws.bits`.
-        index: int64 (R,), as in `draws.bits`.
+        epoch: The epoch, or another stream.
+        index: int64 (R,), one number for each pair.
 
     Returns:
-        Two of int64 (R,), item numbers: any item, and any other one of its class.
+        Two arrays int64 (R,), item numbers: any item, and any other one of its class.
     """
     first = below(len(classes.rows), seed=seed, epoch=epoch, index=index, draw=_FIRST_ITEM)
     at = classes.class_at(first)
@@ -84,10 +89,10 @@ def sample_positives(
 def sample_negatives(
     classes: ClassIndex, *, seed: int, epoch: int, index: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two items of different classes for each index; else as `sample_positives`.
+    """Samples two items of different classes for each index; see `sample_positives`.
 
     Returns:
-        Two of int64 (R,), item numbers: any item, and any one of another class.
+        Two arrays int64 (R,), item numbers: any item, and any one of another class.
     """
     first = below(len(classes.rows), seed=seed, epoch=epoch, index=index, draw=_FIRST_ITEM)
     at = classes.class_at(first)
@@ -95,27 +100,21 @@ def sample_negatives(
     second = below(
         len(classes.rows) - size, seed=seed, epoch=epoch, index=index, draw=_SECOND_ITEM
     )
-    # Places from the item's own class on move behind that class.
+    # Positions from the item's own class on move behind that class.
     return classes.rows[first], classes.rows[np.where(second < start, second, second + size)]
-
-
-log = logging.getLogger(__name__)
-
-# What is drawn; `classes` and `epochs` have other numbers.
-_CLASS_ORDER, _ITEM_OF_CLASS, _PARTNER = range(SAMPLING + 2, SAMPLING + 5)
 
 
 @dataclass(frozen=True, eq=False)
 class PairSampler:
-    """Pairs drawn one by one, each of an epoch by its index.
+    """Samples each pair of an epoch by its index.
 
-    The first item of a match is any item whose class has another one, the second any other of
-    its class; of the other pairs the first is any item, the second any of another class.
+    The first item of a match is any item whose class has another one, the second any other item
+    of that class. The first item of a non-match is any item, the second any of another class.
 
     Args:
         index: The training items.
-        num_positive: Matching pairs in an epoch.
-        num_negative: Other pairs in an epoch.
+        num_positive: Matches in an epoch.
+        num_negative: Non-matches in an epoch.
         seed: `run.seed`.
         global_batch_size: B.
     """
@@ -135,7 +134,7 @@ class PairSampler:
         seed: int,
         global_batch_size: int,
     ) -> "PairSampler":
-        """The pairs that `data.sampling` asks for."""
+        """Builds the sampler that `data.sampling` describes."""
         return cls(
             index,
             section.positives_per_epoch or len(index.rows),
@@ -176,17 +175,17 @@ def drawn_pairs(
     seed: int,
     global_batch_size: int,
 ) -> BatchSampler:
-    """The training pairs of labelled items.
+    """Builds the sampler of the training pairs of labelled items.
 
     Args:
-        section: How they are drawn.
+        section: `data.sampling`.
         items: All items, with their classes.
         rows: int64 (M,), the training items.
         seed: `run.seed`.
         global_batch_size: Pairs in a batch.
 
     Raises:
-        ConfigError: They do not make a batch.
+        ConfigError: The items do not fill a batch.
     """
     if items.item_class is None:
         raise ValueError("pairs are drawn from items with classes")
@@ -202,15 +201,15 @@ def drawn_pairs(
 
 @dataclass(frozen=True, eq=False)
 class ClassBalancedSampler:
-    """Batches of m items each of 2B / m classes, paired within the class; no item twice.
+    """Batches of m items of each of 2B / m classes, paired within the class, no item twice.
 
-    Classes take turns: all of them, in an order of the round's own, before one comes again,
-    but for the few that a round's last batch would leave over.
+    All classes are used, in a new order each round, before one is used again, except for the
+    few that would not fill the last batch of a round.
 
     Args:
         index: The training items; every class has at least m.
         items_per_class: m, even.
-        pairs_per_epoch: Pairs in an epoch; as many whole batches are drawn as they fill.
+        pairs_per_epoch: Pairs in an epoch, rounded down to whole batches.
         seed: `run.seed`.
         global_batch_size: B.
     """
@@ -230,16 +229,16 @@ class ClassBalancedSampler:
         seed: int,
         global_batch_size: int,
     ) -> "ClassBalancedSampler":
-        """The batches that `data.sampling` asks for.
+        """Builds the sampler that `data.sampling` describes.
 
         Raises:
-            ConfigError: There are fewer classes than a batch holds.
+            ConfigError: There are fewer classes than a batch needs.
         """
         large = index.at_least(section.items_per_class)
         needed = 2 * global_batch_size // section.items_per_class
         if len(large.size) < needed:
             raise ConfigError(
-                f"data.sampling.items_per_class: a batch of {global_batch_size} pairs holds "
+                f"data.sampling.items_per_class: a batch of {global_batch_size} pairs needs "
                 f"{needed} classes of {section.items_per_class} items; training has "
                 f"{len(large.size)} classes of at least that many (and {len(index.size)} in "
                 "all). Lower training.global_batch_size or, where classes are smaller, "
@@ -274,7 +273,7 @@ class ClassBalancedSampler:
 
         def batch(step: int) -> SampledPairs:
             if not 0 <= step < self.num_steps:
-                raise ValueError(f"step {step} does not lie in an epoch of {self.num_steps}")
+                raise ValueError(f"step {step} is outside an epoch of {self.num_steps}")
             turn, place = divmod(step, batches_per_round)
             classes = order_of(turn)[place * per_batch : (place + 1) * per_batch]
             items = self._items_of(classes, epoch=epoch, visit=turn * num_classes + classes)
@@ -288,10 +287,10 @@ class ClassBalancedSampler:
     def _items_of(
         self, classes: NDArray[np.int64], *, epoch: int, visit: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """M different items of each class, in random order, int64 (c, m).
+        """Samples m different items of each class, in random order, int64 (c, m).
 
         Source: Floyd's sampling without replacement (Bentley, Floyd 1987, CACM 30-9, F2), for
-        all classes at a time.
+        all classes at once.
         """
         m, size = self.items_per_class, self.index.size[classes]
         chosen = np.full((len(classes), m), -1)
@@ -302,7 +301,7 @@ class ClassBalancedSampler:
             )
             is_taken = (chosen == drawn[:, None]).any(axis=1)
             chosen[:, k] = np.where(is_taken, bound - 1, drawn)
-        # The set is fair, its order is not: who is paired with whom is drawn as well.
+        # The set is uniform, its order is not: the pairing is sampled as well.
         key = bits(
             self.seed, epoch=epoch, index=visit[:, None], draw=_PARTNER, place=np.arange(m)
         )

@@ -1,8 +1,7 @@
-"""In which order an epoch visits the pairs: a pure function of seed and epoch.
+"""The order of the pairs of an epoch: a pure function of seed and epoch.
 
 Batch k of an epoch is `order[k * B : (k + 1) * B]`, so training resumes at any step from three
-integers. The stream of numbers is pinned by a test with recorded permutations: a NumPy that
-draws differently must not pass unseen.
+integers. A test compares recorded permutations, so that a NumPy with another stream fails.
 
 Source: Philox is the counter-based generator of Salmon et al., "Parallel random numbers: as
 easy as 1, 2, 3", SC 2011.
@@ -15,32 +14,32 @@ from job.errors import ConfigError
 
 
 def epoch_permutation(num_pairs: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The order of one epoch.
+    """Permutes the pairs of one epoch.
 
     Args:
         num_pairs: Training pairs, >= 0.
         seed: `run.seed`, in [0, 2**64).
-        epoch: Number of the epoch from 0, below 2**63.
+        epoch: Counted from 0, below 2**63.
 
     Returns:
         int64 (num_pairs,), each pair number once.
     """
-    return generator(seed, stream=epoch).permutation(num_pairs)
+    return make_rng(seed, stream=epoch).permutation(num_pairs)
 
 
-def generator(seed: int, *, stream: int) -> np.random.Generator:
-    """Random numbers that depend on (seed, stream) alone, both in [0, 2**64).
+def make_rng(seed: int, *, stream: int) -> np.random.Generator:
+    """A generator whose numbers depend on (seed, stream) alone, both in [0, 2**64).
 
-    Streams below 2**63 are epochs; anything else that draws takes one above.
+    Streams below 2**63 are epochs; other uses take streams above.
     """
     return np.random.Generator(np.random.Philox(key=np.array([seed, stream], np.uint64)))
 
 
 def steps_in_epoch(num_pairs: int, global_batch_size: int) -> int:
-    """How many whole batches the pairs fill; the rest of an epoch's order is not visited.
+    """The number of whole batches of an epoch; the remaining pairs are not visited.
 
     Raises:
-        ConfigError: Not even one.
+        ConfigError: The pairs fill no batch.
     """
     steps = num_pairs // global_batch_size
     if steps == 0:

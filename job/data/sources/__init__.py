@@ -1,1 +1,1 @@
-"""Files below `data.root` and what they hold."""
+"""Resolves the files below `data.root` and reads their formats."""

@@ -1,9 +1,9 @@
-"""Walks a folder that holds a folder of pictures for each class.
+"""Walks a folder that holds a folder of images for each class.
 
-    FOLDER/CLASS/**/picture.png
+    FOLDER/CLASS/**/image.png
 
-Hidden files and folders are skipped; whatever else is no picture by its name is a bad row, as a
-picture is that lies in no class. Nothing is opened here::
+Hidden files and folders are skipped. Any other file without the extension of an image is a bad
+row, and so is an image outside the class folders. Opens no file::
 
     for entry in walk(root / "train"):
         ...
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from job.types import Problem
 
-PICTURES = (".png", ".jpg", ".jpeg")
+IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg")
 
 
 class Entry(NamedTuple):
@@ -25,7 +25,7 @@ class Entry(NamedTuple):
     Attributes:
         path: Relative to the folder, with `/` between its parts.
         item_class: Name of the class folder; "" when `problem` is set.
-        problem: Why it is no picture of a class.
+        problem: Why it is not an image of a class.
     """
 
     path: str
@@ -51,7 +51,7 @@ def walk(folder: Path) -> Iterator[Entry]:
 def _children(
     folder: str, *, parts: tuple[str, ...]
 ) -> "list[tuple[tuple[str, ...], os.DirEntry[str]]]":
-    """What a folder holds and is not hidden, the last one first."""
+    """The entries of a folder that are not hidden, last one first."""
     with os.scandir(folder) as found:
         entries = [entry for entry in found if not entry.name.startswith(".")]
     entries.sort(key=lambda entry: entry.name, reverse=True)
@@ -61,11 +61,11 @@ def _children(
 def _entry(path: tuple[str, ...], *, is_link_to_folder: bool) -> Entry:
     name = "/".join(path)
     if is_link_to_folder:
-        problem = Problem("format", "is a link to a folder, and those are not followed")
-    elif not path[-1].lower().endswith(PICTURES):
-        problem = Problem("format", f"is no picture by its name ({', '.join(PICTURES)})")
+        problem = Problem("format", "is a link to a folder, which is not followed")
+    elif not path[-1].lower().endswith(IMAGE_EXTENSIONS):
+        problem = Problem("format", f"has no image extension ({', '.join(IMAGE_EXTENSIONS)})")
     elif len(path) == 1:
-        problem = Problem("class", "lies in no class folder")
+        problem = Problem("class", "is not in a class folder")
     else:
         return Entry(name, path[0])
     return Entry(name, "", problem)

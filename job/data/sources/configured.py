@@ -1,9 +1,9 @@
-"""The files that a data section names: what each is, and that every path may be followed.
+"""Resolves the files that a data section names, and tells the form of each.
 
-Nothing is opened here, so a mistake in the last path shows before the first file is read::
+Opens nothing, so that a mistake in the last path shows before the first file is read::
 
-    given = resolve_sources(section, files=DataFiles.below(section.root, folder=folder))
-    given["train"].path
+    sources = resolve_sources(section, files=DataFiles.below(section.root, folder=folder))
+    sources["train"].path
 """
 
 from collections.abc import Mapping
@@ -13,15 +13,17 @@ from typing import Literal
 
 from job.config.data import Data
 from job.data.sources.files import DataFiles
-from job.data.sources.table import ARRAYS, TABLES, Table, extension, unknown_format
+from job.data.sources.table import TABLE_FORMATS, Table, extension, unknown_format
 from job.types import Split
 
+ARRAYS = ".npz"
+
 _FOLDERS = (
-    " A folder that holds a folder of pictures for each class is read with data.kind: image "
-    "and data.rows: items."
+    " A folder that holds a folder of images for each class needs data.kind: image and "
+    "data.rows: items."
 )
 
-# `items` is the file that pair files name items of.
+# What a file is for; `items` holds the items that pair files name by ID.
 Role = Split | Literal["items"]
 
 
@@ -30,10 +32,10 @@ class DataSource:
     """One file or folder.
 
     Args:
-        key: Dotted key it was given under.
+        key: Dotted key that names it.
         name: The path as the configuration gives it.
-        path: Where it is on this machine, links resolved.
-        form: What it is, by its name.
+        path: Its path on this machine, links resolved.
+        form: A table (`TABLE_FORMATS`), an `.npz`, or a folder of class folders.
         is_copy: Whether it was copied from a bucket.
     """
 
@@ -54,14 +56,14 @@ class DataSource:
 
 
 def resolve_sources(section: Data, *, files: DataFiles) -> Mapping[Role, DataSource]:
-    """What a section names, in the order train, validation, test, items.
+    """Resolves the files of a section, in the order train, validation, test, items.
 
     Args:
         section: The data section.
         files: The files below `data.root`.
 
     Raises:
-        ConfigError: A path leaves `data.root`, or its format is not one that is read there.
+        ConfigError: A path leaves `data.root`, or the key does not accept its format.
         DataError: There is no such file.
         PermissionDeniedError: A folder on the way may not be entered.
     """
@@ -72,17 +74,17 @@ def resolve_sources(section: Data, *, files: DataFiles) -> Mapping[Role, DataSou
         "items": section.items,
     }
     return {
-        role: _given(role, name, section=section, files=files)
+        role: _source(role, name, section=section, files=files)
         for role, name in named.items()
         if name is not None
     }
 
 
-def _given(role: Role, name: str, *, section: Data, files: DataFiles) -> DataSource:
+def _source(role: Role, name: str, *, section: Data, files: DataFiles) -> DataSource:
     key = f"data.{role}"
     suffix = extension(name)
     holds_items = role == "items" or section.rows == "items"
-    if suffix in TABLES:
+    if suffix in TABLE_FORMATS:
         return DataSource(key, name, files.file(name, key=key), "table")
     if suffix == ARRAYS and holds_items:
         return DataSource(key, name, files.file(name, key=key), "arrays")
@@ -92,7 +94,7 @@ def _given(role: Role, name: str, *, section: Data, files: DataFiles) -> DataSou
         )
     hint = "" if suffix else _FOLDERS
     if holds_items:
-        raise unknown_format(name, key=key, known=(*TABLES, ARRAYS), hint=hint)
+        raise unknown_format(name, key=key, known=(*TABLE_FORMATS, ARRAYS), hint=hint)
     if suffix == ARRAYS:
         hint = " An .npz holds items: set data.rows: items."
-    raise unknown_format(name, key=key, known=TABLES, hint=hint)
+    raise unknown_format(name, key=key, known=tuple(TABLE_FORMATS), hint=hint)

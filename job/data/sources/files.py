@@ -1,8 +1,7 @@
-"""Gives data files as local paths, wherever they are kept.
+"""Gives data files as local paths, wherever they are stored.
 
-Readers open local files only. What lies below `data.root` on this machine is handed out as it
-is; what lies in a bucket is copied first, and the copy is handed out. Each path is held to the
-root::
+Readers open local files only. A file below `data.root` on this machine is returned as it is;
+one in a bucket is copied first. No path may leave the root::
 
     files = DataFiles.below(section.root, folder=folder, mirror=section.mirror, access=access)
     files.file("pairs/train.csv.gz", key="data.train")
@@ -32,10 +31,9 @@ class DataFiles:
 
     Args:
         root: A folder of this machine, links resolved, or `gs://bucket/prefix`.
-        takes_uris: Whether a path of the configuration may be a URI outside `root`: where
-            there is no `data.root` that it could leave.
-        mirror: Folder for copies of what is in a bucket; None: one of the temporary folder.
-        access: How a bucket is reached.
+        takes_uris: Whether a path of the configuration may be a URI, as without `data.root`.
+        mirror: Folder for copies of objects; None: one in the temporary folder.
+        access: Reaches buckets.
     """
 
     root: Path | str
@@ -59,12 +57,12 @@ class DataFiles:
             root: `data.root`; None is the folder of the configuration file.
             folder: Absolute folder of the configuration file.
             mirror: `data.mirror`.
-            access: How a bucket is reached; None: with the defaults.
+            access: Reaches buckets; None: with the defaults.
 
         Raises:
-            ConfigError: The root is a URI of an unknown kind.
+            ConfigError: The root is a URI with an unknown scheme.
             DataError: There is no such folder.
-            PermissionDeniedError: It may not be looked at.
+            PermissionDeniedError: It may not be entered.
         """
         is_remote = root is not None and is_in_bucket(root)
         place = root if root is not None and is_remote else data_root(root, folder=folder)
@@ -76,21 +74,21 @@ class DataFiles:
         return not isinstance(self.root, Path)
 
     def is_copied(self, value: str) -> bool:
-        """Whether what a path of the configuration means is handed out as a copy."""
+        """Whether the file of a path of the configuration is copied first."""
         return self.is_remote or (self.takes_uris and is_in_bucket(value))
 
     def file(self, value: str, *, key: str) -> Path:
-        """The regular file that a path of the configuration means, copied if need be.
+        """Resolves a path of the configuration to a regular file, copied if necessary.
 
         Args:
             value: The path as the configuration gives it.
-            key: Dotted key it was given under, for messages.
+            key: Dotted key that holds it, for messages.
 
         Raises:
             ConfigError: It leaves the root, or is a URI that is not supported.
             DataError: There is no such file.
             PermissionDeniedError: It may not be read.
-            JobError: A bucket or the mirror fails, as `Mirror.fetch` says.
+            JobError: A bucket or the mirror fails; see `Mirror.fetch`.
         """
         if self.takes_uris and is_in_bucket(value):
             uri, _, name = value.rpartition("/")
@@ -102,17 +100,9 @@ class DataFiles:
         return self._copied(self.root, value, key=key)
 
     def folder(self, value: str, *, key: str) -> Path:
-        """The folder that a path of the configuration means, with all that is below it.
+        """Resolves a path of the configuration to a folder with all files below it.
 
-        Args:
-            value: The path as the configuration gives it.
-            key: Dotted key it was given under, for messages.
-
-        Raises:
-            ConfigError: It leaves the root, or is a URI that is not supported.
-            DataError: There is no such folder, or nothing in it.
-            PermissionDeniedError: It may not be read.
-            JobError: A bucket or the mirror fails, as `Mirror.fetch` says.
+        Raises as `file` does, and DataError if a prefix holds no object.
         """
         if self.takes_uris and is_in_bucket(value):
             return self._copied_folder(value, "", key=key)
@@ -121,20 +111,20 @@ class DataFiles:
         return self._copied_folder(self.root, value, key=key)
 
     def fetch(self, values: Iterable[str], *, key: str) -> dict[str, Path | FileProblem]:
-        """The files that rows of a file name, many of them copied at a time if need be.
+        """Resolves paths in rows, and copies many files at a time if necessary.
 
-        A row may name a file below the root and nothing else, whatever the configuration may.
+        A row may only name a file below the root, even if the configuration may name others.
 
         Args:
             values: The paths as the rows give them, repeats allowed.
             key: Dotted key of the file that holds the rows, for messages.
 
         Returns:
-            For each path its file, or what is wrong with it: that spoils its rows alone.
+            For each path its file, or why it has none, which rejects its rows alone.
 
         Raises:
-            PermissionDeniedError: A folder on the way may not be entered.
-            JobError: A bucket or the mirror fails, as `Mirror.fetch` says.
+            PermissionDeniedError: A folder on the path may not be entered.
+            JobError: A bucket or the mirror fails; see `Mirror.fetch`.
         """
         root = self.root
         if isinstance(root, Path):
@@ -173,7 +163,7 @@ class DataFiles:
 
     def _mirror_of(self, uri: str, *, key: str) -> Mirror:
         if uri not in self._mirrors:
-            # Where there is a root, it is the root that names the bucket.
+            # A configured root names the bucket itself.
             named_by = key if self.takes_uris else "data.root"
             self._mirrors[uri] = open_mirror(
                 uri, folder=self.mirror, access=self.access, key=named_by

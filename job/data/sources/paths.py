@@ -1,12 +1,12 @@
-"""Where data files may lie: below `data.root`, links followed, nowhere else.
+"""Resolves data paths below `data.root`; nothing outside it may be read.
 
-Opens nothing; readers do. On this machine and in a bucket::
+Opens no file. On this machine and in a bucket::
 
     root = data_root(section.root, folder=folder)
     path = data_file(section.train, key="data.train", root=root)
-    name = object_name(section.train, key="data.train", root="gs://sets/faces")
+    name = object_name(section.train, root="gs://sets/faces")
 
-What a row of a file names is looked up without an exception, since it spoils that row alone::
+A path in a row is looked up without an exception, since it rejects that row alone::
 
     found = find_file("images/7.png", key="data.train", root=root)
 """
@@ -22,75 +22,63 @@ from job.storage.object_store import checked_name
 
 BUCKETS = "gs://"
 _URI = re.compile(r"^([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_FOLLOW = "Give the path of a file, relative to data.root."
-
-
-class _ProblemError(Exception):
-    """Carries a `FileProblem` up."""
-
-    def __init__(self, problem: FileProblem) -> None:
-        super().__init__(problem.detail)
-        self.problem = problem
 
 
 def is_in_bucket(value: str) -> bool:
-    """Whether a path is that of an object or a prefix in a bucket."""
+    """Whether a path is the URI of an object or a prefix in a bucket."""
     return value.startswith(BUCKETS)
 
 
 def local_path(value: str, *, key: str) -> str:
-    """A path of this machine that is not held to `data.root`.
+    """Returns a path of this machine that need not be below `data.root`.
 
     Raises:
         ConfigError: It is a URI.
     """
-    try:
-        _refuse_uri(value)
-    except _ProblemError as error:
-        raise error.problem.error(key) from None
+    problem = _uri_problem(value)
+    if problem:
+        raise problem.error(key)
     return value
 
 
 def data_root(value: str | None, *, folder: Path) -> Path:
-    """The folder of this machine that data paths are relative to, links resolved.
+    """Resolves the folder of this machine that data paths are relative to.
 
     Args:
         value: `data.root`; None is the folder of the configuration file.
         folder: Absolute folder of the configuration file; a relative `value` starts there.
 
     Raises:
-        ConfigError: `value` is a URI of an unknown kind.
+        ConfigError: `value` is a URI.
         DataError: There is no such folder.
-        PermissionDeniedError: The folder may not be looked at.
+        PermissionDeniedError: A folder on the path may not be entered.
     """
     shown = value or str(folder)
-    try:
-        _refuse_uri(shown)
-        root = _resolve(folder / (value or "."), key="data.root", value=shown)
-        mode = _mode(root, key="data.root", value=shown, root=folder)
-    except _ProblemError as error:
-        raise error.problem.error("data.root") from error.__cause__
+    found = _uri_problem(shown) or _resolved(shown, key="data.root", root=folder)
+    if isinstance(found, FileProblem):
+        raise found.error("data.root")
+    path, mode = found
     if not stat.S_ISDIR(mode):
         raise DataError(
-            f"data.root: {shown!r} is not a folder ({root}). Give the folder that holds the "
-            "data files, or leave data.root out to use the folder of the configuration file."
+            f"data.root: {shown!r} is not a folder ({path}). Give the folder that holds the "
+            "data files, or remove data.root to use the folder of the configuration file."
         )
-    return root
+    return path
 
 
 def data_file(value: str, *, key: str, root: Path) -> Path:
-    """The regular file that a data path means, links resolved.
+    """Resolves a path of the configuration to a regular file.
 
     Args:
         value: The path as the configuration gives it.
-        key: Dotted key it was given under, for messages.
-        root: What `data_root` returned.
+        key: Dotted key that holds it, for messages.
+        root: The result of `data_root`.
 
     Raises:
         ConfigError: `value` is a URI, or leaves `root` (by `..`, as an absolute path, or
             through a link).
         DataError: There is no such file, or it is a folder, a pipe or a device.
-        PermissionDeniedError: A folder on the way may not be entered.
+        PermissionDeniedError: A folder on the path may not be entered.
     """
     found = find_file(value, key=key, root=root)
     if isinstance(found, FileProblem):
@@ -99,56 +87,45 @@ def data_file(value: str, *, key: str, root: Path) -> Path:
 
 
 def data_folder(value: str, *, key: str, root: Path) -> Path:
-    """The folder that a data path means, links resolved; else as `data_file`.
-
-    Raises:
-        ConfigError: `value` is a URI, or leaves `root`.
-        DataError: There is no such folder, or it is none.
-        PermissionDeniedError: A folder on the way may not be entered.
-    """
-    try:
-        path, mode = _inside(value, key=key, root=root)
-    except _ProblemError as error:
-        raise error.problem.error(key) from error.__cause__
+    """Resolves a path of the configuration to a folder; see `data_file`."""
+    found = _below(value, key=key, root=root)
+    if isinstance(found, FileProblem):
+        raise found.error(key)
+    path, mode = found
     if not stat.S_ISDIR(mode):
         raise DataError(
-            f"{key}: {value!r} is a file ({path}), and by its name no .csv, .tsv, .jsonl or "
-            ".npz file. Give one of these, or a folder that holds a folder for each class."
+            f"{key}: {value!r} is a file ({path}) of no known format. Give a .csv, .tsv, "
+            ".jsonl or .npz file, or a folder that holds a folder for each class."
         )
     return path
 
 
 def find_file(value: str, *, key: str, root: Path) -> Path | FileProblem:
-    """As `data_file`, but says what is wrong with the path instead of raising it.
+    """Resolves a path to a regular file, or returns what is wrong with it.
 
     Raises:
-        PermissionDeniedError: A folder on the way may not be entered.
+        PermissionDeniedError: A folder on the path may not be entered.
     """
-    try:
-        path, mode = _inside(value, key=key, root=root)
-    except _ProblemError as error:
-        return error.problem
-    if stat.S_ISDIR(mode):
-        return FileProblem(
-            "missing",
-            f"{value!r} is a folder ({path}), not a file",
-            "Give the path of one file, such as a .csv, .tsv or .jsonl file, plain or .gz.",
-        )
+    found = _below(value, key=key, root=root)
+    if isinstance(found, FileProblem):
+        return found
+    path, mode = found
     if not stat.S_ISREG(mode):
+        what = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
         return FileProblem(
             "missing",
-            f"{value!r} is a pipe, a socket or a device ({path}), not a regular file",
-            "Write the data to a file and give its path.",
+            f"{value!r} is {what} ({path}), not a file",
+            "Give the path of one regular file.",
         )
     return path
 
 
 def object_name(value: str, *, root: str) -> str | FileProblem:
-    """The name below `root` that a data path means.
+    """Resolves a path to the name of an object below `root`.
 
     Args:
         value: The path as the configuration, or a row of a file, gives it: relative to `root`,
-            or beginning with it.
+            or a URI that begins with it.
         root: `gs://bucket/prefix`.
 
     Returns:
@@ -160,11 +137,8 @@ def object_name(value: str, *, root: str) -> str | FileProblem:
         if value != root and not value.startswith(f"{root}/"):
             return _outside(value, value, root)
         rest = value[len(root) + 1 :]
-    else:
-        try:
-            _refuse_uri(value)
-        except _ProblemError as error:
-            return error.problem
+    elif problem := _uri_problem(value):
+        return problem
     name = posixpath.normpath(rest)
     if name.startswith("/") or name == ".." or name.startswith("../"):
         return _outside(value, name if name.startswith("/") else f"{root}/{name}", root)
@@ -173,18 +147,44 @@ def object_name(value: str, *, root: str) -> str | FileProblem:
     try:
         return checked_name(name)
     except ValueError as error:
-        return FileProblem("missing", f"{value!r} names no object ({error})", _FOLLOW)
+        return FileProblem(
+            "missing",
+            f"{value!r} names no object ({error})",
+            "Give the path of a file, relative to data.root.",
+        )
 
 
-def _inside(value: str, *, key: str, root: Path) -> tuple[Path, int]:
-    """What a path means below `root`, and its mode."""
+def _below(value: str, *, key: str, root: Path) -> tuple[Path, int] | FileProblem:
+    """The path and mode of what is below `root`."""
     if is_in_bucket(value):
-        raise _ProblemError(_outside(value, "a bucket", str(root)))
-    _refuse_uri(value)
-    path = _resolve(root / value, key=key, value=value)
-    if not path.is_relative_to(root):
-        raise _ProblemError(_outside(value, str(path), str(root)))
-    return path, _mode(path, key=key, value=value, root=root)
+        return _outside(value, "a bucket", str(root))
+    return _uri_problem(value) or _resolved(value, key=key, root=root, is_below=True)
+
+
+def _resolved(
+    value: str, *, key: str, root: Path, is_below: bool = False
+) -> tuple[Path, int] | FileProblem:
+    """The path, links resolved, and its mode; `is_below`: it may not leave `root`."""
+    path = root / value
+    try:
+        path = path.resolve()
+        if is_below and not path.is_relative_to(root):
+            return _outside(value, str(path), str(root))
+        return path, path.stat().st_mode
+    except PermissionError as error:
+        raise PermissionDeniedError(
+            f"{key}: {value!r} may not be read ({path}: permission denied). Give this user "
+            "read access to the file and to every folder above it."
+        ) from error
+    # RuntimeError: a circle of links; ValueError: a NUL character.
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return FileProblem(
+            "missing",
+            f"no such file or folder: {value!r} (looked in {root}: {reason})",
+            "Give a path relative to data.root, by default the folder of the configuration "
+            "file.",
+        )
 
 
 def _outside(value: str, place: str, root: str) -> FileProblem:
@@ -196,49 +196,12 @@ def _outside(value: str, place: str, root: str) -> FileProblem:
     )
 
 
-def _refuse_uri(value: str) -> None:
+def _uri_problem(value: str) -> FileProblem | None:
     match = _URI.match(value)
-    if match:
-        problem = FileProblem(
-            "outside",
-            f"{value!r}: {match[1]}:// is not supported",
-            "Data is kept in files of this machine or in gs://bucket/prefix: give the path of "
-            "one of these.",
-        )
-        raise _ProblemError(problem)
-
-
-def _resolve(path: Path, *, key: str, value: str) -> Path:
-    try:
-        return path.resolve()
-    except PermissionError as error:
-        raise PermissionDeniedError(_denied(key, value, path)) from error
-    # RuntimeError: links in a circle; ValueError: a NUL character in the path.
-    except (OSError, RuntimeError, ValueError) as error:
-        detail = f"{value!r} cannot be followed to a file ({error})"
-        raise _ProblemError(FileProblem("missing", detail, _FOLLOW)) from error
-
-
-def _mode(path: Path, *, key: str, value: str, root: Path) -> int:
-    try:
-        return path.stat().st_mode
-    except PermissionError as error:
-        raise PermissionDeniedError(_denied(key, value, path)) from error
-    except (FileNotFoundError, NotADirectoryError) as error:
-        problem = FileProblem(
-            "missing",
-            f"no such file or folder: {value!r} (looked in {root})",
-            "Give a path relative to data.root (unless it is set, the folder of the "
-            "configuration file).",
-        )
-        raise _ProblemError(problem) from error
-    except OSError as error:
-        detail = f"{value!r} cannot be looked at ({error})"
-        raise _ProblemError(FileProblem("missing", detail, _FOLLOW)) from error
-
-
-def _denied(key: str, value: str, path: Path) -> str:
-    return (
-        f"{key}: {value!r} may not be read ({path}: permission denied). Give this user read "
-        "access to the file and to every folder above it."
+    if not match:
+        return None
+    return FileProblem(
+        "outside",
+        f"{value!r}: {match[1]}:// is not supported",
+        "Give the path of a file on this machine, or of one in gs://bucket/prefix.",
     )

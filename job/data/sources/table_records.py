@@ -1,24 +1,35 @@
-"""Cuts an open byte stream into records, and says which of them cannot be read.
+"""Splits the bytes of a table into records, and reports the records that cannot be read.
 
-Knows formats, not meanings: which field is a label is the business of `reading`. One record is
-in memory at a time, and no line of it is longer than MAX_LINE::
+Knows formats, not meanings: `job.data.items` decides what a label is. A reader of a format is
+a function from a binary stream to records; `job.data.sources.table` lists them by extension::
 
-    with text_of(stream) as text:
-        header, records = delimited_records(text, delimiter=",", where="data.train: 'a.csv'")
+    for record in delimited_records(stream, wanted={"left": "q1"}, where=where, delimiter=","):
+        record.problem or record.fields
 """
 
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from operator import itemgetter
 from typing import IO, NamedTuple
 
+from job.config.suggest import did_you_mean
 from job.errors import DataError
 from job.types import Problem, Reason
 
-# Bytes (JSON lines) or characters (CSV, TSV). Far above what `data.max_length` lets through,
-# low enough that a file without line ends, or a gzip bomb, does not fill the memory.
+# Characters. Far more than `data.max_length` accepts, and a bound on memory for a file without
+# line ends.
 MAX_LINE = 1 << 22
+
+_COLUMNS_SHOWN = 50
+# Spreadsheets write semicolons into .csv files in many locales.
+_OTHER_SEPARATORS = (";", "\t", "|", ",")
+# Control characters and bytes that are not UTF-8: UTF-16, a spreadsheet, an archive.
+_NOT_TEXT = re.compile("[\0-\x08\x0e-\x1f\udc80-\udcff]")
 
 
 class Record(NamedTuple):
@@ -26,9 +37,9 @@ class Record(NamedTuple):
 
     Attributes:
         line: Line on which it begins, counted from 1; only a line feed ends a line.
-        fields: Its values; () when `problem` is set.
-        raw: Something to show a person.
-        problem: Why it cannot be read; None for a good one.
+        fields: Values of the wanted columns; () if `problem` is set.
+        raw: The record for display.
+        problem: Why it cannot be read; None for a valid one.
     """
 
     line: int
@@ -37,67 +48,88 @@ class Record(NamedTuple):
     problem: Problem | None = None
 
 
-class _LineTooLongError(Exception):
-    """A line exceeds MAX_LINE; the stream stands behind it."""
-
-
-class _Lines:
-    """Physical lines of a text stream, numbered, none longer than MAX_LINE.
-
-    A class and not a generator, because the iteration goes on after an error.
-    """
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-        self.number = 0
-
-    def __iter__(self) -> "_Lines":
-        return self
-
-    def __next__(self) -> str:
-        line = self._stream.readline(MAX_LINE)
-        if not line:
-            raise StopIteration
-        self.number += 1
-        if len(line) == MAX_LINE and not line.endswith("\n"):
-            while (rest := self._stream.readline(MAX_LINE)) and not rest.endswith("\n"):
-                pass
-            raise _LineTooLongError
-        return line
-
-
-def text_of(stream: IO[bytes]) -> io.TextIOWrapper:
-    """The stream as text for `delimited_records`; closing it closes the stream.
-
-    Bytes that are not UTF-8 become lone surrogates (PEP 383), so that one bad cell does not
-    cost the file. Only a line feed ends a line: lines are counted as editors and sed do it,
-    and a carriage return inside quotes stays part of the text.
-    """
-    return io.TextIOWrapper(
-        stream, encoding="utf-8-sig", errors="surrogateescape", newline="\n"
-    )
-
-
 def delimited_records(
-    stream: IO[str], *, delimiter: str, where: str
-) -> tuple[list[str], Iterator[Record]]:
-    """The header and the records of a CSV or TSV file (RFC 4180 quoting in both).
+    stream: IO[bytes], *, wanted: Mapping[str, str], where: str, delimiter: str
+) -> Iterator[Record]:
+    """Reads CSV or TSV, both with the quoting of RFC 4180.
 
     Args:
-        stream: What `text_of` gave, at its beginning.
-        delimiter: What separates two fields.
+        stream: Positioned at the start of the file.
+        wanted: Key below `data.columns` to the name of the column, two or more, in the order of
+            the fields.
         where: Key and file, for messages.
-
-    Returns:
-        The column names, blanks around them removed, and the records; the number of fields of a
-        good one is that of the names.
+        delimiter: Separator of two fields.
 
     Raises:
-        DataError: There is no readable header. While iterating: a quoted field that spans lines
-            is damaged, so that it is unknown where the next record begins.
+        DataError: The header cannot be read or lacks a column, a line is too long, or a quoted
+            field that spans lines is damaged, so that the start of the next record is unknown.
     """
-    lines = _Lines(stream)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    reader = csv.reader(_lines(stream, where=where), delimiter=delimiter, strict=True)
+    header = _header(reader, where=where)
+    _require_columns(header, wanted=wanted, where=where)
+    pick = itemgetter(*map(header.index, wanted.values()))
+    while True:
+        start = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            problem = _csv_problem(error, start=start, end=reader.line_num, where=where)
+            yield Record(start, (), "", problem)
+            continue
+        if len(fields) == len(header):
+            yield Record(start, pick(fields), fields)
+        elif fields:  # a blank line is not a row
+            last = reader.line_num
+            until = "" if last == start else f" (up to line {last})"
+            detail = f"{len(fields)} fields{until} where the header names {len(header)}"
+            reason: Reason = "missing" if len(fields) < len(header) else "malformed"
+            yield Record(start, (), fields, Problem(reason, detail))
+
+
+def json_records(
+    stream: IO[bytes], *, wanted: Mapping[str, str], where: str
+) -> Iterator[Record]:
+    """Reads JSON lines: one object a line.
+
+    Args:
+        stream: Positioned at the start of the file.
+        wanted: Key below `data.columns` to the JSON key, in the order of the fields.
+        where: Key and file, for messages.
+
+    Raises:
+        DataError: A line is too long.
+    """
+    keys = list(wanted.values())
+    for number, line in enumerate(_lines(stream, where=where), start=1):
+        if line.strip():
+            yield _json_record(line.strip(), number=number, keys=keys)
+
+
+def _lines(stream: IO[bytes], *, where: str) -> Iterator[str]:
+    """The lines of UTF-8 text, with their ends.
+
+    Bytes that are not UTF-8 become lone surrogates (PEP 383), so that a bad cell rejects its
+    row and not the file. Only a line feed ends a line, as editors and sed count; a carriage
+    return inside quotes stays part of the text.
+    """
+    with io.TextIOWrapper(
+        stream, encoding="utf-8-sig", errors="surrogateescape", newline="\n"
+    ) as text:
+        for number in count(1):
+            line = text.readline(MAX_LINE + 1)
+            if len(line) > MAX_LINE:
+                raise DataError(
+                    f"{where}: line {number} has more than {MAX_LINE} characters. Give a file "
+                    "with one row on each line, ended by LF or CRLF."
+                )
+            if not line:
+                return
+            yield line
+
+
+def _header(reader: Iterator[list[str]], *, where: str) -> list[str]:
     try:
         header = [name.strip() for name in next(filter(None, reader))]
     except StopIteration:
@@ -105,96 +137,74 @@ def delimited_records(
             f"{where} is empty. Give a file whose first line names the columns, with one row "
             "on each line below."
         ) from None
-    except (csv.Error, _LineTooLongError) as error:
+    except csv.Error as error:
         raise DataError(
-            f"{where}: line {lines.number} should name the columns, but cannot be read "
-            f"({error}). Give a file with line feeds (or CRLF) between lines and quotes in "
-            "pairs."
+            f"{where}: the first line should name the columns, but cannot be read ({error}). "
+            "Give a file with LF or CRLF between lines and quotes in pairs."
         ) from error
-    return header, _rows(reader, lines, width=len(header), where=where)
+    if any(map(_NOT_TEXT.search, header)):
+        raise DataError(
+            f"{where}: the first line should name the columns, but is not UTF-8 text. Save the "
+            "table as UTF-8 (not UTF-16), plain or, with a name that ends in .gz, as gzip."
+        )
+    return header
 
 
-def _rows(
-    reader: Iterator[list[str]], lines: _Lines, *, width: int, where: str
-) -> Iterator[Record]:
-    while True:
-        start = lines.number + 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except (csv.Error, _LineTooLongError) as error:
-            yield Record(start, (), "", _damage(error, start=start, lines=lines, where=where))
-            continue
-        if len(fields) == width:
-            yield Record(start, fields, fields)
-        elif fields:  # a blank line is no row
-            last = lines.number
-            until = "" if last == start else f" (they reach to line {last})"
-            detail = f"{len(fields)} fields{until} where the header names {width}"
-            reason: Reason = "missing" if len(fields) < width else "malformed"
-            yield Record(start, (), fields, Problem(reason, detail))
+def _require_columns(header: Sequence[str], *, wanted: Mapping[str, str], where: str) -> None:
+    counts = Counter(filter(None, header))
+    if counts and (most := counts.most_common(1)[0])[1] > 1:
+        raise DataError(
+            f"{where} names the column {most[0]!r} {most[1]} times. Names must be unique: "
+            "rename or remove the other column."
+        )
+    missing = [(key, name) for key, name in wanted.items() if name not in header]
+    if not missing:
+        return
+    separators = [one for one in _OTHER_SEPARATORS if len(header) == 1 and one in header[0]]
+    if separators:
+        raise DataError(
+            f"{where} separates its columns by {separators[0]!r}. A .csv file has commas and a "
+            ".tsv file has tabs: save it as one of these."
+        )
+    what = " And ".join(
+        f"no column {name!r} (data.columns.{key}).{did_you_mean(name, header)}"
+        for key, name in missing
+    )
+    has = ", ".join(repr(name) for name in header[:_COLUMNS_SHOWN])
+    raise DataError(
+        f"{where} has {what} Columns of the file: {has}. Name the column that holds it: "
+        f"`data.columns.{missing[0][0]}: NAME`."
+    )
 
 
-def _damage(error: Exception, *, start: int, lines: _Lines, where: str) -> Problem:
-    """What a parser's error means; more than one line of it means the file."""
+def _csv_problem(error: csv.Error, *, start: int, end: int, where: str) -> Problem:
+    """Explains a parser error: a fault of its row, or of the file if it spans lines."""
     # "unexpected end of data" is csv's word for a quote that is never closed.
-    if lines.number > start or "end of data" in str(error):
+    if end > start or "end of data" in str(error):
         raise DataError(
             f"{where}: a quote opened on line {start} is not closed properly (read up to line "
-            f"{lines.number}: {error or 'line too long'}), so the rows after it cannot be told "
-            'apart. Close it, or write a literal quote inside a quoted field as "".'
+            f"{end}: {error}), so the rows after it cannot be separated. Close it, or write a "
+            'literal quote inside a quoted field as "".'
         ) from error
-    if isinstance(error, _LineTooLongError):
-        return Problem("too_long", f"a line of more than {MAX_LINE} characters")
     if "field limit" in str(error):
         return Problem("too_long", f"a field of more than {csv.field_size_limit()} characters")
     return Problem("malformed", f"not valid CSV ({error})")
 
 
-def json_records(stream: IO[bytes], *, wanted: Sequence[str]) -> Iterator[Record]:
-    """The records of a JSON lines file: one object a line.
-
-    Args:
-        stream: The file's bytes, at their beginning.
-        wanted: The keys whose values become the fields, in this order.
-    """
-    number = 0
-    while line := stream.readline(MAX_LINE):
-        number += 1
-        if len(line) == MAX_LINE and not line.endswith(b"\n"):
-            while (rest := stream.readline(MAX_LINE)) and not rest.endswith(b"\n"):
-                pass
-            problem = Problem("too_long", f"a line of more than {MAX_LINE} bytes")
-            yield Record(number, (), line, problem)
-            continue
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        if line.strip():
-            yield _json_record(line, number=number, wanted=wanted)
-
-
-def _json_record(line: bytes, *, number: int, wanted: Sequence[str]) -> Record:
+def _json_record(line: str, *, number: int, keys: Sequence[str]) -> Record:
     try:
-        text = line.decode()
-        record = json.loads(text, object_pairs_hook=_object)
-    except UnicodeDecodeError as error:
-        byte = f"byte 0x{line[error.start]:02x} at position {error.start} of the line"
-        return Record(number, (), line, Problem("undecodable", f"not UTF-8 ({byte})"))
-    # ValueError: bad JSON, a doubled key, a number of thousands of digits.
+        record = json.loads(line, object_pairs_hook=_object)
+    # ValueError: invalid JSON, a repeated key, an integer of thousands of digits.
     except (ValueError, RecursionError) as error:
-        return Record(
-            number, (), text.strip(), Problem("malformed", f"not valid JSON ({error})")
-        )
-    raw = text.strip()
+        return Record(number, (), line, Problem("malformed", f"not valid JSON ({error})"))
     if not isinstance(record, dict):
-        return Record(number, (), raw, Problem("malformed", "not a JSON object"))
-    missing = [key for key in wanted if record.get(key) is None]
+        return Record(number, (), line, Problem("malformed", "not a JSON object"))
+    missing = [key for key in keys if record.get(key) is None]
     if missing:
         has = ", ".join(repr(key) for key in list(record)[:8]) or "none"
         detail = f"key {missing[0]!r} is missing or null (keys of the row: {has})"
-        return Record(number, (), raw, Problem("missing", detail))
-    return Record(number, [record[key] for key in wanted], raw)
+        return Record(number, (), line, Problem("missing", detail))
+    return Record(number, [record[key] for key in keys], line)
 
 
 def _object(items: list[tuple[str, object]]) -> dict[str, object]:

@@ -1,1 +1,1 @@
-"""Which row belongs to which split."""
+"""Assigns rows to splits."""

@@ -1,46 +1,44 @@
-"""What every split has to hold, and what a person is told about splits that flatter.
+"""Checks of splits: what every split needs, and warnings about splits that inflate scores.
 
-Pure checks: `cuts` cuts, `load` calls::
+The checks decide nothing; `job.data.splits.assignment` calls them::
 
-    require_both_classes(pairs, split="test", origin="data.test: 'test.csv'")
+    require_usable(rows, split="test", origin="data.test: 'test.csv'")
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from job.config.data import ColumnsConfig, Data
-from job.data.dataset import PairTable
+from job.config.data import ColumnsConfig
+from job.data.dataset import LabelledRows, PairTable, Rows
 from job.data.quarantine import sample_of
-from job.data.sources.configured import DataSource, Role
 from job.data.splits.partition import By, Partition
 from job.errors import DataError
-from job.types import SPLITS, Split
+from job.types import Split
 
 log = logging.getLogger(__name__)
 
 _WAYS: tuple[By, ...] = ("identity", "group", "row")
 
 
-def require_filled(sizes: Mapping[Split, int], *, cut: Partition, by: By) -> None:
-    """Refuses a cut that left a split without rows.
+def require_filled(sizes: Mapping[Split, int], *, partition: Partition, by: By) -> None:
+    """Refuses a partition that leaves a split without rows.
 
     Args:
         sizes: Rows of each split.
-        cut: What was cut.
-        by: What stayed whole.
+        partition: The partition.
+        by: `data.split.by`.
 
     Raises:
-        DataError: Says which split, how many units there were and how large the largest is.
+        DataError: Names the split, the number of units and the size of the largest.
     """
     empty = [split for split, size in sizes.items() if not size]
     if not empty:
         return
-    # Rows are the finest units there are: no other cut can help.
+    # Rows are the smallest units: no other kind of unit can help.
     others = [f"`data.split.by: {other}`" for other in _WAYS if by not in (other, "row")]
     if empty[0] == "train":
         ways = [*others, "smaller fractions in `data.split`"]
@@ -48,100 +46,95 @@ def require_filled(sizes: Mapping[Split, int], *, cut: Partition, by: By) -> Non
         ways = [*others, f"a larger `data.split.{empty[0]}_fraction`"]
     raise DataError(
         f"data.split.by: {by} leaves nothing for {' and '.join(empty)}: the training file has "
-        f"{cut.num_units} {cut.unit_name}, the largest holds {cut.largest_share:.0%} of the "
-        f"{cut.row_name}, and none may straddle two splits. Set {' or '.join(ways)}, or give "
-        "files: `data.validation: PATH`, `data.test: PATH`."
+        f"{partition.num_units} {partition.unit_name}, the largest holds "
+        f"{partition.largest_share:.0%} of the {partition.row_name}, and each stays in one "
+        f"split. Set {' or '.join(ways)}, or give files: `data.validation: PATH`, `data.test: "
+        "PATH`."
     )
 
 
 def require_named(sizes: Mapping[Split, int], *, column: str, name: str) -> None:
-    """Refuses a column of splits that leaves one of them without rows.
+    """Refuses a split column that assigns no row to a split.
 
     Args:
         sizes: Rows of each split.
         column: `data.columns.split`.
-        name: The training file as the configuration names it.
+        name: The training file as the configuration gives it.
 
     Raises:
-        DataError: Says which split has no row.
+        DataError: Names the split.
     """
     empty = [split for split, size in sizes.items() if not size]
     if empty:
         raise DataError(
             f"data.columns.split: {column!r} of {name!r} names no row of "
-            f"{' and '.join(empty)}. Every split needs rows: mark some, or leave "
-            "data.columns.split out to have the splits cut by data.split."
+            f"{' and '.join(empty)}. Every split needs rows: assign some, or remove "
+            "data.columns.split to split by data.split."
         )
 
 
-def require_whole_groups(straddling: Sequence[str], *, columns: ColumnsConfig) -> None:
-    """Refuses a column of splits that tears groups apart.
+def require_whole_groups(names: Sequence[str], *, columns: ColumnsConfig) -> None:
+    """Refuses a split column that puts a group into several splits.
 
     Args:
-        straddling: Names of the groups with rows in several splits.
-        columns: Names the columns.
+        names: The groups with rows in several splits.
+        columns: Names of the columns.
 
     Raises:
-        DataError: Names one of them and says how many more there are.
+        DataError: Names one of them and the number of the others.
     """
-    if straddling:
-        others = f" ({len(straddling) - 1} more have, too)" if len(straddling) > 1 else ""
+    if names:
+        others = f" ({len(names) - 1} more groups, too)" if len(names) > 1 else ""
         raise DataError(
-            f"data.columns.group: {sample_of(straddling[0])} has rows in several splits of "
-            f"data.columns.split ({columns.split!r}){others}. Scores on people or things that "
-            "training knows flatter: give each group to one split, or leave data.columns.group "
-            "out if groups may straddle."
+            f"data.columns.group: {sample_of(names[0])} has rows in several splits of "
+            f"data.columns.split ({columns.split!r}){others}. Groups that occur in both "
+            "training and test inflate test scores. Assign each group to one split, or remove "
+            "data.columns.group to allow it."
         )
 
 
-def require_both_classes(table: PairTable, *, split: Split, origin: str) -> None:
-    """Refuses a split of one class: nothing can be learned from it or measured on it.
+def require_usable(rows: Rows, *, split: Split, origin: str) -> None:
+    """Refuses a split that lacks matches or non-matches, so that it measures nothing.
 
     Args:
-        table: The pairs of the split.
-        split: Which one.
-        origin: The key that is to blame, for the message.
+        rows: The rows of the split.
+        split: Its name.
+        origin: The key that determines the split, for the message.
 
     Raises:
         DataError: Names the split and the counts.
     """
-    if table.num_positive and table.num_negative:
-        return
-    raise DataError(
-        f"{origin}: the {split} split has {table.num_positive} matches (label 1) and "
-        f"{table.num_negative} non-matches (label 0); it needs both. Add pairs of the other "
-        "class, or cut the split otherwise (data.split)."
+    problem = _pairs_problem(rows) if isinstance(rows, PairTable) else _classes_problem(rows)
+    if problem:
+        raise DataError(f"{origin}: the {split} split has {problem}")
+
+
+def _pairs_problem(pairs: PairTable) -> str | None:
+    if pairs.num_positive and pairs.num_negative:
+        return None
+    return (
+        f"{pairs.num_positive} matches (label 1) and {pairs.num_negative} non-matches (label "
+        "0); it needs both. Add pairs of the other class, or change data.split."
     )
 
 
-def require_pairs(classes: NDArray[np.int64], *, split: Split, origin: str) -> None:
-    """Refuses a split of labelled items of which no match or no non-match can be drawn.
-
-    Args:
-        classes: int64 (M,), the class of each distinct item of the split.
-        split: Which one.
-        origin: The key that is to blame, for the message.
-
-    Raises:
-        DataError: Names the split and the counts.
-    """
-    sizes = np.unique(classes, return_counts=True)[1]
+def _classes_problem(rows: LabelledRows) -> str | None:
+    sizes = rows.class_sizes()
     if len(sizes) >= 2 and sizes.max() >= 2:
-        return
-    raise DataError(
-        f"{origin}: the {split} split has {len(classes)} items of {len(sizes)} "
-        f"{'class' if len(sizes) == 1 else 'classes'}, the largest of "
-        f"{sizes.max(initial=0)}; it needs two classes for pairs that do not match, and two "
-        "items of one class for pairs that do. Add items, raise its share (data.split), or cut "
-        "the split otherwise (data.split.by)."
+        return None
+    return (
+        f"{sizes.sum()} items of {len(sizes)} {'class' if len(sizes) == 1 else 'classes'}, the "
+        f"largest of {sizes.max(initial=0)}; it needs two classes for non-matches, and two "
+        "items of one class for matches. Add items, raise the split's fraction (data.split), "
+        "or split by something else (data.split.by)."
     )
 
 
 def warn_of_shared_items(items: Mapping[Split, NDArray[np.int64]]) -> None:
-    """Splits may share items, but for those cut by identity; scores are then flattering.
+    """Warns of items that two splits share: they inflate scores.
 
     Args:
-        items: The distinct items of each, int64 (M,).
+        items: The distinct items of each split, int64 (M,).
     """
     for one, other in combinations(items, 2):
         shared = len(np.intersect1d(items[one], items[other]))
@@ -153,7 +146,7 @@ def warn_of_shared_items(items: Mapping[Split, NDArray[np.int64]]) -> None:
 
 
 def warn_of_shared_classes(classes: Mapping[Split, NDArray[np.int64]]) -> None:
-    """A class seen in training is easier than one never seen; says so once.
+    """Warns once of classes that training shares: they are easier than unseen ones.
 
     Args:
         classes: The distinct classes of each split, int64 (C,).
@@ -174,12 +167,12 @@ def warn_of_shared_classes(classes: Mapping[Split, NDArray[np.int64]]) -> None:
 def warn_of_small_splits(
     sizes: Mapping[Split, int], fractions: Mapping[Split, float], *, num_rows: int
 ) -> None:
-    """A cut may give a split far less than asked for, where units are large.
+    """Warns of a split with less than half of its fraction, as large units cause it.
 
     Args:
         sizes: Rows of each split.
-        fractions: Share that each split that was cut was to have.
-        num_rows: Rows that were cut.
+        fractions: The configured fraction of each split.
+        num_rows: Rows of the partition.
     """
     for split, wanted in fractions.items():
         share = sizes[split] / num_rows
@@ -188,72 +181,3 @@ def warn_of_small_splits(
                 "split smaller than asked for",
                 extra={"split": split, "wanted_share": wanted, "share": round(share, 4)},
             )
-
-
-@dataclass(frozen=True, eq=False)
-class RowAssignment:
-    """Where the rows of the training file went.
-
-    Args:
-        membership: int8 (R,), index into SPLITS.
-        fractions: Share that each split was to have; empty when nothing was cut.
-        origins: The key to blame for what a split holds.
-    """
-
-    membership: NDArray[np.int8]
-    fractions: Mapping[Split, float]
-    origins: Mapping[Split, str]
-
-    def of(self, split: Split) -> NDArray[np.bool_]:
-        """Which rows are of a split, bool (R,)."""
-        chosen: NDArray[np.bool_] = self.membership == SPLITS.index(split)
-        return chosen
-
-
-def assign_rows(
-    section: Data,
-    *,
-    given: Mapping[Role, DataSource],
-    marks: NDArray[np.int8] | None,
-    num_rows: int,
-    cut: Callable[[Mapping[Split, float]], Partition],
-) -> RowAssignment:
-    """Divides the rows of the training file.
-
-    Args:
-        section: The data section.
-        given: The files that it names.
-        marks: int8 (R,), what `data.columns.split` says; None without such a column.
-        num_rows: R.
-        cut: Cuts them into splits of given shares of the rows.
-
-    Raises:
-        DataError: A split is left without rows.
-    """
-    origins: dict[Split, str] = {
-        split: given[split].where for split in SPLITS if split in given
-    }
-    if marks is not None:
-        column, name = section.columns.split or "", given["train"].name
-        require_named(_sizes(marks, SPLITS), column=column, name=name)
-        return RowAssignment(
-            marks, {}, dict.fromkeys(SPLITS, f"data.columns.split: {column!r}")
-        )
-    wanted: dict[Split, float] = {
-        "validation": section.split.validation_fraction,
-        "test": section.split.test_fraction,
-    }
-    wanted = {split: share for split, share in wanted.items() if split not in given}
-    if not wanted:
-        return RowAssignment(np.zeros(num_rows, np.int8), {}, origins)
-    fractions: dict[Split, float] = {"train": 1.0 - sum(wanted.values()), **wanted}
-    made, by = cut(fractions), section.split.by
-    sizes = _sizes(made.membership, tuple(fractions))
-    require_filled(sizes, cut=made, by=by)
-    warn_of_small_splits(sizes, wanted, num_rows=num_rows)
-    origins |= dict.fromkeys(fractions, f"data.split.by: {by}")
-    return RowAssignment(made.membership, fractions, origins)
-
-
-def _sizes(membership: NDArray[np.int8], splits: tuple[Split, ...]) -> dict[Split, int]:
-    return {split: int(np.count_nonzero(membership == SPLITS.index(split))) for split in splits}

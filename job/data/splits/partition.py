@@ -1,12 +1,14 @@
-"""Cuts splits out of the training rows so that what must not straddle them does not.
+"""Partitions the training rows into splits, with each unit of rows in one split.
 
-The unit that stays whole is a connected component of items (of pairs) or a class (of labelled
-items) for `identity`, a group, or a row. Units are dealt largest first, those of equal make-up
-in proportion to what each split still lacks, so that shares and balance come out as near as
-whole units allow. U units, C counts that make one up, K kinds of make-up::
+A unit is a connected component of items (pairs) or a class (labelled items) for `identity`, a
+group, or a row. Units are assigned largest first, those with equal counts in proportion to
+what each split still lacks, so that fractions and balance are as close as whole units allow.
+U units, C counts of a unit, K kinds of units with equal counts::
 
-    cut = partition_pairs(pairs, by="identity", fractions={"train": 0.9, "test": 0.1}, seed=0)
-    test = pairs.where(cut.membership == SPLITS.index("test"))
+    partition = partition_rows(
+        rows, by="identity", fractions={"train": 0.9, "test": 0.1}, seed=0
+    )
+    test = rows.where(partition.membership == SPLITS.index("test"))
 """
 
 from collections.abc import Mapping
@@ -16,31 +18,31 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from job.data.dataset import PairTable
-from job.data.sampling.permutation import generator
+from job.data.dataset import LabelledRows, PairTable, Rows
+from job.data.sampling.permutation import make_rng
 from job.types import SPLITS, Split
 
 By = Literal["identity", "group", "row"]
 
-# Above every epoch number: the cut and the order of an epoch never share random numbers.
+# Above every epoch: the partition and the order of an epoch never share random numbers.
 _STREAM = 2**63
 
-# Shares come out right by class for this many classes; for more, overall.
+# Fractions hold for each class of up to this many; for more, overall.
 _MAX_STRATIFIED_CLASSES = 64
 # Units times classes, in counts of 8 bytes.
-_MAX_MAKE_UP = 1 << 22
+_MAX_COUNTS = 1 << 22
 
 
 @dataclass(frozen=True)
 class Partition:
-    """Where each row went.
+    """The split of each row.
 
     Attributes:
-        membership: int8 (R,), index into SPLITS of each row's split.
-        num_units: Units there were.
-        largest_share: Share of the rows that the largest unit holds.
-        unit_name: What they are, in the plural.
-        row_name: What the rows are, in the plural.
+        membership: int8 (R,), index into SPLITS.
+        num_units: Number of units.
+        largest_share: Fraction of the rows that the largest unit holds.
+        unit_name: Name of the units, plural.
+        row_name: Name of the rows, plural.
     """
 
     membership: NDArray[np.int8]
@@ -50,92 +52,92 @@ class Partition:
     row_name: str
 
 
-def partition_pairs(
-    pairs: PairTable,
+def partition_rows(
+    rows: Rows,
     *,
     by: By,
     fractions: Mapping[Split, float],
     seed: int,
     groups: NDArray[np.int64] | None = None,
 ) -> Partition:
-    """Deals the pairs to splits.
+    """Assigns the rows of the training file to splits.
 
     Args:
-        pairs: All pairs of the training file.
-        by: What stays whole.
-        fractions: Share of the pairs that each split is to have; they sum to 1.
+        rows: R pairs, or R labelled items.
+        by: The unit that stays in one split; `identity` is a connected component of items, or
+            a class.
+        fractions: Fraction of the rows for each split; they sum to 1.
         seed: `run.seed`.
-        groups: int64 (P,), number of each pair's group from 0; needed by `group`.
+        groups: int64 (R,), number of each row's group from 0; required by `group`.
     """
     if by == "identity":
-        unit, name = components(pairs)[pairs.left], "connected components of items"
-        unit = np.unique(unit, return_inverse=True)[1]
+        identity, name = _identities(rows)
+        unit = np.unique(identity, return_inverse=True)[1]
     else:
-        unit, name = _given_units(by, groups, num_rows=len(pairs))
+        unit, name = _given_units(by, groups, num_rows=len(rows))
     num_units = int(unit.max(initial=-1)) + 1
-    positives = np.bincount(unit, weights=pairs.label, minlength=num_units).astype(np.int64)
     sizes = np.bincount(unit, minlength=num_units)
-    make_up = np.stack([sizes - positives, positives], axis=1)
-    kinds, kind_of_unit = np.unique(make_up, axis=0, return_inverse=True)
-    split_of_unit = _deal(
-        kinds, kind_of_unit.reshape(-1), fractions=fractions, random=_random(seed)
-    )
-    return Partition(split_of_unit[unit], num_units, _largest_share(sizes), name, "pairs")
+    if isinstance(rows, PairTable):
+        kinds, kind_of_unit = _kinds_of_pairs(rows, unit, sizes)
+    else:
+        kinds, kind_of_unit = _kinds_of_items(rows, unit, sizes, by=by, fractions=fractions)
+    random = make_rng(seed, stream=_STREAM)
+    split_of_unit = _assign(kinds, kind_of_unit.reshape(-1), fractions=fractions, random=random)
+    largest_share = float(sizes.max(initial=0) / max(sizes.sum(), 1))
+    row_name = "pairs" if isinstance(rows, PairTable) else "items"
+    return Partition(split_of_unit[unit], num_units, largest_share, name, row_name)
 
 
-def partition_items(
-    item_class: NDArray[np.int64],
+def _identities(rows: Rows) -> tuple[NDArray[np.int64], str]:
+    """The component or class of each row, and the name of these units."""
+    if isinstance(rows, PairTable):
+        return components(rows)[rows.left], "connected components of items"
+    return rows.item_class, "classes"
+
+
+def _kinds_of_pairs(
+    pairs: PairTable, unit: NDArray[np.int64], sizes: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct label counts (K, 2) of units, and the kind of each unit (U,)."""
+    positives = np.bincount(unit, weights=pairs.label, minlength=len(sizes)).astype(np.int64)
+    label_counts = np.stack([sizes - positives, positives], axis=1)
+    return np.unique(label_counts, axis=0, return_inverse=True)
+
+
+def _kinds_of_items(
+    rows: LabelledRows,
+    unit: NDArray[np.int64],
+    sizes: NDArray[np.int64],
     *,
     by: By,
     fractions: Mapping[Split, float],
-    seed: int,
-    groups: NDArray[np.int64] | None = None,
-) -> Partition:
-    """Deals labelled items to splits.
-
-    Args:
-        item_class: int64 (R,), the class of each row of the training file.
-        by: What stays whole; of `identity`: a class.
-        fractions: Share of the rows that each split is to have; they sum to 1.
-        seed: `run.seed`.
-        groups: int64 (R,), number of each row's group from 0; needed by `group`.
-    """
-    classes = np.unique(item_class, return_inverse=True)[1]
-    num_classes = int(classes.max(initial=-1)) + 1
-    if by == "identity":
-        unit, name = classes, "classes"
-    else:
-        unit, name = _given_units(by, groups, num_rows=len(item_class))
-    num_units = int(unit.max(initial=-1)) + 1
-    sizes = np.bincount(unit, minlength=num_units)
-    # A whole class is in one split, and of many classes a few items each fall as they may.
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct sizes and class counts (K, C) of units, and the kind of each unit (U,)."""
+    classes = np.unique(rows.item_class, return_inverse=True)[1]
+    num_units, num_classes = len(sizes), int(classes.max(initial=-1)) + 1
+    # A whole class is in one split, and many classes of few items cannot be stratified.
     is_by_class = by != "identity" and num_classes <= _MAX_STRATIFIED_CLASSES
     if by == "row":
         counts = np.eye(num_classes, dtype=np.int64) if is_by_class else np.zeros((1, 0), int)
         kinds = np.concatenate([np.ones((len(counts), 1), np.int64), counts], axis=1)
-        kind_of_unit = classes if is_by_class else np.zeros_like(classes)
-    else:
-        make_up = sizes[:, None]
-        if is_by_class and num_units * num_classes <= _MAX_MAKE_UP:
-            cell = unit * num_classes + classes
-            counts = np.bincount(cell, minlength=num_units * num_classes).reshape(num_units, -1)
-            # A class of a few groups cannot be in each split as wanted; if it counted, a small
-            # split would never be worth its while. The size counts as much as all classes.
-            least = min(fractions.values())
-            is_spread = np.asarray(np.count_nonzero(counts, axis=0) * least >= 1.0)
-            size = max(int(is_spread.sum()), 1) * sizes[:, None]
-            make_up = np.concatenate([size, counts[:, is_spread]], axis=1)
-        kinds, kind_of_unit = np.unique(make_up, axis=0, return_inverse=True)
-    split_of_unit = _deal(
-        kinds, kind_of_unit.reshape(-1), fractions=fractions, random=_random(seed)
-    )
-    return Partition(split_of_unit[unit], num_units, _largest_share(sizes), name, "items")
+        return kinds, classes if is_by_class else np.zeros_like(classes)
+    label_counts = sizes[:, None]
+    if is_by_class and num_units * num_classes <= _MAX_COUNTS:
+        cell = unit * num_classes + classes
+        counts = np.bincount(cell, minlength=num_units * num_classes).reshape(num_units, -1)
+        # A class of few groups cannot be in each split as wanted. If it counted, no group
+        # would ever go to a small split. The size counts as much as all classes.
+        least = min(fractions.values())
+        is_spread = np.asarray(np.count_nonzero(counts, axis=0) * least >= 1.0)
+        size = max(int(is_spread.sum()), 1) * sizes[:, None]
+        label_counts = np.concatenate([size, counts[:, is_spread]], axis=1)
+    return np.unique(label_counts, axis=0, return_inverse=True)
 
 
 def _given_units(
     by: By, groups: NDArray[np.int64] | None, *, num_rows: int
 ) -> tuple[NDArray[np.int64], str]:
-    """The unit of each row where it is said or is the row itself, and what units are called."""
+    """The unit of each row for `group` and `row`, and the name of these units."""
     if by == "row":
         return np.arange(num_rows), "rows"
     if groups is None:
@@ -143,19 +145,11 @@ def _given_units(
     return groups, "groups"
 
 
-def _largest_share(sizes: NDArray[np.int64]) -> float:
-    return float(sizes.max(initial=0) / max(sizes.sum(), 1))
-
-
-def _random(seed: int) -> np.random.Generator:
-    return generator(seed, stream=_STREAM)
-
-
 def components(pairs: PairTable) -> NDArray[np.int64]:
-    """The connected component of every item, named by its smallest item.
+    """The connected component of every item, identified by its smallest item.
 
-    Each round hooks a component to the smallest neighbour it has and flattens; the number of
-    components at least halves every two rounds, so it is O(P log N).
+    Each round hooks a component to its smallest neighbour and flattens. The number of
+    components at least halves every two rounds, so the cost is O(P log N).
 
     Returns:
         int64 (N,), N = 1 + the largest item number in `pairs`.
@@ -171,20 +165,20 @@ def components(pairs: PairTable) -> NDArray[np.int64]:
             parent = flatter
 
 
-def _deal(
+def _assign(
     kinds: NDArray[np.int64],
     kind_of_unit: NDArray[np.int64],
     *,
     fractions: Mapping[Split, float],
     random: np.random.Generator,
 ) -> NDArray[np.int8]:
-    """Deals units to splits.
+    """Assigns units to splits.
 
     Args:
-        kinds: int64 (K, C), what a unit of each kind holds; of pairs: negatives, positives.
+        kinds: int64 (K, C), the counts of a unit of each kind.
         kind_of_unit: int64 (U,), the kind of each unit.
-        fractions: Wanted share of each split; the others get nothing.
-        random: Decides between units of equal make-up.
+        fractions: Wanted fraction of each split.
+        random: Chooses between units of one kind.
 
     Returns:
         int8 (U,), index into SPLITS.
@@ -195,15 +189,15 @@ def _deal(
     units = np.split(np.argsort(kind_of_unit, kind="stable"), np.cumsum(numbers)[:-1])
     wanted = np.array([fractions[name] for name in names])[:, None] * in_all
     has = np.zeros_like(wanted)
-    dealt = np.zeros(len(kind_of_unit), np.int8)
+    assigned = np.zeros(len(kind_of_unit), np.int8)
     by_size = sorted(range(len(kinds)), key=lambda k: (-kinds[k].sum(), -k))
     for kind in by_size:
         members = random.permutation(units[kind])
         shares = _shares(kinds[kind], len(members), wanted=wanted, has=has)
         for name, chosen in zip(names, np.split(members, np.cumsum(shares)[:-1]), strict=True):
-            dealt[chosen] = SPLITS.index(name)
+            assigned[chosen] = SPLITS.index(name)
         has += shares[:, None] * kinds[kind]
-    return dealt
+    return assigned
 
 
 def _shares(
@@ -216,15 +210,15 @@ def _shares(
     """How many of `count` equal units each split gets, int64 (S,).
 
     Args:
-        kind: int64 (C,), what one unit holds.
-        count: Units to deal.
-        wanted: float64 (S, C), what each split is to hold in the end.
-        has: float64 (S, C), what it holds so far.
+        kind: int64 (C,), the counts of one unit.
+        count: Units to assign.
+        wanted: float64 (S, C), the final counts of each split.
+        has: float64 (S, C), the counts so far.
     """
     lacks = np.clip(wanted - has, 0.0, None) @ kind
     shares: NDArray[np.int64] = np.floor(count * lacks / lacks.sum()).astype(np.int64)
     for _ in range(count - int(shares.sum())):
-        # What one more unit does to the squared distance from `wanted`, relative to `wanted`.
+        # Change of the squared distance from `wanted`, relative to `wanted`, by one more unit.
         now = has + shares[:, None] * kind
         cost = kind * (2 * now + kind - 2 * wanted) / np.maximum(wanted, 1e-9)
         shares[int(np.argmin(cost.sum(axis=1)))] += 1

@@ -8,27 +8,23 @@ from job.data.items.array_items import array_items
 from job.data.sources.npz import open_npz
 from job.data.sources.sequence_file import Features
 from job.errors import DataError
-from job.preprocessing.ragged import RaggedArray, RaggedBuilder
 from job.types import Problem
 from tests.data.archives import npz_of
 
 WHERE = "data.train: 'a.npz'"
 SEQUENCES = SequenceDataConfig(train="a.npz", max_length=4)
-PICTURES = ImageDataConfig(train="a.npz", size=8, max_pixels=100)
+IMAGES = ImageDataConfig(train="a.npz", size=8, max_pixels=100)
 
 VALUES = np.arange(18, dtype=np.float32).reshape(9, 2)
 LENGTHS = np.array([2, 0, 3, 4])
 
 
-def copied(path: Path, section, rows: list[int], *, before: int = 0) -> RaggedArray:
-    """The given rows of a file, behind some others."""
+def items(path: Path, section) -> list[list]:
     with open_npz(path, where=WHERE) as arrays:
         stored = array_items(arrays, section, features=Features(None))
-        to = RaggedBuilder(stored.dtype)
-        for _ in range(before):
-            to.append(np.zeros((1, 2), stored.dtype))
-        stored.copy(np.array(rows, np.int64), to)
-    return to.finished()
+    found = [stored.item(row) for row in range(stored.num_rows)]
+    assert {item.dtype for item in found} == {stored.dtype}
+    return [item.tolist() for item in found]
 
 
 def problems(path: Path, section=SEQUENCES) -> dict[int, Problem]:
@@ -42,27 +38,16 @@ def refusal(path: Path, section=SEQUENCES, features: Features | None = None) -> 
     return str(caught.value)
 
 
-@pytest.mark.parametrize("rows", [[0, 2, 3], [3, 0], [2], []])
-@pytest.mark.parametrize("dtype", ["f4", "f8", "i2"])
-@pytest.mark.parametrize("block", [8, 24, 1 << 20])
-def test_sequences_are_copied_in_the_order_asked_for(tmp_path, monkeypatch, rows, dtype, block):
-    monkeypatch.setattr("job.data.sources.npz._BLOCK_BYTES", block)
-    path = npz_of(tmp_path / "a.npz", values=VALUES.astype(dtype), lengths=LENGTHS)
-    found = copied(path, SEQUENCES, rows, before=2)
-    starts = [0, 2, 2, 5, 9]
-    expected = [VALUES[starts[row] : starts[row + 1]].tolist() for row in rows]
-    assert found.values.dtype == np.float32
-    assert [found.row(2 + i).tolist() for i in range(len(rows))] == expected
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i2", ">f4"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_row_is_one_sequence_as_float32(tmp_path, dtype, order):
+    values = np.asarray(VALUES.astype(dtype), order=order)
+    path = npz_of(tmp_path / "a.npz", values=values, lengths=LENGTHS)
+    expected = [VALUES[start:end].tolist() for start, end in ((0, 2), (2, 2), (2, 5), (5, 9))]
+    assert items(path, SEQUENCES) == expected
 
 
-def test_values_by_column_are_copied_too(tmp_path):
-    path = npz_of(tmp_path / "a.npz", values=np.asfortranarray(VALUES), lengths=LENGTHS)
-    assert copied(path, SEQUENCES, [2]).row(0).tolist() == VALUES[2:5].tolist()
-
-
-@pytest.mark.parametrize("block", [8, 24, 1 << 20])
-def test_rows_that_cannot_be_used_are_found(tmp_path, monkeypatch, block):
-    monkeypatch.setattr("job.data.sources.npz._BLOCK_BYTES", block)
+def test_rows_that_cannot_be_used_are_found(tmp_path):
     values = np.zeros((14, 2))
     values[3, 1], values[4, 0], values[9, 0] = np.nan, np.inf, 1e300
     lengths = np.array([1, 0, 4, 5, 4])
@@ -76,7 +61,7 @@ def test_rows_that_cannot_be_used_are_found(tmp_path, monkeypatch, block):
     }
 
 
-def test_whole_numbers_are_always_finite(tmp_path):
+def test_integers_are_always_finite(tmp_path):
     path = npz_of(tmp_path / "a.npz", values=np.ones((9, 2), np.int64), lengths=LENGTHS)
     assert list(problems(path)) == [1]
 
@@ -94,7 +79,7 @@ def test_whole_numbers_are_always_finite(tmp_path):
         ({"values": VALUES.astype("U")}, "features), got <U32 (9, 2). "),
         (
             {"values": VALUES, "lengths": LENGTHS.astype(float)},
-            ": the array 'lengths' must hold one whole number a sequence, got float64 (4,). ",
+            ": the array 'lengths' must hold one integer a sequence, got float64 (4,). ",
         ),
         ({"values": VALUES, "lengths": LENGTHS[:, None]}, "got int64 (4, 1). "),
         (
@@ -130,26 +115,20 @@ def test_another_number_of_features_is_an_error_of_the_array(tmp_path):
     )
 
 
-@pytest.mark.parametrize("block", [1, 500, 1 << 20])
-def test_pictures_are_brought_to_size_in_the_order_asked_for(tmp_path, monkeypatch, block):
-    monkeypatch.setattr("job.data.sources.npz._BLOCK_BYTES", block)
+def test_images_are_brought_to_size(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3)).astype(np.uint8)
     path = npz_of(tmp_path / "a.npz", images=images)
-    found = copied(path, PICTURES, [4, 0, 3])
-    assert found.values.shape == (24, 8, 3)
-    assert [np.array_equal(found.row(i), images[row]) for i, row in enumerate([4, 0, 3])] == [
-        True
-    ] * 3
+    assert items(path, IMAGES) == images.tolist()
 
 
-def test_grey_pictures_of_another_size_become_coloured_ones(tmp_path):
+def test_grayscale_images_of_another_size_become_rgb(tmp_path):
     images = np.full((2, 4, 16), 100, np.uint8)
     path = npz_of(tmp_path / "a.npz", images=images)
-    found = copied(path, PICTURES, [1])
-    assert found.values.shape == (8, 8, 3)
-    # Half as wide as high: white above and below.
-    assert found.values[:, 0, 0].tolist() == [255] * 3 + [100] * 2 + [255] * 3
-    assert problems(path, PICTURES) == {}
+    found = np.array(items(path, IMAGES)[1])
+    assert found.shape == (8, 8, 3)
+    # Half as high as wide: white above and below.
+    assert found[:, 0, 0].tolist() == [255] * 3 + [100] * 2 + [255] * 3
+    assert problems(path, IMAGES) == {}
 
 
 @pytest.mark.parametrize(
@@ -162,7 +141,7 @@ def test_grey_pictures_of_another_size_become_coloured_ones(tmp_path):
         (np.zeros((2, 10, 11, 3), np.uint8), "11 x 10 pixels (data.max_pixels is 100)"),
     ],
 )
-def test_arrays_of_pictures_that_do_not_fit_are_refused(tmp_path, images, words):
-    message = refusal(npz_of(tmp_path / "a.npz", images=images), PICTURES)
+def test_arrays_of_images_that_do_not_fit_are_refused(tmp_path, images, words):
+    message = refusal(npz_of(tmp_path / "a.npz", images=images), IMAGES)
     assert message.startswith(f"{WHERE}: the array 'images' ")
     assert words in message

@@ -34,15 +34,15 @@ def test_only_zero_and_one_are_labels(value, label):
         (0, "0"),
         ("cafe\u0301", "caf\u00e9"),
         ("", Problem("empty", "who is empty")),
-        (True, Problem("malformed", "who must be a text or a whole number")),
-        (1.5, Problem("malformed", "who must be a text or a whole number")),
-        (None, Problem("malformed", "who must be a text or a whole number")),
+        (True, Problem("malformed", "who must be a text or an integer")),
+        (1.5, Problem("malformed", "who must be a text or an integer")),
+        (None, Problem("malformed", "who must be a text or an integer")),
         ("a\0", Problem("undecodable", "who holds a NUL character")),
         ("a\udcff", Problem("undecodable", "who is not UTF-8 (byte 0xff)")),
         ("a" * 1001, Problem("malformed", "who has more than 1000 characters")),
     ],
 )
-def test_a_name_is_a_text_or_a_whole_number(value, expected):
+def test_a_name_is_a_text_or_a_integer(value, expected):
     assert name_of(value, column="who") == expected
 
 

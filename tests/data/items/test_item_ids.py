@@ -10,9 +10,9 @@ from job.data.items.item_ids import (
     ArrayItemsById,
     ItemIndex,
     ItemsById,
-    catalogue_of_rows,
-    catalogue_of_table,
-    catalogue_of_texts,
+    index_of_rows,
+    index_of_table,
+    index_of_texts,
 )
 from job.data.items.item_store import ItemStore
 from job.data.items.readers import TextReader
@@ -31,18 +31,18 @@ READER = TextReader(9)
 def of_table(folder: Path, content: str, *, name: str = "items.csv") -> ItemIndex[str]:
     path = folder / name
     path.write_text(content)
-    return catalogue_of_table(
+    return index_of_table(
         Table(path, key="data.items", name=name), columns=COLUMNS, reader=READER
     )
 
 
 def of_texts(path: Path) -> ItemIndex[str]:
     with open_npz(path, where="data.items: 'items.npz'") as arrays:
-        return catalogue_of_texts(arrays, name="items.npz", columns=COLUMNS, reader=READER)
+        return index_of_texts(arrays, name="items.npz", columns=COLUMNS, reader=READER)
 
 
-def shown(catalogue: ItemIndex) -> list[str]:
-    return [str(bad) for bad in catalogue.quarantine.samples]
+def shown(index: ItemIndex) -> list[str]:
+    return [str(bad) for bad in index.quarantine.samples]
 
 
 def test_a_table_gives_each_id_its_text(tmp_path):
@@ -60,9 +60,9 @@ def test_bad_rows_of_a_table_are_named(tmp_path):
     assert found.cells == {"x1": "cat", "x5": "ok"}
     assert found.bad == {"x2": 4, "x4": 8}
     assert shown(found) == [
-        "items.csv line 3: id 'x1' occurs before; the first one stands in ['x1', 'dog']",
+        "items.csv line 3: id 'x1' occurs before; the first one is used in ['x1', 'dog']",
         "items.csv line 4: item is empty in ['x2', '']",
-        "items.csv line 5: id 'x2' occurs before; the first one stands in ['x2', 'dog']",
+        "items.csv line 5: id 'x2' occurs before; the first one is used in ['x2', 'dog']",
         "items.csv line 6: id is empty in ['', 'emu']",
         "items.csv line 7: 1 fields where the header names 2 in ['x3']",
         "items.csv line 8: item has 10 characters (data.max_length is 9) in "
@@ -100,7 +100,7 @@ def test_arrays_of_texts_give_each_id_its_text(tmp_path):
     assert found.cells == {"3": "cat", "1": "caf\u00e9"}
     assert found.find("2") == Problem("no_item", "item '2' is bad (items.npz, row 4)")
     assert shown(found) == [
-        "items.npz row 3: id '1' occurs before; the first one stands in 1",
+        "items.npz row 3: id '1' occurs before; the first one is used in 1",
         "items.npz row 4: item is empty in 2",
     ]
 
@@ -123,36 +123,37 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path, arrays, words):
 
 
 def test_items_named_by_a_table_are_read_when_they_are_named():
-    catalogue = ItemIndex(
+    index = ItemIndex(
         "items.csv", {"x1": "cat", "x2": "dog", "x3": "cat"}, {}, "line", NOTHING_QUARANTINED
     )
     with ItemStore(READER, features=Features(None)) as read:
-        items = ItemsById(catalogue, read)
-        assert not items.is_slow
-        assert items.find("gone", column="left") == Problem(
+        items = ItemsById(index, read)
+        assert items.lookup("gone", column="left") == Problem(
             "no_item", "no item 'gone' in items.csv"
         )
-        numbers = [items.keep(items.find(name, column="left")) for name in ("x3", "x2", "x1")]
-        ragged = items.finished()
+        numbers = [items.add(items.lookup(name, column="left")) for name in ("x3", "x2", "x1")]
+        ragged = items.build()
     # Two ids of one text are one item.
     assert numbers == [0, 1, 0]
     assert [ragged.row(i).tobytes() for i in range(2)] == [b"cat", b"dog"]
 
 
 class Failing:
-    """A reader of files none of which is there."""
+    """A reader of files that are all missing."""
 
     is_slow = True
     dtype = np.dtype(np.uint8)
 
     def __init__(self):
-        self.reads = []
+        self.fetched = []
 
-    def identity(self, cell):
+    def key(self, cell):
         return cell
 
-    def read(self, identity):
-        self.reads.append(identity)
+    def fetch(self, keys):
+        self.fetched += keys
+
+    def read(self, key):
         return Problem("no_file", "there is no such file")
 
     def named(self, problem, *, cell, column):
@@ -160,17 +161,15 @@ class Failing:
 
 
 def test_a_bad_file_is_named_with_its_id_and_path():
-    catalogue = ItemIndex("items.csv", {"x1": "a.png"}, {}, "line", NOTHING_QUARANTINED)
+    index = ItemIndex("items.csv", {"x1": "a.png"}, {}, "line", NOTHING_QUARANTINED)
     reader = Failing()
     with ItemStore(reader, features=Features(None)) as read:
-        items = ItemsById(catalogue, read)
-        assert items.is_slow
-        items.expect("gone")
-        items.expect("x1")
-        assert items.find("x1", column="left") == Problem(
+        items = ItemsById(index, read)
+        items.prefetch(["gone", "x1"])
+        assert items.lookup("x1", column="left") == Problem(
             "no_file", "left 'x1', which is 'a.png': there is no such file"
         )
-    assert reader.reads == ["a.png"]
+    assert reader.fetched == ["a.png"]
 
 
 def test_items_that_are_rows_of_arrays_are_numbered_as_they_are_named(tmp_path):
@@ -184,16 +183,15 @@ def test_items_that_are_rows_of_arrays_are_numbered_as_they_are_named(tmp_path):
     with open_npz(path, where="data.items: 'a.npz'") as arrays:
         section = SequenceDataConfig(train="x.csv", items="a.npz")
         stored = array_items(arrays, section, features=Features(None))
-        catalogue = catalogue_of_rows(arrays, stored, name="a.npz", columns=COLUMNS)
-        items = ArrayItemsById(catalogue, stored)
-        assert not items.is_slow
-        numbers = [items.keep(items.find(name, column="left")) for name in "cac"]
-        assert items.find("bad", column="left") == Problem(
+        index = index_of_rows(arrays, stored, name="a.npz", columns=COLUMNS)
+        items = ArrayItemsById(index, stored)
+        numbers = [items.add(items.lookup(name, column="left")) for name in "cac"]
+        assert items.lookup("bad", column="left") == Problem(
             "no_item", "item 'bad' is bad (a.npz, row 2)"
         )
-        ragged = items.finished()
+        ragged = items.build()
     assert numbers == [0, 1, 0]
     assert [ragged.row(i).tolist() for i in range(2)] == [[[3.0], [4.0]], [[0.0], [1.0]]]
-    assert shown(catalogue) == [
+    assert shown(index) == [
         "a.npz row 2: holds NaN or a number beyond float32 in step 1 in 'bad'"
     ]

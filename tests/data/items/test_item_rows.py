@@ -3,17 +3,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from job.config.data import ColumnsConfig, ImageDataConfig, SequenceDataConfig
-from job.data.items.array_items import array_items
+from job.config.data import ColumnsConfig, ImageDataConfig, SequenceDataConfig, TextDataConfig
+from job.data.dataset import FileRows
 from job.data.items.columns import GroupSplitColumns
-from job.data.items.item_rows import ItemRows, LabelledItems
+from job.data.items.item_rows import LabelledItems
 from job.data.items.item_store import ItemStore
-from job.data.items.readers import TextReader, reader_of
+from job.data.items.readers import reader_of
 from job.data.sources.configured import DataSource
 from job.data.sources.files import DataFiles
-from job.data.sources.npz import open_npz
 from job.data.sources.sequence_file import Features
-from job.data.sources.table import Table
 from job.errors import DataError, PermissionDeniedError
 from job.preprocessing.ragged import RaggedArray
 from tests.data.archives import npz_of
@@ -23,7 +21,7 @@ COLUMNS = ColumnsConfig(group="who", split="part")
 
 
 class Reading:
-    """Labelled texts, or what a section describes, read file by file.
+    """Labelled texts, or the items of a section, read file by file.
 
     Attributes:
         item_class: The class of each item.
@@ -31,34 +29,31 @@ class Reading:
     """
 
     def __init__(self, section=None, *, columns=COLUMNS, root: Path | None = None):
-        self._section, self._columns = section, columns
-        self._features = Features(None)
-        reader = TextReader(9)
-        if section is not None:
-            files = DataFiles((root or Path("/")).resolve())
-            form = "sequence" if section.kind == "sequence" else section.storage
-            reader = reader_of(section, files=files, form=form, features=self._features)
-        self._items = ItemStore(reader, features=self._features)
-        self._labelled = LabelledItems(self._items, columns=columns)
+        section = section or TextDataConfig(train="x", rows="items", max_length=9)
+        section = section.model_copy(update={"columns": columns})
+        features = Features(None)
+        form = section.storage if section.kind == "image" else section.kind
+        files = DataFiles((root or Path("/")).resolve())
+        reader = reader_of(section, files=files, form=form, features=features)
+        self._columns = columns
+        self._store = ItemStore(reader, features=features)
+        self._labelled = LabelledItems(self._store, section=section, features=features)
 
-    def table(self, folder: Path, content: str, *, is_marked: bool = False) -> ItemRows:
+    def table(self, folder: Path, content: str, *, is_marked: bool = False) -> FileRows:
         (folder / "a.csv").write_text(content)
-        table = Table(folder / "a.csv", key="data.train", name="a.csv")
-        with self._items:
-            return self._labelled.of_table(table, marks=self._marks(is_marked))
+        return self._read("a.csv", folder / "a.csv", "table", is_marked=is_marked)
 
-    def arrays(self, path: Path, *, is_marked: bool = False) -> ItemRows:
-        marks = self._marks(is_marked)
-        with open_npz(path, where="data.train: 'a.npz'") as arrays:
-            if self._section is None:
-                return self._labelled.of_texts(arrays, name="a.npz", marks=marks)
-            stored = array_items(arrays, self._section, features=self._features)
-            return self._labelled.of_rows(arrays, stored, name="a.npz", marks=marks)
+    def arrays(self, path: Path, *, is_marked: bool = False) -> FileRows:
+        return self._read("a.npz", path, "arrays", is_marked=is_marked)
 
-    def folder(self, folder: Path, *, name: str) -> ItemRows:
-        with self._items:
-            given = DataSource("data.train", name, folder, "folder")
-            return self._labelled.of_folder(given, marks=self._marks(False))
+    def folder(self, folder: Path, *, name: str) -> FileRows:
+        return self._read(name, folder, "folder")
+
+    def _read(self, name, path, form, *, is_marked=False) -> FileRows:
+        with self._store:
+            source = DataSource("data.train", name, path, form)
+            marks = GroupSplitColumns(self._columns, is_training=is_marked)
+            return self._labelled.read(source, marks)
 
     @property
     def item_class(self) -> list[int]:
@@ -66,13 +61,10 @@ class Reading:
 
     @property
     def items(self) -> RaggedArray:
-        return self._items.finished()
-
-    def _marks(self, is_marked: bool) -> GroupSplitColumns:
-        return GroupSplitColumns(self._columns, with_any=is_marked)
+        return self._store.build()
 
 
-def shown(rows: ItemRows) -> list[str]:
+def shown(rows: FileRows) -> list[str]:
     return [str(bad) for bad in rows.quarantine.samples]
 
 
@@ -81,7 +73,7 @@ def test_a_table_gives_items_and_their_classes(tmp_path):
     rows = reading.table(
         tmp_path, "item,class\ncat,animal\noak,plant\nemu,animal\ncat,animal\n"
     )
-    assert rows.item.tolist() == [0, 1, 2, 0]
+    assert rows.rows.item.tolist() == [0, 1, 2, 0]
     assert reading.item_class == [0, 1, 0]
     assert (rows.group, rows.split) == (None, None)
     assert rows.quarantine.rows_read == 4
@@ -92,7 +84,7 @@ def test_classes_and_items_go_on_over_several_files(tmp_path):
     reading = Reading()
     reading.table(tmp_path, "item,class\ncat,animal\noak,plant\n")
     rows = reading.table(tmp_path, "item,class\nfir,plant\nflint,stone\ncat,animal\n")
-    assert rows.item.tolist() == [2, 3, 0]
+    assert rows.rows.item.tolist() == [2, 3, 0]
     assert reading.item_class == [0, 1, 1, 2]
 
 
@@ -133,10 +125,10 @@ def test_bad_rows_of_a_table_are_named_and_leave_no_trace(tmp_path):
         "a.csv line 6: item has 10 characters (data.max_length is 9) in "
         "['aaaaaaaaaa', 'c', 'x', 'test']",
         "a.csv line 7: 1 fields where the header names 4 in ['a']",
-        "a.csv line 9: item has the class 'animal' before and 'plant' here; an item has one, "
-        "and the first stands in ['cat', 'plant', 'x', 'test']",
+        "a.csv line 9: item has the class 'animal' before and 'plant' here; an item has one "
+        "class, and the first one is used in ['cat', 'plant', 'x', 'test']",
     ]
-    assert rows.item.tolist() == [0, 1]
+    assert rows.rows.item.tolist() == [0, 1]
     assert rows.group.tolist() == [0, 0]
     assert reading.item_class == [0, 1]
 
@@ -156,13 +148,13 @@ def test_arrays_of_texts_are_rows_like_those_of_a_table(tmp_path):
     )
     reading = Reading()
     rows = reading.arrays(path, is_marked=True)
-    assert rows.item.tolist() == [0, 1, 1]
+    assert rows.rows.item.tolist() == [0, 1, 1]
     assert (rows.group.tolist(), rows.split.tolist()) == ([0, 1, 0], [0, 2, 0])
     assert reading.item_class == [0, 1]
     assert shown(rows) == [
         "a.npz row 2: item is empty in ''",
-        "a.npz row 5: item has the class '7' before and '8' here; an item has one, and the "
-        "first stands in 'cat'",
+        "a.npz row 5: item has the class '7' before and '8' here; an item has one class, "
+        "and the first one is used in 'cat'",
     ]
 
 
@@ -178,7 +170,7 @@ def test_rows_of_arrays_are_items_of_their_own(tmp_path):
     reading = Reading(section, columns=ColumnsConfig())
     first = reading.arrays(sequences(tmp_path / "a.npz", **{"class": classes}))
     again = reading.arrays(sequences(tmp_path / "a.npz", **{"class": classes}))
-    assert (first.item.tolist(), again.item.tolist()) == ([0, 1, 2], [3, 4, 5])
+    assert (first.rows.item.tolist(), again.rows.item.tolist()) == ([0, 1, 2], [3, 4, 5])
     assert reading.item_class == [0, 1, 1] * 2
     assert shown(first) == [
         "a.npz row 3: holds NaN or a number beyond float32 in step 1",
@@ -200,7 +192,7 @@ def test_bad_marks_and_classes_of_arrays_are_named(tmp_path):
     rows = reading.arrays(path, is_marked=True)
     assert shown(rows)[0] == "a.npz row 2: class is empty"
     assert shown(rows)[-1].startswith("a.npz row 5: part must be one of train, ")
-    assert (rows.item.tolist(), rows.group.tolist()) == ([0], [0])
+    assert (rows.rows.item.tolist(), rows.group.tolist()) == ([0], [0])
     assert reading.item_class == [0]
 
 
@@ -222,41 +214,41 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path, arrays, words):
     assert words in str(caught.value)
 
 
-def test_a_folder_of_class_folders_gives_pictures(tmp_path):
+def test_a_folder_of_class_folders_gives_images(tmp_path):
     root = tmp_path / "root"
     for name, colour in (("dog/b.png", 1), ("cat/x/a.png", 2), ("cat/b.png", 3)):
-        path = root / "pictures" / name
+        path = root / "images" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(one_colour(colour=(colour, 0, 0)))
-    (root / "pictures/cat/c.png").write_bytes(b"GIF89a")
-    (root / "pictures/cat/d.png").symlink_to(tmp_path / "elsewhere.png")
-    (root / "pictures/cat/e.png").symlink_to("b.png")
+    (root / "images/cat/c.png").write_bytes(b"GIF89a")
+    (root / "images/cat/d.png").symlink_to(tmp_path / "elsewhere.png")
+    (root / "images/cat/e.png").symlink_to("b.png")
     (tmp_path / "elsewhere.png").write_bytes(one_colour())
-    (root / "pictures/notes.txt").touch()
-    section = ImageDataConfig(train="pictures", rows="items", size=8)
+    (root / "images/notes.txt").touch()
+    section = ImageDataConfig(train="images", rows="items", size=8)
     reading = Reading(section, columns=ColumnsConfig(), root=root)
-    rows = reading.folder((root / "pictures").resolve(), name="pictures/")
-    assert rows.item.tolist() == [0, 1, 2, 3]
+    rows = reading.folder((root / "images").resolve(), name="images/")
+    assert rows.rows.item.tolist() == [0, 1, 2, 3]
     assert reading.item_class == [0, 0, 0, 1]
     assert rows.quarantine.rows_read == 7
     items = reading.items
     assert [int(items.row(i)[0, 0, 0]) for i in range(4)] == [3, 3, 2, 1]
-    assert shown(rows)[0].startswith("pictures/cat/c.png: ")
+    assert shown(rows)[0].startswith("images/cat/c.png: ")
     assert shown(rows)[1:] == [
-        "pictures/cat/d.png: leads out of data.root",
-        "pictures/notes.txt: is no picture by its name (.png, .jpg, .jpeg)",
+        "images/cat/d.png: leads out of data.root",
+        "images/notes.txt: has no image extension (.png, .jpg, .jpeg)",
     ]
 
 
 def test_a_folder_without_files_is_refused(tmp_path):
-    section = ImageDataConfig(train="pictures", rows="items")
+    section = ImageDataConfig(train="images", rows="items")
     with pytest.raises(DataError, match=r"data\.train: 'x' holds no files\. Give at least two"):
         Reading(section, root=tmp_path).folder(tmp_path, name="x")
 
 
 def test_a_folder_that_may_not_be_read_is_permission_denied(open_folder: Path, unprivileged):
     (open_folder / "cat").mkdir(mode=0)
-    section = ImageDataConfig(train="pictures", rows="items")
+    section = ImageDataConfig(train="images", rows="items")
     reading = Reading(section, root=open_folder)
     with (
         unprivileged(),
@@ -270,4 +262,4 @@ def test_names_that_are_not_utf8_can_be_shown(tmp_path):
     (tmp_path / "p/cat/\udcff.gif").touch()
     section = ImageDataConfig(train="p", rows="items")
     rows = Reading(section, root=tmp_path).folder(tmp_path / "p", name="p")
-    assert shown(rows)[0].encode().startswith(b"p/cat/\\udcff.gif: is no picture")
+    assert shown(rows)[0].encode().startswith(b"p/cat/\\udcff.gif: has no image")

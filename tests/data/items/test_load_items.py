@@ -191,16 +191,15 @@ def test_a_cut_that_leaves_a_split_one_class_says_what_to_do(tmp_path):
         load(tmp_path, train="train.csv")
     assert str(caught.value).startswith(
         "data.split.by: identity: the validation split has 4 items of 1 class, the largest of "
-        "4; it needs two classes for pairs that do not match, and two items of one class for "
-        "pairs that do. Add items, raise its share (data.split), or cut the split otherwise"
+        "4; it needs two classes for non-matches, and two items of one class for matches. "
     )
 
 
-def sources_of_pictures(folder: Path) -> list[str]:
-    """The same pictures as a folder, a table and arrays."""
+def sources_of_images(folder: Path) -> list[str]:
+    """The same images as a folder, a table and arrays."""
     rows, pixels = [], []
     for number, name in enumerate(np.repeat(list("abcdefghij"), 4).tolist()):
-        path = folder / f"pictures/{name}/{number:02}.png"
+        path = folder / f"images/{name}/{number:02}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(one_colour(colour=(number, 0, 0)))
         rows.append((str(path.relative_to(folder)), name))
@@ -208,22 +207,22 @@ def sources_of_pictures(folder: Path) -> list[str]:
     write(folder, "table.csv", rows)
     classes = np.array([name for _, name in rows])
     npz_of(folder / "arrays.npz", images=np.stack(pixels), **{"class": classes})
-    return ["pictures", "table.csv", "arrays.npz"]
+    return ["images", "table.csv", "arrays.npz"]
 
 
-def test_a_folder_a_table_and_arrays_give_the_same_pictures(tmp_path):
+def test_a_folder_a_table_and_arrays_give_the_same_images(tmp_path):
     split = {"validation_fraction": 0.2, "test_fraction": 0.2}
     found = [
         load(tmp_path, kind="image", train=name, size=8, split=split)
-        for name in sources_of_pictures(tmp_path)
+        for name in sources_of_images(tmp_path)
     ]
     assert len({dataset.fingerprint for dataset in found}) == 1
     assert found[0].items.form == "decoded"
     assert found[0].items.values.row(39)[0, 0].tolist() == [39, 0, 0]
 
 
-def test_files_beside_arrays_become_pixels_too(tmp_path):
-    folder, _, arrays = sources_of_pictures(tmp_path)
+def test_files_next_to_arrays_become_pixels_too(tmp_path):
+    folder, _, arrays = sources_of_images(tmp_path)
     dataset = load(
         tmp_path,
         kind="image",

@@ -8,13 +8,13 @@ import pytest
 
 from job.config.data import ColumnsConfig
 from job.data.items.columns import GroupSplitColumns
-from job.data.items.item_store import ItemStore
+from job.data.items.item_store import Items, ItemStore
 from job.data.items.pair_rows import read_pairs
 from job.data.items.readers import TextReader
 from job.data.quarantine import Quarantine
 from job.data.sources import table_records
+from job.data.sources.configured import DataSource
 from job.data.sources.sequence_file import Features
-from job.data.sources.table import Table
 from job.errors import DataError
 from job.types import Problem
 
@@ -43,15 +43,15 @@ def read(
     columns = columns or ColumnsConfig()
     with ItemStore(TextReader(max_length), features=Features(None)) as items:
         found = read_pairs(
-            Table(path, key="data.train", name=name),
+            DataSource("data.train", name, path, "table"),
+            GroupSplitColumns(columns, is_training=is_marked),
             items=items,
             columns=columns,
-            marks=GroupSplitColumns(columns, with_any=is_marked),
             by_id=False,
         )
-        values = items.finished()
+        values = items.build()
     texts = [values.row(number).tobytes().decode() for number in range(len(values))]
-    pairs = found.pairs
+    pairs = found.rows
     return Read(
         [
             (texts[left], texts[right], label)
@@ -147,7 +147,7 @@ BAD_CSV_ROWS = [
 
 
 @pytest.mark.parametrize(("row", "reason", "detail"), BAD_CSV_ROWS)
-def test_one_bad_csv_row_is_kept_out_and_named(tmp_path, row, reason, detail):
+def test_one_bad_csv_row_is_rejected_and_named(tmp_path, row, reason, detail):
     raw = read(tmp_path, CSV + row + b"\nend,ent,1\n")
     assert raw.rows == [*EXPECTED, ("end", "ent", 1)]
     assert raw.quarantine.rows_read == 4
@@ -172,14 +172,18 @@ BAD_JSON_ROWS = [
     (b'{"left": "a", "right": null, "label": 1}', "missing", "key 'right' is missing or null"),
     (b'{"left": 5, "right": "b", "label": 1}', "malformed", "left must be a text, got 5"),
     (b'{"left": "a", "right": "b", "label": true}', "label", "0 or 1, got True"),
-    (b'{"left": "a", "right": "\xff", "label": 1}', "undecodable", "byte 0xff at position 24"),
+    (
+        b'{"left": "a", "right": "\xff", "label": 1}',
+        "undecodable",
+        "right is not UTF-8 (byte 0xff)",
+    ),
     (b'{"left": "\\ud800", "right": "b", "label": 1}', "undecodable", "not UTF-8 (U+D800)"),
     (b'{"left": "", "right": "b", "label": 1}', "empty", "left is empty"),
 ]
 
 
 @pytest.mark.parametrize(("row", "reason", "detail"), BAD_JSON_ROWS)
-def test_one_bad_json_line_is_kept_out_and_named(tmp_path, row, reason, detail):
+def test_one_bad_json_line_is_rejected_and_named(tmp_path, row, reason, detail):
     good = b'{"left": "cat", "right": "kat", "label": 1}\n'
     raw = read(tmp_path, good + row + b"\n" + good, name="a.jsonl")
     assert raw.rows == [("cat", "kat", 1)] * 2
@@ -191,16 +195,11 @@ def test_one_bad_json_line_is_kept_out_and_named(tmp_path, row, reason, detail):
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
-def test_a_huge_line_is_one_bad_row_and_is_never_held_whole(tmp_path, monkeypatch, name):
+def test_a_line_beyond_the_limit_is_an_error_of_the_file(tmp_path, monkeypatch, name):
     monkeypatch.setattr(table_records, "MAX_LINE", 100)
-    good = {
-        "a.csv": b"left,right,label\na,b,1\n",
-        "a.jsonl": b'\n{"left": "a", "right": "b", "label": 1}\n',
-    }[name]
-    end = b"c,d,0\n" if name == "a.csv" else b'{"left": "c", "right": "d", "label": 0}\n'
-    raw = read(tmp_path, good + b"x" * 1000 + b"\n" + end, name=name)
-    assert raw.rows == [("a", "b", 1), ("c", "d", 0)]
-    assert [(bad.line, bad.reason) for bad in raw.quarantine.samples] == [(3, "too_long")]
+    good = b"left,right,label\n" if name == "a.csv" else b"{}\n"
+    with pytest.raises(DataError, match=rf"'{name}': line 2 has more than 100 characters"):
+        read(tmp_path, good + b"x" * 101 + b"\n", name=name)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
@@ -284,7 +283,7 @@ def test_the_group_is_read_where_it_is_asked_for(tmp_path):
         read(tmp_path, CSV, columns=columns, is_marked=True)
 
 
-def test_a_json_group_may_be_a_whole_number_but_nothing_else(tmp_path):
+def test_a_json_group_may_be_a_integer_but_nothing_else(tmp_path):
     lines = [
         json.dumps({"left": "a", "right": "b", "label": 1, "family": family})
         for family in (7, "x", 1.5, True)
@@ -325,45 +324,35 @@ def test_a_bad_row_leaves_no_trace_in_the_items(tmp_path, bad):
         (tmp_path / name).write_text(content)
         with ItemStore(TextReader(20), features=Features(None)) as items:
             found = read_pairs(
-                Table(tmp_path / name, key="data.train", name=name),
+                DataSource("data.train", name, tmp_path / name, "table"),
+                GroupSplitColumns(ColumnsConfig(), is_training=False),
                 items=items,
                 columns=ColumnsConfig(),
-                marks=GroupSplitColumns(ColumnsConfig(), with_any=False),
                 by_id=False,
             )
-        numbers.append((found.pairs.left.tolist(), found.pairs.right.tolist()))
+        numbers.append((found.rows.left.tolist(), found.rows.right.tolist()))
     assert numbers == [([0], [1])] * 2
 
 
-class Ids:
-    """Items that are known by ids, and which were asked for."""
-
-    is_slow = True
-
-    is_remote = False
+class Ids(Items):
+    """Items that are known by IDs."""
 
     def __init__(self):
-        self.expected = []
+        self.announced = []
 
-    def fetch(self, cells):
-        pass
+    def prefetch(self, cells):
+        self.announced += cells
 
-    def expect(self, cell):
-        self.expected.append(cell)
-
-    def release(self, cell):
-        pass
-
-    def find(self, cell, *, column):
+    def lookup(self, cell, *, column):
         if cell == "7":
             return 0
         return Problem("no_item", f"{column}: no item {cell!r}")
 
-    def keep(self, found):
-        return found
+    def add(self, ref):
+        return ref
 
 
-def test_cells_may_hold_ids_and_those_may_be_whole_numbers(tmp_path):
+def test_cells_may_hold_ids_and_those_may_be_integers(tmp_path):
     lines = [
         {"left": 7, "right": "7", "label": 1},
         {"left": "8", "right": 7, "label": 1},
@@ -373,15 +362,15 @@ def test_cells_may_hold_ids_and_those_may_be_whole_numbers(tmp_path):
     path.write_text("\n".join(map(json.dumps, lines)))
     items = Ids()
     found = read_pairs(
-        Table(path, key="data.train", name="a.jsonl"),
+        DataSource("data.train", "a.jsonl", path, "table"),
+        GroupSplitColumns(ColumnsConfig(), is_training=False),
         items=items,
         columns=ColumnsConfig(),
-        marks=GroupSplitColumns(ColumnsConfig(), with_any=False),
         by_id=True,
     )
-    assert found.pairs.left.tolist() == [0]
-    assert items.expected == ["7", "7", "8", "7"]
+    assert found.rows.left.tolist() == [0]
+    assert items.announced == ["7", "7", "8", "7"]
     assert [bad.detail for bad in found.quarantine.samples] == [
         "left: no item '8'",
-        "left must be a text or a whole number",
+        "left must be a text or an integer",
     ]

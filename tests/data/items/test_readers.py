@@ -22,7 +22,7 @@ def sequences(folder: Path) -> Reader:
     )
 
 
-def pictures(folder: Path, form: str = "decoded") -> Reader:
+def images(folder: Path, form: str = "decoded") -> Reader:
     section = ImageDataConfig(train="a.csv", size=8, max_pixels=1000)
     return reader_of(
         section, files=DataFiles(folder.resolve()), form=form, features=Features(None)
@@ -37,10 +37,10 @@ def test_a_text_is_its_own_item(tmp_path):
         features=Features(None),
     )
     assert not reader.is_slow
-    assert reader.identity("cafe\u0301") == Problem(
+    assert reader.key("cafe\u0301") == Problem(
         "too_long", "has 4 characters (data.max_length is 3)"
     )
-    assert reader.identity("fe\u0301") == "f\u00e9"
+    assert reader.key("fe\u0301") == "f\u00e9"
     assert reader.read("f\u00e9").tobytes() == "f\u00e9".encode()
 
 
@@ -72,14 +72,14 @@ def test_a_file_is_called_by_its_column_and_path(tmp_path):
     ],
 )
 def test_paths_that_surely_mean_one_file_are_one_item(tmp_path, one, other, is_same):
-    identity = sequences(tmp_path).identity
-    assert (identity(one) == identity(other)) == is_same
-    assert identity(identity(other)) == identity(other)
+    key = sequences(tmp_path).key
+    assert (key(one) == key(other)) == is_same
+    assert key(key(other)) == key(other)
 
 
 @pytest.mark.parametrize("cell", ["", "  "])
 def test_no_path_is_no_file(tmp_path, cell):
-    assert sequences(tmp_path).identity(cell) == Problem("empty", "is empty")
+    assert sequences(tmp_path).key(cell) == Problem("empty", "is empty")
 
 
 def test_a_sequence_is_read(tmp_path):
@@ -109,7 +109,7 @@ def test_a_sequence_is_read(tmp_path):
         ("text.npy", "format"),
     ],
 )
-@pytest.mark.parametrize("kind", [sequences, pictures])
+@pytest.mark.parametrize("kind", [sequences, images])
 def test_a_path_that_means_no_item_is_a_problem_of_its_row(tmp_path, kind, path, reason):
     root = tmp_path / "root"
     (root / "folder").mkdir(parents=True)
@@ -130,30 +130,30 @@ def test_a_link_inside_the_root_is_followed(tmp_path):
     assert sequences(tmp_path).read("b.npy").shape == (2, 2)
 
 
-def test_a_picture_becomes_pixels_or_stays_a_file(tmp_path):
+def test_a_image_becomes_pixels_or_stays_a_file(tmp_path):
     (tmp_path / "a.png").write_bytes(one_colour())
-    found = pictures(tmp_path).read("a.png")
+    found = images(tmp_path).read("a.png")
     assert (found.shape, found.dtype) == ((8, 8, 3), np.uint8)
     assert found[0, 0].tolist() == [1, 2, 3]
-    found = pictures(tmp_path, "encoded").read("a.png")
+    found = images(tmp_path, "encoded").read("a.png")
     assert found.tobytes() == one_colour()
 
 
 @pytest.mark.parametrize("form", ["decoded", "encoded"])
-def test_a_bad_picture_is_found_whatever_is_kept(tmp_path, monkeypatch, form):
+def test_a_bad_image_is_found_whatever_is_kept(tmp_path, monkeypatch, form):
     def refuse(data, *, size, resize, max_pixels):
-        assert (data, size, resize, max_pixels) == (b"picture", 8, "pad", 1000)
+        assert (data, size, resize, max_pixels) == (b"image", 8, "pad", 1000)
         raise ImageError("too_large", "declares too much")
 
     monkeypatch.setattr(readers, "read_image", refuse)
-    (tmp_path / "a.png").write_bytes(b"picture")
-    assert pictures(tmp_path, form).read("a.png") == Problem("too_large", "declares too much")
+    (tmp_path / "a.png").write_bytes(b"image")
+    assert images(tmp_path, form).read("a.png") == Problem("too_large", "declares too much")
 
 
-def test_a_file_too_large_to_be_a_picture_is_not_read(tmp_path):
+def test_a_file_too_large_to_be_a_image_is_not_read(tmp_path):
     with (tmp_path / "a.png").open("wb") as file:
         file.truncate(10 << 30)  # takes no room on the disk
-    assert pictures(tmp_path).read("a.png") == Problem(
+    assert images(tmp_path).read("a.png") == Problem(
         "too_large", "has 10,737,418,240 bytes, at most 67,108,864"
     )
 

@@ -23,8 +23,8 @@ def test_a_bad_sequence_does_not_say_how_many_features_all_have(tmp_path):
         features=features,
     )
     with ItemStore(reader, features=features) as items:
-        assert items.find("bad.npy", column="left").reason == "not_finite"
-        assert items.find("good.npy", column="left").identity == "good.npy"
+        assert items.lookup("bad.npy", column="left").reason == "not_finite"
+        assert items.lookup("good.npy", column="left").key == "good.npy"
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.02])
@@ -41,5 +41,5 @@ def test_the_features_come_before_the_content(tmp_path, delay):
     with ItemStore(reader, features=features) as items:
         for row in read_ahead(rows, items=items, cells=lambda row: (row,)):
             time.sleep(delay)  # some were read before the first one is looked at, or none
-            found.append(items.find(row, column="left"))
+            found.append(items.lookup(row, column="left"))
     assert {problem.reason for problem in found[1:]} == {"shape"}

@@ -73,14 +73,14 @@ def test_sequences_are_padded_with_steps_that_are_no_numbers():
     )
 
 
-@pytest.mark.parametrize("pictures", [decoded(), encoded()], ids=["decoded", "encoded"])
-def test_pictures_are_numbers_from_0_to_255(pictures):
-    feed = ImageCollator(pictures, ImageDataConfig(train="x", size=8))
+@pytest.mark.parametrize("images", [decoded(), encoded()], ids=["decoded", "encoded"])
+def test_images_are_numbers_from_0_to_255(images):
+    feed = ImageCollator(images, ImageDataConfig(train="x", size=8))
     batch = feed.batch(np.array([1, 0, 1]))
     assert batch.shape == (3, 8, 8, 3)
     assert batch.dtype == np.float32
-    for picture, colour in zip(batch, (COLOURS[1], COLOURS[0], COLOURS[1]), strict=True):
-        assert (picture == np.float32(colour)).all()
+    for image, colour in zip(batch, (COLOURS[1], COLOURS[0], COLOURS[1]), strict=True):
+        assert (image == np.float32(colour)).all()
     assert feed.input == ItemInput("image", "float32", (8, 8, 3))
     assert feed.lengths_of(np.array([0, 1])).tolist() == [8, 8]
 
@@ -91,10 +91,10 @@ def test_only_what_is_configured_is_varied():
     np.testing.assert_array_equal(
         plain.batch(rows), plain.batch(rows, variation=variation(0, 1))
     )
-    pictures = ImageCollator(decoded(), ImageDataConfig(train="x", size=8))
+    images = ImageCollator(decoded(), ImageDataConfig(train="x", size=8))
     rows = np.array([0, 1])
     np.testing.assert_array_equal(
-        pictures.batch(rows), pictures.batch(rows, variation=variation(0, 1))
+        images.batch(rows), images.batch(rows, variation=variation(0, 1))
     )
 
 
@@ -102,12 +102,12 @@ def varied_sequences() -> SequenceCollator:
     return SequenceCollator(SEQUENCES, MOMENTS, SequenceAugmentationConfig(jitter=0.5))
 
 
-def varied_pictures() -> ImageCollator:
+def varied_images() -> ImageCollator:
     colour = ImageAugmentationConfig(colour=0.5)
     return ImageCollator(decoded(), ImageDataConfig(train="x", size=8, augmentation=colour))
 
 
-@pytest.mark.parametrize("feed", [varied_sequences(), varied_pictures()])
+@pytest.mark.parametrize("feed", [varied_sequences(), varied_images()])
 def test_an_item_is_varied_by_seed_epoch_and_index_alone(feed):
     alone = feed.batch(np.array([1]), variation=variation(7))[0]
     among = feed.batch(np.array([0, 1, 0]), variation=variation(3, 7, 9))[1]

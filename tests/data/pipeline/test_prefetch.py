@@ -48,12 +48,12 @@ def test_steps_out_of_turn_or_beyond_the_end_are_refused(first, count):
 def test_what_goes_wrong_in_a_thread_is_raised_where_the_step_is_taken():
     def make(step: int) -> int:
         if step == 2:
-            raise OSError("no such picture")
+            raise OSError("no such image")
         return step
 
     with Prefetcher(make, stop=5, threads=2) as ahead:
         assert ahead.take(first=0, count=2) == [0, 1]
-        with pytest.raises(OSError, match="no such picture"):
+        with pytest.raises(OSError, match="no such image"):
             ahead.take(first=2, count=1)
 
 

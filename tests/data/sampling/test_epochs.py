@@ -45,7 +45,7 @@ def test_a_batch_holds_the_rows_its_index_names():
 @pytest.mark.parametrize("step", [-1, STEPS])
 @pytest.mark.parametrize("pairs", [file_pairs(), bucketed(4)])
 def test_a_step_outside_the_epoch_is_an_error(pairs, step):
-    with pytest.raises(ValueError, match=f"step {step} of 8 pairs does not lie in an epoch"):
+    with pytest.raises(ValueError, match=f"step {step} of 8 pairs is outside an epoch"):
         pairs.epoch(0).batch(step)
 
 

@@ -197,7 +197,7 @@ def test_more_classes_in_a_batch_than_there_are_is_refused():
             ClassSamplingConfig(items_per_class=4), index=index(), seed=0, global_batch_size=6
         )
     assert str(refused.value) == (
-        "data.sampling.items_per_class: a batch of 6 pairs holds 3 classes of 4 items; "
+        "data.sampling.items_per_class: a batch of 6 pairs needs 3 classes of 4 items; "
         "training has 2 classes of at least that many (and 4 in all). Lower "
         "training.global_batch_size or, where classes are smaller, items_per_class."
     )
@@ -205,5 +205,5 @@ def test_more_classes_in_a_batch_than_there_are_is_refused():
 
 @pytest.mark.parametrize("step", [-1, 20])
 def test_a_step_outside_the_epoch_is_an_error(step):
-    with pytest.raises(ValueError, match=f"step {step} does not lie in an epoch of 20"):
+    with pytest.raises(ValueError, match=f"step {step} is outside an epoch of 20"):
         balanced().epoch(0).batch(step)

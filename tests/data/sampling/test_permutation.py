@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from job.data.sampling.permutation import epoch_permutation, generator, steps_in_epoch
+from job.data.sampling.permutation import epoch_permutation, make_rng, steps_in_epoch
 from job.errors import ConfigError
 
 # Recorded with NumPy 2.4.6. A NumPy that draws other numbers would make resumed runs differ
@@ -45,7 +45,7 @@ def test_no_pairs_have_an_order():
 
 
 def test_high_streams_are_distinct():
-    draws = {generator(3, stream=stream).integers(2**63) for stream in (0, 1, 2**63, 2**64 - 1)}
+    draws = {make_rng(3, stream=stream).integers(2**63) for stream in (0, 1, 2**63, 2**64 - 1)}
     assert len(draws) == 4
 
 

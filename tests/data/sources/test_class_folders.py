@@ -16,7 +16,7 @@ def tree(folder: Path, *files: str) -> Path:
     return folder
 
 
-def test_pictures_come_sorted_class_by_class(tmp_path):
+def test_images_come_sorted_class_by_class(tmp_path):
     tree(
         tmp_path,
         "dog/b.png",
@@ -43,10 +43,10 @@ def test_hidden_files_and_folders_are_no_rows(tmp_path):
 
 def test_other_files_are_bad_rows(tmp_path):
     tree(tmp_path, "README.md", "a.png", "cat/a.gif", "cat/png", "cat/a.png/b.png")
-    is_none = Problem("format", "is no picture by its name (.png, .jpg, .jpeg)")
+    is_none = Problem("format", "has no image extension (.png, .jpg, .jpeg)")
     assert list(walk(tmp_path)) == [
         Entry("README.md", "", is_none),
-        Entry("a.png", "", Problem("class", "lies in no class folder")),
+        Entry("a.png", "", Problem("class", "is not in a class folder")),
         Entry("cat/a.gif", "", is_none),
         Entry("cat/a.png/b.png", "cat"),
         Entry("cat/png", "", is_none),
@@ -59,7 +59,7 @@ def test_links_to_folders_are_not_followed_and_said(tmp_path):
     (tmp_path / "dog").symlink_to("cat")
     (tmp_path / "cat/b.png").symlink_to("a.png")
     (tmp_path / "cat/c.png").symlink_to("gone")
-    is_link = Problem("format", "is a link to a folder, and those are not followed")
+    is_link = Problem("format", "is a link to a folder, which is not followed")
     assert list(walk(tmp_path)) == [
         Entry("cat/a.png", "cat"),
         Entry("cat/again", "", is_link),

@@ -12,7 +12,7 @@ from job.errors import ConfigError, DataError
 def root(tmp_path: Path) -> Path:
     for name in ("a.csv", "b.tsv.gz", "c.JSONL", "d.npz", "e.txt"):
         (tmp_path / name).touch()
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "images").mkdir()
     return tmp_path
 
 
@@ -38,12 +38,10 @@ def test_the_name_says_what_a_file_is(root):
     assert given["train"].table().where == "data.train: 'a.csv'"
 
 
-def test_items_of_pictures_may_lie_in_a_folder(root):
-    section = ImageDataConfig(train="pictures", validation="d.npz", test="a.csv", rows="items")
+def test_items_of_images_may_lie_in_a_folder(root):
+    section = ImageDataConfig(train="images", validation="d.npz", test="a.csv", rows="items")
     assert forms(section, root) == {"train": "folder", "validation": "arrays", "test": "table"}
-    assert forms(ImageDataConfig(train="./pictures/", rows="items"), root) == {
-        "train": "folder"
-    }
+    assert forms(ImageDataConfig(train="./images/", rows="items"), root) == {"train": "folder"}
 
 
 @pytest.mark.parametrize(
@@ -52,13 +50,13 @@ def test_items_of_pictures_may_lie_in_a_folder(root):
         (
             TextDataConfig(train="e.txt"),
             ConfigError,
-            "data.train: 'e.txt': '.txt' is no known format. Known: .csv, .tsv, .jsonl, each",
+            "data.train: 'e.txt': '.txt' is not a known format. Known: .csv, .tsv, .jsonl, ",
         ),
         (
             TextDataConfig(train="d.npz"),
             ConfigError,
-            "'.npz' is no known format. Known: .csv, .tsv, .jsonl, each also with .gz. An .npz "
-            "holds items: set data.rows: items.",
+            "'.npz' is not a known format. Known: .csv, .tsv, .jsonl, each also with .gz. An "
+            ".npz holds items: set data.rows: items.",
         ),
         (
             TextDataConfig(train="e.txt", rows="items"),
@@ -66,16 +64,16 @@ def test_items_of_pictures_may_lie_in_a_folder(root):
             "Known: .csv, .tsv, .jsonl, each also with .gz. Or .npz. Convert",
         ),
         (
-            ImageDataConfig(train="pictures"),
+            ImageDataConfig(train="images"),
             ConfigError,
             "the name has no extension. Known: .csv, .tsv, .jsonl, each also with .gz. A "
-            "folder that holds a folder of pictures for each class is read with data.kind: "
-            "image and data.rows: items. ",
+            "folder that holds a folder of images for each class needs data.kind: image and "
+            "data.rows",
         ),
         (
-            ImageDataConfig(train="a.csv", items="pictures"),
+            ImageDataConfig(train="a.csv", items="images"),
             ConfigError,
-            "data.items: 'pictures': the name has no extension.",
+            "data.items: 'images': the name has no extension.",
         ),
         (
             ImageDataConfig(train="e.txt", rows="items"),
@@ -88,9 +86,9 @@ def test_items_of_pictures_may_lie_in_a_folder(root):
             "data.train: no such file or folder: 'picturs'",
         ),
         (
-            ImageDataConfig(train="../pictures", rows="items"),
+            ImageDataConfig(train="../images", rows="items"),
             ConfigError,
-            "data.train: '../pictures' leads to ",
+            "data.train: '../images' leads to ",
         ),
         (
             TextDataConfig(train="a.csv", items="gone.npz"),

@@ -34,7 +34,7 @@ def test_numbers_of_any_type_become_float32(dtype):
     assert found.tolist() == [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
 
 
-def test_a_sequence_may_have_the_greatest_length_and_lie_by_column():
+def test_a_sequence_may_have_max_length_and_fortran_order():
     array = np.asfortranarray(np.arange(10.0).reshape(5, 2))
     assert read(array).tolist() == array.tolist()
 
@@ -49,7 +49,7 @@ def test_a_sequence_may_have_the_greatest_length_and_lie_by_column():
         (np.zeros((2, 2), bool), "shape", "got bool (2, 2)"),
         (np.array([["a"]]), "shape", "got <U1 (1, 1)"),
         (np.array([[{}]], object), "shape", "holds Python objects"),
-        (np.zeros((2, 2), complex), "shape", "has the type '<c16'"),
+        (np.zeros((2, 2), complex), "shape", "got complex128 (2, 2)"),
         (
             np.array([[1.0], [np.nan], [np.inf]]),
             "not_finite",
@@ -58,21 +58,21 @@ def test_a_sequence_may_have_the_greatest_length_and_lie_by_column():
         (np.array([[1.0, 0], [2, 0], [1e300, 0]]), "not_finite", "in step 3"),
     ],
 )
-def test_what_is_no_sequence_is_named(array, reason, words):
+def test_any_other_array_is_rejected_with_its_reason(array, reason, words):
     found = read(array)
     assert isinstance(found, Problem)
     assert found.reason == reason
     assert words in found.detail
 
 
-def test_a_file_that_was_cut_is_named():
+def test_a_truncated_file_is_rejected():
     found = read(np.zeros((3, 2)), cut=8)
     assert found == Problem(
         "undecodable", "declares the shape (3, 2) of float64, 48 bytes, and holds 40"
     )
 
 
-def test_the_first_good_sequence_sets_the_number_of_features():
+def test_the_first_valid_sequence_sets_the_number_of_features():
     features = Features(None)
     assert features.problem(0, of="the first one") == Problem(
         "shape", "has 0 features, must be 1 to 65536"
@@ -102,7 +102,7 @@ def test_lengths_have_bounds():
     ]
 
 
-def test_what_is_too_wide_is_not_read(monkeypatch):
+def test_a_sequence_that_is_too_wide_is_not_read(monkeypatch):
     monkeypatch.setattr("job.data.sources.sequence_file.read_array", None)
     assert read(np.zeros((2, 6)), features=3) == Problem(
         "shape", "has 6 features where data.num_features is 3"
@@ -110,11 +110,11 @@ def test_what_is_too_wide_is_not_read(monkeypatch):
     assert read(np.zeros((2, 70_000))).detail == "has 70000 features, must be 1 to 65536"
     monkeypatch.setattr("job.data.sources.sequence_file.MAX_SEQUENCE_BYTES", 4 * 11)
     assert read(np.zeros((3, 4))) == Problem(
-        "too_large", "has 3 steps of 4 features, as float32 48 bytes (at most 44 are read)"
+        "too_large", "has 3 steps of 4 features, 48 bytes as float32 (at most 44)"
     )
 
 
-def test_a_look_ahead_sets_nothing():
+def test_a_look_ahead_does_not_set_the_number():
     features = Features(None)
     assert features.known_problem(6) is None
     assert features.problem(5, of="the first one") is None

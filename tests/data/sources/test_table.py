@@ -9,11 +9,14 @@ import pytest
 from job.data.sources.table import (
     FREE_BYTES,
     MAX_EXPANSION,
+    TABLE_FORMATS,
     Table,
+    TableFormat,
     extension,
     opened,
     unknown_format,
 )
+from job.data.sources.table_records import Record
 from job.errors import DataError, PermissionDeniedError
 
 CSV = b"left,right,label\ncat,kat,1\ncat,dog,0\n"
@@ -44,11 +47,14 @@ def test_one_column_may_mean_two_things(tmp_path):
 def test_a_missing_column_names_those_there_are_and_the_key_to_set(tmp_path):
     with pytest.raises(DataError) as caught:
         read(tmp_path, b"Item,x\na,b\n", item="item", item_class="class")
-    assert str(caught.value) == (
-        "data.train: 'a.csv' has no column 'item' (data.columns.item). Did you mean 'Item'? "
-        "And no column 'class' (data.columns.item_class). Columns of the file: 'Item', 'x'. "
-        "Name the column that holds it: `data.columns.item: NAME`."
-    )
+    message = str(caught.value)
+    for words in (
+        "'a.csv' has no column 'item' (data.columns.item). Did you mean 'Item'?",
+        "no column 'class' (data.columns.item_class)",
+        "Columns of the file: 'Item', 'x'. ",
+        "`data.columns.item: NAME`",
+    ):
+        assert words in message
 
 
 @pytest.mark.parametrize(
@@ -58,10 +64,7 @@ def test_a_table_with_another_separator_is_named_as_such(tmp_path, name, separat
     content = CSV.replace(b",", separator.encode())
     with pytest.raises(DataError) as caught:
         read(tmp_path, content, name=name, left="left", right="right", label="label")
-    assert str(caught.value) == (
-        f"data.train: '{name}' separates its columns by {separator!r}. A .csv has commas and a "
-        ".tsv has tabs: save it as one of these."
-    )
+    assert f"data.train: '{name}' separates its columns by {separator!r}" in str(caught.value)
 
 
 def test_of_a_thousand_columns_some_are_named(tmp_path):
@@ -80,17 +83,16 @@ def test_a_doubled_column_is_refused_but_nameless_ones_are_not(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.csv", gzip.compress(CSV), "is compressed with gzip"),
-        ("a.csv", b"PK\x03\x04 and more", "is a zip archive"),
-        ("a.csv", CSV.decode().encode("utf-16"), "is UTF-16"),
-        ("a.csv", CSV.replace(b"\n", b"\r"), "line 1 should name the columns"),
-        ("a.csv.gz", gzip.compress(gzip.compress(CSV)), "is compressed with gzip"),
+        ("a.csv", gzip.compress(CSV), "is not UTF-8 text"),
+        ("a.csv", b"PK\x03\x04 and more", "is not UTF-8 text"),
+        ("a.csv", CSV.decode().encode("utf-16"), "is not UTF-8 text"),
+        ("a.csv", CSV.replace(b"\n", b"\r"), "cannot be read"),
+        ("a.csv.gz", gzip.compress(gzip.compress(CSV)), "is not UTF-8 text"),
     ],
 )
-def test_a_file_of_another_kind_is_recognised(tmp_path, name, content, words):
-    with pytest.raises(DataError) as caught:
+def test_a_header_that_is_not_text_is_an_error_of_the_file(tmp_path, name, content, words):
+    with pytest.raises(DataError, match=f"the first line should name the columns, but {words}"):
         read(tmp_path, content, name=name)
-    assert words in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.gz"])
@@ -158,11 +160,11 @@ def test_the_extension_is_without_gz_and_in_lower_case(name, suffix):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("a.txt", "'.txt' is no known format"),
+        ("a.txt", "'.txt' is not a known format"),
         ("a.json", "Did you mean '.jsonl'?"),
-        ("a.parquet.gz", "'.parquet' is no known format"),
+        ("a.parquet.gz", "'.parquet' is not a known format"),
         ("pairs", "the name has no extension"),
-        ("a.csv.zip", "'.zip' is no known format"),
+        ("a.csv.zip", "'.zip' is not a known format"),
     ],
 )
 def test_an_unknown_extension_is_explained(name, words):
@@ -173,6 +175,17 @@ def test_an_unknown_extension_is_explained(name, words):
     assert "Known: .csv, .tsv, .jsonl, each also with .gz. Convert" in message
     message = str(unknown_format(name, key="data.test", known=(*known, ".npz"), hint=" So."))
     assert "Known: .csv, .tsv, .jsonl, each also with .gz. Or .npz. So. Convert" in message
+
+
+def test_a_further_format_is_one_entry(tmp_path, monkeypatch):
+    def numbered(stream, *, wanted, where):
+        for number, row in enumerate(stream.read().decode().split(";"), start=1):
+            yield Record(number, [row] * len(wanted), row)
+
+    formats = {**TABLE_FORMATS, ".semi": TableFormat(numbered, unit="row")}
+    monkeypatch.setattr("job.data.sources.table.TABLE_FORMATS", formats)
+    assert read(tmp_path, b"a;b", name="x.semi") == [("a", "a"), ("b", "b")]
+    assert Table(tmp_path / "x.semi", key="data.train", name="x.semi").unit == "row"
 
 
 def test_an_unreadable_file_is_permission_denied(open_folder: Path, unprivileged):

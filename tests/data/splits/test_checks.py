@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
+from job.data.dataset import LabelledRows
 from job.data.splits.checks import (
-    require_both_classes,
     require_filled,
     require_named,
-    require_pairs,
+    require_usable,
     warn_of_shared_classes,
     warn_of_shared_items,
     warn_of_small_splits,
@@ -15,32 +15,38 @@ from job.errors import DataError
 from tests.data.conftest import pair_table
 
 
-def cut(
+def partition(
     num_units: int, largest_share: float, unit_name: str, row_name: str = "pairs"
 ) -> Partition:
     return Partition(np.zeros(0, np.int8), num_units, largest_share, unit_name, row_name)
 
 
-COMPONENTS = cut(3, 0.9, "connected components of items")
+def labelled(classes: list[int]) -> LabelledRows:
+    return LabelledRows(np.arange(len(classes)), np.array(classes, np.int64))
+
+
+COMPONENTS = partition(3, 0.9, "connected components of items")
 
 
 def test_a_split_that_gets_nothing_is_explained():
     with pytest.raises(DataError) as caught:
-        require_filled({"train": 98, "validation": 2, "test": 0}, cut=COMPONENTS, by="identity")
+        require_filled(
+            {"train": 98, "validation": 2, "test": 0}, partition=COMPONENTS, by="identity"
+        )
     assert str(caught.value) == (
         "data.split.by: identity leaves nothing for test: the training file has 3 connected "
-        "components of items, the largest holds 90% of the pairs, and none may straddle two "
-        "splits. Set `data.split.by: group` or `data.split.by: row` or a larger "
+        "components of items, the largest holds 90% of the pairs, and each stays in one "
+        "split. Set `data.split.by: group` or `data.split.by: row` or a larger "
         "`data.split.test_fraction`, or give files: `data.validation: PATH`, `data.test: PATH`."
     )
-    require_filled({"train": 98, "test": 2}, cut=COMPONENTS, by="identity")
+    require_filled({"train": 98, "test": 2}, partition=COMPONENTS, by="identity")
 
 
 def test_labelled_items_are_called_what_they_are():
     with pytest.raises(DataError, match="has 2 classes, the largest holds 50% of the items"):
         require_filled(
             {"train": 1, "validation": 1, "test": 0},
-            cut=cut(2, 0.5, "classes", "items"),
+            partition=partition(2, 0.5, "classes", "items"),
             by="identity",
         )
 
@@ -49,14 +55,14 @@ def test_a_cut_that_leaves_nothing_to_train_on_is_explained():
     with pytest.raises(
         DataError, match=r"nothing for train: .* smaller fractions in `data\.sp"
     ):
-        require_filled({"train": 0, "validation": 4}, cut=COMPONENTS, by="identity")
+        require_filled({"train": 0, "validation": 4}, partition=COMPONENTS, by="identity")
 
 
 def test_a_cut_by_row_is_not_told_to_cut_coarser():
     with pytest.raises(
         DataError, match=r"2 rows, .* Set a larger `data\.split\.test_fraction`"
     ):
-        require_filled({"train": 2, "test": 0}, cut=cut(2, 0.5, "rows"), by="row")
+        require_filled({"train": 2, "test": 0}, partition=partition(2, 0.5, "rows"), by="row")
 
 
 def test_a_column_that_names_no_row_of_a_split_is_refused():
@@ -72,7 +78,7 @@ def test_a_column_that_names_no_row_of_a_split_is_refused():
 def test_a_split_of_one_class_is_refused(label):
     pairs = pair_table([(0, 1, label)] * 3)
     with pytest.raises(DataError) as caught:
-        require_both_classes(pairs, split="validation", origin="data.validation: 'v.csv'")
+        require_usable(pairs, split="validation", origin="data.validation: 'v.csv'")
     positives, negatives = (3, 0) if label else (0, 3)
     assert str(caught.value).startswith(
         f"data.validation: 'v.csv': the validation split has {positives} matches (label 1) and "
@@ -81,7 +87,7 @@ def test_a_split_of_one_class_is_refused(label):
 
 
 def test_a_split_of_both_classes_is_accepted():
-    require_both_classes(pair_table([(0, 1, 0), (0, 1, 1)]), split="train", origin="x")
+    require_usable(pair_table([(0, 1, 0), (0, 1, 1)]), split="train", origin="x")
 
 
 @pytest.mark.parametrize(
@@ -94,12 +100,12 @@ def test_a_split_of_both_classes_is_accepted():
 )
 def test_a_split_of_which_no_pairs_can_be_drawn_is_refused(classes, words):
     with pytest.raises(DataError) as caught:
-        require_pairs(np.array(classes, np.int64), split="test", origin="data.split.by: row")
+        require_usable(labelled(classes), split="test", origin="data.split.by: row")
     assert str(caught.value).startswith(f"data.split.by: row: the test split has {words} ")
 
 
 def test_two_classes_and_two_items_of_one_are_enough():
-    require_pairs(np.array([4, 9, 4]), split="test", origin="x")
+    require_usable(labelled([4, 9, 4]), split="test", origin="x")
 
 
 def test_items_that_splits_share_are_warned_of(caplog):

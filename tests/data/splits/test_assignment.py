@@ -1,36 +1,30 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from job.config.data import TextDataConfig
-from job.data.sources.configured import DataSource
-from job.data.splits.checks import assign_rows
+from job.data.splits.assignment import assign_rows
 from job.data.splits.partition import Partition
 from job.errors import DataError
 
 MEMBERSHIP = np.array([0, 0, 1, 0, 2, 0], np.int8)
 
 
-def given(*roles: str) -> dict[str, DataSource]:
-    return {
-        role: DataSource(f"data.{role}", f"{role}.csv", Path(f"/{role}.csv"), "table")
-        for role in roles
-    }
+def origins(*splits: str) -> dict[str, str]:
+    return {split: f"data.{split}: '{split}.csv'" for split in splits}
 
 
-def no_cut(fractions):
-    raise AssertionError("nothing is to be cut")
+def no_partition(fractions):
+    raise AssertionError("nothing is to be partitioned")
 
 
-def test_rows_that_say_their_split_are_not_cut():
+def test_rows_that_name_their_split_are_not_partitioned():
     section = TextDataConfig(train="train.csv", columns={"split": "part"})
-    division = assign_rows(
-        section, given=given("train"), marks=MEMBERSHIP, num_rows=6, cut=no_cut
+    assignment = assign_rows(
+        section, origins=origins("train"), named=MEMBERSHIP, num_rows=6, partition=no_partition
     )
-    assert division.of("train").tolist() == [True, True, False, True, False, True]
-    assert division.of("test").tolist() == [False] * 4 + [True, False]
-    assert set(division.origins.values()) == {"data.columns.split: 'part'"}
+    assert assignment.of("train").tolist() == [True, True, False, True, False, True]
+    assert assignment.of("test").tolist() == [False] * 4 + [True, False]
+    assert set(assignment.origins.values()) == {"data.columns.split: 'part'"}
 
 
 def test_a_split_that_no_row_says_is_refused():
@@ -38,24 +32,24 @@ def test_a_split_that_no_row_says_is_refused():
     with pytest.raises(DataError, match=r"'part' of 'train\.csv' names no row of validation\."):
         assign_rows(
             section,
-            given=given("train"),
-            marks=np.array([0, 2], np.int8),
+            origins=origins("train"),
+            named=np.array([0, 2], np.int8),
             num_rows=2,
-            cut=no_cut,
+            partition=no_partition,
         )
 
 
-def test_rows_beside_given_files_are_all_for_training():
+def test_rows_next_to_files_of_the_other_splits_are_all_for_training():
     section = TextDataConfig(train="train.csv", validation="v.csv", test="t.csv")
-    division = assign_rows(
+    assignment = assign_rows(
         section,
-        given=given("train", "validation", "test"),
-        marks=None,
+        origins=origins("train", "validation", "test"),
+        named=None,
         num_rows=3,
-        cut=no_cut,
+        partition=no_partition,
     )
-    assert division.of("train").all()
-    assert division.origins == {
+    assert assignment.of("train").all()
+    assert assignment.origins == {
         split: f"data.{split}: '{split}.csv'" for split in ("train", "validation", "test")
     }
 
@@ -68,50 +62,54 @@ def test_rows_beside_given_files_are_all_for_training():
         ("test", {"train": 0.8, "validation": 0.2}),
     ],
 )
-def test_only_splits_without_a_file_are_cut(file, wanted):
+def test_only_splits_without_a_file_get_rows(file, wanted):
     section = TextDataConfig(
         train="train.csv", split={"validation_fraction": 0.2, "test_fraction": 0.3, "by": "row"}
     )
     asked = []
 
-    def cut(fractions):
+    def partition(fractions):
         asked.append(fractions)
         splits = ("train", "validation", "test")
         membership = np.array([splits.index(split) for split in fractions], np.int8)
         return Partition(membership, 3, 0.5, "rows", "pairs")
 
-    division = assign_rows(
+    assignment = assign_rows(
         section,
-        given=given("train", *([file] if file else [])),
-        marks=None,
+        origins=origins("train", *([file] if file else [])),
+        named=None,
         num_rows=len(wanted),
-        cut=cut,
+        partition=partition,
     )
     assert asked == [pytest.approx(wanted)]
     for split in wanted:
-        assert division.origins[split] == "data.split.by: row"
+        assert assignment.origins[split] == "data.split.by: row"
     if file:
-        assert division.origins[file] == f"data.{file}: '{file}.csv'"
+        assert assignment.origins[file] == f"data.{file}: '{file}.csv'"
 
 
-def test_a_cut_that_leaves_a_split_empty_is_refused():
-    def cut(fractions):
+def test_a_partition_that_leaves_a_split_empty_is_refused():
+    def partition(fractions):
         return Partition(np.array([0, 0, 2], np.int8), 2, 0.5, "groups", "items")
 
     section = TextDataConfig(train="train.csv", split={"by": "row"})
     with pytest.raises(DataError, match="row leaves nothing for validation: the training file"):
-        assign_rows(section, given=given("train"), marks=None, num_rows=3, cut=cut)
+        assign_rows(
+            section, origins=origins("train"), named=None, num_rows=3, partition=partition
+        )
 
 
-def test_a_cut_that_gives_a_split_far_too_little_is_warned_of(caplog):
-    def cut(fractions):
+def test_a_partition_that_gives_a_split_far_too_little_is_warned_of(caplog):
+    def partition(fractions):
         return Partition(np.array([0] * 97 + [1] + [2] * 2, np.int8), 2, 0.5, "groups", "items")
 
     section = TextDataConfig(
         train="train.csv",
         split={"by": "row", "validation_fraction": 0.03, "test_fraction": 0.03},
     )
-    assign_rows(section, given=given("train"), marks=None, num_rows=100, cut=cut)
+    assign_rows(
+        section, origins=origins("train"), named=None, num_rows=100, partition=partition
+    )
     assert [(r.message, r.split) for r in caplog.records] == [
         ("split smaller than asked for", "validation")
     ]

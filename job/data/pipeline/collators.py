@@ -16,8 +16,8 @@ from job.config.augmentation import ImageAugmentationConfig, SequenceAugmentatio
 from job.config.data import DataConfig, ImageDataConfig, SequenceDataConfig
 from job.data.dataset import Dataset
 from job.preprocessing.augmentation import augment_pictures, augment_sequences
+from job.preprocessing.decode_image import read_image
 from job.preprocessing.feature_stats import FeatureStats
-from job.preprocessing.image.decode import read_image
 from job.preprocessing.ragged import RaggedArray
 from job.preprocessing.vocabulary import Vocabulary
 from job.types import ItemInput

@@ -133,7 +133,7 @@ def test_variables_name_weights_optimizer_and_random_state():
         ("cnn", {"dropout": 0.0}, 0),
     ],
 )
-def test_each_layer_that_drops_has_a_random_state_of_its_own(name, options, generators):
+def test_each_dropout_layer_has_its_own_random_state(name, options, generators):
     variables = siamese(name, **options).variables()
     states = [value.numpy() for key, value in variables.items() if "seed_generator" in key]
     assert len({state.tobytes() for state in states}) == len(states) == generators

@@ -81,14 +81,14 @@ def test_words_are_numbered_from_two_the_commonest_first_and_ties_by_code_point(
         ({"max_vocabulary": 3, "min_count": 1}, ("a", "b", "c")),
     ],
 )
-def test_rare_words_have_no_number(options, tokens):
+def test_rare_words_are_unknown(options, tokens):
     assert built(WordsConfig(**options), "a a a a", "b b b c", "c d").tokens == tokens
 
 
 @pytest.mark.parametrize(
     ("texts", "most", "at_most"), [(("a b", "b"), 2, 2), (("",), 0, 1), ((), 0, 1)]
 )
-def test_a_vocabulary_without_words_is_refused(texts, most, at_most):
+def test_a_vocabulary_without_words_is_rejected(texts, most, at_most):
     with pytest.raises(DataError) as caught:
         built(WordsConfig(min_count=3), *texts)
     message = str(caught.value)
@@ -135,7 +135,7 @@ def test_cutting_gives_a_token_for_each_id(text):
 
 
 @pytest.mark.parametrize("section", [CHARACTERS, WordsConfig(min_count=1)])
-def test_only_the_given_rows_are_counted_a_portion_at_a_time(section, monkeypatch):
+def test_only_the_given_rows_are_counted_in_chunks(section, monkeypatch):
     monkeypatch.setattr(module, "_BYTES_AT_A_TIME", 4)
     taken = []
     take = RaggedArray.take
@@ -146,7 +146,7 @@ def test_only_the_given_rows_are_counted_a_portion_at_a_time(section, monkeypatc
     vocabulary = build_vocabulary(section, items=items, rows=np.array([0, 1, 3, 4]))
     assert set("abd") <= set(vocabulary.tokens)
     assert "x" not in vocabulary.tokens
-    # Bytes so far: 1, 2, 12, 13; a portion ends where they pass a multiple of 4.
+    # Bytes so far: 1, 2, 12, 13; a chunk ends where they pass a multiple of 4.
     assert taken == [[0, 1], [3, 4]]
 
 
@@ -193,6 +193,6 @@ def test_words_of_another_regex_version_are_warned_about(caplog):
         {"kind": "words", "tokens": [""], "regex_version": "14.0.0"},
     ],
 )
-def test_another_record_is_refused(record):
+def test_another_record_is_rejected(record):
     with pytest.raises(DataError, match="is not a vocabulary of this release"):
         vocabulary_from_json(record)

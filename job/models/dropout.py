@@ -2,7 +2,7 @@
 
 Keras gives every replica the same random numbers, so two replicas would drop the same features
 in both halves of a batch. Here every replica draws the numbers of the global batch and uses
-those of its own pairs (docs/adr/0008)::
+those of its pairs (docs/adr/0008)::
 
     kept = PairDropout(0.2, seed=7, name="dropout")(vectors_NTF)
 

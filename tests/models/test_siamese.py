@@ -97,7 +97,7 @@ def test_the_paths_of_the_default_model_stay():
     [(False, [0.5025583505, 0.5006003975]), (True, [0.5007703304, 0.4999365508])],
 )
 def test_the_first_scores_of_a_text_model_stay(bidirectional, expected):
-    # A stored run goes on only from the numbers it began with. These are of release 0.1.
+    # A stored run resumes only with the numbers it began with. These are of release 0.1.
     left, right = (some_items(TEXT, 2, seed=seed) for seed in (1, 2))
     scores = siamese(bidirectional=bidirectional).scorer([left, right])
     np.testing.assert_allclose(scores[:, 0], expected, rtol=0, atol=1e-7)

@@ -176,7 +176,7 @@ def stays(text: str, place: int) -> bool:
 
 
 def is_between(text: str, left: int, middle: int, right: int) -> bool:
-    """Whether a sign stands between two letters, or two digits, and may."""
+    """Whether a character between two letters, or two digits, joins them."""
     if left < 0 or right >= len(text):
         return False
     sides = kind(text[left])

@@ -29,7 +29,7 @@ def augmented(images, section=EVERYTHING, *, seed=5, epoch=2, index=None):
 def sequences_of(lengths):
     offsets = offsets_of(np.array(lengths))
     steps = np.arange(offsets[-1])
-    # A step says which it is, of all.
+    # The value of a step is its position among all steps.
     return RaggedArray(np.stack([steps, -steps], axis=1).astype(np.float32), offsets)
 
 
@@ -122,7 +122,7 @@ def test_half_of_the_images_are_flipped():
 
 
 def test_a_crop_shows_a_square_part_of_the_image():
-    # Red says which column a pixel is of, green which row.
+    # Red is the column of a pixel, green its row.
     size, count = 100, 500
     images = np.zeros((count, size, size, 3), np.uint8)
     images[..., 0] = 2 * np.arange(size)
@@ -256,7 +256,7 @@ def test_noise_is_in_units_of_each_feature():
     # The numbers go up to 20,000, where a float32 is good to 0.001.
     np.testing.assert_allclose(noise.std(axis=0), [0.5, 50.0], rtol=0.03)
     np.testing.assert_allclose(noise.mean(axis=0) / [0.5, 50.0], [0, 0], atol=0.04)
-    # Features, steps and sequences have noise of their own.
+    # Features, steps and sequences have independent noise.
     for one, other in [
         (noise[:, 0], noise[:, 1]),
         (noise[:-1, 0], noise[1:, 0]),

@@ -76,5 +76,5 @@ def test_it_survives_json():
     ],
 )
 def test_another_record_is_rejected(record):
-    with pytest.raises(DataError, match="feature statistics: .* not those of this release"):
+    with pytest.raises(DataError, match=r"feature statistics: .* not those of this release"):
         FeatureStats.from_json(record)

@@ -186,7 +186,7 @@ def test_the_second_direction_reads_from_the_end(pooling):
         [weight.numpy() for weight in layer.weights if "lstm_cell" in weight.path]
         for layer in (model.layers[-1].forward_layer, model.layers[-1].backward_layer)
     )
-    # Each row has a length of its own, so that its end is not the batch's.
+    # Each row has a different length, so that its end is not that of the batch.
     ids = some_items(TEXT, 2)
     ids[0, 4:] = 0
     table = model.get_layer("embedding").get_weights()[0]

@@ -1,4 +1,4 @@
-"""Xception: the layers are Keras' own, their names and seeds are ours."""
+"""Xception: the layers of Keras with fixed names and seeds."""
 
 import re
 
@@ -56,8 +56,10 @@ def test_a_block_s_own_layers_carry_its_number(encoder):
             for tensor in encoder.get_layer(f"block{block}_add").input
         ]
         last = f"block{block}_pool" if block in RESIDUALS else f"block{block}_sepconv3_bn"
-        beside = f"block{block}_residual_bn" if block in RESIDUALS else f"block{block - 1}_add"
-        assert parts == [last, beside]
+        neighbour = (
+            f"block{block}_residual_bn" if block in RESIDUALS else f"block{block - 1}_add"
+        )
+        assert parts == [last, neighbour]
 
 
 def test_names_do_not_depend_on_how_far_keras_has_counted():

@@ -162,7 +162,7 @@ def test_a_loss_equals_its_slow_reference(name, seed):
 # Circle's weights pass no gradient by definition, so its differences say nothing.
 @pytest.mark.parametrize("name", set(CASES) - {"circle"})
 def test_a_gradient_equals_finite_differences(name):
-    # Of an item that comes twice only one copy would be moved.
+    # Only one copy of a repeated item would be moved.
     batch, step = random_batch(3, num_items=24, repeats=False), 1e-6
     (gradient, _, _) = gradients(name, batch)
     for row, column in [(0, 0), (3, 2), (7, 4), (11, 1)]:

@@ -1,1 +1,1 @@
-"""Which workers and devices train together."""
+"""The workers and devices that train together."""

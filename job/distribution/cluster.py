@@ -1,15 +1,15 @@
-"""Who this process is among the workers of a run. Knows nothing of TensorFlow."""
+"""The workers of a run. Does not import TensorFlow."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The workers of a run, and which one this process is.
+    """The workers of a run, and the position of this process among them.
 
     Attributes:
-        worker: Number of this process, from 0.
-        num_workers: How many processes train together.
+        worker: Index of this process, from 0.
+        num_workers: Number of processes that train together.
     """
 
     worker: int = 0

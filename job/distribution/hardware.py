@@ -1,7 +1,7 @@
-"""What besides the configuration decides the last bits of a result. Free of TensorFlow.
+"""The software and hardware that affect the last bits of a result. Does not import TensorFlow.
 
-Two attempts give the same bits when all of this is equal; a checkpoint records it, and a resume
-elsewhere says what differs.
+Two attempts give the same bits if all of it is equal. A checkpoint records it, and a resume
+logs what differs.
 """
 
 import os
@@ -9,7 +9,7 @@ import platform
 from collections.abc import Mapping
 from pathlib import Path
 
-# The instruction sets that TensorFlow's kernels choose between.
+# Instruction sets that TensorFlow's kernels are selected by.
 _CPU_FEATURES = ("fma", "avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile")
 
 
@@ -19,7 +19,7 @@ def describe_environment(
     """The software and hardware this process computes with.
 
     Args:
-        libraries: Versions of the libraries that compute.
+        libraries: Versions of the libraries that affect results.
         num_replicas: Devices that share a global batch.
         global_batch_size: Pairs in one optimizer step.
         devices: Kind of the devices, "CPU" or "GPU".
@@ -40,10 +40,10 @@ def describe_environment(
 
 
 def cpu_features(cpuinfo: Path) -> str:
-    """Which of the instruction sets that matter this CPU has, in a fixed order.
+    """The relevant instruction sets of this CPU, in a fixed order.
 
     Args:
-        cpuinfo: A file in the format of Linux' /proc/cpuinfo; "" is returned without it.
+        cpuinfo: A file in the format of Linux' /proc/cpuinfo. Without it, the result is "".
     """
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -1,4 +1,4 @@
-"""The Kubernetes pod this process runs in, as the chart tells it through the environment.
+"""The Kubernetes pod of this process, from the environment variables that the chart sets.
 
 ::
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-# What the chart mounts as emptyDir.
+# Mount points whose content is lost with the pod: the chart's emptyDir volumes and the root.
 SCRATCH = frozenset({Path("/scratch"), Path("/tmp"), Path("/dev/shm"), Path("/")})
 
 
@@ -21,10 +21,10 @@ class Pod:
     """A pod of an Indexed Job.
 
     Attributes:
-        name: Name of the pod; "" where it was not handed in.
-        job_uid: What Kubernetes identifies the Job by.
-        num_failures: Pods of this index that failed before, as `backoffLimitPerIndex` counts.
-        num_preemptions: Pods of this index that ended for a reason that is not counted.
+        name: Name of the pod; "" if the chart did not set it.
+        job_uid: UID of the Job.
+        num_failures: Failed pods of this index that count towards `backoffLimitPerIndex`.
+        num_preemptions: Failed pods of this index that do not count.
     """
 
     name: str
@@ -56,11 +56,11 @@ def pod_of(env: Mapping[str, str]) -> Pod | None:
 def ends_with_the_pod(
     folder: Path, *, is_mount: Callable[[Path], bool] = os.path.ismount
 ) -> bool:
-    """Whether what is written to `folder` is gone with the pod: no volume holds it.
+    """Whether files in `folder` are lost with the pod because it is on no volume.
 
     Args:
-        folder: It need not exist; relative to the working directory, or absolute.
-        is_mount: Tells whether something is mounted at a path.
+        folder: Absolute, or relative to the working directory. It need not exist.
+        is_mount: Returns whether a path is a mount point.
     """
     absolute = Path(os.path.abspath(folder))
     mounted = next(path for path in (absolute, *absolute.parents) if is_mount(path))

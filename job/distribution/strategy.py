@@ -8,21 +8,21 @@ from job.errors import ConfigError
 
 
 def open_strategy(section: DistributionConfig, *, seed: int) -> tf.distribute.Strategy:
-    """Makes the process deterministic and mirrors the model over the devices asked for.
+    """Makes the process deterministic and creates a strategy over the requested devices.
 
-    It must run before anything else touches a device: logical CPUs can not be added later.
+    It must run before anything else uses a device: logical CPUs cannot be added later.
 
     Args:
-        section: Which devices.
+        section: The devices.
         seed: The run's seed, for code that draws from the global generators.
 
     Returns:
-        A MirroredStrategy, also over a single device: one code path for every topology.
+        A MirroredStrategy, even for a single device: one code path for every topology.
 
     Raises:
-        ConfigError: More devices are asked for than there are.
+        ConfigError: More devices are requested than available.
     """
-    # Keras' callbacks print; without this their lines would land between those of the log.
+    # Keras callbacks print progress; this keeps their output out of the log.
     keras.config.disable_interactive_logging()
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()

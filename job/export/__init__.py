@@ -1,1 +1,1 @@
-"""Models for use outside this program."""
+"""Exports models for use outside this package."""

@@ -1,4 +1,4 @@
-"""Pairs with known scores, in the form that the exported model takes. G pairs."""
+"""Pairs with known scores, as arguments of the exported model. G pairs."""
 
 import json
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from job.preprocessing.ragged import RaggedArray
 
-# Strings; float32 (V, F) values of sequences; uint8 (G, S, S, 3) pictures.
+# Strings; float32 (V, F) values of sequences; uint8 (G, S, S, 3) images.
 Items = Sequence[str] | RaggedArray | npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
 class GoldenPairs:
-    """Pairs with the scores that training's own model gives them.
+    """Pairs with the scores that the trained model gives them.
 
     Args:
         left: First items.
@@ -30,14 +30,14 @@ class GoldenPairs:
     score: npt.NDArray[np.float32]
 
     def arguments(self) -> dict[str, npt.NDArray[Any]]:
-        """What `score` of the exported model is called with, by name."""
+        """Arguments of the exported model's `score`, by name."""
         return _arguments("left", self.left) | _arguments("right", self.right)
 
     def save(self, folder: Path) -> str:
-        """Writes `golden.json` of texts, `golden.npz` of anything else.
+        """Writes `golden.json` for texts and `golden.npz` for other kinds.
 
         Returns:
-            The name of the file.
+            The file name.
         """
         if not isinstance(self.left, Sequence) or not isinstance(self.right, Sequence):
             arrays: dict[str, Any] = {**self.arguments(), "score": self.score}

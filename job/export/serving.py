@@ -2,8 +2,8 @@
 
 B pairs or items, T time steps, F features, S pixels, D embedding size.
 
-What is exported takes items as people have them: strings, sequences padded with anything,
-pictures of bytes. Nobody has to rebuild the tokeniser to use it::
+The exported model takes strings, sequences with any padding, and images as bytes. Its users
+need no tokenizer of their own::
 
     model = tf.saved_model.load("export/scorer")
     model.score(left=["recieve"], right=["receive"])["score"]
@@ -14,34 +14,34 @@ from functools import partial
 import tensorflow as tf
 
 from job.data.dataset import Statistics
-from job.export.tokenizers import TOKENIZERS
+from job.export.tokenizers import TokenIds
 from job.models.siamese import Siamese
 from job.preprocessing.vocabulary import Vocabulary
 
 
 class PairModule(tf.Module):
-    """Scores pairs and embeds items; a kind of items adds `score` and `embed` to this.
+    """Base of the modules that score pairs and embed items; each kind of item has its own.
 
     Args:
         siamese: The trained model, built outside any strategy.
-        threshold: A pair matches when its score is at least this.
+        threshold: Lowest score of a pair that matches.
     """
 
     def __init__(self, siamese: Siamese, *, threshold: float) -> None:
         super().__init__(name="siamese")
         self.encoder = siamese.encoder
         self.head = siamese.head
-        # An LSTM with dropout captures its random state also where it does not use it, and
-        # only attributes are exported.
+        # An LSTM with dropout captures its random state even where it is not used, and only
+        # attributes are exported.
         self.state = [variable.value for variable in siamese.scorer.variables]
         self.threshold = tf.constant(threshold, tf.float32)
 
     def _embedding_of(self, items: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Items (B, ...) as the encoder takes them -> `embedding` float32 (B, D)."""
+        """Items (B, ...) for the encoder to `embedding`, float32 (B, D)."""
         return {"embedding": tf.cast(self.encoder(items, training=False), tf.float32)}
 
     def _score_of(self, left: tf.Tensor, right: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Items likewise -> `score` float32 (B,) in [0, 1] and `match` bool (B,)."""
+        """Items for the encoder to `score`, float32 (B,) in [0, 1], and `match`, bool (B,)."""
         u, v = self._embedding_of(left)["embedding"], self._embedding_of(right)["embedding"]
         logit = self.head([u, v], training=False)[:, 0]
         score = tf.sigmoid(tf.cast(logit, tf.float32))
@@ -49,17 +49,17 @@ class PairModule(tf.Module):
 
 
 class TextModule(PairModule):
-    """Takes strings, in NFC and UTF-8.
+    """Takes strings in NFC, as UTF-8.
 
     Args:
         siamese: See `PairModule`.
-        vocabulary: Numbers of the tokens.
+        vocabulary: The known tokens.
         threshold: See `PairModule`.
     """
 
     def __init__(self, siamese: Siamese, *, vocabulary: Vocabulary, threshold: float) -> None:
         super().__init__(siamese, threshold=threshold)
-        self.ids_of = TOKENIZERS[vocabulary.kind](vocabulary)
+        self.ids_of = TokenIds(vocabulary)
         text_B = partial(tf.TensorSpec, (None,), tf.string)
         self.embed = tf.function(self._embed, input_signature=[text_B("item")])
         self.score = tf.function(self._score, input_signature=[text_B("left"), text_B("right")])
@@ -72,7 +72,7 @@ class TextModule(PairModule):
 
 
 class SequenceModule(PairModule):
-    """Takes float32 (B, T, F) vectors and int64 (B,) lengths; what lies behind is not read.
+    """Takes float32 (B, T, F) vectors and int64 (B,) lengths; steps beyond are not read.
 
     Args:
         siamese: See `PairModule`.
@@ -111,7 +111,7 @@ class SequenceModule(PairModule):
 
 
 class ImageModule(PairModule):
-    """Takes uint8 (B, S, S, 3) pictures: red, green and blue at `data.size`.
+    """Takes uint8 (B, S, S, 3) images: RGB, resized to `data.size`.
 
     Args:
         siamese: See `PairModule`.
@@ -134,12 +134,12 @@ class ImageModule(PairModule):
 
 
 def serving_module(siamese: Siamese, *, statistics: Statistics, threshold: float) -> PairModule:
-    """What is exported for the kind of items that a model takes.
+    """The module to export, by the kind of item that the model takes.
 
     Args:
         siamese: The trained model, built outside any strategy.
-        statistics: Of texts their vocabulary; what other kinds have is in the encoder.
-        threshold: A pair matches when its score is at least this.
+        statistics: The vocabulary of texts. Those of other kinds are in the encoder.
+        threshold: Lowest score of a pair that matches.
     """
     if isinstance(statistics, Vocabulary):
         return TextModule(siamese, vocabulary=statistics, threshold=threshold)
@@ -149,10 +149,10 @@ def serving_module(siamese: Siamese, *, statistics: Statistics, threshold: float
 
 
 def _with_nan(vector_BTF: tf.Tensor, length_B: tf.Tensor, *, name: str) -> tf.Tensor:
-    """Sequences as the encoder takes them: NaN behind their ends.
+    """Sequences for the encoder, which expects NaN behind the last step.
 
     Raises:
-        tf.errors.InvalidArgumentError: A length is not in [1, T], or a number is not finite.
+        tf.errors.InvalidArgumentError: A length is not in [1, T], or a value is not finite.
     """
     steps = tf.shape(vector_BTF, tf.int64)[1]
     tf.debugging.Assert(
@@ -162,6 +162,6 @@ def _with_nan(vector_BTF: tf.Tensor, length_B: tf.Tensor, *, name: str) -> tf.Te
     is_step_BT1 = tf.sequence_mask(length_B, steps)[:, :, None]
     tf.debugging.Assert(
         tf.reduce_all(tf.math.is_finite(vector_BTF) | ~is_step_BT1),
-        [f"{name} must be finite up to {name}_length: a NaN would pass for the end"],
+        [f"{name} must be finite up to {name}_length: NaN marks the end of a sequence"],
     )
     return tf.where(is_step_BT1, vector_BTF, float("nan"))

@@ -1,4 +1,4 @@
-"""Writes the exported model, loads it back and checks that it still says the same."""
+"""Exports the model, loads it back and checks that its scores are the same."""
 
 import hashlib
 import json
@@ -20,8 +20,8 @@ from job.preprocessing.vocabulary import Vocabulary
 
 FOLDER = "export"
 SCHEMA = 2
-# Another batch shape may round another way, the more so the fewer bits a number has; a real
-# fault is orders of magnitude larger.
+# By compute dtype. Another batch shape may round differently, more so with fewer bits; an error
+# in the export is orders of magnitude larger.
 TOLERANCE: Mapping[str, float] = {"float32": 1e-5, "float16": 2e-3, "bfloat16": 2e-2}
 
 
@@ -33,20 +33,20 @@ def export_model(
     golden: GoldenPairs,
     write: Callable[[str, bytes], None],
 ) -> dict[str, str]:
-    """Exports the scorer (items in, scores out) and the bare Keras models.
+    """Exports the scorer, with its preprocessing, and the two Keras models inside it.
 
     Args:
         siamese: The trained model, built outside any strategy.
-        statistics: What was counted over the training items.
+        statistics: Vocabulary or feature statistics of the training items.
         threshold: The operating point that `match` uses.
         golden: Scores to check the export against.
-        write: Replaces an object of the run; names begin with `export/`, the manifest is last.
+        write: Stores an object of the run. Names begin with `export/`; the manifest is last.
 
     Returns:
-        Names of what was written, by what it is.
+        Names of the written objects, by purpose.
 
     Raises:
-        JobError: What was loaded back scores the golden pairs differently.
+        JobError: The loaded model scores the golden pairs differently.
     """
     artifacts = {"encoder": "encoder.keras", "pair_model": "pair_model.keras"}
     with tempfile.TemporaryDirectory(prefix="siamese-export-") as name:
@@ -76,7 +76,7 @@ def export_model(
 
 
 def _save_scorer(module: Any, folder: Path) -> dict[str, Any]:
-    """Writes the SavedModel; returns type and shape of each input of each signature."""
+    """Writes the SavedModel; returns dtype and shape of every input, by signature."""
     signatures = {"score": module.score, "embed": module.embed}
     tf.saved_model.save(module, folder, signatures=signatures)
     return {
@@ -102,7 +102,7 @@ def _check(scorer: Path, *, golden: GoldenPairs, tolerance: float) -> None:
 
 
 def _tolerance(siamese: Siamese) -> float:
-    """What rounding may change, from the coarsest numbers that the model computes in."""
+    """The largest difference that rounding explains, by the coarsest dtype of a layer."""
     layers = [*siamese.encoder.layers, *siamese.head.layers]
     return max(TOLERANCE.get(layer.compute_dtype, TOLERANCE["float32"]) for layer in layers)
 

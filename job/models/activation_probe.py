@@ -1,8 +1,7 @@
-"""What every layer makes of one pair. T time steps, D embedding size.
+"""Activations of every layer for one pair. T time steps, D embedding size.
 
-The book's activation logger: a second model over the same layers that gives every output
-instead of the last one. It reads weights and changes none; training and its graph know nothing
-of it::
+As in the book's activation logger, a second model over the same layers returns every output
+instead of the last one. It only reads weights and is not part of the training graph::
 
     probe = ActivationProbe(siamese)
     activations = probe(left_1T, right_1T)  # {"encoder/lstm/left": ..., "head/logit": ...}
@@ -32,16 +31,16 @@ _NUMBER = re.compile(r"_\d+$")
 
 
 class ActivationProbe:
-    """Runs a pair through a model and keeps what every layer gives.
+    """Runs a pair through a model and returns the output of every layer.
 
     Args:
         siamese: The model; its current weights are used at each call.
 
     Attributes:
-        layers: What there is to see, in the order of computation: `encoder/<layer>` and
-            `head/<layer>` for every layer and every operation between layers, the inputs
-            included, and `score`. A layer in a model that is itself a layer is
-            `<model>.<layer>`; an output of a layer with several is `<layer>.<number>`.
+        layers: Names in the order of computation: `encoder/<layer>` and `head/<layer>` for
+            every layer and every operation between layers, including inputs, and `score`. A
+            layer of a nested model is `<model>.<layer>`; one of several outputs of a layer is
+            `<layer>.<number>`.
     """
 
     def __init__(self, siamese: Siamese) -> None:
@@ -61,25 +60,25 @@ class ActivationProbe:
             siamese.head.inputs, [siamese.head.outputs[0], *head.values()], name="head_probe"
         )
         item = tf.TensorSpec((1, *siamese.item.shape), siamese.item.dtype)
-        # Not eagerly: an LSTM would return to Python at each of its time steps.
+        # In eager mode, an LSTM would return to Python at each time step.
         self._run = tf.function(self._run_pair, input_signature=[item, item])
 
     def __call__(
         self, left_1: npt.NDArray[np.generic], right_1: npt.NDArray[np.generic]
     ) -> dict[str, npt.NDArray[np.float32]]:
-        """Computes the activations of a pair, as when it is scored: nothing is dropped.
+        """Computes the activations of a pair in inference mode, without dropout.
 
         Args:
-            left_1: (1, ...), one item as the encoder takes it; the sides may differ in T.
-            right_1: Likewise.
+            left_1: (1, ...), one item for the encoder; the sides may differ in T.
+            right_1: (1, ...), the other item.
 
         Returns:
-            float32 arrays as the layers give them, the first axis being the one item, whatever
-            the layer's own type. The encoder's by `<layer>/left` and `<layer>/right`, the
-            head's by `<layer>`; the names are those of `layers`.
+            float32 arrays, whatever the dtype of the layer; the first axis has size 1. Keys are
+            `<layer>/left` and `<layer>/right` for the encoder and `<layer>` for the head, with
+            the names of `layers`.
         """
         values = self._run(tf.constant(left_1), tf.constant(right_1))
-        # Not `numpy()`, which copies: of a large model these are hundreds of megabytes.
+        # `numpy()` would copy: hundreds of megabytes for a large model.
         return {name: np.asarray(x) for name, x in zip(self._names, values, strict=True)}
 
     def _run_pair(self, left_1: tf.Tensor, right_1: tf.Tensor) -> list[tf.Tensor]:
@@ -92,7 +91,7 @@ class ActivationProbe:
 
 @dataclass(frozen=True)
 class ActivationStatistics:
-    """A layer in four numbers, over all its values for both items.
+    """Statistics of a layer, over all its values for both items.
 
     Attributes:
         mean: Mean.
@@ -108,7 +107,7 @@ class ActivationStatistics:
 
 
 def statistics_of(activations: Activations, layer: str) -> ActivationStatistics:
-    """Sums up one layer. All but `zero_ratio` are NaN where a value is.
+    """Statistics of one layer. All but `zero_ratio` are NaN if a value is.
 
     Args:
         activations: From `ActivationProbe`.
@@ -116,7 +115,7 @@ def statistics_of(activations: Activations, layer: str) -> ActivationStatistics:
     """
     names = [layer] if layer in activations else [f"{layer}/{side}" for side in SIDES]
     values = np.concatenate([activations[name].ravel() for name in names]).astype(np.float64)
-    # A model that diverged has infinite values, whose mean and deviation are no numbers.
+    # A diverged model has infinite values, whose mean and deviation are NaN.
     with np.errstate(invalid="ignore"):
         return ActivationStatistics(
             mean=float(np.mean(values)),
@@ -129,13 +128,13 @@ def statistics_of(activations: Activations, layer: str) -> ActivationStatistics:
 def _outputs(model: keras.Model) -> dict[str, Any]:
     """The symbolic outputs of every operation of a model, by name, in order of computation.
 
-    Of an operation that is called several times, those of its first call.
+    An operation that is called several times is represented by its first call.
     """
-    # Not all models list their operations; the graph between a model's ends does.
+    # Not all models list their operations; a function from inputs to outputs does.
     operations = keras.Function(model.inputs, model.outputs).operations
     found: dict[str, Any] = {}
     for name, operation in zip(_names(operations), operations, strict=True):
-        # Not `operation.output`: that of a model is what it was built from, not this call's.
+        # `operation.output` of a model belongs to its construction, not to this call.
         call = operation._inbound_nodes[0]
         outputs = call.output_tensors
         numbered = (f"{name}.{number}" for number in range(len(outputs)))
@@ -151,10 +150,10 @@ def _outputs(model: keras.Model) -> dict[str, Any]:
 
 
 def _names(operations: Sequence[Any]) -> Iterator[str]:
-    """A name for each operation that does not depend on what was built before.
+    """A name for each operation that does not depend on models built before.
 
-    Layers keep theirs, which are ours. The operations between them are called `<kind>_<n>`
-    with a process-wide n, which is replaced by their place in the model.
+    Layers keep their names. Keras calls the operations between them `<kind>_<n>` with a
+    process-wide n, which is replaced by their position in the model.
     """
     taken = {one.name for one in operations if isinstance(one, keras.Layer)}
     for one in operations:

@@ -1,7 +1,7 @@
-"""How far apart embeddings are. B pairs, A anchors, C candidates, D embedding size.
+"""Distances between embeddings. B pairs, A anchors, C candidates, D embedding size.
 
-Heads and losses share these, so that the distance that is trained is the one that is scored.
-All gradients are finite, at equal and at zero embeddings, too.
+Heads and losses share them, so that a model is trained on the distance it scores with. All
+gradients are finite, also for equal and for zero embeddings.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from typing import Any
 
 from keras import ops
 
-# Squared norm below which an embedding counts as zero and is not scaled up further.
+# Squared norm below which an embedding counts as zero and is not scaled to length 1.
 _MIN_SQUARED_NORM = 1e-12
 
 
@@ -23,21 +23,21 @@ def unit(embedding_BD: Any) -> Any:
 def safe_sqrt(squared: Any) -> Any:
     """Square root whose gradient at 0 is 0 instead of infinite; 0 for negative numbers.
 
-    What is no number stays none: a model that diverged must not look like one that is good.
+    NaN stays NaN: a diverged model must not look like a good one.
     """
     is_flat = ops.less_equal(squared, 0.0)
-    # The inner `where` keeps the infinite derivative out of the gradient, not just the value.
+    # The inner `where` keeps the infinite derivative out of the gradient as well.
     root = ops.sqrt(ops.where(is_flat, ops.ones_like(squared), squared))
     return ops.where(is_flat, ops.zeros_like(squared), root)
 
 
 def cosine(left_BD: Any, right_BD: Any) -> Any:
-    """Cosine of each pair, (B,), in [-1, 1]; the same to the last bit for swapped items."""
+    """Cosine of each pair, (B,), in [-1, 1]; bit-identical if the items are swapped."""
     return ops.sum(unit(left_BD) * unit(right_BD), axis=-1)
 
 
 def euclidean(left_BD: Any, right_BD: Any) -> Any:
-    """Euclidean distance of each pair, (B,); the same to the last bit for swapped items."""
+    """Euclidean distance of each pair, (B,); bit-identical if the items are swapped."""
     return safe_sqrt(ops.sum(ops.square(left_BD - right_BD), axis=-1))
 
 
@@ -49,8 +49,8 @@ def cosine_table(anchor_AD: Any, candidate_CD: Any) -> Any:
 def euclidean_table(anchor_AD: Any, candidate_CD: Any) -> Any:
     """Euclidean distance of every anchor to every candidate, float32 (A, C).
 
-    |u|^2 + |v|^2 - 2uv needs no (A, C, D) tensor. It cancels for near embeddings, so it is
-    computed in float64: float32 would put equal embeddings 0.0003 |u| apart.
+    |u|^2 + |v|^2 - 2uv needs no (A, C, D) tensor, but cancels for near embeddings. It is
+    computed in float64: in float32, equal embeddings would be 0.0003 |u| apart.
     """
     u_AD, v_CD = ops.cast(anchor_AD, "float64"), ops.cast(candidate_CD, "float64")
     u_A1 = ops.sum(ops.square(u_AD), axis=-1, keepdims=True)
@@ -61,18 +61,18 @@ def euclidean_table(anchor_AD: Any, candidate_CD: Any) -> Any:
 
 @dataclass(frozen=True)
 class Distance:
-    """One distance, for pairs and for tables.
+    """A distance of pairs, and of every anchor to every candidate.
 
     Attributes:
-        pairs: two (B, D) -> float32 (B,), >= 0, small for similar items.
-        table: (A, D) and (C, D) -> float32 (A, C).
+        pairs: From two (B, D) to float32 (B,), >= 0, small for similar items.
+        table: From (A, D) and (C, D) to float32 (A, C).
     """
 
     pairs: Callable[[Any, Any], Any]
     table: Callable[[Any, Any], Any]
 
 
-# By the kind of the head that scores with it.
+# By kind of the head that scores with it.
 DISTANCES: dict[str, Distance] = {
     "cosine": Distance(
         lambda left_BD, right_BD: 1.0 - cosine(left_BD, right_BD),

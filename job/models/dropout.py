@@ -1,13 +1,13 @@
-"""Dropout that is the same on one replica and on several. N items, F features.
+"""Dropout that does not depend on the number of replicas. N items, F features.
 
-Keras gives every replica the same random numbers, so of a batch that two replicas share the
-second half would lose what the first half loses. Here a batch's numbers are drawn as for one
-replica, and each replica takes those of its own pairs::
+Keras gives every replica the same random numbers, so two replicas would drop the same features
+in both halves of a batch. Here every replica draws the numbers of the global batch and uses
+those of its pairs (docs/adr/0008)::
 
     kept = PairDropout(0.2, seed=7, name="dropout")(vectors_NTF)
 
-Source: Srivastava et al. 2014, Dropout; the same features at every step of an item, as Gal and
-Ghahramani 2016 have it and `keras.layers.LSTM`.
+Source: Srivastava et al. 2014, Dropout; the same features at every step of an item, as in Gal
+and Ghahramani 2016 and in `keras.layers.LSTM`.
 """
 
 from typing import Any
@@ -19,16 +19,16 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("siamese_job")
 class PairDropout(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """Sets features of an item to zero while training, and scales those that are left.
+    """Sets features of an item to zero during training, and scales the others.
 
-    Items are those of `Siamese.embed_sides`: the left ones of the replica's pairs, then the
-    right ones. An item of several steps loses the same features at each. Without training
+    The items are those of `Siamese.embed_sides`: the left ones of the replica's pairs, then the
+    right ones. An item of several steps loses the same features at each step. In inference mode
     nothing is drawn.
 
     Args:
         rate: Share of the features, in [0, 1).
-        seed: Its own.
-        **options: Name and type of the layer.
+        seed: Seed of this layer.
+        **options: Name and dtype of the layer.
     """
 
     def __init__(self, rate: float, *, seed: int, **options: Any) -> None:
@@ -39,12 +39,12 @@ class PairDropout(keras.layers.Layer):  # type: ignore[misc]  # Keras has no typ
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """(N, F) or (N, T, F) numbers, the same shape."""
+        """From (N, F) or (N, T, F) to the same shape."""
         if not training:
             return inputs
         num_items, num_features = ops.shape(inputs)[0], inputs.shape[-1]
         replica = tf.distribute.get_replica_context()
-        # Left and right, replica, pair, feature: how many replicas there are changes no number.
+        # Side, replica, pair, feature: the number of replicas changes no number.
         num_pairs = (num_items + 1) // 2
         shape = (2, replica.num_replicas_in_sync, num_pairs, num_features)
         number_SRPF = keras.random.uniform(shape, seed=self.seed_generator)
@@ -55,5 +55,5 @@ class PairDropout(keras.layers.Layer):  # type: ignore[misc]  # Keras has no typ
         return inputs * ops.cast(scale, inputs.dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """What makes the same layer again."""
+        """The arguments that build this layer again."""
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}

@@ -1,9 +1,8 @@
 """Heads: from two embeddings to one logit. B pairs, D embedding size.
 
-A head is a `keras.Model` of its own, so that pairs can be scored from stored embeddings.
-The score of a pair is the logit's sigmoid. Heads are made of Keras' own layers only: whoever
-opens an exported `.keras` file does not need this program. What each head can do stands in
-`config.compatibility.HEADS`.
+A head is a separate `keras.Model`, so that pairs can be scored from stored embeddings. The
+score of a pair is the sigmoid of the logit. Heads consist of stock Keras layers, so an exported
+`.keras` file opens without this package.
 """
 
 import math
@@ -26,11 +25,11 @@ from job.config.model import (
 from job.models.distances import cosine, euclidean
 from job.models.seeds import derive_seed
 
-# The sigmoid of a bare cosine spans 0.27 to 0.73, too little to learn from.
+# The sigmoid of an unscaled cosine spans 0.27 to 0.73, too little to learn from.
 _INITIAL_COSINE_SCALE = 8.0
-_INITIAL_COSINE_BIAS = -4.0  # an even score at cos = 1/2
+_INITIAL_COSINE_BIAS = -4.0  # score 1/2 at cos = 1/2
 _INITIAL_DISTANCE_SCALE = 1.0
-_INITIAL_DISTANCE_BIAS = 1.0  # an even score at ||u - v|| = 1
+_INITIAL_DISTANCE_BIAS = 1.0  # score 1/2 at ||u - v|| = 1
 
 
 def build_concat(section: ConcatConfig, *, embedding_size: int, seed: int) -> keras.Model:
@@ -56,13 +55,13 @@ def build_mlp(section: MlpConfig, *, embedding_size: int, seed: int) -> keras.Mo
 
 
 def build_abs_diff(section: AbsDiffConfig, *, embedding_size: int, seed: int) -> keras.Model:
-    """Dense(1) on |u - v|; symmetric to the last bit, since |u - v| = |v - u|."""
+    """Dense(1) on |u - v|; bit-identical if the items are swapped."""
     u_BD, v_BD = _embeddings(embedding_size)
     return _head(u_BD, v_BD, _logit(ops.abs(u_BD - v_BD), section.kind, seed=seed))
 
 
 def build_product(section: ProductConfig, *, embedding_size: int, seed: int) -> keras.Model:
-    """Dense(1) on u * v; symmetric to the last bit, since u * v = v * u."""
+    """Dense(1) on u * v; bit-identical if the items are swapped."""
     u_BD, v_BD = _embeddings(embedding_size)
     return _head(u_BD, v_BD, _logit(u_BD * v_BD, section.kind, seed=seed))
 
@@ -70,17 +69,14 @@ def build_product(section: ProductConfig, *, embedding_size: int, seed: int) -> 
 def build_abs_diff_product(
     section: AbsDiffProductConfig, *, embedding_size: int, seed: int
 ) -> keras.Model:
-    """Dense(1) on [|u - v|, u * v].
-
-    Symmetric to the last bit, since |u - v| = |v - u| and u * v = v * u in floating point.
-    """
+    """Dense(1) on [|u - v|, u * v]; bit-identical if the items are swapped."""
     u_BD, v_BD = _embeddings(embedding_size)
     features = ops.concatenate([ops.abs(u_BD - v_BD), u_BD * v_BD], axis=-1)
     return _head(u_BD, v_BD, _logit(features, section.kind, seed=seed))
 
 
 def build_cosine(section: CosineConfig, *, embedding_size: int, seed: int) -> keras.Model:
-    """exp(log_scale) * cos(u, v) + bias; the score rises with the cosine, always."""
+    """exp(log_scale) * cos(u, v) + bias: the score always rises with the cosine."""
     u_BD, v_BD = _embeddings(embedding_size)
     cosine_B1 = ops.expand_dims(cosine(u_BD, v_BD), -1)
     scale, bias = _scale_and_bias(
@@ -90,7 +86,7 @@ def build_cosine(section: CosineConfig, *, embedding_size: int, seed: int) -> ke
 
 
 def build_euclidean(section: EuclideanConfig, *, embedding_size: int, seed: int) -> keras.Model:
-    """Minus exp(log_scale) * ||u - v|| plus bias; the score falls with the distance, always."""
+    """Computes bias - exp(log_scale) * ||u - v||: the score always falls with the distance."""
     u_BD, v_BD = _embeddings(embedding_size)
     distance_B1 = ops.expand_dims(euclidean(u_BD, v_BD), -1)
     scale, bias = _scale_and_bias(
@@ -111,12 +107,12 @@ HEADS: dict[str, Callable[..., keras.Model]] = {
 
 
 def build_head(section: Head, *, embedding_size: int, seed: int) -> keras.Model:
-    """The head that the configuration names; see the builder of each kind.
+    """Builds the configured head.
 
     Args:
-        section: Names the kind and its options.
+        section: Kind and options.
         embedding_size: D.
-        seed: The run's seed; initial weights depend on it and on the kind alone.
+        seed: The run's seed. Initial weights depend on it and on the kind alone.
 
     Returns:
         A model from two float32 (B, D) embeddings to a float32 (B, 1) logit.
@@ -141,9 +137,9 @@ def _logit(features: Any, kind: str, *, seed: int) -> Any:
 
 
 def _scale_and_bias(like_B1: Any, *, scale: float, bias: float) -> tuple[Any, Any]:
-    """Two learned numbers, the first kept positive, each repeated as (B, 1).
+    """A learned positive scale and a learned bias, each repeated as (B, 1).
 
-    A Dense layer fed with ones is how stock layers hold a single weight.
+    A stock Keras model holds a single weight as a Dense layer whose input is ones.
     """
     ones_B1 = ops.ones_like(like_B1)
 

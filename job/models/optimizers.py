@@ -1,6 +1,6 @@
-"""Optimizers as functions of their config sections, under fixed names.
+"""Optimizers as functions of their config sections, with fixed names.
 
-The name is part of the path of every optimizer variable, and so of the checkpoint's keys.
+The name is part of the path of every optimizer variable, which is its key in a checkpoint.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,12 +24,12 @@ OPTIMIZERS: dict[str, Callable[[Any], keras.optimizers.Optimizer]] = {
 def build_optimizer(
     section: AdamConfig | RmspropConfig | SgdConfig, *, precision: Precision = "float32"
 ) -> keras.optimizers.Optimizer:
-    """The optimizer that the configuration names.
+    """Builds the configured optimizer.
 
     Args:
-        section: Names the kind and its options.
-        precision: What the encoder computes in. For `mixed_float16`, whose smallest number is
-            6e-8, the optimizer also scales the loss, and skips a step where that is too much.
+        section: Kind and options.
+        precision: Precision of the encoder. With `mixed_float16`, whose smallest number is
+            6e-8, the optimizer also scales the loss, and skips a step that overflows.
     """
     optimizer = OPTIMIZERS[section.kind](section)
     if precision == "mixed_float16":
@@ -45,13 +45,13 @@ def read_learning_rate(optimizer: keras.optimizers.Optimizer) -> float:
 def apply_gradients(
     optimizer: keras.optimizers.Optimizer, gradients: Sequence[Any], variables: Sequence[Any]
 ) -> None:
-    """Changes variables by the gradients that the replicas found; call it on each of them.
+    """Updates variables with the gradients of all replicas; call it on every replica.
 
     Args:
         optimizer: From `build_optimizer`.
-        gradients: One for each variable, of `optimizer.scale_loss(loss)`, where `loss` is this
+        gradients: One per variable, of `optimizer.scale_loss(loss)`, where `loss` is this
             replica's share of the loss.
-        variables: Those the optimizer was built for.
+        variables: The variables that the optimizer was built for.
     """
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         gradients = _finite_on_all_replicas_or_none(gradients)
@@ -59,14 +59,14 @@ def apply_gradients(
 
 
 def _finite_on_all_replicas_or_none(gradients: Sequence[Any]) -> list[Any]:
-    """Makes gradients NaN where those of another replica overflowed.
+    """Makes all gradients NaN if those of any replica overflowed.
 
-    Keras asks each replica whether its gradients are finite before they are added up: it would
-    take the step because the first replica may, or wait for ever for one that may not.
+    Keras checks on each replica whether its gradients are finite before they are summed.
+    Replicas that disagree would apply a step that overflowed, or wait forever in a collective.
     """
     dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
-    # 0 * x is 0, but NaN for what is not finite; so is a sum that holds it.
-    trouble = tf.add_n([tf.reduce_sum(0.0 * gradient) for gradient in dense])
+    # 0 * x is 0 if x is finite and NaN otherwise; a sum with a NaN is NaN.
+    nan_or_0 = tf.add_n([tf.reduce_sum(0.0 * gradient) for gradient in dense])
     context = tf.distribute.get_replica_context()
-    trouble = context.all_reduce(tf.distribute.ReduceOp.SUM, trouble)
-    return [gradient + trouble for gradient in dense]
+    nan_or_0 = context.all_reduce(tf.distribute.ReduceOp.SUM, nan_or_0)
+    return [gradient + nan_or_0 for gradient in dense]

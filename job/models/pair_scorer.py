@@ -1,8 +1,8 @@
-"""Scores pairs by encoding each item once. M items, B items or pairs in a batch, D embedding.
+"""Scores pairs by encoding each item once. M items, B items or pairs per batch, D embedding.
 
-Cost is linear in items, not in pairs: a word in a hundred pairs is encoded once. Every pair
-is scored exactly once. The loss of a pair that a loss compares with others, those of a batch,
-is computed over consecutive blocks of pairs, so that every pair is in exactly one of them.
+The cost is linear in items, not in pairs: a word in a hundred pairs is encoded once. Every pair
+is scored exactly once. A loss that compares the pairs of a batch is computed over consecutive
+blocks of pairs, each pair being in one block.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from job.models.losses.pair_batch import PairBatch, alone
+from job.models.losses.pair_batch import PairBatch, no_gather
 from job.models.siamese import Siamese
 
 FloatArray = npt.NDArray[np.float32]
@@ -23,11 +23,11 @@ _PAIRS_PER_CALL = 65_536
 
 @dataclass(frozen=True)
 class PairScores:
-    """What the model says about some pairs.
+    """Scores and losses of some pairs.
 
     Attributes:
         label: float32 (P,), 1.0 = match, 0.0 = no match.
-        score: float32 (P,), in [0, 1], large = similar.
+        score: float32 (P,), in [0, 1], high = similar.
         loss: float32 (P,), the training loss of each pair. A loss that compares the pairs
             of a batch sees those of the pair's block, see `PairScorer.score`.
     """
@@ -40,7 +40,7 @@ class PairScores:
 class PairScorer:
     """Encodes items and scores pairs of them with one model.
 
-    The two graphs are traced once and reused at every validation.
+    The two graphs are traced once and reused in every validation.
 
     Args:
         siamese: The model; its current weights are used at each call.
@@ -61,7 +61,7 @@ class PairScorer:
 
     @property
     def embedding_size(self) -> int:
-        """D."""
+        """Size of an embedding."""
         size: int = self._siamese.encoder.output_shape[-1]
         return size
 
@@ -70,7 +70,7 @@ class PairScorer:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         logit_B = self._siamese.head([left_BD, right_BD], training=False)[:, 0]
         batch = PairBatch(label_B, logit_B, left_BD, right_BD, *numbers_B)
-        return tf.sigmoid(logit_B), self._siamese.loss.of(batch, gather=alone)
+        return tf.sigmoid(logit_B), self._siamese.loss.of(batch, gather=no_gather)
 
     def embed(
         self, batches: Iterable[tuple[IntArray, npt.NDArray[np.generic]]], *, num_items: int
@@ -78,16 +78,16 @@ class PairScorer:
         """Encodes items.
 
         Args:
-            batches: (places int64 (B,) in the result, items (B, ...)).
-            num_items: M, the number of rows of the result; places in no batch stay NaN.
+            batches: Pairs of int64 (B,) rows of the result and items (B, ...).
+            num_items: M, the rows of the result. Rows that are in no batch stay NaN.
 
         Returns:
             float32 (M, D).
         """
         embedding_MD = np.full((num_items, self.embedding_size), np.nan, np.float32)
-        for places, items in batches:
+        for rows, items in batches:
             self._check_stop()
-            embedding_MD[places] = self._encode(tf.constant(items)).numpy()
+            embedding_MD[rows] = self._encode(tf.constant(items)).numpy()
         return embedding_MD
 
     def score(
@@ -108,11 +108,11 @@ class PairScorer:
             left: int64 (P,), row of the first item of each pair in `embedding_MD`.
             right: int64 (P,), of the second.
             label: (P,), 1 = match, 0 = no match.
-            item: int64 (M,), number of each item in the data set.
+            item: int64 (M,), row of each item in the dataset.
             item_class: int64 (M,), class of each item; -1 = unknown.
-            loss_block_size: Consecutive pairs that a loss may compare with each other, >= 1;
-                the last block may hold fewer. Of no effect on scores, nor on a loss that
-                looks at one pair at a time.
+            loss_block_size: Consecutive pairs that a loss compares with each other, >= 1; the
+                last block may be smaller. It has no effect on scores, nor on a loss of one
+                pair at a time.
         """
         label_P = np.asarray(label, np.float32)
         score, loss = np.empty_like(label_P), np.empty_like(label_P)

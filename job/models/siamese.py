@@ -1,7 +1,7 @@
 """The Siamese model: one encoder for both items, one head. B pairs, T steps, D embedding size.
 
-`scorer` is what users and Keras callbacks see; training and evaluation use the two parts.
-Both towers of `scorer` are the one `encoder` object::
+Keras callbacks and the export see `scorer`; training and evaluation use its two parts. Both
+towers of `scorer` are the same `encoder` object::
 
     siamese = build_siamese(model_section, training_section, item=feed.input, seed=7)
     score_B1 = siamese.scorer([left_BT, right_BT])
@@ -29,15 +29,15 @@ _SEED_GENERATOR = re.compile(r"^seed_generator(_\d+)?/")
 
 @dataclass(frozen=True)
 class Siamese:
-    """A Siamese model and what trains it.
+    """A Siamese model with its loss and optimizer.
 
     Attributes:
-        item: What the encoder takes.
-        encoder: N items, such as int32 (N, T) token ids -> float32 (N, D) embeddings.
-        head: two float32 (B, D) embeddings -> float32 (B, 1) logit.
-        scorer: two times B items -> float32 (B, 1) score in [0, 1]; compiled with the
-            optimizer, so that Keras callbacks find it where they expect it.
-        loss: A batch of pairs -> float32 (B,) losses.
+        item: Input of the encoder.
+        encoder: From N items, such as int32 (N, T) token IDs, to float32 (N, D) embeddings.
+        head: From two float32 (B, D) embeddings to a float32 (B, 1) logit.
+        scorer: From two times B items to a float32 (B, 1) score in [0, 1]. It is compiled with
+            the optimizer, because Keras callbacks expect it there.
+        loss: From a batch of pairs to float32 (B,) losses.
         optimizer: Built for every trainable variable of `scorer`.
     """
 
@@ -50,7 +50,7 @@ class Siamese:
 
     @property
     def has_batch_statistics(self) -> bool:
-        """Whether an embedding depends on its batch while training."""
+        """Whether an embedding depends on its batch during training."""
         kind = keras.layers.BatchNormalization
         return any(isinstance(layer, kind) for layer in self.encoder.layers)
 
@@ -58,17 +58,17 @@ class Siamese:
         """Encodes both items of some pairs.
 
         Args:
-            left: B items as `item` says.
+            left: B items as `item` describes.
             right: B items of the same shape.
-            training: Whether to drop features and to use the statistics of the batch; those of
-                the left and of the right items are then taken apart, as by two towers.
+            training: Whether to apply dropout and to use batch statistics. The left and the
+                right items then have separate statistics, as with two towers.
 
         Returns:
             Two float32 (B, D).
         """
         if training and self.has_batch_statistics:
             return self.encoder(left, training=True), self.encoder(right, training=True)
-        # One call for both: half the graph, and the same embeddings.
+        # One call for both halves the graph and gives the same embeddings.
         both = self.encoder(ops.concatenate([left, right], axis=0), training=training)
         u_BD, v_BD = ops.split(both, 2)
         return u_BD, v_BD
@@ -76,8 +76,8 @@ class Siamese:
     def variables(self) -> dict[str, Any]:
         """Every variable that training changes, by `model|path` and `optimizer|path`.
 
-        Weights, moving statistics, seed generators, optimizer slots, iteration, learning rate
-        and loss scale are all here; nothing else is needed to go on bit for bit.
+        These are weights, moving statistics, seed generators, optimizer slots, iteration,
+        learning rate and loss scale: all that is needed to resume with identical bits.
 
         Raises:
             ValueError: Two variables have the same path.
@@ -88,12 +88,14 @@ class Siamese:
             for path, variable in zip(_stable_paths(variables), variables, strict=True):
                 key = f"{group}|{path}"
                 if key in named:
-                    raise ValueError(f"two variables are called '{key}': name the layers apart")
+                    raise ValueError(
+                        f"two variables are called '{key}': give the layers different names"
+                    )
                 named[key] = variable
         return named
 
     def describe(self) -> str:
-        """One line for people: embedding size and number of weights of each part."""
+        """One line for the log: embedding size and number of weights of each part."""
         return (
             f"shared encoder {self.encoder.count_params():,} weights -> "
             f"{self.encoder.output_shape[-1]}-d embedding -> head "
@@ -102,10 +104,10 @@ class Siamese:
 
 
 def _stable_paths(variables: Sequence[Any]) -> list[str]:
-    """Paths of variables, without what Keras counted in this process before them.
+    """Paths of variables that do not depend on models built before in this process.
 
-    Layers have names of ours; the seed generators inside them are called `seed_generator_<n>`
-    with a process-wide n, which is replaced by their place in the model.
+    Layers have fixed names. Keras calls the seed generators inside them `seed_generator_<n>`
+    with a process-wide n, which is replaced by their position in the model.
     """
     numbers = itertools.count()
     return [
@@ -117,12 +119,12 @@ def _stable_paths(variables: Sequence[Any]) -> list[str]:
 def build_siamese(
     model: ModelConfig, *, training: TrainingConfig, item: ItemInput, seed: int
 ) -> Siamese:
-    """Builds the model; call it under the scope of the strategy that will train it.
+    """Builds the model; call it within the scope of the strategy that will train it.
 
     Args:
         model: Encoder, head and precision.
         training: Loss and optimizer.
-        item: What the encoder takes.
+        item: Input of the encoder.
         seed: The run's seed.
     """
     encoder = build_encoder(model.encoder, item=item, seed=seed, precision=model.precision)

@@ -1,1 +1,1 @@
-"""An item to numbers, without files; shared by data and export."""
+"""Turns an item into numbers, without file access; used by data and export."""

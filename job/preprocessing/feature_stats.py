@@ -1,7 +1,7 @@
-"""Mean and standard deviation of each feature, over the time steps of the training items.
+"""Mean and standard deviation of each feature over the time steps of the training items.
 
-The encoder of sequences brings features to mean 0 and deviation 1 with them, so that one
-measured in thousands does not drown one measured in thousandths.
+The sequence encoder standardises features with them, so that a feature measured in thousands
+does not dominate one measured in thousandths.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,11 +19,11 @@ _STEPS_AT_A_TIME = 1 << 16
 
 @dataclass(frozen=True)
 class FeatureStats:
-    """What a feature is like.
+    """Statistics of F features.
 
     Args:
-        mean: Of each of F features.
-        std: Standard deviation of each, > 0; that of a feature that never changes is 1.
+        mean: Mean of each feature.
+        std: Standard deviation of each feature, > 0; 1 for a constant feature.
     """
 
     mean: tuple[float, ...]
@@ -31,11 +31,11 @@ class FeatureStats:
 
     @classmethod
     def of(cls, sequences: RaggedArray, rows: NDArray[np.int64]) -> "FeatureStats":
-        """The moments of some sequences; take those of the training split only.
+        """Computes the statistics of some sequences, which must be those of the training split.
 
         Args:
             sequences: float32 (V, F) values.
-            rows: int64 (R,), which of them, each once.
+            rows: int64 (R,), the sequences, without repeats.
         """
         features = sequences.values.shape[1]
         count, total = 0, np.zeros(features)
@@ -44,12 +44,12 @@ class FeatureStats:
             total += steps.sum(axis=0)
         mean = total / max(count, 1)
         squares = np.zeros(features)
-        # A second pass: the difference of two large sums would lose small deviations.
+        # A second pass: the difference of two large sums would lose small standard deviations.
         for steps in _chunks(sequences, rows):
             squares += np.square(steps - mean).sum(axis=0)
         std = np.sqrt(squares / max(count, 1))
-        # The encoder divides by it as a float32. A feature that is one number throughout has
-        # exactly 0: sums of up to 2**29 equal float32 are exact in float64.
+        # The encoder divides by std as float32. For a constant feature std is exactly 0 here:
+        # sums of up to 2**29 equal float32 numbers are exact in float64.
         std[std < np.finfo(np.float32).tiny] = 1.0
         return cls(tuple(mean.tolist()), tuple(std.tolist()))
 
@@ -58,7 +58,7 @@ class FeatureStats:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Json]) -> "FeatureStats":
-        """The moments that `to_json` wrote.
+        """Reads what `to_json` wrote.
 
         Raises:
             DataError: The record is something else.
@@ -67,19 +67,19 @@ class FeatureStats:
             mean, std = (tuple(map(float, record[name])) for name in ("mean", "std"))  # type: ignore[arg-type]
             finite = np.isfinite(mean).all() and np.isfinite(std).all()
             if record.get("kind") != "moments" or len(mean) != len(std) or not finite:
-                raise ValueError("mean and std must be finite and one for each feature")
+                raise ValueError("mean and std must be finite, with one value per feature")
             if min(std, default=1.0) <= 0.0:
-                raise ValueError("a standard deviation is not above 0")
+                raise ValueError("std must be above 0")
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
-                f"moments: {str(dict(record))[:80]!r} is not what was written ({error}). "
-                "Restore the file it was read from, or make it again."
+                f"feature statistics: {str(dict(record))[:80]!r} are not those of this release "
+                f"({error!r}). Restore the file they were read from, or create it again."
             ) from error
         return cls(mean, std)
 
 
 def _chunks(sequences: RaggedArray, rows: NDArray[np.int64]) -> Iterable[NDArray[np.float64]]:
-    """The time steps of the chosen sequences, float64, some at a time."""
+    """The time steps of some sequences as float64, in chunks."""
     gathered: list[NDArray[np.generic]] = []
     size = 0
     for row in rows.tolist():

@@ -1,4 +1,4 @@
-"""Rows of different lengths in one array, and their padding to a rectangle."""
+"""Rows of different lengths in one array, and padding to a rectangle."""
 
 from array import array
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class RaggedArray:
-    """N rows of any lengths, stored one after the other.
+    """N rows of any lengths, concatenated.
 
     Args:
-        values: (V, ...), every value; one may be a number, a vector or a line of a picture.
+        values: (V, ...), every value: a number, a vector or a line of an image.
         offsets: int64 (N + 1,); row i is `values[offsets[i]:offsets[i + 1]]`.
     """
 
@@ -24,12 +24,12 @@ class RaggedArray:
         values, offsets = self.values, self.offsets
         if values.ndim < 1 or offsets.ndim != 1 or offsets.dtype != np.int64:
             raise ValueError(
-                "values need a first axis and offsets must be 1-D and int64, got shapes "
+                "values must have a first axis, and offsets must be 1-D int64, got shapes "
                 f"{values.shape} and {offsets.shape}, offsets {offsets.dtype}"
             )
         if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(values):
             raise ValueError("offsets must begin with 0 and end with the number of values")
-        # What is memory-mapped was checked before it was packed; it is not read through here.
+        # Memory-mapped offsets were checked when they were packed; this would read all of them.
         if not isinstance(offsets, np.memmap) and (np.diff(offsets) < 0).any():
             raise ValueError("offsets must not decrease")
 
@@ -45,21 +45,21 @@ class RaggedArray:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """int64 (N,), number of values of each row."""
+        """int64 (N,), number of values per row."""
         return np.diff(self.offsets)
 
     def lengths_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """int64 (R,), number of values of some rows; reads no others."""
+        """int64 (R,), number of values of some rows; reads only these."""
         lengths: NDArray[np.int64] = self.offsets[rows + 1] - self.offsets[rows]
         return lengths
 
     def take(self, rows: NDArray[np.int64]) -> "RaggedArray":
-        """Copies of the rows of the given numbers, int64 (R,), repeats allowed."""
+        """Copies of some rows, int64 (R,); repeats are allowed."""
         starts = self.offsets[rows]
         offsets = offsets_of(self.lengths_of(rows))
-        # Each value's place: where its row begins here, moved to where it begins there.
-        places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], np.diff(offsets))
-        return RaggedArray(self.values[places], offsets)
+        # Index of each value: its index in the copy, plus the distance that its row moved.
+        positions = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], np.diff(offsets))
+        return RaggedArray(self.values[positions], offsets)
 
     def row(self, index: int) -> NDArray[np.generic]:
         """Row `index`, 0 <= index < N, as a view."""
@@ -70,16 +70,16 @@ class RaggedArray:
     def padded(
         self, rows: NDArray[np.int64], *, multiple: int, fill: float = 0
     ) -> NDArray[np.generic]:
-        """The chosen rows as a rectangle, shorter ones filled at the end.
+        """Some rows as a rectangle, shorter ones filled at the end.
 
         Args:
-            rows: int64 (R,), row numbers, repeats allowed.
-            multiple: T is the longest chosen row, rounded up to a multiple of this and at least
-                this, so that few different T occur.
-            fill: Written behind the end of a row.
+            rows: int64 (R,); repeats are allowed.
+            multiple: T is the length of the longest row, rounded up to a multiple of this, at
+                least once, so that few different T occur.
+            fill: Value behind the end of a row.
 
         Returns:
-            (R, T, ...), dtype of `values`.
+            (R, T, ...), of the dtype of `values`.
         """
         starts = self.offsets[rows]
         lengths = self.offsets[rows + 1] - starts
@@ -88,30 +88,26 @@ class RaggedArray:
         if not len(self.values):
             shape = (len(rows), len(columns), *self.values.shape[1:])
             return np.full(shape, fill, self.values.dtype)
-        # One gather beyond the row's end and one overwrite are faster than a masked scatter.
+        # Gathering beyond the end of rows and overwriting that is faster than a masked scatter.
         padded = self.values.take(starts[:, None] + columns, axis=0, mode="clip")
         padded[columns >= lengths[:, None]] = fill
         return padded
 
 
 def offsets_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each row begins and the last one ends, from the rows' lengths."""
+    """Offsets, int64 (N + 1,), from the lengths of N rows."""
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
 
 
 class RaggedBuilder:
-    """Rows of one type, and one shape behind the first axis: that of the first one.
-
-    Args:
-        dtype: Of the values.
-    """
+    """Collects rows of one dtype; the first row decides the shape of a value."""
 
     def __init__(self, dtype: "np.dtype[np.generic]") -> None:
         self._values: NDArray[np.generic] = np.empty(0, dtype)
         self._used = 0
-        self._shape: tuple[int, ...] | None = None  # of a value
+        self._shape: tuple[int, ...] | None = None  # shape of a value
         self._lengths = array("q")
 
     def __len__(self) -> int:
@@ -129,15 +125,14 @@ class RaggedBuilder:
     def space_for(
         self, lengths: NDArray[np.int64], *, shape: tuple[int, ...]
     ) -> NDArray[np.generic]:
-        """Adds rows that the caller fills.
+        """Adds rows for the caller to fill.
 
         Args:
-            lengths: int64 (R,), of each row.
-            shape: Of one value.
+            lengths: int64 (R,), length of each row.
+            shape: Shape of a value.
 
         Returns:
-            (sum of lengths, *shape), a view to write the rows to, good until the next one is
-            added.
+            (sum of lengths, *shape), a view for the values, valid until the next row is added.
         """
         self._lengths.extend(lengths.tolist())
         start, self._used = self._used, self._used + int(lengths.sum())
@@ -145,7 +140,7 @@ class RaggedBuilder:
         return self._values[start : self._used]
 
     def finished(self) -> RaggedArray:
-        """The rows; nothing may be added afterwards."""
+        """The rows. Nothing may be added afterwards."""
         self._values.resize((self._used, *self._values.shape[1:]), refcheck=False)
         lengths = np.frombuffer(self._lengths, np.int64)
         return RaggedArray(self._values, offsets_of(lengths))
@@ -155,8 +150,10 @@ class RaggedBuilder:
             self._shape = shape
             self._values = np.empty((0, *shape), self._values.dtype)
         if self._shape != shape:
-            raise ValueError(f"values of the shapes {self._shape} and {shape} in one array")
+            raise ValueError(
+                f"rows must have values of one shape, got {self._shape} and {shape}"
+            )
         if size > len(self._values):
-            # realloc, which moves pages and copies nothing: no other array looks at this one.
+            # realloc: moves pages instead of copying. No other array shares this memory.
             size = max(size, len(self._values) + len(self._values) // 8)
             self._values.resize((size, *shape), refcheck=False)

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from job.data.pipeline.batches import PairArrays
 from job.errors import ConfigError
-from job.models.losses.pair_batch import PairBatch, alone
+from job.models.losses.pair_batch import PairBatch, no_gather
 from job.models.optimizers import apply_gradients
 from job.models.siamese import Siamese
 
@@ -110,7 +110,7 @@ class TrainStep:
 
     def _gather(self, rows: tf.Tensor) -> tf.Tensor:
         if self._strategy.num_replicas_in_sync == 1:
-            return alone(rows)
+            return no_gather(rows)
         gathered = tf.distribute.get_replica_context().all_gather(rows, axis=0)
         return tf.ensure_shape(gathered, [self._global_batch_size, *rows.shape[1:]])
 

@@ -13,7 +13,7 @@ from job.data.load import load_dataset
 from job.errors import ConfigError, DataError
 from job.preprocessing.vocabulary import CharacterVocabulary
 from tests.data.archives import npz_of
-from tests.preprocessing.image.some_images import one_colour
+from tests.preprocessing.some_images import one_colour
 
 Row = tuple[str, str, object]
 

@@ -26,7 +26,7 @@ def test_a_pod_knows_how_often_its_index_was_started_and_why(failures, preemptio
     assert pod == Pod("typos-0-x", "3f6e", *expected)
 
 
-def test_annotations_that_are_not_there_yet_count_as_none_before():
+def test_missing_annotations_count_as_zero():
     assert pod_of({"JOB_UID": "3f6e"}) == Pod("", "3f6e", 0, 0)
 
 

@@ -66,7 +66,7 @@ def sequences(fill):
     return tf.constant(values)
 
 
-def test_what_lies_behind_a_sequence_is_not_read():
+def test_steps_behind_the_end_are_not_read():
     module = serving_module(tiny.sequence_model(), statistics=tiny.MOMENTS, threshold=0.5)
     length = tf.constant([4, 2], tf.int64)
     expected = module.embed(item=sequences(0.0), item_length=length)["embedding"].numpy()
@@ -77,7 +77,7 @@ def test_what_lies_behind_a_sequence_is_not_read():
 
 
 @pytest.mark.parametrize("length", [[4, 0], [5, 2], [4, -1]])
-def test_lengths_that_no_sequence_has_are_refused(length):
+def test_impossible_lengths_are_rejected(length):
     module = serving_module(tiny.sequence_model(), statistics=tiny.MOMENTS, threshold=0.5)
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         module.embed(item=sequences(0.0), item_length=tf.constant(length, tf.int64))
@@ -85,7 +85,7 @@ def test_lengths_that_no_sequence_has_are_refused(length):
 
 
 @pytest.mark.parametrize("fill", [np.nan, np.inf])
-def test_a_step_that_would_pass_for_padding_is_refused(fill):
+def test_non_finite_steps_are_rejected(fill):
     module = serving_module(tiny.sequence_model(), statistics=tiny.MOMENTS, threshold=0.5)
     sound, length = sequences(0.0), tf.constant([4, 3], tf.int64)
     module.score(left=sound, left_length=length, right=sound, right_length=length)
@@ -94,6 +94,6 @@ def test_a_step_that_would_pass_for_padding_is_refused(fill):
     assert "right must be finite up to right_length" in str(caught.value)
 
 
-def test_texts_without_a_vocabulary_are_a_mistake_of_the_program():
+def test_texts_need_a_vocabulary():
     with pytest.raises(KeyError, match="text"):
         serving_module(tiny.text_model(tiny.WORDS), statistics=None, threshold=0.5)

@@ -55,7 +55,7 @@ def exported(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_was_written_scores_the_golden_pairs(exported, kind):
+def test_the_exported_model_scores_the_golden_pairs(exported, kind):
     golden, folder, _, artifacts = exported[kind]
     model = tf.saved_model.load(str(folder / artifacts["scorer"]))
     arguments = {name: tf.constant(value) for name, value in golden.arguments().items()}
@@ -107,7 +107,7 @@ def test_the_manifest_is_last_and_names_the_hash_of_every_other_file(exported, k
         ),
     ],
 )
-def test_the_manifest_says_what_goes_in(exported, kind, item, inputs, encoder_input):
+def test_the_manifest_describes_the_inputs(exported, kind, item, inputs, encoder_input):
     _, folder, _, _ = exported[kind]
     manifest = json.loads((folder / "export/manifest.json").read_text())
     assert manifest["kind"] == item
@@ -122,7 +122,7 @@ def test_the_manifest_says_what_goes_in(exported, kind, item, inputs, encoder_in
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_artifacts_are_what_was_written(exported, kind):
+def test_artifacts_name_the_written_files(exported, kind):
     _, folder, names, artifacts = exported[kind]
     assert all((folder / path).exists() for path in artifacts.values())
     assert artifacts["scorer"] == "export/scorer"
@@ -163,7 +163,7 @@ def test_golden_sequences_are_padded_to_the_longest_of_a_side(exported):
     assert arguments["right_length"].dtype == np.int64
 
 
-def test_an_export_that_scores_otherwise_is_not_written():
+def test_an_export_with_other_scores_is_not_written():
     siamese = tiny.image_model()
     golden = tiny.golden_images(siamese, 2)
     wrong = dataclasses.replace(golden, score=golden.score + np.float32([0, 2e-5]))

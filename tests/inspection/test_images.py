@@ -12,7 +12,7 @@ from job.inspection.images import (
 )
 from job.preprocessing.ragged import RaggedArray
 from tests.inspection.datasets import pictures
-from tests.preprocessing.image.some_images import encoded
+from tests.preprocessing.some_images import encoded
 
 
 def collator_for(pixels):

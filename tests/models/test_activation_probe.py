@@ -53,7 +53,7 @@ def chained(layers, item: ItemInput = PICTURE) -> keras.Model:
     return keras.Model(given, x, name="encoder")
 
 
-def pictures():
+def images():
     return np.random.default_rng(0).uniform(0, 255, (2, 1, 8, 8, 3)).astype(np.float32)
 
 
@@ -103,7 +103,7 @@ def test_activations_are_what_the_layers_compute():
     np.testing.assert_allclose(found["score"], 1 / (1 + np.exp(-logit)), rtol=1e-6)
 
 
-def test_score_is_the_one_that_the_model_gives():
+def test_scores_equal_those_of_the_model():
     siamese = text_model(head=CosineConfig(), bidirectional=True)
     padded = np.array([[5, 6, 0, 0]], np.int32)
     expected = siamese.scorer([LEFT, padded]).numpy()
@@ -113,7 +113,7 @@ def test_score_is_the_one_that_the_model_gives():
 
 def test_a_convolutional_model_shows_every_layer():
     layers = conv_layers()
-    left, right = pictures()
+    left, right = images()
     found = ActivationProbe(around(chained(layers)))(left, right)
     for side, x in (("left", left), ("right", right)):
         np.testing.assert_array_equal(found[f"encoder/item/{side}"], x)
@@ -157,7 +157,7 @@ def test_names_do_not_depend_on_what_was_built_before(head):
 def test_activations_are_float32_whatever_the_layers_compute_in(precision):
     siamese = around(chained(conv_layers(precision)))
     assert siamese.encoder.get_layer("conv").output.dtype in ("float16", "bfloat16")
-    found = ActivationProbe(siamese)(*pictures())
+    found = ActivationProbe(siamese)(*images())
     assert {values.dtype.name for values in found.values()} == {"float32"}
 
 
@@ -191,7 +191,7 @@ def test_a_model_among_the_layers_shows_its_own_layers(kind):
     inner.name = "body"
     encoder = chained([inner, mean])
     probe = ActivationProbe(around(encoder))
-    found = probe(*pictures())
+    found = probe(*images())
     names = ("body", "body.scale", "body.conv", "body.norm", "body.dropout", "mean")
     assert {f"encoder/{name}" for name in names} <= set(probe.layers)
     np.testing.assert_array_equal(
@@ -214,7 +214,7 @@ def test_statistics_of_a_layer_cover_both_items():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_statistics_of_a_diverged_layer_are_no_numbers_and_no_warnings(value):
+def test_statistics_of_a_diverged_layer_are_nan_without_warnings(value):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = statistics_of({"head/b": np.array([0, value], np.float32)}, "head/b")

@@ -35,7 +35,7 @@ def test_an_item_loses_the_same_features_at_every_step(num_items):
     assert len(np.unique(kept[:, 0], axis=0)) == num_items
 
 
-def test_each_call_draws_anew_and_the_seed_says_what():
+def test_each_call_draws_new_numbers_from_the_seed():
     ones = np.ones((4, 30), np.float32)
     first, second, other = layer(), layer(), layer(seed=4)
     once = first(ones, training=True).numpy()
@@ -98,7 +98,7 @@ np.save(sys.argv[2], np.array(sides))
 
 
 @pytest.mark.slow
-def test_replicas_drop_together_what_one_drops_alone(tmp_path):
+def test_replicas_drop_what_a_single_replica_drops(tmp_path):
     found = []
     for number in (1, 2, 3):
         path = tmp_path / f"{number}.npy"

@@ -41,7 +41,7 @@ def test_the_table_the_builders_and_these_tests_know_the_same_heads():
 
 
 @every_head
-def test_a_head_gives_one_logit_per_pair(kind):
+def test_a_head_returns_one_logit_per_pair(kind):
     model = head(kind)
     assert model.output_shape == (None, 1)
     assert model.name == "head"

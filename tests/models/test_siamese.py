@@ -97,7 +97,7 @@ def test_the_paths_of_the_default_model_stay():
     [(False, [0.5025583505, 0.5006003975]), (True, [0.5007703304, 0.4999365508])],
 )
 def test_the_first_scores_of_a_text_model_stay(bidirectional, expected):
-    # A stored run goes on only from the numbers it began with. These are of release 0.1.
+    # A stored run resumes only with the numbers it began with. These are of release 0.1.
     left, right = (some_items(TEXT, 2, seed=seed) for seed in (1, 2))
     scores = siamese(bidirectional=bidirectional).scorer([left, right])
     np.testing.assert_allclose(scores[:, 0], expected, rtol=0, atol=1e-7)
@@ -133,7 +133,7 @@ def test_variables_name_weights_optimizer_and_random_state():
         ("cnn", {"dropout": 0.0}, 0),
     ],
 )
-def test_each_layer_that_drops_has_a_random_state_of_its_own(name, options, generators):
+def test_each_dropout_layer_has_its_own_random_state(name, options, generators):
     variables = siamese(name, **options).variables()
     states = [value.numpy() for key, value in variables.items() if "seed_generator" in key]
     assert len({state.tobytes() for state in states}) == len(states) == generators

@@ -3,7 +3,7 @@ import pytest
 
 from job.config.augmentation import ImageAugmentationConfig, SequenceAugmentationConfig
 from job.preprocessing import augmentation, counter_rng
-from job.preprocessing.augmentation import augment_pictures, augment_sequences
+from job.preprocessing.augmentation import augment_images, augment_sequences
 from job.preprocessing.counter_rng import uniform
 from job.preprocessing.ragged import RaggedArray, offsets_of
 
@@ -17,23 +17,23 @@ IMAGE_OPTIONS = [
 STD = (1.0, 100.0)
 
 
-def pictures_of(count, size=12):
+def images_of(count, size=12):
     return np.random.default_rng(0).integers(0, 256, (count, size, size, 3), np.uint8)
 
 
-def varied(pictures, section=EVERYTHING, *, seed=5, epoch=2, index=None):
-    index = np.arange(len(pictures)) if index is None else index
-    return augment_pictures(pictures, section, seed=seed, epoch=epoch, index=index)
+def augmented(images, section=EVERYTHING, *, seed=5, epoch=2, index=None):
+    index = np.arange(len(images)) if index is None else index
+    return augment_images(images, section, seed=seed, epoch=epoch, index=index)
 
 
 def sequences_of(lengths):
     offsets = offsets_of(np.array(lengths))
     steps = np.arange(offsets[-1])
-    # A step says which it is, of all.
+    # The value of a step is its position among all steps.
     return RaggedArray(np.stack([steps, -steps], axis=1).astype(np.float32), offsets)
 
 
-def changed(sequences, *, crop=0.0, jitter=0.0, seed=5, epoch=2, index=None):
+def altered(sequences, *, crop=0.0, jitter=0.0, seed=5, epoch=2, index=None):
     section = SequenceAugmentationConfig(crop=crop, jitter=jitter)
     index = np.arange(len(sequences)) if index is None else index
     return augment_sequences(sequences, section, std=STD, seed=seed, epoch=epoch, index=index)
@@ -43,88 +43,91 @@ def rows_of(ragged):
     return [ragged.row(number) for number in range(len(ragged))]
 
 
-def test_nothing_asked_for_is_nothing_done():
-    pictures = pictures_of(4)
-    found = varied(pictures, ImageAugmentationConfig())
+def test_without_options_nothing_changes():
+    images = images_of(4)
+    found = augmented(images, ImageAugmentationConfig())
     assert found.dtype == np.float32
-    assert np.array_equal(found, pictures)
+    assert np.array_equal(found, images)
     sequences = sequences_of([3, 1])
-    found = changed(sequences)
+    found = altered(sequences)
     assert np.array_equal(found.values, sequences.values)
     assert np.array_equal(found.offsets, sequences.offsets)
 
 
 @pytest.mark.parametrize("section", IMAGE_OPTIONS, ids=str)
-def test_a_picture_varies_alike_in_every_batch_and_place(section):
-    pictures = pictures_of(40, size=13)
-    whole = varied(pictures, section)
+def test_an_image_is_augmented_alike_in_every_batch_and_position(section):
+    images = images_of(40, size=13)
+    whole = augmented(images, section)
     assert whole.dtype == np.float32
     chosen = np.array([39, 7, 7, 0, 23])
-    together = varied(pictures[chosen], section, index=chosen)
+    together = augmented(images[chosen], section, index=chosen)
     assert together.tobytes() == whole[chosen].tobytes()
     for number in range(40):
         one = slice(number, number + 1)
-        alone = varied(pictures[one], section, index=np.array([number]))
+        alone = augmented(images[one], section, index=np.array([number]))
         assert alone.tobytes() == whole[one].tobytes()
 
 
 @pytest.mark.parametrize(
     "options", [{"crop": 0.5}, {"jitter": 0.3}, {"crop": 0.5, "jitter": 1}]
 )
-def test_a_sequence_varies_alike_in_every_batch_and_place(options):
+def test_a_sequence_is_augmented_alike_in_every_batch_and_position(options):
     sequences = sequences_of([5, 1, 40, 17, 9])
-    whole = rows_of(changed(sequences, **options))
+    whole = rows_of(altered(sequences, **options))
     chosen = np.array([4, 2, 2, 0])
-    together = rows_of(changed(sequences.take(chosen), index=chosen, **options))
+    together = rows_of(altered(sequences.take(chosen), index=chosen, **options))
     for row, number in zip(together, chosen, strict=True):
         assert row.tobytes() == whole[number].tobytes()
     for number in range(5):
         one = np.array([number])
-        assert changed(sequences.take(one), index=one, **options).values.tobytes() == (
+        assert altered(sequences.take(one), index=one, **options).values.tobytes() == (
             whole[number].tobytes()
         )
 
 
 @pytest.mark.parametrize("change", [{"seed": 6}, {"epoch": 3}, {"index": np.arange(50, 100)}])
-def test_another_seed_epoch_or_index_varies_otherwise(change):
-    pictures = pictures_of(50)
+def test_another_seed_epoch_or_index_gives_other_bits(change):
+    images = images_of(50)
     for section in IMAGE_OPTIONS:
         assert not np.array_equal(
-            varied(pictures, section), varied(pictures, section, **change)
+            augmented(images, section), augmented(images, section, **change)
         )
     sequences = sequences_of([40] * 50)
     for options in ({"crop": 0.5}, {"jitter": 0.1}):
-        one, other = changed(sequences, **options), changed(sequences, **options, **change)
+        one, other = (
+            altered(sequences, **options),
+            altered(sequences, **options, **change),
+        )
         assert one.values.tobytes() != other.values.tobytes()
 
 
 @pytest.mark.parametrize("section", IMAGE_OPTIONS, ids=str)
-def test_what_is_given_stays_as_it_is(section):
-    pictures = pictures_of(8)
-    before = pictures.copy()
-    varied(pictures, section)
-    assert np.array_equal(pictures, before)
+def test_the_input_is_not_altered(section):
+    images = images_of(8)
+    before = images.copy()
+    augmented(images, section)
+    assert np.array_equal(images, before)
     sequences = sequences_of([5, 6])
     before = sequences.values.copy()
-    changed(sequences, crop=0.5, jitter=0.5)
+    altered(sequences, crop=0.5, jitter=0.5)
     assert np.array_equal(sequences.values, before)
 
 
-def test_half_of_the_pictures_are_mirrored():
-    pictures = pictures_of(1000, size=8)
-    found = varied(pictures, ImageAugmentationConfig(flip=True))
-    mirrored = (found == pictures[:, :, ::-1]).all(axis=(1, 2, 3))
-    assert ((found == pictures).all(axis=(1, 2, 3)) ^ mirrored).all()
+def test_half_of_the_images_are_flipped():
+    images = images_of(1000, size=8)
+    found = augmented(images, ImageAugmentationConfig(flip=True))
+    mirrored = (found == images[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert ((found == images).all(axis=(1, 2, 3)) ^ mirrored).all()
     assert 420 < mirrored.sum() < 580  # 5 standard deviations
 
 
-def test_a_crop_shows_a_square_part_of_the_picture():
-    # Red says which column a pixel is of, green which row.
+def test_a_crop_shows_a_square_part_of_the_image():
+    # Red is the column of a pixel, green its row.
     size, count = 100, 500
-    pictures = np.zeros((count, size, size, 3), np.uint8)
-    pictures[..., 0] = 2 * np.arange(size)
-    pictures[..., 1] = 2 * np.arange(size)[:, None]
-    found = varied(pictures, ImageAugmentationConfig(crop=0.4)) / 2
+    images = np.zeros((count, size, size, 3), np.uint8)
+    images[..., 0] = 2 * np.arange(size)
+    images[..., 1] = 2 * np.arange(size)[:, None]
+    found = augmented(images, ImageAugmentationConfig(crop=0.4)) / 2
     assert (found % 1 == 0.5).any()  # between two columns
     assert not found[..., 2].any()
     left, right = found[:, 50, 0, 0], found[:, 50, -1, 0]
@@ -146,11 +149,11 @@ def test_a_crop_shows_a_square_part_of_the_picture():
 
 
 def test_a_crop_of_one_colour_is_of_that_colour():
-    pictures = np.full((30, 16, 16, 3), 77, np.uint8)
-    assert (varied(pictures, ImageAugmentationConfig(crop=0.5)) == 77).all()
+    images = np.full((30, 16, 16, 3), 77, np.uint8)
+    assert (augmented(images, ImageAugmentationConfig(crop=0.5)) == 77).all()
 
 
-def test_a_crop_never_leaves_the_picture(monkeypatch):
+def test_a_crop_never_leaves_the_image(monkeypatch):
     for drawn in (0.0, 1.0 - 2.0**-53):
         monkeypatch.setattr(
             augmentation,
@@ -158,65 +161,73 @@ def test_a_crop_never_leaves_the_picture(monkeypatch):
             lambda *_, index, drawn=drawn, **__: np.full(len(index), drawn),
         )
         for size in range(8, 70):
-            found = varied(pictures_of(2, size=size), ImageAugmentationConfig(crop=0.3))
+            found = augmented(images_of(2, size=size), ImageAugmentationConfig(crop=0.3))
             assert found.shape == (2, size, size, 3)
 
 
-def slow_colours(picture, brightness, contrast, saturation):
-    """One change after the other, a picture at a time."""
-    weights = np.array([0.299, 0.587, 0.114])
-    brighter = picture.astype(np.float64) * brightness
-    mean = (brighter @ weights).mean()
-    contrasted = mean + contrast * (brighter - mean)
-    grey = (contrasted @ weights)[..., None]
-    return np.clip(grey + saturation * (contrasted - grey), 0, 255)
+def slow_blend(other, pixels, factor):
+    """From `other` at 0 over `pixels` at 1 to beyond them, cut off to 8 bits."""
+    blended = other.astype(np.float32) + np.float32(factor) * (
+        pixels.astype(np.float32) - other.astype(np.float32)
+    )
+    return np.clip(blended, 0, 255).astype(np.uint8)
+
+
+def slow_grey(pixels):
+    """Source: ITU-R 601-2, as Pillow's convert documents it."""
+    grey = (pixels.astype(np.int64) @ [19595, 38470, 7471] + 0x8000) >> 16
+    return grey[..., None].repeat(3, axis=-1)
+
+
+def slow_colours(image, brightness, contrast, saturation):
+    """Source: the documentation of `PIL.ImageEnhance`."""
+    image = slow_blend(np.zeros_like(image), image, brightness)
+    mean = int(slow_grey(image).mean() + 0.5)
+    image = slow_blend(np.full_like(image, mean), image, contrast)
+    return slow_blend(slow_grey(image), image, saturation)
 
 
 @pytest.mark.parametrize("colour", [0.2, 1.0])
-def test_colours_change_as_one_factor_after_the_other_says(colour):
-    pictures = pictures_of(20)
-    found = varied(pictures, ImageAugmentationConfig(colour=colour))
+def test_brightness_contrast_and_saturation_change_one_after_the_other(colour):
+    images = images_of(20)
+    found = augmented(images, ImageAugmentationConfig(colour=colour))
     factors = [
-        1 - colour + 2 * colour * uniform(5, epoch=2, index=np.arange(20), draw=draw)
-        for draw in (
-            counter_rng.PICTURES + 4,
-            counter_rng.PICTURES + 5,
-            counter_rng.PICTURES + 6,
-        )
+        1 - colour + 2 * colour * uniform(5, epoch=2, index=np.arange(20), stream=stream)
+        for stream in range(counter_rng.IMAGES + 4, counter_rng.IMAGES + 7)
     ]
-    for number, picture in enumerate(pictures):
-        expected = slow_colours(picture, *(factor[number] for factor in factors))
-        np.testing.assert_allclose(found[number], expected, atol=1e-3)
+    for number, image in enumerate(images):
+        expected = slow_colours(image, *(factor[number] for factor in factors))
+        assert np.array_equal(found[number], expected)
     assert found.min() == 0.0
     assert found.max() == 255.0
 
 
 def test_grey_stays_grey_and_black_stays_black():
-    shades = np.broadcast_to(pictures_of(10)[..., :1], (10, 12, 12, 3))
-    found = varied(np.ascontiguousarray(shades), ImageAugmentationConfig(colour=0.5))
+    shades = np.broadcast_to(images_of(10)[..., :1], (10, 12, 12, 3))
+    found = augmented(np.ascontiguousarray(shades), ImageAugmentationConfig(colour=0.5))
     np.testing.assert_allclose(found, found[..., :1].repeat(3, axis=3), atol=1e-3)
     black = np.zeros((4, 8, 8, 3), np.uint8)
-    assert not varied(black, EVERYTHING).any()
+    assert not augmented(black, EVERYTHING).any()
 
 
 @pytest.mark.parametrize(
-    "pictures",
+    "images",
     [np.zeros((2, 4, 4, 3), np.float32), np.zeros((2, 4, 4), np.uint8),
      np.zeros((2, 4, 5, 3), np.uint8), np.zeros((2, 4, 4, 4), np.uint8)],
 )  # fmt: skip
-def test_other_arrays_are_no_pictures(pictures):
-    with pytest.raises(ValueError, match=r"pictures must be uint8 \(R, S, S, 3\), got"):
-        varied(pictures)
+def test_other_arrays_are_rejected(images):
+    with pytest.raises(ValueError, match=r"images must be uint8 \(R, S, S, 3\), got"):
+        augmented(images)
 
 
-def test_no_items_are_no_error():
-    assert varied(pictures_of(0)).shape == (0, 12, 12, 3)
-    assert len(changed(sequences_of([]), crop=0.5, jitter=0.5)) == 0
+def test_an_empty_batch_is_no_error():
+    assert augmented(images_of(0)).shape == (0, 12, 12, 3)
+    assert len(altered(sequences_of([]), crop=0.5, jitter=0.5)) == 0
 
 
 def test_a_shortened_sequence_is_a_piece_of_it():
     sequences = sequences_of([20] * 400)
-    found = changed(sequences, crop=0.3)
+    found = altered(sequences, crop=0.3)
     lengths = found.lengths
     assert set(lengths.tolist()) == set(range(14, 21))
     firsts = set()
@@ -230,7 +241,7 @@ def test_a_shortened_sequence_is_a_piece_of_it():
 
 
 def test_at_least_one_step_stays():
-    found = changed(sequences_of([1, 2, 3, 10] * 50), crop=0.9)
+    found = altered(sequences_of([1, 2, 3, 10] * 50), crop=0.9)
     lengths = found.lengths.reshape(50, 4)
     assert lengths.min(axis=0).tolist() == [1, 1, 1, 1]
     assert lengths.max(axis=0).tolist() == [1, 2, 3, 10]
@@ -238,14 +249,14 @@ def test_at_least_one_step_stays():
 
 def test_noise_is_in_units_of_each_feature():
     sequences = sequences_of([1000] * 20)
-    found = changed(sequences, jitter=0.5)
+    found = altered(sequences, jitter=0.5)
     assert found.values.dtype == np.float32
     assert np.array_equal(found.offsets, sequences.offsets)
     noise = found.values.astype(np.float64) - sequences.values
     # The numbers go up to 20,000, where a float32 is good to 0.001.
     np.testing.assert_allclose(noise.std(axis=0), [0.5, 50.0], rtol=0.03)
     np.testing.assert_allclose(noise.mean(axis=0) / [0.5, 50.0], [0, 0], atol=0.04)
-    # Features, steps and sequences have noise of their own.
+    # Features, steps and sequences have independent noise.
     for one, other in [
         (noise[:, 0], noise[:, 1]),
         (noise[:-1, 0], noise[1:, 0]),
@@ -257,6 +268,6 @@ def test_noise_is_in_units_of_each_feature():
 
 def test_drawing_noise_a_part_at_a_time_changes_nothing(monkeypatch):
     sequences = sequences_of([5, 1, 40, 17])
-    whole = changed(sequences, jitter=1.0)
+    whole = altered(sequences, jitter=1.0)
     monkeypatch.setattr(augmentation, "_NOISE_AT_A_TIME", 14)
-    assert changed(sequences, jitter=1.0).values.tobytes() == whole.values.tobytes()
+    assert altered(sequences, jitter=1.0).values.tobytes() == whole.values.tobytes()

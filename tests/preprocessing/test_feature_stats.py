@@ -12,7 +12,7 @@ def sequences(*rows) -> RaggedArray:
     return RaggedArray(values, offsets_of(np.array([len(row) for row in rows])))
 
 
-def test_every_step_of_the_chosen_sequences_counts_once():
+def test_every_step_of_the_given_sequences_counts_once():
     found = FeatureStats.of(
         sequences([[1, 0], [3, 0]], [[100, 100]], [[5, 6]]), np.array([0, 2])
     )
@@ -22,7 +22,7 @@ def test_every_step_of_the_chosen_sequences_counts_once():
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 1 << 16])
-def test_the_size_of_a_portion_changes_nothing_that_matters(monkeypatch, chunk):
+def test_chunks_of_any_size_give_the_same_statistics(monkeypatch, chunk):
     monkeypatch.setattr(feature_stats, "_STEPS_AT_A_TIME", chunk)
     random = np.random.default_rng(0)
     rows = [random.normal(3, 5, (length, 3)) for length in random.integers(1, 9, 50)]
@@ -32,14 +32,14 @@ def test_the_size_of_a_portion_changes_nothing_that_matters(monkeypatch, chunk):
     np.testing.assert_allclose(found.std, steps.std(axis=0), rtol=1e-12)
 
 
-def test_a_feature_that_never_changes_has_a_deviation_of_one():
+def test_a_constant_feature_has_a_deviation_of_one():
     found = FeatureStats.of(sequences([[0.1, 7], [0.1, 8]], [[0.1, 9]]), np.array([0, 1]))
     assert found.mean[0] == pytest.approx(0.1)
     assert found.std[0] == 1.0
     assert found.std[1] == pytest.approx(np.sqrt(2 / 3))
 
 
-def test_a_deviation_that_no_float32_can_divide_by_is_none():
+def test_a_deviation_that_is_too_small_for_float32_becomes_one():
     smallest = float(np.finfo(np.float32).tiny)
     steps = [[-smallest / 4, -2 * smallest], [smallest / 4, 2 * smallest]]
     found = FeatureStats.of(sequences(steps), np.array([0]))
@@ -53,12 +53,12 @@ def test_a_large_number_with_a_small_deviation_keeps_it():
     )
 
 
-def test_no_sequences_have_the_moments_of_nothing():
+def test_statistics_of_no_sequences_change_nothing():
     found = FeatureStats.of(sequences([[1.0, 2.0]]), np.array([], np.int64))
     assert found == FeatureStats((0.0, 0.0), (1.0, 1.0))
 
 
-def test_what_is_written_is_read_again():
+def test_it_survives_json():
     found = FeatureStats((1.5, -2.0), (0.1, 3.0))
     assert FeatureStats.from_json(found.to_json()) == found
 
@@ -75,6 +75,6 @@ def test_what_is_written_is_read_again():
         {"kind": "moments", "mean": [1.0]},
     ],
 )
-def test_any_other_record_is_refused(record):
-    with pytest.raises(DataError, match=r"moments: .* is not what was written"):
+def test_another_record_is_rejected(record):
+    with pytest.raises(DataError, match=r"feature statistics: .* not those of this release"):
         FeatureStats.from_json(record)

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from job.preprocessing.ragged import RaggedArray
+from job.preprocessing.ragged import RaggedArray, RaggedBuilder
 
 
 @pytest.fixture
@@ -16,7 +18,7 @@ def test_rows_and_lengths(ragged):
 
 
 @pytest.mark.parametrize("index", [-1, 4])
-def test_a_row_that_is_not_there_is_an_error(ragged, index):
+def test_a_row_out_of_range_is_an_error(ragged, index):
     with pytest.raises(IndexError, match=f"row {index} of 4"):
         ragged.row(index)
 
@@ -78,6 +80,47 @@ def test_byte_strings_become_rows():
         (np.zeros(2), np.array([0, 2, 1, 2]), "not decrease"),
     ],
 )
-def test_offsets_that_do_not_fit_are_refused(values, offsets, words):
+def test_offsets_that_do_not_match_are_rejected(values, offsets, words):
     with pytest.raises(ValueError, match=words):
         RaggedArray(values, offsets)
+
+
+@given(st.lists(st.integers(0, 9), max_size=50), st.sampled_from([(), (3,), (2, 3)]))
+def test_a_builder_returns_the_rows_it_was_given(lengths, shape):
+    rows = RaggedBuilder(np.dtype(np.float32))
+    expected = [
+        np.full((length, *shape), number, np.float32) for number, length in enumerate(lengths)
+    ]
+    for row in expected:
+        rows.append(row)
+    assert len(rows) == len(lengths)
+    ragged = rows.finished()
+    assert ragged.values.dtype == np.float32
+    assert ragged.lengths.tolist() == lengths
+    for number, row in enumerate(expected):
+        assert np.array_equal(ragged.row(number), row)
+
+
+def test_a_builder_has_space_for_the_caller_to_fill():
+    rows = RaggedBuilder(np.dtype(np.uint8))
+    rows.append(np.array([1, 2], np.uint8))
+    rows.space_for(np.array([2, 0, 1]), shape=())[:] = [3, 4, 5]
+    rows.append(np.array([6], np.uint8))
+    ragged = rows.finished()
+    assert [ragged.row(i).tolist() for i in range(5)] == [[1, 2], [3, 4], [], [5], [6]]
+
+
+def test_a_builder_keeps_no_spare_memory():
+    rows = RaggedBuilder(np.dtype(np.uint8))
+    for _ in range(1000):
+        rows.append(np.zeros(7, np.uint8))
+    ragged = rows.finished()
+    assert ragged.values.shape == (7000,)
+    assert ragged.values.base is None
+
+
+def test_a_builder_rejects_rows_of_another_shape():
+    rows = RaggedBuilder(np.dtype(np.uint8))
+    rows.append(np.zeros((2, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"got \(3,\) and \(4,\)"):
+        rows.append(np.zeros((0, 4), np.uint8))

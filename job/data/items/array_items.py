@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from job.config.data import ImageDataConfig, SequenceDataConfig
 from job.data.sources.npz import Npz
 from job.data.sources.sequence_file import Features, length_problem, not_finite, to_float32
-from job.preprocessing.image.decode import fit_pixels
+from job.preprocessing.decode_image import fit_pixels
 from job.preprocessing.ragged import RaggedArray, offsets_of
 from job.types import Problem
 

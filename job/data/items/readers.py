@@ -24,7 +24,7 @@ from job.data.quarantine import sample_of
 from job.data.sources.files import DataFiles
 from job.data.sources.sequence_file import Features, read_sequence
 from job.data.sources.table import opened
-from job.preprocessing.image.decode import ImageError, read_image
+from job.preprocessing.decode_image import ImageError, read_image
 from job.storage.mirror import FileProblem
 from job.types import Problem
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from job.config.augmentation import ImageAugmentationConfig, SequenceAugmentationConfig
 from job.config.data import DataConfig, ImageDataConfig, SequenceDataConfig
 from job.data.dataset import Dataset
-from job.preprocessing.augmentation import augment_pictures, augment_sequences
+from job.preprocessing.augmentation import augment_images, augment_sequences
+from job.preprocessing.decode_image import read_image
 from job.preprocessing.feature_stats import FeatureStats
-from job.preprocessing.image.decode import read_image
 from job.preprocessing.ragged import RaggedArray
 from job.preprocessing.vocabulary import Vocabulary
 from job.types import ItemInput
@@ -177,7 +177,7 @@ class ImageCollator:
         augmentation: ImageAugmentationConfig | None = self.section.augmentation
         if variation is None or augmentation is None:
             return pixels.astype(np.float32)
-        return augment_pictures(
+        return augment_images(
             pixels,
             augmentation,
             seed=variation.seed,

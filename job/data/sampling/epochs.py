@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from job.data.dataset import PairTable
 from job.data.sampling.permutation import epoch_permutation, steps_in_epoch
-from job.preprocessing.counter_rng import SAMPLING, bits
+from job.preprocessing.counter_rng import SAMPLING, random_bits
 
 # Stream of random numbers; `pair_sampling` has those below.
 _BATCH_ORDER = SAMPLING + 16
@@ -150,11 +150,11 @@ class LengthBucketedSampler:
             self.lengths_of(whole.pairs.left), self.lengths_of(whole.pairs.right)
         )
         by_length = np.array_split(np.argsort(length, kind="stable"), len(batches))
-        key = bits(
+        key = random_bits(
             self.seed,
             epoch=epoch,
             index=first + np.arange(len(batches)),
-            draw=_BATCH_ORDER,
+            stream=_BATCH_ORDER,
         )
         return [whole.take(by_length[place]) for place in np.argsort(key).tolist()]
 

@@ -16,7 +16,7 @@ from job.data.dataset import ItemTable, PairTable
 from job.data.sampling.epochs import BatchSampler, Epoch, SampledPairs, batch_of
 from job.data.sampling.permutation import epoch_permutation, steps_in_epoch
 from job.errors import ConfigError
-from job.preprocessing.counter_rng import SAMPLING, below, bits
+from job.preprocessing.counter_rng import SAMPLING, integers, random_bits
 
 log = logging.getLogger(__name__)
 
@@ -79,10 +79,10 @@ def sample_positives(
     Returns:
         Two arrays int64 (R,), item numbers: any item, and any other one of its class.
     """
-    first = below(len(classes.rows), seed=seed, epoch=epoch, index=index, draw=_FIRST_ITEM)
+    first = integers(len(classes.rows), seed=seed, epoch=epoch, index=index, stream=_FIRST_ITEM)
     at = classes.class_at(first)
     start, size = classes.start[at], classes.size[at]
-    further = 1 + below(size - 1, seed=seed, epoch=epoch, index=index, draw=_SECOND_ITEM)
+    further = 1 + integers(size - 1, seed=seed, epoch=epoch, index=index, stream=_SECOND_ITEM)
     return classes.rows[first], classes.rows[start + (first - start + further) % size]
 
 
@@ -94,11 +94,11 @@ def sample_negatives(
     Returns:
         Two arrays int64 (R,), item numbers: any item, and any one of another class.
     """
-    first = below(len(classes.rows), seed=seed, epoch=epoch, index=index, draw=_FIRST_ITEM)
+    first = integers(len(classes.rows), seed=seed, epoch=epoch, index=index, stream=_FIRST_ITEM)
     at = classes.class_at(first)
     start, size = classes.start[at], classes.size[at]
-    second = below(
-        len(classes.rows) - size, seed=seed, epoch=epoch, index=index, draw=_SECOND_ITEM
+    second = integers(
+        len(classes.rows) - size, seed=seed, epoch=epoch, index=index, stream=_SECOND_ITEM
     )
     # Positions from the item's own class on move behind that class.
     return classes.rows[first], classes.rows[np.where(second < start, second, second + size)]
@@ -269,7 +269,9 @@ class ClassBalancedSampler:
         @lru_cache(maxsize=2)
         def order_of(turn: int) -> NDArray[np.int64]:
             index = turn * num_classes + np.arange(num_classes)
-            return np.argsort(bits(self.seed, epoch=epoch, index=index, draw=_CLASS_ORDER))
+            return np.argsort(
+                random_bits(self.seed, epoch=epoch, index=index, stream=_CLASS_ORDER)
+            )
 
         def batch(step: int) -> SampledPairs:
             if not 0 <= step < self.num_steps:
@@ -296,14 +298,14 @@ class ClassBalancedSampler:
         chosen = np.full((len(classes), m), -1)
         for k in range(m):
             bound = size - m + k + 1
-            drawn = below(
-                bound, seed=self.seed, epoch=epoch, index=visit, draw=_ITEM_OF_CLASS, place=k
+            drawn = integers(
+                bound, seed=self.seed, epoch=epoch, index=visit, stream=_ITEM_OF_CLASS, offset=k
             )
             is_taken = (chosen == drawn[:, None]).any(axis=1)
             chosen[:, k] = np.where(is_taken, bound - 1, drawn)
         # The set is uniform, its order is not: the pairing is sampled as well.
-        key = bits(
-            self.seed, epoch=epoch, index=visit[:, None], draw=_PARTNER, place=np.arange(m)
+        key = random_bits(
+            self.seed, epoch=epoch, index=visit[:, None], stream=_PARTNER, offset=np.arange(m)
         )
         mixed = np.take_along_axis(chosen, np.argsort(key, axis=1), axis=1)
         items: NDArray[np.int64] = self.index.rows[self.index.start[classes][:, None] + mixed]

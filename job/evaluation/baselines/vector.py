@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from job.preprocessing.decode_image import fit_pixels
 from job.preprocessing.feature_stats import FeatureStats
-from job.preprocessing.image.decode import fit_pixels
 from job.preprocessing.ragged import RaggedArray
 
 # Gives pictures by row number, int64 (R,), as (R, S, S, 3) from 0 to 255.

@@ -1,1 +1,1 @@
-"""Encoders: from an item to its embedding, one module a kind; `build` chooses."""
+"""Encoders: from an item to its embedding, one module per kind."""

@@ -1,15 +1,14 @@
 """Encoders: from items to their embeddings. N items, D embedding size.
 
-An encoder is one functional `keras.Model`; both items of a pair go through that same object. It
-is made of Keras' own layers and operations only, with its normalisation inside: whoever opens
-an exported `.keras` file needs neither this program nor anything done to the items before::
+An encoder is one functional `keras.Model`; both items of a pair go through the same object. It
+consists of stock Keras layers, including its normalisation, so an exported `.keras` file needs
+neither this package nor preprocessed items::
 
     encoder = build_encoder(section, item=feed.input, seed=7)
     embedding_ND = encoder(items)
 
-Every layer has a name of its own, which is part of the keys of checkpoints, and everything
-random a seed that follows from the run's and that name. Which kind of item an encoder takes
-stands in `config.compatibility`.
+Every layer has a fixed name, which is part of the keys of checkpoints. Seeds are derived from
+the run's seed and that name.
 """
 
 from collections.abc import Callable
@@ -32,16 +31,16 @@ ENCODERS: dict[str, Callable[..., keras.Model]] = {
 def build_encoder(
     section: Encoder, *, item: ItemInput, seed: int, precision: Precision = "float32"
 ) -> keras.Model:
-    """The encoder that the configuration names; see the builder of each kind.
+    """Builds the configured encoder.
 
     Args:
-        section: Names the kind and its options.
-        item: What the encoder takes; of a kind that it can.
-        seed: The run's seed; initial weights and what is dropped depend on it alone.
-        precision: What its layers compute in. Weights are float32 always, and so is what sums
-            over many values: normalisation, statistics and pooling.
+        section: Kind and options.
+        item: Input of the encoder, of a kind that it supports.
+        seed: The run's seed. Initial weights and dropout depend on it alone.
+        precision: Precision of the layers. Weights are always float32, as are sums over many
+            values: normalisation, batch statistics and pooling.
 
     Returns:
-        A model from items, (N, ...) as `item` says, to float32 (N, D) embeddings.
+        A model from items, (N, ...) as `item` describes, to float32 (N, D) embeddings.
     """
     return ENCODERS[section.kind](section, item=item, seed=seed, precision=precision)

@@ -1,6 +1,6 @@
-"""A small convolutional encoder. N pictures, S width and height, C channels, D embedding size.
+"""A small convolutional encoder. N images, S width and height, C channels, D embedding size.
 
-It has no batch statistics: an embedding depends on its picture alone, in training, too, and
+It has no batch statistics: an embedding depends on its image alone, also during training, and
 small batches train as well as large ones.
 """
 
@@ -16,18 +16,18 @@ from job.types import ItemInput
 def build_cnn(
     section: CnnConfig, *, item: ItemInput, seed: int, precision: Precision
 ) -> keras.Model:
-    """A 3x3 convolution and a maximum over 2x2 for each entry of `filters`, then one vector.
+    """A 3x3 convolution and 2x2 max pooling per entry of `filters`, then mean and Dense.
 
     Args:
         section: Sizes and options.
-        item: Pictures, of at least 2 ** len(filters) pixels each way.
+        item: Images of at least 2 ** len(filters) pixels per side.
         seed: The run's seed.
-        precision: What the convolutions compute in.
+        precision: Precision of the convolutions.
 
     Returns:
-        A model from float32 (N, S, S, 3) pictures, 0 to 255, to float32 (N, D).
+        A model from float32 (N, S, S, 3) images, 0 to 255, to float32 (N, D).
     """
-    picture, maps_NSSC = image_input(item)
+    images_NSS3, maps_NSSC = image_input(item)
     for number, filters in enumerate(section.filters, start=1):
         name = f"conv_{number}"
         maps_NSSC = keras.layers.Conv2D(
@@ -43,8 +43,10 @@ def build_cnn(
         maps_NSSC = pool(maps_NSSC)
     mean_NC = keras.layers.GlobalAveragePooling2D(dtype="float32", name="mean")(maps_NSSC)
     if section.dropout:
-        own = derive_seed(seed, name="encoder/dropout")
-        dropout = PairDropout(section.dropout, seed=own, dtype="float32", name="dropout")
+        dropout_seed = derive_seed(seed, name="encoder/dropout")
+        dropout = PairDropout(
+            section.dropout, seed=dropout_seed, dtype="float32", name="dropout"
+        )
         mean_NC = dropout(mean_NC)
     embedding_ND = keras.layers.Dense(
         section.embedding_size,
@@ -52,7 +54,7 @@ def build_cnn(
         dtype="float32",
         name="embedding",
     )(mean_NC)
-    return keras.Model(picture, embedding_ND, name="encoder")
+    return keras.Model(images_NSS3, embedding_ND, name="encoder")
 
 
 def _glorot(name: str, *, seed: int) -> keras.initializers.Initializer:

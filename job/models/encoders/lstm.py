@@ -1,8 +1,8 @@
 """The recurrent encoder. N items, T time steps, F features, D size of a state.
 
-A step that is padding is masked: the state passes it unchanged, and no pooling sees it. So an
-embedding does not depend on how far its batch was padded. In texts padding is id 0, in
-sequences a step whose features are all NaN, as `types.ItemInput` says.
+Padding is masked: it leaves the state unchanged, and pooling ignores it. An embedding therefore
+does not depend on the padding of its batch. In texts padding is ID 0, in sequences a step whose
+features are all NaN (see `types.ItemInput`).
 """
 
 from collections.abc import Callable
@@ -21,18 +21,18 @@ from job.types import ItemInput
 def build_lstm(
     section: LstmConfig, *, item: ItemInput, seed: int, precision: Precision
 ) -> keras.Model:
-    """LSTMs on top of each other, and one vector from the states of the topmost.
+    """Stacked LSTMs, and one vector from the states of the last.
 
-    With its defaults it is the book's: `LSTM(32)` and its last state.
+    The defaults are the book's encoder: `LSTM(32)` and its last state.
 
     Args:
         section: Sizes and options.
         item: Text or sequence.
         seed: The run's seed.
-        precision: What the LSTMs compute in.
+        precision: Precision of the LSTMs.
 
     Returns:
-        A model from int32 (N, T) token ids, or float32 (N, T, F) steps, to float32 (N, D).
+        A model from int32 (N, T) token IDs, or float32 (N, T, F) steps, to float32 (N, D).
 
     Source: Chollet, Deep Learning with Python, 1st edition, section 7.1.5.
     """
@@ -40,8 +40,10 @@ def build_lstm(
     for number in range(1, section.layers + 1):
         if section.dropout:
             name = f"dropout{_suffix(number)}"
-            own = derive_seed(seed, name=f"encoder/{name}")
-            dropout = PairDropout(section.dropout, seed=own, dtype=precision, name=name)
+            dropout_seed = derive_seed(seed, name=f"encoder/{name}")
+            dropout = PairDropout(
+                section.dropout, seed=dropout_seed, dtype=precision, name=name
+            )
             vectors = dropout(vectors)
         gives_last = number == section.layers and section.pooling == "last"
         layer = _layer(
@@ -58,7 +60,7 @@ def build_lstm(
 def _tokens(section: LstmConfig, *, item: ItemInput, seed: int) -> tuple[Any, Any, Any]:
     """Input, vectors and mask of texts."""
     ids_NT = keras.Input(item.shape, dtype=item.dtype, name="ids")
-    # A look-up computes nothing, and gradients of few bits would not add up in the table.
+    # A lookup computes nothing, and sums of gradients in the table need all bits.
     vectors_NTF = keras.layers.Embedding(
         item.vocabulary_size,
         section.embedding_size,
@@ -72,16 +74,16 @@ def _tokens(section: LstmConfig, *, item: ItemInput, seed: int) -> tuple[Any, An
 
 
 def _steps(section: LstmConfig, *, item: ItemInput, seed: int) -> tuple[Any, Any, Any]:
-    """Input, vectors of mean 0 and deviation 1, and mask of sequences."""
+    """Input, standardised vectors, and mask of sequences."""
     steps_NTF = keras.Input(item.shape, dtype=item.dtype, name="steps")
-    # A step that is NaN in part is no padding: it spoils its embedding where all can see it.
+    # A partly NaN step is not padding: its embedding becomes NaN, which does not go unnoticed.
     is_step_NT = ops.logical_not(ops.all(ops.isnan(steps_NTF), axis=-1))
     mean_F, std_F = np.array(item.mean, np.float32), np.array(item.std, np.float32)
-    # Padding becomes the mean, 0 once normalised: NaN would pass masks as 0 * NaN in gradients,
-    # and 0 may lie too many deviations away for float16.
+    # Padding becomes the mean, which is 0 once standardised: NaN would pass masks as 0 * NaN in
+    # gradients, and 0 may be too many standard deviations away for float16.
     filled_NTF = ops.where(ops.expand_dims(is_step_NT, -1), steps_NTF, mean_F)
-    # Not the layer `Normalization`: it takes a deviation below 1e-7 for 1e-7, which leaves a
-    # feature measured in amperes or metres near 0.
+    # The layer `Normalization` replaces a standard deviation below 1e-7 with 1e-7, which leaves
+    # a feature measured in amperes or metres near 0.
     vectors_NTF = (filled_NTF - mean_F) / std_F
     return steps_NTF, vectors_NTF, is_step_NT
 
@@ -93,14 +95,14 @@ _INPUTS: dict[str, Callable[..., tuple[Any, Any, Any]]] = {
 
 
 def _suffix(number: int) -> str:
-    """What tells the name of a layer from that of the one at the bottom, number 1."""
+    """Suffix of the layer names, empty for the first layer."""
     return f"_{number}" if number > 1 else ""
 
 
 def _layer(
     section: LstmConfig, *, number: int, gives_last: bool, seed: int, precision: Precision
 ) -> keras.layers.Layer:
-    """LSTM `number`, counted from 1 at the bottom; of one direction or of both.
+    """LSTM `number`, from 1, in one direction or both.
 
     Its output is the last state of each direction, (N, D), or every state, (N, T, D).
     """
@@ -116,7 +118,7 @@ def _layer(
             go_backwards=name == "backward",
             kernel_initializer=keras.initializers.GlorotUniform(seed=seeded("kernel")),
             recurrent_initializer=keras.initializers.Orthogonal(seed=seeded("recurrent")),
-            # It draws nothing, but what its state begins with would be random.
+            # It draws nothing, but without a seed its seed state would start at random.
             seed=seeded("unused"),
             dtype=precision,
             name=f"{name}{suffix}",

@@ -1,7 +1,7 @@
-"""Xception as an encoder. N pictures, S width and height, D = 2048 embedding size.
+"""Xception as an encoder. N images, S width and height, D = 2048 embedding size.
 
-It is Keras' own, rebuilt layer by layer: those that Keras leaves without a name or a seed get
-both, and batch statistics are shared by the replicas that share a batch.
+Keras' own model is rebuilt layer by layer: layers without a fixed name or a seed get both, and
+replicas share their batch statistics.
 """
 
 import re
@@ -16,8 +16,8 @@ from job.models.encoders.image_input import image_input
 from job.models.seeds import derive_seed
 from job.types import ItemInput
 
-# Keras numbers these in the order it makes them, over the whole process. The blocks are those
-# whose names the layers beside them carry.
+# Keras numbers these layers process-wide in the order of creation. The new names follow the
+# names of the neighbouring layers.
 _NAMELESS = re.compile(r"(conv2d|batch_normalization|add)(?:_(\d+))?")
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "conv2d": tuple(f"block{block}_residual" for block in (2, 3, 4, 13)),
@@ -33,19 +33,19 @@ _POOLINGS = {
 def build_xception(
     section: XceptionConfig, *, item: ItemInput, seed: int, precision: Precision
 ) -> keras.Model:
-    """Xception with random weights and without its classifier, and one vector from its maps.
+    """Xception with random weights, without its classifier, and with global pooling.
 
-    Call it under the scope of the strategy that will train it.
+    Call it within the scope of the strategy that will train it.
 
     Args:
-        section: Which vector.
-        item: Pictures, of at least 71 pixels each way.
+        section: Options.
+        item: Images of at least 71 pixels per side.
         seed: The run's seed.
-        precision: What the convolutions compute in.
+        precision: Precision of the convolutions.
 
     Returns:
-        A model from float32 (N, S, S, 3) pictures, 0 to 255, to float32 (N, D). All its layers
-        are its own, none is inside another.
+        A model from float32 (N, S, S, 3) images, 0 to 255, to float32 (N, D), without nested
+        models.
 
     Source: Chollet 2017, Xception, figure 5; `keras.applications.Xception`.
     """
@@ -71,7 +71,7 @@ def build_xception(
 
 
 def _names(given: Iterable[str]) -> dict[str, str]:
-    """Names that do not depend on what was built before, by those that Keras gave."""
+    """Names that do not depend on models built before, by the names that Keras gave."""
     names = {name: name for name in given}
     for kind, ours in _NAMES.items():
         found = [match for name in names if (match := _NAMELESS.fullmatch(name))]
@@ -81,11 +81,11 @@ def _names(given: Iterable[str]) -> dict[str, str]:
 
 
 def _seeded(config: Mapping[str, Any], *, name: str, seed: int) -> dict[str, Any]:
-    """A layer's configuration, with a seed of its own for each initializer that draws."""
+    """A layer's configuration, with a separate seed for each random initializer."""
     seeded = dict(config)
     for key, value in config.items():
         if key.endswith("_initializer") and "seed" in (value or {}).get("config", {}):
             use = key.removesuffix("_initializer")
-            own = derive_seed(seed, name=f"encoder/{name}/{use}")
-            seeded[key] = {**value, "config": {**value["config"], "seed": own}}
+            derived = derive_seed(seed, name=f"encoder/{name}/{use}")
+            seeded[key] = {**value, "config": {**value["config"], "seed": derived}}
     return seeded

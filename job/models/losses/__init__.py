@@ -1,1 +1,1 @@
-"""The losses, and the pairs that they compare."""
+"""Losses, and the pairs that they compare."""

@@ -1,9 +1,9 @@
 """Losses: from a batch of pairs to one unreduced loss per pair. B pairs.
 
-The sum over all replicas divided by the global batch size is the mean::
+The mean is the sum over all replicas divided by the global batch size::
 
     loss = build_loss(training.loss, head="cosine")
-    loss_B = loss.of(batch, gather=alone)
+    loss_B = loss.of(batch, gather=no_gather)
 """
 
 from collections.abc import Callable
@@ -42,8 +42,8 @@ class BatchLoss:
     """A loss, ready to be computed.
 
     Attributes:
-        of: A `PairBatch` and `gather` -> float32 (B,), one loss for each of its pairs.
-        is_in_batch: Whether the loss of a pair depends on the others of the global batch.
+        of: From a `PairBatch` and `gather` to float32 (B,), one loss per pair.
+        is_in_batch: Whether the loss of a pair depends on the rest of the global batch.
     """
 
     of: PairLoss
@@ -109,12 +109,12 @@ LOSSES: dict[str, Callable[..., PairLoss]] = {
 
 
 def build_loss(section: Loss, *, head: str) -> BatchLoss:
-    """The loss that the configuration names.
+    """Builds the configured loss.
 
     Args:
-        section: Names the kind and its options.
-        head: Kind of the head; decides what the distance of two embeddings is. It is one that
-            the loss trains, see `config.compatibility`.
+        section: Kind and options.
+        head: Kind of the head, which defines the distance of two embeddings. It must be one
+            that the loss trains; `config.compatibility` checks that.
     """
     is_in_batch = compatibility.LOSSES[section.kind].is_in_batch
     return BatchLoss(LOSSES[section.kind](section, head=head), is_in_batch)

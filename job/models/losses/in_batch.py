@@ -1,11 +1,11 @@
-"""Losses that compare a pair with the rest of the global batch.
+"""Losses that compare a pair with the rest of the global batch, except InfoNCE.
 
 Letters: b pairs of this replica, B of all replicas, a = 2b items of this replica (left, then
 right), C = 2B items of all, D embedding size.
 
-Anchors are this replica's, candidates are everybody's: `gather` puts the rows of all replicas
-behind each other, and its gradient brings back what other replicas owe these rows. So the sum
-of a loss over all replicas, and its gradient, do not depend on their number.
+Anchors are the items of this replica, candidates those of all replicas: `gather` concatenates
+the rows of all replicas, and its gradient sums what every replica contributes to a row. The sum
+of a loss over all replicas, and its gradient, therefore do not depend on their number.
 """
 
 from typing import Any
@@ -13,22 +13,24 @@ from typing import Any
 import tensorflow as tf
 
 from job.models.distances import Distance, cosine_table
-from job.models.losses.pair_batch import FAR, Gather, PairBatch
+from job.models.losses.pair_batch import MASKED, Gather, PairBatch
 from job.models.losses.pairwise import contrastive
 
 
 def online_contrastive(
     batch: PairBatch, *, gather: Gather, distance: Distance, margin: float
 ) -> Any:
-    """Contrastive loss of the hard pairs; the others cost nothing.
+    """Contrastive loss of the hard pairs only; the others cost nothing.
 
-    A match is hard when it is further apart than the nearest pair that is none; such a pair
-    is hard when it is nearer than the furthest match. In a batch of one class every pair is.
+    A matching pair is hard if it is further apart than the nearest pair that does not match;
+    the latter is hard if it is nearer than the furthest matching pair. If all labels of the
+    batch are equal, every pair is hard. Use when `contrastive` learns slowly because most pairs
+    are easy.
 
     Args:
         batch: Labels and embeddings.
-        gather: Puts the rows of all replicas together.
-        distance: The head's.
+        gather: Concatenates the rows of all replicas.
+        distance: The distance of the head.
         margin: In the unit of the distance, > 0.
 
     Returns:
@@ -42,10 +44,10 @@ def online_contrastive(
     distance_B, label_B = tf.unstack(
         gather(tf.stack([distance_b, batch.label_B], axis=1)), axis=1
     )
-    nearest_negative = tf.reduce_min(tf.where(label_B < 0.5, distance_B, FAR))
-    furthest_positive = tf.reduce_max(tf.where(label_B >= 0.5, distance_B, -FAR))
-    is_one_class = tf.logical_or(nearest_negative >= FAR, furthest_positive <= -FAR)
-    # Turned round, so that a distance that is no number counts as hard and its loss is seen.
+    nearest_negative = tf.reduce_min(tf.where(label_B < 0.5, distance_B, MASKED))
+    furthest_positive = tf.reduce_max(tf.where(label_B >= 0.5, distance_B, -MASKED))
+    is_one_class = tf.logical_or(nearest_negative >= MASKED, furthest_positive <= -MASKED)
+    # Easy instead of hard pairs are chosen, so that a NaN distance keeps its loss.
     is_easy_b = tf.where(
         batch.label_B >= 0.5, distance_b <= nearest_negative, distance_b >= furthest_positive
     )
@@ -56,28 +58,29 @@ def online_contrastive(
 def triplet_batch_hard(
     batch: PairBatch, *, gather: Gather, distance: Distance, margin: float
 ) -> Any:
-    """For each item: its furthest of the class must be nearer than the nearest of another.
+    """Requires the furthest item of a class to be nearer than the nearest of another class.
 
-    An item of unknown class, without another item of its class or without one of another
-    class costs nothing.
+    Every item is an anchor. It costs nothing if its class is unknown, or if the batch has no
+    other item of its class or none of another class. Use when items have classes and labels
+    are clean; early in training the embeddings may collapse.
 
     Args:
         batch: Embeddings, item numbers and classes.
-        gather: Puts the rows of all replicas together.
-        distance: The head's.
+        gather: Concatenates the rows of all replicas.
+        distance: The distance of the head.
         margin: In the unit of the distance, > 0.
 
     Returns:
         float32 (b,), >= 0, the mean over the two items of each pair.
 
-    Source: Hermans, Beyer, Leibe 2017, eq. 5 (a mean over the items instead of the sum; the
-    same item at another place of the batch is no positive).
+    Source: Hermans, Beyer, Leibe 2017, eq. 5 (a mean over the items instead of the sum; an
+    item that the batch holds twice is not its own positive).
     """
     table_aC, positive_aC, negative_aC = _item_table(batch, gather=gather, table=distance.table)
-    furthest_a = tf.reduce_max(tf.where(positive_aC, table_aC, -FAR), axis=1)
-    nearest_a = tf.reduce_min(tf.where(negative_aC, table_aC, FAR), axis=1)
+    furthest_a = tf.reduce_max(tf.where(positive_aC, table_aC, -MASKED), axis=1)
+    nearest_a = tf.reduce_min(tf.where(negative_aC, table_aC, MASKED), axis=1)
     is_whole_a = tf.reduce_any(positive_aC, axis=1) & tf.reduce_any(negative_aC, axis=1)
-    # Relu, as everywhere: the other branch of `where` is finite, and so is its gradient.
+    # The branch of `where` that is not taken is finite, and so is its gradient.
     loss_a = tf.nn.relu(furthest_a - nearest_a + margin)
     return _mean_of_sides(tf.where(is_whole_a, loss_a, tf.zeros_like(loss_a)))
 
@@ -85,19 +88,20 @@ def triplet_batch_hard(
 def triplet_semi_hard(
     batch: PairBatch, *, gather: Gather, distance: Distance, margin: float
 ) -> Any:
-    """For each pair of a class: the nearest other item beyond it must be `margin` further.
+    """Requires the nearest negative beyond a positive to be `margin` further away.
 
-    Where no item of another class is further away than the pair, the furthest one is taken.
+    If no item of another class is further away than the positive, the furthest one is taken.
+    Use when items have classes; it rarely collapses, unlike `triplet_batch_hard`.
 
     Args:
         batch: Embeddings, item numbers and classes.
-        gather: Puts the rows of all replicas together.
-        distance: The head's.
+        gather: Concatenates the rows of all replicas.
+        distance: The distance of the head.
         margin: In the unit of the distance, > 0.
 
     Returns:
-        float32 (b,), >= 0: of each item the mean over its positives, then the mean over the
-        two items of each pair. Items without a triplet cost nothing.
+        float32 (b,), >= 0: the mean over the positives of each item, then over the two items
+        of each pair. Items without a triplet cost nothing.
 
     Source: Schroff, Kalenichenko, Philbin 2015, eq. 4; the furthest negative where there is
     no semi-hard one as in TensorFlow Addons' `triplet_semihard_loss` (distances are not
@@ -105,14 +109,14 @@ def triplet_semi_hard(
     """
     table_aC, positive_aC, negative_aC = _item_table(batch, gather=gather, table=distance.table)
     num_negatives_a1 = tf.reduce_sum(tf.cast(negative_aC, tf.int32), axis=1, keepdims=True)
-    # Negatives by distance, then everything else: the place behind which a pair of the class
-    # would be sorted in is where the nearest negative beyond it stands.
-    only_negatives_aC = tf.stop_gradient(tf.where(negative_aC, table_aC, FAR))
+    # Negatives sorted by distance, then all other items: where a positive would be inserted is
+    # the nearest negative beyond it.
+    only_negatives_aC = tf.stop_gradient(tf.where(negative_aC, table_aC, MASKED))
     by_distance_aC = tf.argsort(only_negatives_aC, axis=1, stable=True)
     sorted_aC = tf.gather(only_negatives_aC, by_distance_aC, batch_dims=1)
-    place_aC = tf.searchsorted(sorted_aC, tf.stop_gradient(table_aC), side="right")
-    place_aC = tf.clip_by_value(place_aC, 0, tf.maximum(num_negatives_a1 - 1, 0))
-    chosen_aC = tf.gather(by_distance_aC, place_aC, batch_dims=1)
+    position_aC = tf.searchsorted(sorted_aC, tf.stop_gradient(table_aC), side="right")
+    position_aC = tf.clip_by_value(position_aC, 0, tf.maximum(num_negatives_a1 - 1, 0))
+    chosen_aC = tf.gather(by_distance_aC, position_aC, batch_dims=1)
     negative_distance_aC = tf.gather(table_aC, chosen_aC, batch_dims=1)
     loss_aC = tf.nn.relu(table_aC - negative_distance_aC + margin)
     counts_aC = tf.cast(positive_aC & (num_negatives_a1 > 0), tf.float32)
@@ -121,35 +125,37 @@ def triplet_semi_hard(
 
 
 def circle(batch: PairBatch, *, gather: Gather, margin: float, gamma: float) -> Any:
-    """Weighs each cosine by how far it is from where it should be.
+    """Weights each cosine by its distance from its optimum.
+
+    Use when items have classes and the head is `cosine`; it needs no mining.
 
     Args:
         batch: Embeddings, item numbers and classes.
-        gather: Puts the rows of all replicas together.
-        margin: m, in [0, 1): cosines should be above 1 - m in a class, below m between two.
-        gamma: What weighted cosines are multiplied by, > 0.
+        gather: Concatenates the rows of all replicas.
+        margin: m, in [0, 1): cosines should be above 1 - m within a class, below m otherwise.
+        gamma: Scale of the weighted cosines, > 0.
 
     Returns:
-        float32 (b,), >= 0, the mean over the two items of each pair. Items without another
-        of their class, or without one of another class, cost nothing.
+        float32 (b,), >= 0, the mean over the two items of each pair. Items without a
+        positive or without a negative cost nothing.
 
     Source: Sun et al. 2020, eq. 5 and 6 with O_p = 1 + m, O_n = -m, delta_p = 1 - m,
-    delta_n = m; the weights pass no gradient, as in Keras' `Circle`.
+    delta_n = m; no gradient flows through the weights, as in Keras' `Circle`.
     """
     cosine_aC, positive_aC, negative_aC = _item_table(batch, gather=gather, table=cosine_table)
     fixed_aC = tf.stop_gradient(cosine_aC)
     to_pull_aC = -gamma * tf.nn.relu(1.0 + margin - fixed_aC) * (cosine_aC - (1.0 - margin))
     to_push_aC = gamma * tf.nn.relu(fixed_aC + margin) * (cosine_aC - margin)
-    pull_a = tf.reduce_logsumexp(tf.where(positive_aC, to_pull_aC, -FAR), axis=1)
-    push_a = tf.reduce_logsumexp(tf.where(negative_aC, to_push_aC, -FAR), axis=1)
+    pull_a = tf.reduce_logsumexp(tf.where(positive_aC, to_pull_aC, -MASKED), axis=1)
+    push_a = tf.reduce_logsumexp(tf.where(negative_aC, to_push_aC, -MASKED), axis=1)
     return _mean_of_sides(tf.nn.softplus(pull_a + push_a))
 
 
 def _item_table(batch: PairBatch, *, gather: Gather, table: Any) -> tuple[Any, Any, Any]:
-    """Anchors against candidates: (a, C) values, which are positives, which negatives.
+    """Values, positives and negatives of anchors against candidates, each (a, C).
 
-    A positive is another item of the same known class; an item is no positive of itself,
-    wherever else in the batch it stands.
+    A positive is another item of the same known class. An item that the batch holds twice is
+    not its own positive.
     """
     anchor_aD, item_a, class_a = _items(batch)
     candidate_CD, item_C, class_C = _items(batch.gathered(gather))
@@ -162,7 +168,7 @@ def _item_table(batch: PairBatch, *, gather: Gather, table: Any) -> tuple[Any, A
 
 
 def _items(batch: PairBatch) -> tuple[Any, Any, Any]:
-    """Embeddings, numbers and classes of the left items, then of the right ones."""
+    """Embeddings, rows and classes of the left items, then of the right ones."""
     return (
         tf.concat([batch.left_BD, batch.right_BD], axis=0),
         tf.concat([batch.left_item_B, batch.right_item_B], axis=0),

@@ -1,7 +1,7 @@
-"""Multiple negatives (InfoNCE): the other pairs of the global batch are the wrong answers.
+"""Multiple negatives (InfoNCE): items of the other pairs in the batch are the negatives.
 
-Letters: b pairs of this replica, B of all replicas, D embedding size. Anchors and candidates
-are as in `models.batch_losses`.
+Letters: b pairs of this replica, B of all replicas, D embedding size. Queries are items of this
+replica, candidates those of all replicas, as in `in_batch`.
 """
 
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from typing import Any
 import tensorflow as tf
 
 from job.models.distances import DISTANCES
-from job.models.losses.pair_batch import FAR, Gather, PairBatch
+from job.models.losses.pair_batch import MASKED, Gather, PairBatch
 
 
 @dataclass(frozen=True, eq=False)
 class _Side:
-    """One side of the pairs: embedding (b, D), item number (b,), class (b,)."""
+    """One side of the pairs: embedding (b, D), item (b,), class (b,)."""
 
     embedding: Any
     item: Any
@@ -25,42 +25,43 @@ class _Side:
 def multiple_negatives(
     batch: PairBatch, *, gather: Gather, head: str, temperature: float, symmetric: bool
 ) -> Any:
-    """Cross-entropy of finding the matching right item among those of the whole batch.
+    """Cross-entropy of finding the matching right item among those of the global batch.
 
-    Candidates of a matching pair are its own right item and the right items of every other
-    pair, matching or not, except those that are no wrong answer: the left or the right item
-    itself, an item of the same known class, and an item that the batch says matches the left
-    one. Pairs that do not match cost nothing themselves, and the mean is over all pairs.
+    The negatives of a matching pair are the right items of all other pairs, matching or not,
+    except: the two items of the pair, items of the same known class, and items that match the
+    left one in another pair of the batch. Pairs that do not match cost nothing themselves; the
+    mean is over all pairs. Use when most pairs match, or items have many classes of few items;
+    larger batches give harder comparisons.
 
     Args:
         batch: Labels, embeddings, item numbers and classes.
-        gather: Puts the rows of all replicas together.
+        gather: Concatenates the rows of all replicas.
         head: `cosine`: similarity is cos(u, v); `euclidean`: it is -||u - v||.
-        temperature: What similarities are divided by, > 0.
-        symmetric: Whether the left item is looked for among the left items, too; the loss is
-            the mean of both.
+        temperature: Divisor of the similarities, > 0.
+        symmetric: Whether the left item is searched for among the left items, too; the loss
+            is then the mean of both directions.
 
     Returns:
         float32 (b,), >= 0.
 
     Source: van den Oord, Li, Vinyals 2018, eq. 4; candidates from the batch as in Henderson
-    et al. 2017, section 4.4; both directions as in Radford et al. 2021, figure 3. Leaving out
-    candidates that match is ours.
+    et al. 2017, section 4.4; both directions as in Radford et al. 2021, figure 3. Masking
+    candidates that match is not in these papers.
     """
     left, right = _sides(batch)
     whole = batch.gathered(gather)
     all_left, all_right = _sides(whole)
     matches = _Matches.of(whole)
-    # 1 - cos instead of -cos: a constant that the cross-entropy does not see.
+    # 1 - cos instead of -cos: the constant cancels in the cross-entropy.
     distance = DISTANCES[head]
     own_b = -distance.pairs(left.embedding, right.embedding) / temperature
 
     def find(query: _Side, target: _Side, candidates: _Side) -> Any:
         table_bB = -distance.table(query.embedding, candidates.embedding) / temperature
-        wrong_bB = _wrong_answers(query, target, candidates) & ~matches.known(
+        negative_bB = _is_negative(query, target, candidates) & ~matches.known(
             query.item, candidates.item
         )
-        others_bB = tf.where(wrong_bB, table_bB, -FAR)
+        others_bB = tf.where(negative_bB, table_bB, -MASKED)
         every = tf.concat([own_b[:, None], others_bB], axis=1)
         return tf.reduce_logsumexp(every, axis=1) - own_b
 
@@ -77,8 +78,8 @@ def _sides(batch: PairBatch) -> tuple[_Side, _Side]:
     )
 
 
-def _wrong_answers(query: _Side, target: _Side, candidates: _Side) -> Any:
-    """Boolean (b, B): neither item of the pair, nor of the query's class."""
+def _is_negative(query: _Side, target: _Side, candidates: _Side) -> Any:
+    """Boolean (b, B): in neither position of the pair, and not of the query's class."""
     is_query_bB = query.item[:, None] == candidates.item[None, :]
     is_target_bB = target.item[:, None] == candidates.item[None, :]
     class_b1 = query.class_[:, None]
@@ -88,7 +89,7 @@ def _wrong_answers(query: _Side, target: _Side, candidates: _Side) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class _Matches:
-    """The matching pairs of the global batch, in both orders, each as one sorted number."""
+    """The matching pairs of the global batch, in both orders, each as one number, sorted."""
 
     keys: Any
     num_items: Any
@@ -102,7 +103,7 @@ class _Matches:
         return cls(tf.sort(tf.where(is_match, keys, tf.constant(-1, tf.int64))), num_items)
 
     def known(self, query_b: Any, candidate_B: Any) -> Any:
-        """Boolean (b, B): whether the batch says that query and candidate match."""
+        """Boolean (b, B): whether some pair of the batch says that the two match."""
         wanted_bB = query_b[:, None] * self.num_items + candidate_B[None, :]
         flat = tf.reshape(wanted_bB, [-1])
         place = tf.minimum(tf.searchsorted(self.keys, flat), tf.size(self.keys) - 1)

@@ -1,4 +1,4 @@
-"""What a loss may use. b pairs of this replica, B of all replicas, D embedding size."""
+"""The input of a loss. b pairs of this replica, B of all replicas, D embedding size."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,28 +6,28 @@ from typing import Any
 
 import tensorflow as tf
 
-# Instead of infinity, whose gradient is not a number; far beyond any distance or logit.
-FAR = 1e9
+# Replaces masked values: larger than any distance or logit. Infinity has a NaN gradient.
+MASKED = 1e9
 
-# (b, ...) of this replica -> (B, ...) of all replicas, in the order of the replicas.
+# From (b, ...) of this replica to (B, ...) of all replicas, in the order of the replicas.
 Gather = Callable[[Any], Any]
 
 
-def alone(rows: Any) -> Any:
+def no_gather(rows: Any) -> Any:
     """The `Gather` of a single replica: its rows are all rows."""
     return rows
 
 
 @dataclass(frozen=True, eq=False)
 class PairBatch:
-    """The pairs of a batch that one replica holds, as a loss sees them.
+    """The pairs of a batch that one replica holds.
 
     Attributes:
         label_B: float32 (B,), 1.0 = match, 0.0 = no match.
         logit_B: float32 (B,), from the head.
         left_BD: float32 (B, D), embedding of the first item of each pair.
         right_BD: float32 (B, D), of the second.
-        left_item_B: int64 (B,), number of the first item in the data set, >= 0.
+        left_item_B: int64 (B,), row of the first item in the dataset, >= 0.
         right_item_B: int64 (B,), of the second.
         left_class_B: int64 (B,), class of the first item; -1 = unknown.
         right_class_B: int64 (B,), of the second.
@@ -43,9 +43,9 @@ class PairBatch:
     right_class_B: Any
 
     def gathered(self, gather: Gather) -> "PairBatch":
-        """The same of the whole global batch, but for the logits, which no loss compares.
+        """The pairs of the global batch, without logits, which no loss compares.
 
-        What goes together travels together: two exchanges instead of seven.
+        Floats and integers are exchanged in one tensor each: two collectives instead of seven.
         """
         floats = gather(tf.concat([self.left_BD, self.right_BD, self.label_B[:, None]], axis=1))
         size = self.left_BD.shape[-1]

@@ -1,4 +1,4 @@
-"""Losses that look at one pair at a time. B pairs, D embedding size."""
+"""Losses of one pair at a time. B pairs, D embedding size."""
 
 from typing import Any
 
@@ -7,6 +7,8 @@ from keras import ops
 
 def binary_crossentropy(label_B: Any, logit_B: Any) -> Any:
     """Negative log-likelihood of the label under the score sigmoid(logit).
+
+    Use when pairs are labelled and the score should be a probability.
 
     Args:
         label_B: float32 (B,), 1.0 = match, 0.0 = no match.
@@ -25,12 +27,14 @@ def binary_crossentropy(label_B: Any, logit_B: Any) -> Any:
 def weighted_binary_crossentropy(
     label_B: Any, logit_B: Any, *, positive_weight: float, label_smoothing: float
 ) -> Any:
-    """Binary cross-entropy with smoothed labels, matching pairs counted several times.
+    """Binary cross-entropy with smoothed labels and a weight for matching pairs.
+
+    Use when matching pairs are rare, or some labels are wrong.
 
     Args:
         label_B: float32 (B,), 1.0 = match, 0.0 = no match.
         logit_B: float32 (B,), any real number.
-        positive_weight: How many times a matching pair counts, > 0.
+        positive_weight: Weight of a matching pair, > 0.
         label_smoothing: Share s of the label replaced by 1/2, in [0, 1).
 
     Returns:
@@ -44,12 +48,14 @@ def weighted_binary_crossentropy(
 
 
 def contrastive(label_B: Any, distance_B: Any, *, margin: float) -> Any:
-    """Pulls matching pairs together, pushes the others `margin` apart.
+    """Pulls matching pairs together and pushes the others `margin` apart.
+
+    Use when pairs are labelled and embeddings go into a nearest-neighbour index.
 
     Args:
         label_B: float32 (B,), 1.0 = match, 0.0 = no match.
         distance_B: float32 (B,), >= 0.
-        margin: Distance beyond which a pair that does not match costs nothing; in the unit
+        margin: Distance from which a pair that does not match costs nothing; in the unit
             of `distance_B`.
 
     Returns:

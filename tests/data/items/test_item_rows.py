@@ -15,7 +15,7 @@ from job.data.sources.sequence_file import Features
 from job.errors import DataError, PermissionDeniedError
 from job.preprocessing.ragged import RaggedArray
 from tests.data.archives import npz_of
-from tests.preprocessing.image.some_images import one_colour
+from tests.preprocessing.some_images import one_colour
 
 COLUMNS = ColumnsConfig(group="who", split="part")
 

@@ -11,7 +11,7 @@ from job.errors import DataError
 from job.preprocessing.vocabulary import CharacterVocabulary
 from job.types import SPLITS
 from tests.data.archives import npz_of
-from tests.preprocessing.image.some_images import one_colour
+from tests.preprocessing.some_images import one_colour
 
 ROOT = Path(__file__).parents[3]
 

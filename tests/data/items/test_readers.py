@@ -10,9 +10,9 @@ from job.data.items.readers import Reader, TextReader, reader_of
 from job.data.sources.files import DataFiles
 from job.data.sources.sequence_file import Features
 from job.errors import DataError, PermissionDeniedError
-from job.preprocessing.image.decode import ImageError
+from job.preprocessing.decode_image import ImageError
 from job.types import Problem
-from tests.preprocessing.image.some_images import one_colour
+from tests.preprocessing.some_images import one_colour
 
 
 def sequences(folder: Path) -> Reader:

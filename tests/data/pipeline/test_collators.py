@@ -18,7 +18,7 @@ from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.ragged import RaggedArray, offsets_of
 from job.preprocessing.vocabulary import CharacterVocabulary
 from job.types import ItemInput
-from tests.preprocessing.image.some_images import one_colour
+from tests.preprocessing.some_images import one_colour
 
 STEPS = np.arange(12, dtype=np.float32).reshape(6, 2)
 SEQUENCES = RaggedArray(STEPS, offsets_of(np.array([1, 3, 2])))

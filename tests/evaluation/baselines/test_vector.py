@@ -14,8 +14,8 @@ from job.evaluation.baselines.vector import (
     step_deviations,
     step_means,
 )
+from job.preprocessing.decode_image import fit_pixels
 from job.preprocessing.feature_stats import FeatureStats
-from job.preprocessing.image.decode import fit_pixels
 from job.preprocessing.ragged import RaggedArray, offsets_of
 
 PLAIN = FeatureStats((0.0, 0.0), (1.0, 1.0))

@@ -116,7 +116,7 @@ def test_precision_is_that_of_the_computation_not_of_weights_or_embeddings(name,
 
 
 @pytest.mark.parametrize("name", ["text", "sequence", "cnn"])
-def test_what_is_dropped_depends_on_the_seed_alone(name):
+def test_dropout_depends_on_the_seed_alone(name):
     section, item = CASES[name]
     items = some_items(item, 3)
     dropping = section.model_copy(update={"dropout": 0.5})

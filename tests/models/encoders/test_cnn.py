@@ -16,10 +16,10 @@ def encoder(**options):
 
 def test_it_equals_a_slow_reference():
     model = encoder()
-    pictures = some_items(IMAGE, 2)
+    images = some_items(IMAGE, 2)
     kernels = {weight.path: weight.numpy().astype(float) for weight in model.weights}
-    for picture, embedding in zip(pictures, model(pictures).numpy(), strict=True):
-        maps = picture / 127.5 - 1.0
+    for image, embedding in zip(images, model(images).numpy(), strict=True):
+        maps = image / 127.5 - 1.0
         for name in ("conv_1", "conv_2"):
             maps = slow_convolution(maps, kernels[f"{name}/kernel"], kernels[f"{name}/bias"])
             maps = maps.reshape(len(maps) // 2, 2, len(maps) // 2, 2, -1).max((1, 3))
@@ -28,7 +28,7 @@ def test_it_equals_a_slow_reference():
 
 
 def slow_convolution(maps, kernel, bias):
-    """A 3x3 convolution with zeros around the picture, and relu."""
+    """A 3x3 convolution with zeros around the image, and relu."""
     around = np.pad(maps, ((1, 1), (1, 1), (0, 0)))
     size = len(maps)
     parts = [
@@ -38,22 +38,20 @@ def slow_convolution(maps, kernel, bias):
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_neighbours_and_place_in_the_batch_never_change_an_embedding(training):
+def test_an_embedding_does_not_depend_on_its_batch(training):
     model = encoder()
-    picture = some_items(IMAGE, 1)[0]
+    image = some_items(IMAGE, 1)[0]
     found = []
     for place, seed in ((0, 1), (2, 2), (5, 3)):
         batch = some_items(IMAGE, 6, seed=seed)
-        batch[place] = picture
+        batch[place] = image
         found.append(model(batch, training=training).numpy()[place])
     assert np.array_equal(found[0], found[1])
     assert np.array_equal(found[0], found[2])
 
 
 @pytest.mark.parametrize(("size", "num_filters"), [(8, 3), (9, 3), (64, 6), (13, 1)])
-def test_the_smallest_pictures_that_the_configuration_lets_through_are_enough(
-    size, num_filters
-):
+def test_the_smallest_images_that_the_configuration_lets_through_are_enough(size, num_filters):
     item = ItemInput("image", "float32", (size, size, 3))
     section = CnnConfig(filters=[2] * num_filters, embedding_size=5)
     model = build_encoder(section, item=item, seed=3)

@@ -60,7 +60,7 @@ def test_padding_never_changes_an_embedding(kind, options):
 
 
 @pytest.mark.parametrize(("kind", "options"), DEEP_WAYS)
-def test_neighbours_and_place_in_the_batch_never_change_an_embedding(kind, options):
+def test_an_embedding_does_not_depend_on_its_batch(kind, options):
     model = encoder(kind, **options)
     item = some_items(ITEMS[kind], 1, length=3)
     found = []
@@ -102,21 +102,21 @@ def test_gradients_are_finite_and_do_not_know_of_padding(kind, options):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_steps_that_are_all_zero_are_no_padding():
+def test_steps_of_zeros_are_not_padding():
     model = encoder("sequence")
     steps = some_items(SEQUENCE, 1, length=4)
     steps[0, 2:] = 0.0
     assert not np.allclose(model(steps), model(steps[:, :2]), atol=1e-3)
 
 
-def test_steps_at_the_mean_are_no_padding():
+def test_steps_at_the_mean_are_not_padding():
     model = encoder("sequence", pooling="mean")
     steps = some_items(SEQUENCE, 1, length=4)
     steps[0, 2:] = SEQUENCE.mean
     assert not np.allclose(model(steps), model(steps[:, :2]), atol=1e-4)
 
 
-def test_a_step_that_is_no_number_in_part_is_no_padding_either():
+def test_a_partly_nan_step_is_not_padding():
     steps = some_items(SEQUENCE, 2, length=4)
     steps[1, 3, 0] = np.nan
     embedding = encoder("sequence")(steps).numpy()
@@ -186,7 +186,7 @@ def test_the_second_direction_reads_from_the_end(pooling):
         [weight.numpy() for weight in layer.weights if "lstm_cell" in weight.path]
         for layer in (model.layers[-1].forward_layer, model.layers[-1].backward_layer)
     )
-    # Each row has a length of its own, so that its end is not the batch's.
+    # Each row has a different length, so that its end is not that of the batch.
     ids = some_items(TEXT, 2)
     ids[0, 4:] = 0
     table = model.get_layer("embedding").get_weights()[0]

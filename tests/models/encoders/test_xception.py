@@ -1,4 +1,4 @@
-"""Xception: the layers are Keras' own, their names and seeds are ours."""
+"""Xception: the layers of Keras with fixed names and seeds."""
 
 import re
 
@@ -29,18 +29,18 @@ def test_it_is_keras_xception_with_the_scaling_inside(pooling, theirs):
         weights=None, include_top=False, input_shape=LARGE_IMAGE.shape, pooling=theirs
     )
     reference.set_weights(model.get_weights())
-    pictures = some_items(LARGE_IMAGE, 2)
-    scaled = keras.applications.xception.preprocess_input(pictures.copy())
+    images = some_items(LARGE_IMAGE, 2)
+    scaled = keras.applications.xception.preprocess_input(images.copy())
     expected = reference(scaled, training=True).numpy()
     assert model.output_shape == (None, 2048)
-    np.testing.assert_allclose(model(pictures, training=True), expected, atol=1e-4)
+    np.testing.assert_allclose(model(images, training=True), expected, atol=1e-4)
 
 
 def test_every_layer_of_it_is_a_layer_of_the_encoder_under_a_lasting_name(encoder):
     names = [layer.name for layer in encoder.layers]
     assert len(names) == 134
     rest = [name for name in names if not re.fullmatch(r"block\d+_\w+", name)]
-    assert rest == ["picture", "scale", "mean"]
+    assert rest == ["image", "scale", "mean"]
     named = {name for name in names if name.endswith(("_add", "_residual", "_residual_bn"))}
     assert named == {
         *(f"block{block}_add" for block in BLOCKS),
@@ -56,8 +56,10 @@ def test_a_block_s_own_layers_carry_its_number(encoder):
             for tensor in encoder.get_layer(f"block{block}_add").input
         ]
         last = f"block{block}_pool" if block in RESIDUALS else f"block{block}_sepconv3_bn"
-        beside = f"block{block}_residual_bn" if block in RESIDUALS else f"block{block - 1}_add"
-        assert parts == [last, beside]
+        neighbour = (
+            f"block{block}_residual_bn" if block in RESIDUALS else f"block{block - 1}_add"
+        )
+        assert parts == [last, neighbour]
 
 
 def test_names_do_not_depend_on_how_far_keras_has_counted():
@@ -80,7 +82,7 @@ def test_names_do_not_depend_on_how_far_keras_has_counted():
         assert names["block1_conv1"] == "block1_conv1"
 
 
-def test_a_single_replica_has_nobody_to_share_statistics_with(encoder):
+def test_a_single_replica_does_not_synchronise_statistics(encoder):
     # Keras on JAX or PyTorch refuses to open a layer that would.
     kind = keras.layers.BatchNormalization
     normalisations = [layer for layer in encoder.layers if isinstance(layer, kind)]

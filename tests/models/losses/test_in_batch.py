@@ -19,7 +19,7 @@ from job.config.losses import (
 from job.config.model import Head
 from job.models.heads import build_head
 from job.models.losses.build_loss import LOSSES, build_loss
-from job.models.losses.pair_batch import PairBatch, alone
+from job.models.losses.pair_batch import PairBatch, no_gather
 from tests.models.losses import reference_losses as reference
 
 # One option of each is not its default, so that a swapped argument shows.
@@ -125,7 +125,7 @@ def random_batch(seed, *, size=12, num_items=14, num_classes=4, repeats=True) ->
 
 def losses(name, batch):
     section, head = EVERY_LOSS[name]
-    return build_loss(section, head=head).of(as_tensors(batch), gather=alone).numpy()
+    return build_loss(section, head=head).of(as_tensors(batch), gather=no_gather).numpy()
 
 
 def as_tensors(batch):
@@ -138,7 +138,7 @@ def gradients(name, batch):
     sources = [tensors.left_BD, tensors.right_BD, tensors.logit_B]
     with tf.GradientTape() as tape:
         tape.watch(sources)
-        loss = tf.reduce_sum(build_loss(section, head=head).of(tensors, gather=alone))
+        loss = tf.reduce_sum(build_loss(section, head=head).of(tensors, gather=no_gather))
     zero = tf.UnconnectedGradients.ZERO
     return [
         gradient.numpy()
@@ -162,7 +162,7 @@ def test_a_loss_equals_its_slow_reference(name, seed):
 # Circle's weights pass no gradient by definition, so its differences say nothing.
 @pytest.mark.parametrize("name", set(CASES) - {"circle"})
 def test_a_gradient_equals_finite_differences(name):
-    # Of an item that comes twice only one copy would be moved.
+    # Only one copy of a repeated item would be moved.
     batch, step = random_batch(3, num_items=24, repeats=False), 1e-6
     (gradient, _, _) = gradients(name, batch)
     for row, column in [(0, 0), (3, 2), (7, 4), (11, 1)]:
@@ -216,7 +216,7 @@ def on_a_line(*places):
 
 
 def of(section, head, batch):
-    return build_loss(section, head=head).of(as_tensors(batch), gather=alone).numpy()
+    return build_loss(section, head=head).of(as_tensors(batch), gather=no_gather).numpy()
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_a_negative_as_far_as_the_positive_is_not_beyond_it():
     np.testing.assert_allclose(got, [3.5, 6.5], rtol=1e-5)
 
 
-def test_the_same_item_twice_is_no_positive_and_unknown_classes_take_no_part():
+def test_a_repeated_item_is_not_its_own_positive_and_unknown_classes_are_ignored():
     batch = pair_batch(
         on_a_line(0, 1),
         on_a_line(0, 2),
@@ -321,7 +321,7 @@ def test_multiple_negatives_by_hand():
         ({"items": ([0, 1, 0], [3, 4, 4]), "label": [1, 1, 0]}, 2),
     ],
 )
-def test_what_matches_is_no_wrong_answer(change, num_wrong):
+def test_matching_items_are_not_negatives(change, num_wrong):
     batch = pair_batch(points(0, 0, 0), points(0, 0, 0), **{"label": [1, 1, 1], **change})
     # All alike, so the loss is the logarithm of the number of candidates.
     got = of(MultipleNegativesConfig(), "cosine", batch)
@@ -350,7 +350,7 @@ def test_circle_weights_pass_no_gradient():
     tensors = as_tensors(batch)
     with tf.GradientTape() as tape:
         tape.watch(tensors.right_BD)
-        loss = build_loss(section, head="cosine").of(tensors, gather=alone)[0]
+        loss = build_loss(section, head="cosine").of(tensors, gather=no_gather)[0]
     slope = tape.gradient(loss, tensors.right_BD).numpy()[0]
     # d cos / d angle of the item at 60: -sin(60) to the anchor at 0, sin(30) to that at 90.
     s = math.cos(math.radians(30))
@@ -390,7 +390,7 @@ def test_two_replicas_that_gather_see_the_loss_of_one(name):
     [(head, loss) for head in HEADS for loss in HEADS[head].losses],
     ids="-".join,
 )
-def test_embeddings_that_are_no_numbers_never_look_like_a_good_model(head, kind):
+def test_nan_embeddings_never_look_like_a_good_model(head, kind):
     """Else a run that diverged ends as finished, and its best epoch is the one that did."""
     head_model = build_head(_section(Head, head), embedding_size=3, seed=1)
     loss = build_loss(_section(Loss, kind), head=head)
@@ -400,7 +400,7 @@ def test_embeddings_that_are_no_numbers_never_look_like_a_good_model(head, kind)
     classes = tf.constant([0, 1, 0, 1], tf.int64), tf.constant([0, 0, 0, 0], tf.int64)
     logit = head_model([nan, nan])[:, 0]
     assert np.isnan(logit).all()
-    values = loss.of(PairBatch(label, logit, nan, nan, *numbers, *classes), gather=alone)
+    values = loss.of(PairBatch(label, logit, nan, nan, *numbers, *classes), gather=no_gather)
     assert not np.isfinite(tf.reduce_sum(values).numpy())
 
 

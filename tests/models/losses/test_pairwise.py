@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from job.config.losses import BinaryCrossentropyConfig, ContrastiveConfig
 from job.models.losses.build_loss import build_loss
-from job.models.losses.pair_batch import alone
+from job.models.losses.pair_batch import no_gather
 from job.models.losses.pairwise import binary_crossentropy, weighted_binary_crossentropy
 from tests.models.losses.test_in_batch import as_tensors, pair_batch
 
@@ -58,7 +58,7 @@ def test_gradient_is_score_minus_label(label, logit):
         (0.0, 0.5, 0.4, math.log(2)),
     ],
 )
-def test_a_match_counts_as_often_as_its_weight_says(label, weight, smoothing, loss):
+def test_a_matching_pair_has_its_weight(label, weight, smoothing, loss):
     got = weighted_binary_crossentropy(
         np.float32([label]),
         np.float32([0.0]),
@@ -81,7 +81,7 @@ def test_smoothed_labels_are_the_likelihood_of_a_mixture():
 def test_the_section_decides_weight_and_smoothing():
     batch = as_tensors(pair_batch(np.ones((2, 1)), np.ones((2, 1)), label=[1, 0]))
     section = BinaryCrossentropyConfig(positive_weight=2.0, label_smoothing=0.5)
-    got = build_loss(section, head="concat").of(batch, gather=alone)
+    got = build_loss(section, head="concat").of(batch, gather=no_gather)
     np.testing.assert_allclose(got, [2 * math.log(2), math.log(2)], rtol=1e-6)
     assert not build_loss(section, head="concat").is_in_batch
 
@@ -104,5 +104,5 @@ def test_the_section_decides_weight_and_smoothing():
 )
 def test_contrastive_loss_by_hand(head, left, right, label, loss):
     batch = as_tensors(pair_batch([left], [right], label=[label]))
-    got = build_loss(ContrastiveConfig(margin=1.5), head=head).of(batch, gather=alone)
+    got = build_loss(ContrastiveConfig(margin=1.5), head=head).of(batch, gather=no_gather)
     np.testing.assert_allclose(got, [loss], rtol=1e-5, atol=1e-6)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from job.config.uris import scheme_of
 from job.errors import (
     ConfigError,
     DataError,
@@ -78,7 +79,7 @@ class Mirror:
     def __init__(
         self, store: ObjectStore, *, folder: Path, place: str, access: ParallelDownloader
     ) -> None:
-        self._store, self._access = store, access
+        self.store, self._access = store, access
         self._mirror = folder.absolute()
         self.folder = self._mirror / place
 
@@ -113,7 +114,7 @@ class Mirror:
             JobError: As `fetch` does.
         """
         with self._held():
-            listed = {one.name: one for one in self._store.list(f"{prefix}/" if prefix else "")}
+            listed = {one.name: one for one in self.store.list(f"{prefix}/" if prefix else "")}
             self._remove_others(self.folder / prefix, listed)
             self._fetched(listed)
         return len(listed)
@@ -141,7 +142,7 @@ class Mirror:
                 break
         else:
             raise StorageOutageError(
-                f"{self._store.uri}/{min(left)} was damaged or replaced each of the {_ROUNDS} "
+                f"{self.store.uri}/{min(left)} was damaged or replaced each of the {_ROUNDS} "
                 "times it was copied. Nobody may write there meanwhile. Check it and the "
                 "network, and start again."
             )
@@ -149,7 +150,7 @@ class Mirror:
         log.info(
             "data mirrored",
             extra={
-                "source": self._store.uri,
+                "source": self.store.uri,
                 "folder": str(self.folder),
                 "files": len(found),
                 "copied": num_copied,
@@ -168,9 +169,9 @@ class Mirror:
         with job_errors("read", path, folder=self._mirror, purpose=DATA.at(KEY)):
             if listed is not None and is_copy(path, listed):
                 return name, path
-            seen = self._store.stat(name)
+            seen = self.store.stat(name)
             if seen is None:
-                detail = f"there is no object {name!r} in {self._store.uri}"
+                detail = f"there is no object {name!r} in {self.store.uri}"
                 return name, FileProblem("missing", detail, "Check the path and the bucket.")
             return name, path if is_copy(path, seen) or is_same(path, seen) else seen
 
@@ -185,7 +186,7 @@ class Mirror:
                 copied[part.copy.name] = part.copy.size
             if self._access.monotonic() - said >= _SECONDS_BETWEEN_LINES:
                 said = self._access.monotonic()
-                facts = {"source": self._store.uri, "bytes": done}
+                facts = {"source": self.store.uri, "bytes": done}
                 log.info(
                     "mirroring", extra={**facts, "of_bytes": sum(one.size for one in absent)}
                 )
@@ -193,7 +194,7 @@ class Mirror:
 
     def _parts(self, absent: Iterable[ObjectStat]) -> Iterator[Part]:
         for one in absent:
-            copy = Copy(self._store, one, path=self.folder / one.name, mirror=self._mirror)
+            copy = Copy(self.store, one, path=self.folder / one.name, mirror=self._mirror)
             yield from copy.parts(partial=self._mirror / _PARTIAL)
 
     def _forget_parts(self, names: Iterable[str]) -> None:
@@ -259,7 +260,7 @@ def open_mirror(
         PermissionDeniedError: The temporary folder's mirror is another user's.
     """
     store = access.open(uri, key=key)
-    place = store.uri.removeprefix("gs://")
+    place = store.uri.removeprefix(scheme_of(store.uri))
     where = Path(folder) if folder is not None else _temporary_folder(store.uri)
     return Mirror(store, folder=where, place=place, access=access)
 

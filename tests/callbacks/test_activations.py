@@ -8,10 +8,10 @@ from prometheus_client import CollectorRegistry
 from job.callbacks.activations import FOLDER, ActivationsCallback, require_layers
 from job.checkpoints.epoch_artifacts import EpochArtifacts
 from job.errors import ConfigError, FencedError
-from job.storage.memory import MemoryStore
 from job.telemetry.run_metrics import RunMetrics
 from job.types import Position
 from tests.checkpoints.tiny_run import acquired
+from tests.fakes.memory_store import MemoryStore
 
 ACTIVATIONS = {
     "encoder/lstm/left": np.array([[0, 3]], np.float32),

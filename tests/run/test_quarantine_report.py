@@ -5,8 +5,8 @@ import pytest
 from job.data.quarantine import NOTHING_QUARANTINED, BadRow, Quarantine
 from job.errors import FencedError
 from job.run.finalize import write_quarantine
-from job.storage.memory import MemoryStore
 from tests.checkpoints.tiny_run import acquired
+from tests.fakes.memory_store import MemoryStore
 
 
 def written(store: MemoryStore) -> dict:

@@ -15,9 +15,9 @@ from job.errors import (
     StorageOutageError,
 )
 from job.storage.filesystem import lock_exclusively
-from job.storage.memory import MemoryStore
 from job.storage.parallel import ParallelDownloader
 from tests.data.packed.some_packs import flip
+from tests.fakes.memory_store import MemoryStore
 from tests.storage.mirror.mirrors import PART, Watched, content, mirror_of
 
 

@@ -166,7 +166,7 @@ def test_what_a_bucket_refuses_names_out(gcs: FakeGcs, access, folder):
     gcs.bucket.denied.clear()
     gcs.faults.add(Fault("insert", "status", times=None))
     hasty = ParallelDownloader(allow_emulator=True, outage_budget_seconds=0.2, env=access.env)
-    with pytest.raises(StorageOutageError, match="packing begins anew"):
+    with pytest.raises(StorageOutageError, match="packing starts over"):
         upload(folder, access=hasty)
 
 

@@ -125,7 +125,7 @@ def test_objects_completed_before_a_kill_are_kept_and_the_others_start_again(tmp
         (errno.ENOSPC, DiskFullError, r"3000 bytes are needed .*\(data\.mirror\)"),
         (errno.EDQUOT, DiskFullError, "Disk quota exceeded"),
         (errno.EACCES, PermissionDeniedError, r"\(data\.mirror\)"),
-        (errno.EIO, StorageOutageError, "what was copied whole is not copied again"),
+        (errno.EIO, StorageOutageError, "complete copies are not downloaded again"),
     ],
 )
 def test_a_disk_that_refuses_says_what_to_do(store, tmp_path, monkeypatch, number, kind, words):

@@ -1,7 +1,7 @@
 """Opens a packed data set from a folder or, through the mirror, from a bucket.
 
-The arrays are memory-mapped, so a set may be larger than memory and the time to open it is bounded
-for any number of pairs::
+The arrays are memory-mapped, so a set may be larger than memory, and the time to open it is
+bounded for any number of pairs::
 
     dataset = open_packed(section, folder=folder, seed=0, access=access)
 

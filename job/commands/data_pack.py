@@ -1,7 +1,7 @@
-"""`siamese-job data pack CONFIG OUT`: the data as a folder of arrays, read once and for all.
+"""`siamese-job data pack CONFIG OUT`: writes the data as a folder of memory-mapped arrays.
 
-It is loaded as training would load it and written to OUT, a folder or `gs://bucket/prefix`;
-`--set data.packed=OUT` then opens that instead of reading the files.
+The data is loaded as for training and written to OUT, a folder or `gs://bucket/prefix`.
+`--set data.packed=OUT` opens that instead of reading the files.
 """
 
 import argparse
@@ -14,12 +14,12 @@ from pathlib import Path
 
 from job.commands.shared import logs_on_stderr, print_result
 from job.config.loader.load_config import LoadedConfig, load_config
+from job.config.uris import is_in_bucket
 from job.data.dataset import Dataset
 from job.data.load import load_dataset
-from job.data.packed.open_packed import open_place, require_free_place, upload_pack
-from job.data.packed.pack import PackSummary, write_pack
-from job.data.packed.publish import require_free
-from job.data.sources.paths import is_in_bucket, local_path
+from job.data.packed.bucket import open_place, require_free_place, upload_pack
+from job.data.packed.pack import PackSummary, require_free, write_pack
+from job.data.sources.paths import local_path
 from job.errors import ConfigError, ExitCode
 from job.run.read_data import data_access
 from job.storage.os_errors import PACKS, job_errors
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> ExitCode:
 
 
 def screen(dataset: Dataset, summary: PackSummary, *, out: str) -> str:
-    """What was packed, as text for a person, ending in a line feed."""
+    """What was packed, as lines for the terminal."""
     pairs = [f"{split} {dataset.counts[split].pairs:,}" for split in SPLITS]
     lines = [
         f"packed {len(dataset.items):,} items of kind {dataset.kind} into {out}",
@@ -53,9 +53,9 @@ def screen(dataset: Dataset, summary: PackSummary, *, out: str) -> str:
 def _pack_into_folder(
     loaded: LoadedConfig, out: str, *, access: ParallelDownloader, force: bool
 ) -> tuple[Dataset, PackSummary, str]:
-    # Not `Path.resolve`, which raises a RuntimeError where links form a circle.
+    # Not `Path.resolve`, which raises a RuntimeError for a loop of links.
     folder = Path(os.path.realpath(local_path(out, key="OUT")))
-    # Before the data are read, which may take long.
+    # Before the data is read, which may take long.
     _require_outside_sources(loaded, folder)
     require_free(folder, force=force, key="OUT")
     dataset, data = _loaded(loaded, access=access)
@@ -80,12 +80,12 @@ def _pack_into_bucket(
 
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
-    """A place for what goes up to a bucket, removed afterwards."""
+    """A folder for a set on its way to a bucket, removed afterwards."""
     try:
         parent = Path(tempfile.gettempdir())
     except FileNotFoundError as error:
         raise ConfigError(
-            f"TMPDIR: this system has no temporary folder that can be written ({error}). Set "
+            f"TMPDIR: no temporary folder of this system can be written ({error}). Set "
             "TMPDIR to a folder with room for the packed data."
         ) from error
     with (
@@ -98,7 +98,7 @@ def _temporary_folder() -> Iterator[Path]:
 def _loaded(
     loaded: LoadedConfig, *, access: ParallelDownloader
 ) -> tuple[Dataset, dict[str, Json]]:
-    """The data set out of its files, even where the configuration names a packed one."""
+    """The data set read from its files, even if the configuration names a packed one."""
     config = loaded.config
     section = config.data.model_copy(update={"packed": None})
     dataset = load_dataset(section, folder=loaded.folder, seed=config.run.seed, access=access)
@@ -106,9 +106,9 @@ def _loaded(
 
 
 def _require_outside_sources(loaded: LoadedConfig, out: Path | str) -> None:
-    """Refuses a place in a class folder, where the next reading would take it for data.
+    """Refuses a place in a class folder, where the next run would read it as data.
 
-    Elsewhere below `data.root`, beside the files it is made from, it is welcome.
+    Any other place below `data.root` is allowed.
     """
     data = loaded.config.data
     for key in ("train", "validation", "test"):
@@ -125,5 +125,5 @@ def _require_outside_sources(loaded: LoadedConfig, out: Path | str) -> None:
         if is_inside:
             raise ConfigError(
                 f"OUT: '{out}' is in the folder that data.{key} names ({value!r}), and would "
-                "be read as data the next time. Give a place outside it."
+                "be read as data by the next run. Give a place outside it."
             )

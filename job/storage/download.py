@@ -1,4 +1,4 @@
-"""One object on its way into a mirror: in parts, by several threads, checked at the end.
+"""Downloads one object into a mirror: in parts, by several threads, verified at the end.
 
 ::
 
@@ -12,8 +12,7 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +20,8 @@ from job.storage.filesystem import chunks_of, crc32c_of
 from job.storage.object_store import ListedObject, ObjectMissingError, ObjectStat, ObjectStore
 from job.storage.os_errors import DATA, job_errors
 
-# Each thread holds about twice as much in memory.
+# Each thread needs about twice as much memory.
 PART_BYTES = 4 << 20
-_DONE = b"\x01"
 
 
 @dataclass(frozen=True)
@@ -31,45 +29,32 @@ class Part:
     """A part of an object that is to be copied.
 
     Attributes:
-        copy: What it is a part of.
-        number: Its place among the parts.
-        length: Bytes of it; 0 for the only part of an empty object.
+        copy: The copy it belongs to.
+        start: Its first byte in the object.
+        length: Length in bytes; 0 for the only part of an empty object.
     """
 
     copy: "Copy"
-    number: int
+    start: int
     length: int
 
     def fetch(self) -> "Part":
-        """Copies it, and ends the copy when it was the last part missing."""
+        """Copies it; the last part completes the copy."""
         self.copy.fetch(self)
         return self
 
 
-def parts_name(path: Path) -> str:
-    """What the parts of a copy are called up to a hyphen, for any generation of the object.
-
-    Args:
-        path: What the copy is to be called.
-    """
-    return hashlib.sha256(str(path).encode()).hexdigest()[:32]
-
-
 class Copy:
-    """The copying of one generation of an object.
-
-    What has arrived is on disk with a mark for each part, so that a later process does not
-    copy it again. After a power cut a mark may be there without its part: the checksum of the
-    whole tells, and then nothing of it is kept.
+    """The download of one generation of an object.
 
     Args:
-        store: Where the object is.
-        source: Which one.
-        path: What the copy is to be called.
+        store: The store of the object.
+        source: The object.
+        path: Path of the copy.
         mirror: The mirror, for messages.
 
     Attributes:
-        is_whole: Whether the copy is in its place.
+        is_whole: Whether the copy is verified and at its path.
     """
 
     def __init__(
@@ -88,95 +73,70 @@ class Copy:
 
     @property
     def size(self) -> int:
-        """Length of the object."""
+        """Length of the object in bytes."""
         return self._source.size
 
     def parts(self, *, partial: Path) -> list[Part]:
-        """The parts that have not arrived yet; at least one, so that the last one ends it.
+        """The parts, at least one.
 
         Args:
-            partial: Folder for what has.
-
-        Raises:
-            JobError: It may not be written.
+            partial: Folder for incomplete downloads.
         """
-        name = parts_name(self._path)
-        self._content = partial / f"{name}-{self._source.generation}"
-        self._marks = self._content.with_suffix(".parts")
-        num_parts = max(1, -(-self.size // PART_BYTES))
-        numbers = list(range(num_parts))
-        with self._writing():
-            if num_parts > 1:
-                arrived = self._arrived()
-                numbers = [number for number in numbers if number not in arrived]
-                numbers = numbers or [num_parts - 1]
-        self._num_left = len(numbers)
-        return [
-            Part(self, number, min(PART_BYTES, self.size - number * PART_BYTES))
-            for number in numbers
-        ]
+        # Object names may be longer than file names.
+        self._content = partial / hashlib.sha256(str(self._path).encode()).hexdigest()
+        starts = range(0, max(1, self.size), PART_BYTES)
+        self._num_left = len(starts)
+        return [Part(self, start, min(PART_BYTES, self.size - start)) for start in starts]
 
     def fetch(self, part: Part) -> None:
-        """Copies a part; a copy that cannot be made whole is given up in silence."""
+        """Copies a part; a copy that cannot be completed is left to the next round."""
         if self._is_lost:
             return
-        start = part.number * PART_BYTES
         try:
             data = b""
             if part.length:
                 data = self._store.read_range(
                     self.name,
-                    start=start,
+                    start=part.start,
                     length=part.length,
                     generation=self._source.generation,
                 )
-        except (ObjectMissingError, ValueError):  # replaced since it was looked at
+        except (ObjectMissingError, ValueError):  # replaced since it was looked up
             self._is_lost = True
             return
         with self._writing():
-            _write_at(self._content, data, start=start)
-            if self.size > PART_BYTES:
-                _write_at(self._marks, _DONE, start=part.number)
+            _write_at(self._content, data, start=part.start)
             with self._lock:
                 self._num_left -= 1
                 is_last = self._num_left == 0
             if is_last:
-                self._end()
+                self._complete()
 
-    def _arrived(self) -> set[int]:
-        """Numbers of the parts that an earlier process has copied."""
-        marks = self._marks.read_bytes() if self._marks.exists() else b""
-        return {number for number, mark in enumerate(marks) if mark == _DONE[0]}
-
-    def _end(self) -> None:
-        """Checks what has arrived and gives it its name."""
+    def _complete(self) -> None:
+        """Verifies the content and renames it to its path."""
         with self._content.open("rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
-            if (size, crc32c_of(chunks_of(file))) == (self.size, self._source.crc32c):
-                os.fsync(file.fileno())
-                self.is_whole = True
-        self._marks.unlink(missing_ok=True)
-        if not self.is_whole:
-            self._content.unlink()
-            return
+            if (size, crc32c_of(chunks_of(file))) != (self.size, self._source.crc32c):
+                self._content.unlink()
+                return
+            os.fsync(file.fileno())
         _stamp(self._content, self._source.generation)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         os.replace(self._content, self._path)
+        self.is_whole = True
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        with job_errors(
+    def _writing(self) -> AbstractContextManager[None]:
+        return job_errors(
             "write",
             self._path,
             folder=self._mirror,
             num_bytes=self.size,
             purpose=DATA.at("data.mirror"),
-        ):
-            yield
+        )
 
 
 def is_copy(path: Path, source: ListedObject) -> bool:
-    """Whether a file is a copy of that generation, by its length and time alone."""
+    """Whether a file is a copy of that generation, by its length and modification time."""
     try:
         info = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -189,9 +149,9 @@ def is_copy(path: Path, source: ListedObject) -> bool:
 
 
 def is_same(path: Path, source: ObjectStat) -> bool:
-    """Whether a file has an object's content, by reading it; it counts as a copy then.
+    """Whether a file has an object's content; if so, it is stamped as a copy.
 
-    As after copying by hand, or on a file system that keeps times less exactly.
+    For files copied by hand, and file systems that round modification times.
     """
     try:
         info = path.lstat()
@@ -207,7 +167,7 @@ def is_same(path: Path, source: ObjectStat) -> bool:
 
 
 def _time_of(generation: int) -> int:
-    """The modification time in ns that says a generation, which is in microseconds."""
+    """The modification time in ns that stands for a generation, which is in microseconds."""
     return generation * 1000 % (1 << 62)
 
 

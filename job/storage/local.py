@@ -1,21 +1,21 @@
 """Objects as files below a folder, with the same guarantees as a bucket.
 
-A write goes to a temporary file, is forced to disk and renamed: a reader sees the old object
-or the new one, and a crash or power cut leaves one of the two. Compare-and-swap holds between
+A write goes to a temporary file, is forced to disk and renamed. A reader sees the old object or
+the new one, and a crash or power cut leaves one of the two. Compare-and-swap holds between
 processes on all machines that share the folder and its locks::
 
     store = FileStore(Path("runs/typos"))
     store.write("HEAD.json", b"{}", if_generation=0)
 
-The folder is made by the first write, never by a read. Names beginning with a dot are the
-store's own: the lock, and the file being written.
+The first write creates the folder; reads never do. Names beginning with a dot are reserved for
+the lock and the file being written.
 
-Generations. An object's generation is its file's modification time in nanoseconds, which
-survives the process without a second file that could disagree with the first. Time alone would
-not do: two writes may fall into one tick, and clocks go backwards. So every write takes the
-store's lock, and stamps the file with the later of the clock and one tick after the object it
-replaces. For an object that was deleted, the modification time of the lock file stands in: a
-delete raises it to the deleted object's, so that no generation comes back.
+Generations. The generation of an object is the modification time of its file in nanoseconds; a
+second file could disagree with the first. The clock alone is not enough: two writes may fall
+into one tick, and clocks go backwards. Every write therefore takes the store's lock and stamps
+the file with the later of the clock and one tick after the object it replaces. A delete raises
+the modification time of the lock file to that of the deleted object, and later writes exceed
+both, so no generation is used twice.
 """
 
 import os
@@ -50,11 +50,11 @@ from job.storage.object_store import (
 from job.storage.os_errors import job_errors
 
 _LOCK = ".store-lock"
-# One name is enough, as all writes happen under the lock; what a killed process left there is
-# overwritten by the next write instead of piling up.
+# One name is enough because all writes happen under the lock. The next write overwrites what a
+# killed process left.
 _PARTIAL = ".partial"
-# Ticks of the clocks that file systems keep: ext4 and xfs, SMB, NFS over old disks, FAT.
-_TICKS_NS = (1, 1_000, 1_000_000, 1_000_000_000, 2_000_000_000)
+# Resolution of modification times: ext4 and xfs, SMB, old NFS servers.
+_TICKS_NS = (1, 1_000, 1_000_000, 1_000_000_000)
 
 
 class FileStore:
@@ -79,7 +79,7 @@ class FileStore:
             info = os.fstat(fd)
             if limit_bytes is not None and info.st_size > limit_bytes:
                 raise ObjectTooLargeError(f"{name}: {info.st_size} bytes, limit {limit_bytes}")
-            # The content cannot change under us: a new write is a new file under the old name.
+            # The content cannot change: a write replaces the file.
             with open(fd, "rb", closefd=False) as file:
                 return StoredObject(file.read(), info.st_mtime_ns)
 
@@ -147,7 +147,7 @@ class FileStore:
     @contextmanager
     def _opened(self, path: Path) -> Iterator[int]:
         try:
-            # A link is no object: following one would read what is not the run's.
+            # A link is not an object: following it would read files outside the run.
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
             raise ObjectMissingError(path.name) from None
@@ -202,7 +202,7 @@ class FileStore:
         if _generation(path) != generation:
             raise ConfigError(
                 f"'{path}' was stamped {generation} ns and reads {_generation(path)} ns. A run "
-                f"needs a file system that keeps modification times as they are set. Choose "
+                f"needs a file system that stores modification times exactly. Choose "
                 f"another folder (run.root)."
             )
         return generation
@@ -241,7 +241,7 @@ class FileStore:
                     yield ListedObject(name, info.st_size, info.st_mtime_ns)
 
     def _prune(self, folder: Path) -> None:
-        """Removes folders that hold nothing any more; a bucket has none either."""
+        """Removes empty folders, which a bucket does not have."""
         with suppress(OSError):
             while folder != self._folder:
                 folder.rmdir()

@@ -1,9 +1,9 @@
-"""Copies of objects in a folder of this machine, so that readers only ever open local files.
+"""Copies objects of a bucket into a folder of this machine, so readers open local files only.
 
-A copy lies below the mirror under the bucket's and the object's name, and its modification
-time says which generation it is of: what is there and of the right generation is not asked for
-again. Everything that is copied is compared with the bucket's checksum before it takes its
-name. A process that is killed leaves parts behind, and the next one goes on from them::
+The path of a copy is the mirror, the bucket and the object's name. Its modification time stands
+for the generation of the object: a copy with the right size and generation is not downloaded
+again. A download is verified by the bucket's checksum and then renamed to its path. Objects
+that a killed process had completed are kept; an object that it was downloading starts again::
 
     mirror = open_mirror(
         "gs://sets/faces", folder=None, access=ParallelDownloader(), key="data.root")
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from job.config.uris import scheme_of
 from job.errors import (
     ConfigError,
     DataError,
@@ -27,7 +28,7 @@ from job.errors import (
     PermissionDeniedError,
     StorageOutageError,
 )
-from job.storage.download import Copy, Part, is_copy, is_same, parts_name
+from job.storage.download import Copy, Part, is_copy, is_same
 from job.storage.filesystem import lock_exclusively, make_folders
 from job.storage.object_store import ListedObject, ObjectStat, ObjectStore
 from job.storage.os_errors import DATA, job_errors
@@ -36,10 +37,10 @@ from job.storage.parallel import ParallelDownloader
 log = logging.getLogger(__name__)
 
 KEY = "data.mirror"
-# Names of buckets do not begin with a dot, so these are nobody's copy.
+# Bucket names do not begin with a dot, so these are never copies.
 _LOCK = ".lock"
 _PARTIAL = ".partial"
-# An object may be replaced, or damaged on its way, while it is copied; more often is no chance.
+# An object may be replaced or damaged while it is copied, but not every time.
 _ROUNDS = 3
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_LOCKS = 0.5
@@ -66,30 +67,30 @@ class FileProblem:
 
 
 class Mirror:
-    """The copies of one place in a bucket.
+    """Copies of the objects below one URI.
 
     Args:
-        store: Where the objects are.
-        folder: The mirror; several places may share it.
-        place: Folder in it that the copies of this store go to: the bucket and the prefix.
+        store: The objects.
+        folder: The mirror; several stores may share it.
+        place: Folder below the mirror for the copies of this store: bucket and prefix.
         access: How to wait, and when to stop.
     """
 
     def __init__(
         self, store: ObjectStore, *, folder: Path, place: str, access: ParallelDownloader
     ) -> None:
-        self._store, self._access = store, access
+        self.store, self._access = store, access
         self._mirror = folder.absolute()
         self.folder = self._mirror / place
 
     def fetch(self, names: Iterable[str]) -> dict[str, Path | FileProblem]:
-        """Makes sure that objects are here as they are in the bucket now.
+        """Downloads objects unless the mirror has their current generation.
 
         Args:
             names: Names below the store, repeats allowed.
 
         Returns:
-            For each name its copy, or why there is none: that spoils nothing but this one.
+            For each name its copy, or why there is none.
 
         Raises:
             ConfigError: There is no such bucket, or something is in the mirror's way.
@@ -97,23 +98,23 @@ class Mirror:
             PermissionDeniedError: The bucket or the mirror refuses.
             StorageOutageError: The bucket does not answer.
         """
-        with self._held():
+        with self._locked():
             return self._fetched(dict.fromkeys(names))
 
     def fetch_below(self, prefix: str) -> int:
-        """Makes sure that a folder of the mirror is what is in the bucket, and nothing else.
+        """Makes a folder of the mirror equal to the bucket: downloads, and removes the rest.
 
         Args:
             prefix: Folder below the store, without a slash at its end; "" for all of it.
 
         Returns:
-            How many objects there are.
+            The number of objects.
 
         Raises:
             JobError: As `fetch` does.
         """
-        with self._held():
-            listed = {one.name: one for one in self._store.list(f"{prefix}/" if prefix else "")}
+        with self._locked():
+            listed = {one.name: one for one in self.store.list(f"{prefix}/" if prefix else "")}
             self._remove_others(self.folder / prefix, listed)
             self._fetched(listed)
         return len(listed)
@@ -132,6 +133,7 @@ class Mirror:
                     absent.append(seen)
                 else:
                     found[name] = seen
+            self._remove_partial()
             copied = self._copied(absent)
             found.update({name: self.folder / name for name in copied})
             num_bytes += sum(copied.values())
@@ -141,15 +143,14 @@ class Mirror:
                 break
         else:
             raise StorageOutageError(
-                f"{self._store.uri}/{min(left)} was damaged or replaced each of the {_ROUNDS} "
+                f"{self.store.uri}/{min(left)} was damaged or replaced each of the {_ROUNDS} "
                 "times it was copied. Nobody may write there meanwhile. Check it and the "
                 "network, and start again."
             )
-        self._forget_parts(found)
         log.info(
             "data mirrored",
             extra={
-                "source": self._store.uri,
+                "source": self.store.uri,
                 "folder": str(self.folder),
                 "files": len(found),
                 "copied": num_copied,
@@ -162,30 +163,30 @@ class Mirror:
     def _look(
         self, item: tuple[str, ListedObject | None]
     ) -> tuple[str, Path | FileProblem | ObjectStat]:
-        """Whether an object is here already; else what is to be copied."""
+        """The copy of an object, or the object if it has to be downloaded."""
         name, listed = item
         path = self.folder / name
         with job_errors("read", path, folder=self._mirror, purpose=DATA.at(KEY)):
             if listed is not None and is_copy(path, listed):
                 return name, path
-            seen = self._store.stat(name)
+            seen = self.store.stat(name)
             if seen is None:
-                detail = f"there is no object {name!r} in {self._store.uri}"
+                detail = f"there is no object {name!r} in {self.store.uri}"
                 return name, FileProblem("missing", detail, "Check the path and the bucket.")
             return name, path if is_copy(path, seen) or is_same(path, seen) else seen
 
     def _copied(self, absent: Sequence[ObjectStat]) -> dict[str, int]:
-        """Copies objects; the size of each that is here now, by name."""
+        """Downloads objects; the size of each that succeeded, by name."""
         copied: dict[str, int] = {}
         done = 0
-        said = self._access.monotonic()
+        logged = self._access.monotonic()
         for part in self._access.in_parallel(Part.fetch, self._parts(absent)):
             done += part.length
             if part.copy.is_whole:
                 copied[part.copy.name] = part.copy.size
-            if self._access.monotonic() - said >= _SECONDS_BETWEEN_LINES:
-                said = self._access.monotonic()
-                facts = {"source": self._store.uri, "bytes": done}
+            if self._access.monotonic() - logged >= _SECONDS_BETWEEN_LINES:
+                logged = self._access.monotonic()
+                facts = {"source": self.store.uri, "bytes": done}
                 log.info(
                     "mirroring", extra={**facts, "of_bytes": sum(one.size for one in absent)}
                 )
@@ -193,20 +194,15 @@ class Mirror:
 
     def _parts(self, absent: Iterable[ObjectStat]) -> Iterator[Part]:
         for one in absent:
-            copy = Copy(self._store, one, path=self.folder / one.name, mirror=self._mirror)
+            copy = Copy(self.store, one, path=self.folder / one.name, mirror=self._mirror)
             yield from copy.parts(partial=self._mirror / _PARTIAL)
 
-    def _forget_parts(self, names: Iterable[str]) -> None:
-        """Removes parts of objects that are here now, which an earlier process left behind.
-
-        Those of other objects stay: whoever asks for them goes on from there.
-        """
+    def _remove_partial(self) -> None:
+        """Removes incomplete downloads of a killed process or an earlier round."""
         partial = self._mirror / _PARTIAL
-        done = {parts_name(self.folder / name) for name in names}
         with job_errors("delete", partial, folder=self._mirror, purpose=DATA.at(KEY)):
             for path in partial.iterdir():
-                if path.name.partition("-")[0] in done:
-                    path.unlink()
+                path.unlink()
 
     def _remove_others(self, folder: Path, listed: Mapping[str, ListedObject]) -> None:
         """Removes copies of what the bucket no longer has."""
@@ -222,17 +218,17 @@ class Mirror:
                         path.rmdir()
 
     @contextmanager
-    def _held(self) -> Iterator[None]:
-        """Keeps other processes out of the mirror for the block."""
+    def _locked(self) -> Iterator[None]:
+        """Locks the mirror: one process downloads, the others wait and find the copies."""
         path = self._mirror / _LOCK
         with job_errors("lock", path, folder=self._mirror, purpose=DATA.at(KEY)):
             make_folders(self._mirror / _PARTIAL)
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            is_said = False
+            is_logged = False
             while not lock_exclusively(fd, path=path, blocking=False, purpose=DATA.at(KEY)):
-                if not is_said:
-                    is_said = True
+                if not is_logged:
+                    is_logged = True
                     log.info("mirror in use, waiting", extra={"folder": str(self._mirror)})
                 self._access.check_stop()
                 self._access.sleep(_SECONDS_BETWEEN_LOCKS)
@@ -244,7 +240,7 @@ class Mirror:
 def open_mirror(
     uri: str, *, folder: str | None, access: ParallelDownloader, key: str
 ) -> Mirror:
-    """The mirror of a place in a bucket; nothing is copied yet.
+    """The mirror of a URI; downloads nothing.
 
     Args:
         uri: `gs://bucket/prefix`.
@@ -259,7 +255,7 @@ def open_mirror(
         PermissionDeniedError: The temporary folder's mirror is another user's.
     """
     store = access.open(uri, key=key)
-    place = store.uri.removeprefix("gs://")
+    place = store.uri.removeprefix(scheme_of(store.uri))
     where = Path(folder) if folder is not None else _temporary_folder(store.uri)
     return Mirror(store, folder=where, place=place, access=access)
 
@@ -278,8 +274,8 @@ def _temporary_folder(uri: str) -> Path:
     with job_errors("write", folder, folder=folder.parent, purpose=DATA.at(KEY)):
         folder.mkdir(mode=0o700, exist_ok=True)
         info = folder.lstat()
-    # Everybody may make names in there: what somebody else has put in place is not trusted,
-    # nor is a link, whose mode is 777.
+    # Every user may create names in there: a folder of another user is not trusted, nor is a
+    # link, whose mode is 777.
     if info.st_uid != user or info.st_mode & 0o022:
         raise PermissionDeniedError(
             f"{KEY}: is null, and '{folder}' is not a folder of this user (id {user}) alone. "

@@ -1,29 +1,76 @@
-"""A store from what a person writes in `run.root`: a folder, a bucket or another URI.
+"""Opens the store that a URI names: a folder or a bucket.
 
 ::
 
     store = open_store("runs/typos")
     store = open_store(below("gs://models", "typos"), env=os.environ)
+
+Adding a kind of bucket takes three files: its store (`job/storage/s3.py`), an entry of
+`SCHEMES` below, and its scheme in `BUCKETS` of `job/config/uris.py`. The rest of the program
+uses the store's methods only: `check_permissions` calls each of them once, and `Mirror` copies
+with `list`, `stat` and `read_range`.
 """
 
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import unquote, urlsplit
 
+from job.config.uris import BUCKETS, is_in_bucket, scheme_of
 from job.errors import ConfigError
 from job.storage.local import FileStore
-from job.storage.memory import MemoryStore
 from job.storage.object_store import ObjectStore
 from job.storage.os_errors import RUNS, MessageContext
 
 log = logging.getLogger(__name__)
 
 _NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
-_SCHEMES = ("file:", "gs:", "memory:")
-_IN_MEMORY = "memory://"
+# Typing errors such as `gs:/runs` are not taken for folders.
+_SCHEMES_WITHOUT_SLASHES = ("file:", "memory:", *(one.removesuffix("//") for one in BUCKETS))
+
+
+@dataclass(frozen=True)
+class BucketAccess:
+    """How a bucket is accessed.
+
+    Attributes:
+        allow_emulator: Whether it may be an emulator (`run.allow_emulator`).
+        outage_budget_seconds: How long to retry while it does not answer.
+        sleep: Waits between two tries; an exception ends the retries.
+        env: Environment variables, which may name an emulator.
+        purpose: Use of the store, for messages.
+    """
+
+    allow_emulator: bool
+    outage_budget_seconds: float
+    sleep: Callable[[float], None]
+    env: Mapping[str, str]
+    purpose: MessageContext
+
+
+def _open_gcs(uri: str, access: BucketAccess) -> ObjectStore:
+    # Half a second of imports that `config` and `--help` do not need.
+    from job.storage.gcs.client import emulator_host
+    from job.storage.gcs.retry import RetryPolicy
+    from job.storage.gcs.store import GsStore
+
+    emulator = emulator_host(access.env, allow_emulator=access.allow_emulator)
+    store = GsStore(
+        uri,
+        emulator=emulator,
+        patience=RetryPolicy(access.outage_budget_seconds),
+        sleep=access.sleep,
+        purpose=access.purpose,
+    )
+    if emulator is not None:
+        log.warning("bucket emulator in use", extra={"store": uri, "host": emulator})
+    return store
+
+
+SCHEMES: Mapping[str, Callable[[str, BucketAccess], ObjectStore]] = {"gs://": _open_gcs}
 
 
 def below(root: str, name: str) -> str:
@@ -46,17 +93,16 @@ def open_store(
     env: Mapping[str, str] = _NO_ENVIRONMENT,
     purpose: MessageContext = RUNS,
 ) -> ObjectStore:
-    """Returns the store at `uri` without touching it, or the network.
+    """The store at `uri`; touches neither the store nor the network.
 
     Args:
-        uri: A folder (relative to the working directory, or absolute), `file:///folder`,
-            `gs://bucket/prefix`, or `memory://`, for a new store that nobody else can open and
-            that ends with the process. It has no room for a name, so a run cannot live there.
-        allow_emulator: Whether a bucket may be an emulator's (`run.allow_emulator`).
-        outage_budget_seconds: How long a bucket that does not answer is waited for.
-        sleep: Waits for so many seconds between two tries; what it raises ends the trying.
-        env: Environment variables; STORAGE_EMULATOR_HOST names the emulator of buckets.
-        purpose: What the store is used for, for messages about a bucket.
+        uri: A folder (relative to the working directory, or absolute), `file:///folder` or
+            `gs://bucket/prefix`.
+        allow_emulator: See `BucketAccess`, as the arguments that follow.
+        outage_budget_seconds: In seconds.
+        sleep: Takes seconds.
+        env: Environment variables.
+        purpose: Use of the store, for messages.
 
     Raises:
         ConfigError: The scheme is unknown, the URI names another host or no bucket, or `env`
@@ -65,35 +111,24 @@ def open_store(
     folder = local_folder(uri)
     if folder is not None:
         return FileStore(folder)
-    if uri == _IN_MEMORY:
-        return MemoryStore()
-    # Half a second of imports that `config` and `--help` do without.
-    from job.storage.gcs.client import emulator_host
-    from job.storage.gcs.retry import RetryPolicy
-    from job.storage.gcs.store import GsStore
-
-    emulator = emulator_host(env, allow_emulator=allow_emulator)
-    patience = RetryPolicy(outage_budget_seconds)
-    store = GsStore(uri, emulator=emulator, patience=patience, sleep=sleep, purpose=purpose)
-    if emulator is not None:
-        log.warning("bucket emulator in use", extra={"store": uri, "host": emulator})
-    return store
+    access = BucketAccess(allow_emulator, outage_budget_seconds, sleep, env, purpose)
+    return SCHEMES[scheme_of(uri)](uri, access)
 
 
 def local_folder(uri: str) -> Path | None:
-    """The folder on this machine that `uri` names; None for a bucket or a store in memory.
+    """The folder on this machine that `uri` names; None for a bucket.
 
     Raises:
         ConfigError: The scheme is unknown or lacks its slashes, or a file URI names another
             host or more than a path.
     """
-    if "://" not in uri and not uri.startswith(_SCHEMES):
+    if "://" not in uri and not uri.startswith(_SCHEMES_WITHOUT_SLASHES):
         return Path(uri)
     parts = urlsplit(uri)
     is_local = parts.netloc in ("", "localhost") and not parts.query and not parts.fragment
     if "://" in uri and parts.scheme == "file" and is_local and parts.path:
         return Path(unquote(parts.path))
-    if uri == _IN_MEMORY or uri.startswith("gs://"):
+    if is_in_bucket(uri):
         return None
     raise ConfigError(
         f"run.root: '{uri}' cannot be opened. Allowed are a folder such as 'runs', "

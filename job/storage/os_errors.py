@@ -1,8 +1,8 @@
-"""What the operating system refuses, said in the program's own exceptions.
+"""Translates errors of the operating system into the program's exceptions.
 
 ::
 
-    with translated("write", path, folder=folder, num_bytes=len(data)):
+    with job_errors("write", path, folder=folder, num_bytes=len(data)):
         os.write(fd, data)
 """
 
@@ -24,13 +24,13 @@ from job.errors import (
 
 @dataclass(frozen=True)
 class MessageContext:
-    """The words that differ.
+    """Words of a message that depend on the use of a store.
 
     Attributes:
-        key: The setting that says where the store is, as a person types it.
-        content: What lives there.
-        role: Role of Cloud Storage that holds every permission needed.
-        when_full: What makes room on a full disk, ending in ", "; "" where nothing else does.
+        key: The setting that locates the store.
+        content: What the store contains.
+        role: Role of Cloud Storage with all required permissions.
+        when_full: Setting that saves disk space, ending in ", "; "" if there is none.
         afterwards: What the next start does, to be read after "start again:".
     """
 
@@ -41,7 +41,7 @@ class MessageContext:
     afterwards: str
 
     def at(self, key: str) -> "MessageContext":
-        """The same for a store that another setting names."""
+        """The same words for another setting."""
         return replace(self, key=key)
 
 
@@ -50,21 +50,21 @@ RUNS = MessageContext(
     content="a run",
     role="roles/storage.objectUser",
     when_full="lower checkpoint.keep_last, ",
-    afterwards="the run goes on from its last commit",
+    afterwards="the run resumes from its last commit",
 )
 DATA = MessageContext(
     key="data.root",
     content="copies of data",
     role="roles/storage.objectViewer",
     when_full="",
-    afterwards="what was copied whole is not copied again",
+    afterwards="complete copies are not downloaded again",
 )
 PACKS = MessageContext(
     key="OUT",
     content="a packed data set",
     role="roles/storage.objectUser",
     when_full="",
-    afterwards="packing begins anew",
+    afterwards="packing starts over",
 )
 
 
@@ -83,19 +83,19 @@ NO_FLOCK = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL
 def job_errors(
     action: str, path: Path, *, folder: Path, num_bytes: int = 0, purpose: MessageContext = RUNS
 ) -> Iterator[None]:
-    """Turns an `OSError` of the block into a `JobError` that says what to do.
+    """Translates an `OSError` of the block into a `JobError` that says what to do.
 
     Args:
         action: Verb for the message: "read", "write", "list", "delete" or "lock".
         path: File or folder that was acted on.
-        folder: Folder the store or the run lives in.
+        folder: Folder of the store or the run.
         num_bytes: Bytes the action needs, for the message about a full disk.
-        purpose: What the folder is used for.
+        purpose: Use of the folder, for messages.
 
     Raises:
         PermissionDeniedError: Access refused or a read-only file system.
         DiskFullError: No space, or a quota is used up.
-        ConfigError: The path cannot be what it is asked to be.
+        ConfigError: Something else is at the path.
         StorageOutageError: The device or the file server does not answer.
         OSError: Anything else, unchanged.
     """
@@ -159,19 +159,19 @@ def _as_job_error(
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder, or the one above it that is there and would have to hold it."""
+    """The folder, or its nearest existing parent."""
     return next((place for place in (folder, *folder.parents) if os.path.exists(place)), folder)
 
 
 def _in_the_way(path: Path) -> str:
-    """Names a file that stands where a folder has to be; "" where none does."""
+    """Names a file at the path of a parent folder; "" if there is none."""
     above = (place for place in reversed(path.parents) if os.path.lexists(place))
     found = next((place for place in above if not os.path.isdir(place)), None)
     return f" '{found}' is in the way." if found else ""
 
 
 def _free_bytes(folder: Path) -> int:
-    """Bytes an unprivileged process may still write where `folder` is or would be."""
+    """Bytes that an unprivileged process may still write to the file system of `folder`."""
     for place in (folder, *folder.parents):
         try:
             found = os.statvfs(place)

@@ -1,4 +1,4 @@
-"""How data in a bucket are reached; what is on this machine needs none of it.
+"""Access to data in a bucket, by several threads.
 
 ::
 
@@ -22,28 +22,28 @@ from job.storage.os_errors import DATA, MessageContext
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# The client library keeps ten connections to a bucket and complains about more.
+# The client library keeps ten connections to a bucket and warns about more.
 NUM_THREADS = 8
 _LONGEST_PAUSE_SECONDS = 0.5
 
 
 class _HaltedError(Exception):
-    """Ends a wait that nobody waits for any more."""
+    """Ends a pause after the work was cancelled."""
 
 
 def _nothing() -> None:
-    """Nobody asks this process to stop but by ending it."""
+    """No request to stop can arrive."""
 
 
 @dataclass(frozen=True)
 class ParallelDownloader:
-    """What reaching a bucket takes.
+    """Opens buckets and runs work in threads.
 
     Args:
         allow_emulator: Whether a bucket may be an emulator's (`run.allow_emulator`).
-        outage_budget_seconds: How long a bucket that does not answer is waited for.
-        sleep: Waits for so many seconds between two tries; what it raises ends the trying.
-        check_stop: Called all the while that files are copied; what it raises ends the copying.
+        outage_budget_seconds: How long to retry while a bucket does not answer.
+        sleep: Waits between two tries, in seconds; an exception ends the retries.
+        check_stop: Called at least twice a second during the work; an exception ends it.
         monotonic: Clock in seconds.
         env: Environment variables; STORAGE_EMULATOR_HOST names the emulator of buckets.
     """
@@ -57,12 +57,12 @@ class ParallelDownloader:
     _halt: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def open(self, uri: str, *, key: str, purpose: MessageContext = DATA) -> ObjectStore:
-        """The store at `uri`, untouched.
+        """The store at `uri`; sends no request.
 
         Args:
             uri: `gs://bucket/prefix`.
             key: Setting that names it, for messages.
-            purpose: What it is used for.
+            purpose: Use of the store, for messages.
 
         Raises:
             ConfigError: The URI names no bucket, or an emulator is not allowed.
@@ -79,18 +79,14 @@ class ParallelDownloader:
     def in_parallel(
         self, work: Callable[[Item], Result], items: Iterable[Item]
     ) -> Iterator[Result]:
-        """Does the same with many items in several threads.
+        """Calls `work` for each item in several threads.
 
-        Few items are in hand at a time, so `items` may be a long generator. After an error, of
-        a thread, of `check` or a Ctrl-C, nothing new is begun and waits are cut short; what is
-        under way ends first.
-
-        Args:
-            work: What is done with an item, in a thread of its own.
-            items: The items.
+        Items are taken as threads become free, so `items` may be a long generator. After an
+        error of a thread or of `check`, or after Ctrl-C, no further item is started and pauses
+        end; calls in progress are completed first.
 
         Yields:
-            What `work` returned, in the order in which it was done.
+            What `work` returned, in order of completion.
         """
         self._halt.clear()
         waiting: set[Future[Result]] = set()
@@ -115,7 +111,7 @@ class ParallelDownloader:
             yield future.result()
 
     def _pause(self, seconds: float) -> None:
-        """Sleeps, and soon no more once the work is given up."""
+        """Sleeps, but not after the work was cancelled."""
         while seconds > 0.0:
             if self._halt.is_set():
                 raise _HaltedError

@@ -1,10 +1,10 @@
-"""Proves, before the first step, that a store lets a run do all it will have to do.
+"""Checks before the first step that a run has all permissions it needs.
 
 ::
 
     check_permissions(open_store("gs://models/typos"), nonce=secrets.token_hex(4))
 
-A permission that is missing is said now, and not after an hour of training at the first save.
+A missing permission ends the run now instead of at the first save.
 """
 
 from contextlib import suppress
@@ -24,15 +24,15 @@ def check_permissions(store: ObjectStore, *, nonce: str) -> None:
 
     Replacing is part of every commit (`HEAD.json`) and needs the permission to delete, so a
     run that may not delete is refused as well. After a refusal the object is removed as far as
-    the store allows. After an outage it is left: removing it would wait for all of that again.
+    the store allows. After an outage it is left: removing it would wait for the outage again.
 
     Args:
-        store: Where the run is to live.
-        nonce: Names the object; fresh for every call, so that nobody else's is met.
+        store: Store of the run.
+        nonce: Name of the object, different for every call.
 
     Raises:
         PermissionDeniedError: One of the operations is not allowed; it is named.
-        ConfigError: There is no such bucket, or it does not keep to what it promises.
+        ConfigError: There is no such bucket, or it ignores conditions.
         StorageOutageError: The store does not answer.
     """
     name = f"{FOLDER}/{nonce}"
@@ -45,7 +45,7 @@ def check_permissions(store: ObjectStore, *, nonce: str) -> None:
 
 
 def _use(store: ObjectStore, name: str, generations: list[int | None]) -> None:
-    """Does everything once, and enters what it writes for the clean-up after a failure."""
+    """Uses every operation once; appends generations it writes, for the clean-up."""
     try:
         first = store.write(name, b"1", if_generation=0)
         generations.append(first.generation)
@@ -84,10 +84,10 @@ def _unfit(store: ObjectStore, problem: str) -> ConfigError:
 
 
 def _remove(store: ObjectStore, name: str, generation: int | None) -> None:
-    """Leaves nothing behind as far as the store allows; what went wrong is said already.
+    """Removes the object as far as the store allows; the cause has been reported already.
 
-    With the generation, where it is known: that needs no permission to read. Not every
-    `JobError` is suppressed: a request to stop arrives as one, out of a wait for the store.
+    A delete with a known generation needs no permission to read. Not every `JobError` is
+    suppressed: a request to stop is one, raised while waiting for the store.
     """
     refused = (ConfigError, PermissionDeniedError, StorageOutageError)
     with suppress(*refused, ObjectMissingError, PreconditionFailedError):

@@ -1,7 +1,7 @@
-"""Two live processes never share a run folder.
+"""Keeps two processes from using the same run folder.
 
-The guard is an `flock` on `run.lock`, not the file's existence: a process that dies in any way
-lets go of it, so there is nothing to clean up. The content only tells people who holds it::
+The lock is an `flock` on `run.lock`, not the existence of the file: the kernel releases it when
+the process ends. The content of the file is the holder, for messages only::
 
     with RunLock(Path("runs/typos")):
         train()
@@ -36,7 +36,7 @@ class RunLock:
 
     @property
     def folder(self) -> Path:
-        """What is held, absolute."""
+        """Absolute path of the run folder."""
         return self._folder
 
     @property
@@ -45,7 +45,7 @@ class RunLock:
         return self._fd is not None
 
     def acquire(self) -> None:
-        """Takes the lock, or says who has it.
+        """Acquires the lock.
 
         Raises:
             PermissionDeniedError: Another live process holds it, or the folder is not ours.
@@ -66,7 +66,7 @@ class RunLock:
         self._fd = fd
 
     def release(self) -> None:
-        """Lets go of the lock; the file stays, since removing it would race with the next."""
+        """Releases the lock; removing the file would race with the next holder."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
@@ -101,5 +101,5 @@ def _holder(content: bytes) -> str:
         holder = json.loads(content)
         return f"process {int(holder['pid'])} on host '{holder['host']}'"
     except (ValueError, KeyError, TypeError):
-        # The holder has the lock and has not written its name yet.
+        # The holder has not written its name yet.
         return "another process that has not given its name yet"

@@ -8,11 +8,11 @@ from prometheus_client import CollectorRegistry
 from job.callbacks.activations import DIRECTORY, ActivationsCallback, require_layers
 from job.checkpoints.fenced_files import EpochFiles
 from job.errors import ConfigError, FencedError
-from job.storage.memory import MemoryStore
 from job.telemetry.listener import Listeners
 from job.telemetry.run_metrics import RunMetrics
 from job.types import Position
 from tests.checkpoints.tiny_run import acquired
+from tests.fakes.memory_store import MemoryStore
 
 ACTIVATIONS = {
     "encoder/lstm/left": np.array([[0, 3]], np.float32),

@@ -1,8 +1,8 @@
 """A stopped run whose objects can be damaged one by one."""
 
-from job.storage.memory import MemoryStore
 from job.storage.object_store import ObjectStore
 from tests.checkpoints.tiny_run import SPEC, TRAJECTORY, Attempt, fingerprint, head_of
+from tests.fakes.memory_store import MemoryStore
 
 # The run was preempted after step 7, with the checkpoints of steps 5 (best), 6 and 7.
 STOPPED_AT, KEPT = 7, [5, 6, 7]

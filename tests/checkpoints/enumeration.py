@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 from job.checkpoints.layout import list_dirs
-from job.storage.memory import MemoryStore
 from job.storage.object_store import ObjectStore
 from tests.checkpoints.fault_stores import Crash, CrashingStore, LostAnswerStore
 from tests.checkpoints.tiny_run import (
@@ -15,6 +14,7 @@ from tests.checkpoints.tiny_run import (
     head_of,
     newest_committed,
 )
+from tests.fakes.memory_store import MemoryStore
 
 STOP_AT = 3
 

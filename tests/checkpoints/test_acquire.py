@@ -5,9 +5,9 @@ import pytest
 from job.checkpoints.layout import CONFIG, HEAD
 from job.checkpoints.restore import read_head, read_stored
 from job.errors import ConfigError, FencedError
-from job.storage.memory import MemoryStore
 from tests.checkpoints.fault_stores import Meanwhile
 from tests.checkpoints.tiny_run import RUN_CONFIG, SPEC, acquired, head_of, saved_steps
+from tests.fakes.memory_store import MemoryStore
 
 
 def test_new_run_has_nothing_to_restore_and_stores_its_configuration() -> None:

@@ -13,7 +13,6 @@ from job.errors import (
     PreemptedError,
     StorageOutageError,
 )
-from job.storage.memory import MemoryStore
 from job.storage.object_store import ObjectStat, ObjectStore
 from tests.checkpoints.fault_stores import Refusing, Wrapped
 from tests.checkpoints.tiny_run import (
@@ -30,6 +29,7 @@ from tests.checkpoints.tiny_run import (
     saved_steps,
     stepped,
 )
+from tests.fakes.memory_store import MemoryStore
 
 
 def test_save_reports_and_logs_its_result(caplog: pytest.LogCaptureFixture) -> None:

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from job.checkpoints.layout import list_dirs
 from job.storage.local import FileStore
-from job.storage.memory import MemoryStore
 from tests.checkpoints.enumeration import STOP_AT, count_writes, enumerate_crashes, whole_run
 from tests.checkpoints.fault_stores import Crash, CrashingStore, LostAnswerStore
 from tests.checkpoints.tiny_run import END, Attempt, check_invariants, fingerprint, head_of
+from tests.fakes.memory_store import MemoryStore
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -4,10 +4,10 @@ import pytest
 
 from job.checkpoints.fenced_files import EpochFiles
 from job.errors import DiskFullError, FencedError, PermissionDeniedError, StorageOutageError
-from job.storage.memory import MemoryStore
 from job.storage.object_store import ObjectStore
 from tests.checkpoints.fault_stores import Crash, CrashingStore, Refusing
 from tests.checkpoints.tiny_run import acquired
+from tests.fakes.memory_store import MemoryStore
 
 FOLDER = "activations"
 

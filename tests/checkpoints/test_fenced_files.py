@@ -3,9 +3,9 @@
 import pytest
 
 from job.errors import FencedError, StorageOutageError
-from job.storage.memory import MemoryStore
 from job.storage.object_store import ObjectStat
 from tests.checkpoints.tiny_run import acquired
+from tests.fakes.memory_store import MemoryStore
 
 NAME = "summary.json"
 

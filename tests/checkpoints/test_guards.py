@@ -12,10 +12,10 @@ from job.checkpoints.layout import COMMIT, HEAD, META, STATE
 from job.checkpoints.lease import Lease
 from job.checkpoints.records import Head
 from job.errors import CheckpointError, StorageOutageError
-from job.storage.memory import MemoryStore
 from job.storage.object_store import ObjectStat, ObjectStore, PreconditionFailedError
 from tests.checkpoints.enumeration import Wrap, count_writes, enumerate_crashes, whole_run
 from tests.checkpoints.fault_stores import LostAnswerStore, Wrapped
+from tests.fakes.memory_store import MemoryStore
 
 
 class HoldingBack(Wrapped):

@@ -12,10 +12,10 @@ from job.checkpoints.records import Owner, dumps
 from job.checkpoints.restore import read_head
 from job.checkpoints.serialization import spec_of
 from job.errors import FencedError, StorageOutageError
-from job.storage.memory import MemoryStore
 from job.storage.object_store import StoredObject
 from tests.checkpoints.fault_stores import LostAnswerStore, Meanwhile, Wrapped
 from tests.checkpoints.tiny_run import SPEC, acquired, head_of, initial, saved_steps, stepped
+from tests.fakes.memory_store import MemoryStore
 
 
 def test_end_of_a_run_can_be_told_from_head_alone() -> None:

@@ -12,7 +12,6 @@ from job.checkpoints.layout import COMMIT, CONFIG, HEAD, META, STATE
 from job.checkpoints.records import CommitRecord, dumps, parse
 from job.checkpoints.restore import read_head
 from job.errors import CheckpointError, ConfigError
-from job.storage.memory import MemoryStore
 from job.storage.object_store import StoredObject
 from tests.checkpoints.damaged_run import (
     DIRS,
@@ -31,6 +30,7 @@ from tests.checkpoints.tiny_run import (
     fingerprint,
     head_of,
 )
+from tests.fakes.memory_store import MemoryStore
 
 HEAD_DAMAGE = {
     "missing": None,

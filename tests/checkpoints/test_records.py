@@ -20,7 +20,7 @@ from job.checkpoints.records import (
     dumps,
     parse,
 )
-from job.storage.memory import MemoryStore
+from tests.fakes.memory_store import MemoryStore
 
 DIRS = [f"ckpt/{step:012d}-000001-0000000{step}" for step in (1, 2)]
 BEST = BestCheckpoint(DIRS[0], 1, 1, "val_loss", 0.5)

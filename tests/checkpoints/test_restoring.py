@@ -6,7 +6,6 @@ from job.checkpoints.layout import HEAD, META, STATE, list_dirs
 from job.checkpoints.records import Best
 from job.checkpoints.restore import load_best, load_dir, load_last, read_head
 from job.errors import CheckpointError, StorageOutageError
-from job.storage.memory import MemoryStore
 from tests.checkpoints.fault_stores import Refusing
 from tests.checkpoints.tiny_run import (
     END,
@@ -20,6 +19,7 @@ from tests.checkpoints.tiny_run import (
     saved_steps,
     stepped,
 )
+from tests.fakes.memory_store import MemoryStore
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import logging
 import pytest
 
 from job.errors import FencedError, PermissionDeniedError
-from job.storage.memory import MemoryStore
 from tests.checkpoints.tiny_run import Attempt, initial
+from tests.fakes.memory_store import MemoryStore
 
 
 def start(store: MemoryStore, *, job: str, name: str) -> Attempt:

@@ -17,10 +17,10 @@ from job.checkpoints import acquire, manager
 from job.checkpoints.layout import COMMIT, HEAD, DirListing, list_dirs
 from job.checkpoints.records import Head
 from job.errors import FencedError
-from job.storage.memory import MemoryStore
 from job.storage.object_store import ObjectStat, ObjectStore
 from tests.checkpoints.fault_stores import Crash, WatchedStore, Wrapped
 from tests.checkpoints.tiny_run import END, Attempt, check_invariants, fingerprint, head_of
+from tests.fakes.memory_store import MemoryStore
 
 
 class Turns(Wrapped):

@@ -74,7 +74,7 @@ def test_packing_reads_the_files_also_where_a_packed_set_is_configured(project, 
 def test_a_set_that_is_there_is_replaced_by_force_alone(project, packed, capsys):
     before = {path.name: path.read_bytes() for path in packed.iterdir()}
     assert pack(project, packed) == ExitCode.CONFIG
-    assert "holds a packed data set already" in capsys.readouterr().err
+    assert "already contains a packed data set" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in packed.iterdir()} == before
     assert pack(project, packed, "--force") == ExitCode.FINISHED
 
@@ -111,8 +111,8 @@ def test_a_checksum_that_differs_is_a_data_error(project, packed, capsys, comman
     words = ["data", "inspect"] if command == "inspect" else ["train"]
     assert main([*words, *arguments]) == ExitCode.DATA == 3
     err = capsys.readouterr().err
-    assert re.search(r"data\.packed: values\.npy has another checksum .*crc32c", err)
-    assert "Make it again with `siamese-job data pack`, or copy it again." in err
+    assert re.search(r"data\.packed: values\.npy has crc32c [0-9a-f]{8} and was written", err)
+    assert "Pack the data again with `siamese-job data pack`, or copy the set again." in err
     assert not (project / "runs").exists()
 
 
@@ -122,11 +122,12 @@ def test_a_set_packed_half_is_a_data_error_and_the_same_command_repairs_it(
 ):
     if half == "copied in part":
         (packed / "dataset.json").unlink()
-        words = "holds no dataset.json, which is written last"
+        words = "contains no dataset.json, which is written last"
     else:
         (packed / "dataset.json").unlink()
-        packed.rename(project / "packed.partial")
-        words = "packing left behind when it was interrupted"
+        (project / "packed.packing-x").mkdir()
+        packed.rename(project / "packed.packing-x/new")
+        words = "packing was interrupted and left"
     assert inspect(project, "data.packed=packed") == ExitCode.DATA == 3
     assert words in capsys.readouterr().err
     assert pack(project, packed) == ExitCode.FINISHED
@@ -137,7 +138,7 @@ def test_ctrl_c_leaves_nothing(project, capsys):
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    with counted(Calls(at=20, what=interrupt)):
+    with counted(Calls(at=8, what=interrupt)):
         assert pack(project, project / "out") == ExitCode.INTERRUPTED
     assert [path for path in project.iterdir() if path.name.startswith("out")] == []
 
@@ -253,8 +254,8 @@ def test_a_mounted_volume_itself_is_no_place(project, capsys):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
     try:
         assert pack(project, disk) == ExitCode.CONFIG
-        assert "is where a volume is mounted" in capsys.readouterr().err
-        assert not (project / "disk.partial").exists()
+        assert "is the mount point of a volume" in capsys.readouterr().err
+        assert not list(project.glob("disk.packing-*"))
         assert pack(project, disk / "out") == ExitCode.FINISHED
     finally:
         subprocess.run(["umount", disk], check=True)

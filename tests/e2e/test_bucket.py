@@ -97,7 +97,7 @@ def test_an_outage_beyond_its_budget_ends_the_attempt_and_the_next_one_goes_on(
     bucket.faults.add(Fault("insert", "status", times=None, skip=12))
     ended = train(project, bucket, "checkpoint.outage_budget_seconds=2")
     assert ended.code == ExitCode.STORAGE_OUTAGE, ended.log + ended.error
-    assert "the run goes on from its last commit" in ended.error
+    assert "the run resumes from its last commit" in ended.error
     assert ended.log.count("bucket does not answer, retrying") == 1, ended.log
     bucket.faults.clear()
     ended = train(project, bucket)

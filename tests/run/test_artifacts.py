@@ -8,8 +8,8 @@ import pytest
 from job.data.quarantine import NOTHING_QUARANTINED, BadRow, Quarantine
 from job.errors import FencedError
 from job.run.artifacts import RunArtifacts
-from job.storage.memory import MemoryStore
 from tests.checkpoints.tiny_run import acquired
+from tests.fakes.memory_store import MemoryStore
 
 
 def artifacts_in(store: MemoryStore, *, attempt="a", is_chief=True) -> RunArtifacts:

@@ -12,9 +12,9 @@ from job.checkpoints.serialization import state_sha256
 from job.distribution.cluster import Cluster
 from job.errors import FencedError
 from job.run.checkpointer import RunCheckpointer
-from job.storage.memory import MemoryStore
 from job.types import Position
 from tests.checkpoints.tiny_run import acquired, head_of
+from tests.fakes.memory_store import MemoryStore
 
 
 class Counting(keras.callbacks.Callback):

@@ -12,7 +12,6 @@ import pytest
 
 from job.storage.gcs.store import GsStore
 from job.storage.local import FileStore
-from job.storage.memory import MemoryStore
 from job.storage.object_store import (
     ListedObject,
     ObjectMissingError,
@@ -25,6 +24,7 @@ from job.storage.object_store import (
     checked_prefix,
 )
 from tests.fakes.gcs_server import FakeGcs
+from tests.fakes.memory_store import MemoryStore
 
 REPOSITORY = Path(__file__).parents[2]
 

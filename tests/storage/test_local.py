@@ -106,7 +106,7 @@ def test_object_copied_in_with_a_later_time_is_still_outdone(tmp_path: Path) -> 
     assert store.write("a", b"", if_generation=0).generation == later + 1
 
 
-@pytest.mark.parametrize("tick_ns", [100, 1_000, 10**9, 2 * 10**9])
+@pytest.mark.parametrize("tick_ns", [100, 1_000, 10**9])
 def test_generation_grows_where_the_file_system_keeps_coarse_times(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tick_ns: int
 ) -> None:

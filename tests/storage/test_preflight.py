@@ -6,11 +6,11 @@ import pytest
 from job.errors import ConfigError, PermissionDeniedError, PreemptedError, StorageOutageError
 from job.storage.gcs.store import GsStore
 from job.storage.local import FileStore
-from job.storage.memory import MemoryStore
 from job.storage.object_store import ObjectStat, ObjectStore
 from job.storage.preflight import check_permissions
 from tests.fakes.gcs.faults import Operation
 from tests.fakes.gcs_server import FakeGcs, Fault
+from tests.fakes.memory_store import MemoryStore
 from tests.storage.conftest import FakeTime
 
 

@@ -1,1 +1,1 @@
-"""The packed form of a data set: write, verify, open."""
+"""Packed data sets: a folder of `.npy` files that is mapped instead of read."""

@@ -1,34 +1,29 @@
-"""`dataset.json`: what a packed data set consists of, and what it was made from.
+"""`dataset.json`: what a packed data set contains and which settings it was made with.
 
-It is written last, so that a folder that holds it holds all the rest, and it carries a
-checksum of itself::
+It is written last, so a folder that contains it is complete::
 
-    record = parse(path.read_bytes(), place="data.packed: 'pairs/dataset.json'")
     path.write_bytes(dumps(record))
+    record = parse(path.read_bytes(), place="data.packed: 'pairs/dataset.json'")
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-import numpy as np
+import google_crc32c
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from job.config.sampling import PairSamplingConfig
 from job.data.dataset import Form, SplitCounts
 from job.data.quarantine import Quarantine
 from job.errors import DataError
-from job.types import SPLITS, Split
+from job.types import SPLITS, Json, Split
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 RECORD_NAME = "dataset.json"
-# A vocabulary of several million words fits; a file of another kind is not read to its end.
-LIMIT_BYTES = 64 << 20
-_HEADER_LIMIT_BYTES = 4096
 
-# The arrays of a set, each in a file of its own; the last but one and the pairs of a split may
-# be missing.
+# Each array is one file. `classes`, `training_items` and the pairs of a split are optional.
 SIDES = ("left", "right", "label")
 ARRAY_NAMES = (
     "values",
@@ -39,10 +34,16 @@ ARRAY_NAMES = (
 )
 FILE_NAMES = frozenset({f"{name}.npy" for name in ARRAY_NAMES} | {RECORD_NAME})
 
-REMEDY = "Make it again with `siamese-job data pack`, or copy it again."
+REMEDY = "Pack the data again with `siamese-job data pack`, or copy the set again."
+
+# Settings of the data section that cannot change what is packed. The same files may be at
+# another `root` in a container; `packed` and `mirror` say where to read; `augmentation` varies
+# items during training.
+WITHOUT_EFFECT = ("root", "packed", "mirror", "augmentation")
 
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 _Count = Annotated[int, Field(ge=0)]
+_Crc32c = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,10 @@ class FileRecord:
     """One array as it was written.
 
     Attributes:
-        dtype: NumPy name of the type of its values, with their byte order.
-        shape: Its shape.
-        bytes: Length of the file, its header included.
+        dtype: NumPy's name of the type, with its byte order.
+        shape: Shape of the array.
+        bytes: Length of the file, including its header.
         crc32c: Castagnoli CRC of the file.
-        sha256: Of the file, hexadecimal.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -62,143 +62,123 @@ class FileRecord:
     dtype: Annotated[str, Field(pattern=r"^(\|u1|<i8|<f4)$")]
     shape: tuple[_Count, ...]
     bytes: _Count
-    crc32c: Annotated[int, Field(ge=0, lt=2**32)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-    def __post_init__(self) -> None:
-        header = self.bytes - self.num_bytes
-        if not 0 < header <= _HEADER_LIMIT_BYTES:
-            raise ValueError(f"bytes and shape leave {header} bytes for the header")
-
-    @property
-    def num_bytes(self) -> int:
-        """Length of the values alone."""
-        size = np.dtype(self.dtype).itemsize
-        for length in self.shape:
-            size *= length
-        return size
+    crc32c: _Crc32c
 
 
 @dataclass(frozen=True)
 class PackRecord:
-    """Everything about a packed data set but its arrays.
+    """A packed data set without its arrays.
 
     Attributes:
-        schema: Version of this record.
+        schema: Version of the format.
         form: What the values of an item are.
-        counts: How much each split holds.
-        statistics: What `to_json` of the vocabulary or the moments gave; None for pictures.
-        quarantine: Rows that were kept out.
-        fingerprint: That of the data set.
-        files: The arrays by their names.
-        seed: `run.seed` under which splits were cut and pairs drawn.
-        data: The resolved data section it was made from.
+        counts: Size of each split.
+        statistics: `to_json()` of the vocabulary or the feature statistics; None for images.
+        quarantine: Rejected rows.
+        fingerprint: Fingerprint of the data set.
+        files: The arrays by name.
+        settings: What `settings_that_matter` returned when the set was packed.
+        crc32c: Castagnoli CRC of this record, computed with 0 in this field.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    schema: Literal[1]
+    schema: Literal[2]
     form: Form
     counts: Mapping[Split, SplitCounts]
     statistics: Mapping[str, Any] | None
     quarantine: Quarantine
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     files: Mapping[str, FileRecord]
-    seed: _Count
-    data: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    crc32c: _Crc32c = 0
 
     def __post_init__(self) -> None:
         unknown = sorted(self.files.keys() - ARRAY_NAMES)
         missing = sorted({"values", "offsets"} - self.files.keys())
         for split in SPLITS:
-            of_split = {f"{split}_{side}" for side in SIDES}
-            if of_split & self.files.keys():
-                missing += sorted(of_split - self.files.keys())
+            names = {f"{split}_{side}" for side in SIDES}
+            if names & self.files.keys():
+                missing += sorted(names - self.files.keys())
         if unknown or missing:
-            raise ValueError(f"files must be whole (unknown {unknown}, missing {missing})")
-
-    @property
-    def num_bytes(self) -> int:
-        """Length of all arrays' files together."""
-        return sum(file.bytes for file in self.files.values())
+            raise ValueError(f"files: unknown {unknown}, missing {missing}")
 
 
 _ADAPTER: TypeAdapter[PackRecord] = TypeAdapter(PackRecord)
 
 
 def dumps(record: PackRecord) -> bytes:
-    """The record as JSON text for a file.
-
-    Raises:
-        DataError: It is longer than a reader takes: the vocabulary has too many words.
-    """
-    value = _ADAPTER.dump_python(record, mode="json")
-    text = json.dumps({**value, "sha256": _digest(value)}, indent=1, allow_nan=False) + "\n"
-    if len(text) > LIMIT_BYTES:
-        raise DataError(
-            f"{RECORD_NAME} would have {len(text)} bytes; at most {LIMIT_BYTES} are read. The "
-            "vocabulary is that large: lower data.tokens.max_vocabulary."
-        )
-    return text.encode("ascii")
+    """The record as JSON, with its checksum."""
+    return _ADAPTER.dump_json(replace(record, crc32c=_crc32c_of(record)), indent=1) + b"\n"
 
 
-def parse(data: bytes, *, place: str) -> PackRecord:
+def parse(content: bytes, *, place: str) -> PackRecord:
     """The record that `dumps` wrote.
 
     Args:
-        data: The file's content.
+        content: The file's content.
         place: Where it was found, for messages, as in "data.packed: 'pairs/dataset.json'".
 
     Raises:
-        DataError: It is something else, of a later version, or damaged.
+        DataError: It is not a record, has another schema, or is damaged.
     """
-    value = _object(data, place=place)
-    schema = value.get("schema")
-    if type(schema) is not int or schema != SCHEMA:
-        raise DataError(
-            f"{place}: schema: is {schema!r}; this program reads {SCHEMA}. Use the version of "
-            f"siamese-job that packed it. {REMEDY}"
-        )
-    digest = value.pop("sha256", None)
-    if digest is None:
-        raise DataError(f"{place}: sha256: is missing. {REMEDY}")
     try:
-        record = _ADAPTER.validate_json(json.dumps(value))
+        record = _ADAPTER.validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"]) or "record"
-        raise DataError(f"{place}: {key}: {first['msg']}. {REMEDY}") from error
-    if digest != _digest(value):
+        first = error.errors(include_url=False, include_context=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        got = f" (got {first['input']!r})" if key == "schema" else ""
+        raise DataError(f"{place}: {key or 'JSON'}: {first['msg']}{got}. {REMEDY}") from error
+    if record.crc32c != _crc32c_of(record):
         raise DataError(
-            f"{place}: its checksum (sha256) is not that of its content: it was edited or "
-            f"damaged. {REMEDY}"
+            f"{place}: crc32c is {record.crc32c:08x}, and the content has "
+            f"{_crc32c_of(record):08x}: it was edited or damaged. {REMEDY}"
         )
     return record
 
 
-def _object(data: bytes, *, place: str) -> dict[str, Any]:
-    try:
-        value = json.loads(
-            data.decode("ascii"), parse_constant=_refuse, object_pairs_hook=_unique
+def settings_that_matter(data: Mapping[str, Json], *, form: Form, seed: int) -> dict[str, Json]:
+    """The settings that decide what a set contains, by dotted key.
+
+    Args:
+        data: The resolved data section.
+        form: What the values of the packed items are.
+        seed: `run.seed`.
+    """
+    kept = {name: value for name, value in data.items() if name not in WITHOUT_EFFECT}
+    sampling = kept.pop("sampling", None)
+    draws_pairs = kept.get("rows") == "items"
+    if draws_pairs:
+        # Training pairs are drawn during training; evaluation pairs were drawn before packing.
+        default = PairSamplingConfig().evaluation_pairs
+        kept["sampling.evaluation_pairs"] = (
+            sampling.get("evaluation_pairs") if isinstance(sampling, Mapping) else default
         )
-        if not isinstance(value, dict):
-            raise ValueError("it must be an object")
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{place}: not what was written ({error}). {REMEDY}") from error
-    return value
+    if form == "encoded":  # resized whenever they are decoded
+        kept.pop("size", None)
+        kept.pop("resize", None)
+    settings = {f"data.{name}": value for name, value in kept.items()}
+    if draws_pairs or _splits_training_file(data):
+        settings["run.seed"] = seed
+    return settings
 
 
-def _digest(value: Mapping[str, Any]) -> str:
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+def differences(packed: Mapping[str, Json], now: Mapping[str, Json]) -> list[str]:
+    """One line for each setting that differs; empty if the set may be used."""
+    return [
+        f"{key}: the pack has {json.dumps(packed.get(key))}, "
+        f"the config says {json.dumps(now.get(key))}"
+        for key in sorted(packed.keys() | now.keys())
+        if packed.get(key) != now.get(key)
+    ]
 
 
-def _refuse(text: str) -> None:
-    raise ValueError(f"{text} is no number")
+def _splits_training_file(data: Mapping[str, Json]) -> bool:
+    """Whether `data.split` cuts a split out of the training file."""
+    columns = data.get("columns")
+    has_column = isinstance(columns, Mapping) and columns.get("split") is not None
+    return not has_column and (data.get("validation") is None or data.get("test") is None)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return value
+def _crc32c_of(record: PackRecord) -> int:
+    return int(google_crc32c.value(_ADAPTER.dump_json(replace(record, crc32c=0))))

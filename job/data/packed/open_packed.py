@@ -1,33 +1,61 @@
-"""Where packed data sets lie: in folders of this machine and in buckets.
+"""Opens a packed data set from a folder or, through the mirror, from a bucket.
 
-In a bucket a set is the same files as in a folder. They go up in parallel, `dataset.json`
-last, and come down through the mirror::
+The arrays are memory-mapped, so a set may be larger than memory, and the time to open it is
+bounded for any number of pairs::
 
-    upload_pack(folder, uri="gs://sets/pairs", access=access, force=False)
     dataset = open_packed(section, folder=folder, seed=0, access=access)
+
+What is verified: `dataset.json` by its own checksum; length, type and shape of every file; the
+checksum of files of at most `CHECKED_BYTES`; and, in a bucket, the checksum of every object.
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from job.config.data import DataConfig
-from job.data.dataset import Dataset
-from job.data.packed.manifest import FILE_NAMES, RECORD_NAME
-from job.data.packed.pack import open_pack, read_record, require_made_from
-from job.data.sources.paths import is_in_bucket, local_path
-from job.errors import ConfigError, DataError
-from job.storage.mirror import FileProblem, open_mirror
-from job.storage.object_store import (
-    ListedObject,
-    ObjectMissingError,
-    ObjectStat,
-    ObjectStore,
-    PreconditionFailedError,
+from job.config.sampling import Sampling
+from job.config.uris import is_in_bucket
+from job.data.dataset import Dataset, Form, ItemTable, PairTable, Statistics
+from job.data.packed.manifest import (
+    RECORD_NAME,
+    REMEDY,
+    SIDES,
+    FileRecord,
+    PackRecord,
+    differences,
+    parse,
+    settings_that_matter,
 )
-from job.storage.os_errors import PACKS
+from job.data.packed.pack import interrupted_work
+from job.data.sources.paths import local_path
+from job.errors import ConfigError, DataError
+from job.preprocessing.feature_stats import FeatureStats
+from job.preprocessing.ragged import RaggedArray
+from job.preprocessing.vocabulary import vocabulary_from_json
+from job.storage.mirror import FileProblem, open_mirror
+from job.storage.os_errors import PACKS, job_errors
 from job.storage.parallel import ParallelDownloader
+from job.types import SPLITS, Json
 
 KEY = "data.packed"
-OUT = "OUT"
+# A bound, so that opening does not take longer for more data.
+CHECKED_BYTES = 16 << 20
+
+# Type and trailing shape of an item's values; None is any length.
+_VALUES: Mapping[Form, tuple[str, tuple[int | None, ...]]] = {
+    "text": ("|u1", ()),
+    "sequence": ("<f4", (None,)),
+    "encoded": ("|u1", ()),
+    "decoded": ("|u1", (None, 3)),
+}
+_SAMPLING: TypeAdapter[Sampling] = TypeAdapter(Sampling)
 
 
 def open_packed(
@@ -39,113 +67,222 @@ def open_packed(
         section: The data section, with `packed`.
         folder: Absolute folder of the configuration file.
         seed: `run.seed`.
-        access: How a bucket is reached; None: with the defaults.
+        access: How a bucket is accessed; None uses the defaults.
 
     Raises:
-        ConfigError: It was made from other settings, or is named by an unknown kind of URI.
-        DataError: It is missing, half there, damaged, or of another version.
+        ConfigError: It was made with other settings, or its URI is not supported.
+        DataError: It is missing, incomplete, damaged, or of another version.
         PermissionDeniedError: It may not be read.
-        JobError: A bucket or the mirror fails, as `Mirror.fetch` says.
+        JobError: A bucket or the mirror fails, see `Mirror.fetch`.
     """
     packed = section.packed
     if packed is None:
         raise ValueError("data.packed is null")
     data = section.model_dump(mode="json")
     if is_in_bucket(packed):
-        mirror = open_mirror(
-            packed, folder=section.mirror, access=access or ParallelDownloader(), key=KEY
-        )
-        found = mirror.fetch([RECORD_NAME])[RECORD_NAME]
-        if isinstance(found, FileProblem):
-            raise DataError(
-                f"{KEY}: '{packed}' holds no {RECORD_NAME}, which is written last: there is no "
-                "packed data set, or only a part of one. Make it with `siamese-job data pack "
-                f"CONFIG '{packed}'`, or copy it again."
-            )
-        # What cannot be used is refused before all of it is copied.
-        record = read_record(mirror.folder, key=KEY)
-        require_made_from(record, data=data, seed=seed, place=f"{KEY}: '{packed}'")
-        mirror.fetch(f"{name}.npy" for name in record.files)
-        return open_pack(mirror.folder, data=data, seed=seed, key=KEY)
-    return open_pack(folder / local_path(packed, key=KEY), data=data, seed=seed, key=KEY)
+        access = access or ParallelDownloader()
+        local = _mirrored(packed, data=data, seed=seed, mirror=section.mirror, access=access)
+    else:
+        local = folder / local_path(packed, key=KEY)
+    return open_pack(local, data=data, seed=seed)
 
 
-def require_free_place(store: ObjectStore, *, force: bool) -> dict[str, ListedObject]:
-    """Refuses a place in a bucket that holds what must not be lost.
+def open_pack(folder: Path, *, data: Mapping[str, Json], seed: int) -> Dataset:
+    """Opens a folder that `write_pack` wrote.
 
     Args:
-        store: The place.
-        force: Whether a packed set that is there may be replaced.
-
-    Returns:
-        What is there of a packed set, whole or not, by name.
+        folder: The folder.
+        data: The resolved data section.
+        seed: `run.seed`.
 
     Raises:
-        ConfigError: The place holds a packed set and `force` is off, or something else.
-        JobError: The bucket fails.
+        ConfigError: It was made with other settings.
+        DataError: It is missing, incomplete, damaged, or of another version.
+        PermissionDeniedError: It may not be read.
     """
-    found = {one.name: one for one in store.list("")}
-    others = sorted(found.keys() - FILE_NAMES)
-    if others:
-        raise ConfigError(
-            f"{OUT}: {store.uri} holds other objects than a packed data set ({others[0]!r} is "
-            "one), which are not replaced. Give a prefix that is empty."
+    record = _read_record(folder)
+    _require_same_settings(record, data=data, seed=seed, place=str(folder))
+    arrays = {
+        name: _open_array(folder / f"{name}.npy", file) for name, file in record.files.items()
+    }
+    if _read_record(folder) != record:
+        raise DataError(
+            f"{KEY}: '{folder}' was replaced while it was opened. Start again once packing has "
+            "ended."
         )
-    if RECORD_NAME in found and not force:
-        raise ConfigError(
-            f"{OUT}: {store.uri} holds a packed data set already. Give another prefix, or "
-            "--force to replace it."
-        )
-    return found
-
-
-def upload_pack(
-    folder: Path, *, store: ObjectStore, access: ParallelDownloader, force: bool
-) -> None:
-    """Writes a packed set of this machine into a bucket.
-
-    Whoever dies on the way leaves a place without `dataset.json`, which is refused, and which
-    the next call takes.
-
-    Args:
-        folder: What `write_pack` wrote.
-        store: The place.
-        access: When to stop.
-        force: Whether a packed set that is there is replaced.
-
-    Raises:
-        ConfigError: As `require_free_place` says, or another process packs into it.
-        JobError: The bucket fails.
-    """
-    before = require_free_place(store, force=force)
-    names = sorted(path.name for path in folder.iterdir() if path.name != RECORD_NAME)
-
-    def send(name: str) -> ObjectStat:
-        return store.write_file(name, folder / name, if_generation=None)
-
     try:
-        # The record first: without it, what is there is no packed set to anybody.
-        for name in sorted(before.keys() - names, key=lambda name: name != RECORD_NAME):
-            store.delete(name, if_generation=before[name].generation)
-        for _ in access.in_parallel(send, names):
-            pass
-        store.write_file(RECORD_NAME, folder / RECORD_NAME, if_generation=0)
-    except (ObjectMissingError, PreconditionFailedError) as error:
-        raise ConfigError(
-            f"{OUT}: another process packs into {store.uri} as well. Let one do it at a time, "
-            "and pack again with --force."
+        return _dataset(record, arrays, sampling=data.get("sampling"))
+    except ValueError as error:
+        raise DataError(
+            f"{KEY}: the files of {folder} do not fit together ({error}). {REMEDY}"
         ) from error
 
 
-def open_place(uri: str, *, access: ParallelDownloader) -> ObjectStore:
-    """The place in a bucket that a packed set is to go to; nothing is asked of it yet.
+def _mirrored(
+    uri: str,
+    *,
+    data: Mapping[str, Json],
+    seed: int,
+    mirror: str | None,
+    access: ParallelDownloader,
+) -> Path:
+    """Copies a set from a bucket; the folder of the copy.
+
+    A set that cannot be used is refused before its arrays are copied.
+    """
+    copies = open_mirror(uri, folder=mirror, access=access, key=KEY)
+    if isinstance(copies.fetch([RECORD_NAME])[RECORD_NAME], FileProblem):
+        raise DataError(
+            f"{KEY}: '{uri}' contains no {RECORD_NAME}, which is written last: it is not a "
+            "packed data set, or an incomplete one. Run `siamese-job data pack CONFIG "
+            f"'{uri}'`, or copy it again."
+        )
+    record = _read_record(copies.folder)
+    _require_same_settings(record, data=data, seed=seed, place=uri)
+    names = {f"{name}.npy": file for name, file in record.files.items()}
+    for seen in access.in_parallel(copies.store.stat, names):
+        file = None if seen is None else names[seen.name]
+        if seen is not None and file is not None:
+            _require_intact(seen.name, file, size=seen.size, crc32c=seen.crc32c, place=uri)
+    copies.fetch(names)
+    return copies.folder
+
+
+def _read_record(folder: Path) -> PackRecord:
+    path = folder / RECORD_NAME
+    with _reading(path):
+        if not path.exists():
+            raise DataError(_missing(folder))
+        return parse(path.read_bytes(), place=f"{KEY}: '{path}'")
+
+
+def _require_same_settings(
+    record: PackRecord, *, data: Mapping[str, Json], seed: int, place: str
+) -> None:
+    now = settings_that_matter(data, form=record.form, seed=seed)
+    lines = differences(record.settings, now)
+    if lines:
+        raise ConfigError(
+            f"{KEY}: '{place}' was packed with other settings:\n  "
+            + "\n  ".join(lines)
+            + "\nPack it again with `siamese-job data pack --force`, undo the change, or set "
+            f"{KEY} to null to read the files themselves."
+        )
+
+
+def _missing(folder: Path) -> str:
+    if folder.is_dir():
+        return (
+            f"{KEY}: '{folder}' contains no {RECORD_NAME}, which is written last: it is not a "
+            f"packed data set, or an incomplete one. {REMEDY}"
+        )
+    left_behind = interrupted_work(folder)
+    if left_behind:
+        names = ", ".join(
+            repr(str(found)) for work in left_behind for found in sorted(work.iterdir())
+        )
+        return (
+            f"{KEY}: there is no folder '{folder}': packing was interrupted and left {names}. "
+            "Run the same `siamese-job data pack` again, or rename one of them that contains "
+            f"{RECORD_NAME}."
+        )
+    return (
+        f"{KEY}: there is no folder '{folder}'. Run `siamese-job data pack CONFIG '{folder}'`, "
+        f"or set {KEY} to null to read the files themselves."
+    )
+
+
+def _open_array(path: Path, record: FileRecord) -> NDArray[Any]:
+    """The array of a file, read-only and memory-mapped."""
+    place = str(path.parent)
+    with _reading(path):
+        size = path.stat().st_size
+        crc32c = record.crc32c
+        if size <= CHECKED_BYTES:
+            crc32c = google_crc32c.value(path.read_bytes())
+        _require_intact(path.name, record, size=size, crc32c=crc32c, place=place)
+        try:
+            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except ValueError as error:
+            raise DataError(
+                f"{KEY}: {path.name} is not an array ({error}) in {place}. {REMEDY}"
+            ) from error
+    if (array.dtype.str, array.shape) != (record.dtype, record.shape):
+        raise DataError(
+            f"{KEY}: {path.name} is {array.dtype.str} {array.shape} and was written as "
+            f"{record.dtype} {record.shape} ({place}). {REMEDY}"
+        )
+    return array
+
+
+def _require_intact(
+    name: str, record: FileRecord, *, size: int, crc32c: int, place: str
+) -> None:
+    if size != record.bytes:
+        raise DataError(
+            f"{KEY}: {name} has {size} bytes and was written with {record.bytes}: it was "
+            f"copied or written in part ({place}). {REMEDY}"
+        )
+    if crc32c != record.crc32c:
+        raise DataError(
+            f"{KEY}: {name} has crc32c {crc32c:08x} and was written with "
+            f"{record.crc32c:08x}: it is damaged ({place}). {REMEDY}"
+        )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Translates what the system says about a file of a set."""
+    with job_errors("read", path, folder=path.parent, purpose=PACKS.at(KEY)):
+        try:
+            if path.exists() and not path.is_file():  # reading a pipe would block
+                raise FileNotFoundError(path)
+            yield
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+            raise DataError(
+                f"{KEY}: there is no file {path.name} in {path.parent}. {REMEDY}"
+            ) from error
+
+
+def _dataset(
+    record: PackRecord, arrays: Mapping[str, NDArray[Any]], *, sampling: Json
+) -> Dataset:
+    """The data set of mapped arrays.
 
     Raises:
-        ConfigError: The URI names no bucket or no prefix in it.
+        ValueError: Their shapes do not fit each other or the form.
     """
-    if not uri.removeprefix("gs://").strip("/").partition("/")[2]:
-        raise ConfigError(
-            f"{OUT}: '{uri}' is a bucket. A packed data set needs a place of its own: give "
-            "gs://bucket/prefix."
-        )
-    return access.open(uri, key=OUT, purpose=PACKS)
+    values = arrays["values"]
+    dtype, rest = _VALUES[record.form]
+    fits = len(values.shape) == 1 + len(rest) and all(
+        wanted in (None, length) for wanted, length in zip(rest, values.shape[1:], strict=True)
+    )
+    if values.dtype.str != dtype or not fits:
+        raise ValueError(f"values are {values.dtype} {values.shape}, not {record.form}")
+    items = ItemTable(
+        record.form, RaggedArray(values, arrays["offsets"]), arrays.get("classes")
+    )
+    pairs = {
+        split: PairTable(*(arrays[f"{split}_{side}"] for side in SIDES))
+        for split in SPLITS
+        if f"{split}_left" in arrays
+    }
+    training_items = arrays.get("training_items")
+    if (training_items is None) != ("train" in pairs) or set(record.counts) != set(SPLITS):
+        raise ValueError("training needs either pairs or items to draw them from")
+    counts = dict(record.counts)
+    if training_items is not None:
+        drawn = _SAMPLING.validate_python(sampling or {"kind": "pairs"})
+        counts["train"] = counts["train"].drawn_by(drawn)
+    statistics = _statistics(record.statistics)
+    return Dataset(
+        items, pairs, training_items, statistics, counts, record.quarantine, record.fingerprint
+    )
+
+
+def _statistics(record: Mapping[str, Any] | None) -> Statistics:
+    if record is None:
+        return None
+    if record.get("kind") == "moments":
+        return FeatureStats.from_json(record)
+    return vocabulary_from_json(record)

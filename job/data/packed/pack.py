@@ -1,52 +1,46 @@
-"""A data set as a folder of arrays that are opened instead of read.
+"""Writes a data set as a folder of `.npy` files, complete or not at all.
 
-`write_pack` puts one there whole or not at all; `open_pack` maps it into memory, however large
-it is, and takes it only where reading the files it was made from would give the same::
+::
 
     write_pack(dataset, folder=Path("pairs.packed"), data=data, seed=0)
-    dataset = open_pack(Path("pairs.packed"), data=data, seed=0, key="data.packed")
 
-`record` says what the folder holds, `files` how its arrays are written and checked.
+Files are written to `<folder>.packing-XXXX/new` and forced to disk, then that folder is
+renamed. A set that is replaced is renamed to `<folder>.packing-XXXX/replaced` first, so a
+process killed between the two renames leaves both sets, and opening `<folder>` names them.
 """
 
-from collections.abc import Mapping
+import errno
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import google_crc32c
+import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
-from job.config.sampling import Sampling
-from job.data.dataset import Dataset, Form, ItemTable, PairTable, Statistics
-from job.data.packed.arrays import open_array, reading, write_array
+from job.data.dataset import Dataset
 from job.data.packed.manifest import (
-    LIMIT_BYTES,
+    FILE_NAMES,
     RECORD_NAME,
-    REMEDY,
     SCHEMA,
     SIDES,
     FileRecord,
     PackRecord,
     dumps,
-    parse,
+    settings_that_matter,
 )
-from job.data.packed.publish import PARTIAL_SUFFIX, replacing, write_last
-from job.data.packed.source_settings import differences
-from job.errors import ConfigError, DataError
-from job.preprocessing.feature_stats import FeatureStats
-from job.preprocessing.ragged import RaggedArray
-from job.preprocessing.vocabulary import vocabulary_from_json
-from job.types import SPLITS, Json
+from job.errors import ConfigError
+from job.storage.filesystem import lock_exclusively, make_folders, sync_folder
+from job.storage.os_errors import PACKS, job_errors
+from job.types import Json
 
-# Of an item's values: type, and shape but for the first axis; None is any length.
-_VALUES: Mapping[Form, tuple[str, tuple[int | None, ...]]] = {
-    "text": ("|u1", ()),
-    "sequence": ("<f4", (None,)),
-    "encoded": ("|u1", ()),
-    "decoded": ("|u1", (None, 3)),
-}
-_SAMPLING: TypeAdapter[Sampling] = TypeAdapter(Sampling)
+_NEW, _REPLACED = "new", "replaced"
 
 
 @dataclass(frozen=True)
@@ -55,7 +49,7 @@ class PackSummary:
 
     Attributes:
         num_files: Files in the folder.
-        num_bytes: Their length together.
+        num_bytes: Their total length.
     """
 
     num_files: int
@@ -71,122 +65,145 @@ def write_pack(
     force: bool = False,
     key: str = "OUT",
 ) -> PackSummary:
-    """Writes a data set to a folder, which is there whole afterwards or as it was before.
+    """Writes a data set to a folder, which is complete afterwards or unchanged.
 
     Args:
         dataset: What to write; its arrays may be memory-mapped.
-        folder: Where to; its parents are made.
-        data: The resolved data section it was loaded by, as `config.binding.as_record` gives
-            it.
-        seed: `run.seed` it was loaded with.
-        force: Whether a packed set that is there already is replaced.
+        folder: Where to write; missing parents are created.
+        data: The resolved data section that the data set was loaded with.
+        seed: `run.seed` that the data set was loaded with.
+        force: Whether to replace an existing packed set.
         key: What named the folder, for messages.
 
     Raises:
-        ConfigError: The folder holds a packed set and `force` is off, or holds something else.
-        DataError: The vocabulary is too large.
-        DiskFullError: There is no room; nothing is left behind.
-        PermissionDeniedError: The folder may not be written, or is being packed into.
+        ConfigError: The folder contains a packed set and `force` is off, or other files.
+        DiskFullError: There is no space; nothing is left behind.
+        PermissionDeniedError: The folder may not be written.
     """
-    with replacing(folder, num_bytes=_num_bytes(dataset), force=force, key=key) as partial:
+    arrays = _arrays(dataset)
+    num_bytes = sum(array.nbytes for array in arrays.values())
+    with _replacing(folder, num_bytes=num_bytes, force=force, key=key) as new:
         files = {
-            name: write_array(partial / f"{name}.npy", array)
-            for name, array in _arrays(dataset).items()
+            name: _write_array(new / f"{name}.npy", array) for name, array in arrays.items()
         }
-        record = dumps(_record(dataset, files, data=data, seed=seed))
-        # Last, and in the place it is looked for once all others are there.
-        write_last(partial / RECORD_NAME, record)
-    return PackSummary(len(files) + 1, sum(one.bytes for one in files.values()) + len(record))
+        statistics: Any = dataset.statistics
+        record = PackRecord(
+            schema=SCHEMA,
+            form=dataset.items.form,
+            counts=dataset.counts,
+            statistics=None if statistics is None else statistics.to_json(),
+            quarantine=dataset.quarantine,
+            fingerprint=dataset.fingerprint,
+            files=files,
+            settings=settings_that_matter(data, form=dataset.items.form, seed=seed),
+        )
+        content = dumps(record)
+        with _new_file(new / RECORD_NAME) as file:
+            file.write(content)
+    return PackSummary(len(files) + 1, sum(one.bytes for one in files.values()) + len(content))
 
 
-def open_pack(folder: Path, *, data: Mapping[str, Json], seed: int, key: str) -> Dataset:
-    """Opens a folder that `write_pack` wrote; its arrays are mapped, not read into memory.
-
-    Every file is read once, a little at a time, to compare its checksum.
-
-    Args:
-        folder: The folder.
-        data: The resolved data section now, as `config.binding.as_record` gives it.
-        seed: `run.seed` now.
-        key: Dotted key under which it was given, for messages.
+def require_free(folder: Path, *, force: bool, key: str) -> None:
+    """Refuses a folder with files that must not be lost.
 
     Raises:
-        ConfigError: It was made from other settings.
-        DataError: It is missing, half there, damaged, or of another version.
+        ConfigError: It contains a packed set and `force` is off, or other files, or cannot be a
+            folder.
         PermissionDeniedError: It may not be read.
     """
-    record = read_record(folder, key=key)
-    require_made_from(record, data=data, seed=seed, place=f"{key}: '{folder}'")
-    arrays = {
-        name: open_array(folder / f"{name}.npy", file, key=key)
-        for name, file in record.files.items()
-    }
+    with job_errors("write", folder, folder=folder, purpose=PACKS.at(key)):
+        try:
+            mode = folder.stat().st_mode
+        except FileNotFoundError:
+            return
+        if not stat.S_ISDIR(mode):
+            raise ConfigError(f"{key}: '{folder}' is a file. Give the path of a new folder.")
+        others = sorted(set(os.listdir(folder)) - FILE_NAMES)
+        if others:
+            raise ConfigError(
+                f"{key}: '{folder}' contains files that are not part of a packed data set, "
+                f"such as {others[0]!r}, and is not replaced. Give an empty or a new folder."
+            )
+        if (folder / RECORD_NAME).exists() and not force:
+            raise ConfigError(
+                f"{key}: '{folder}' already contains a packed data set. Give another folder, "
+                "or --force to replace it."
+            )
+
+
+def interrupted_work(folder: Path) -> list[Path]:
+    """Folders that interrupted processes left next to `folder`, sorted."""
+    prefix = _work_prefix(folder)
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return sorted(one for one in folder.parent.iterdir() if one.name.startswith(prefix))
+    return []
+
+
+def _work_prefix(folder: Path) -> str:
+    return f"{folder.name}.packing-"
+
+
+@contextmanager
+def _replacing(folder: Path, *, num_bytes: int, force: bool, key: str) -> Iterator[Path]:
+    """Yields an empty folder that becomes `folder` when the block succeeds."""
+    # Not `resolve`, which raises a RuntimeError for a loop of links.
+    folder = Path(os.path.realpath(folder))
+    if not folder.name:
+        raise ConfigError(f"{key}: '{folder}' cannot be replaced. Give the path of a folder.")
+    with job_errors(
+        "write", folder, folder=folder.parent, num_bytes=num_bytes, purpose=PACKS.at(key)
+    ):
+        require_free(folder, force=force, key=key)
+        make_folders(folder.parent)
+        left_behind = interrupted_work(folder)
+        work = Path(tempfile.mkdtemp(prefix=_work_prefix(folder), dir=folder.parent))
+        new, replaced = work / _NEW, work / _REPLACED
+        try:
+            with _locked(work, key=key):
+                new.mkdir()  # mkdtemp makes a folder that only its owner may read
+                yield new
+                sync_folder(new)
+                _put_in_place(new, folder, replaced=replaced, key=key)
+        except (Exception, KeyboardInterrupt):
+            with suppress(OSError):
+                if replaced.exists() and not folder.exists():
+                    replaced.rename(folder)
+                shutil.rmtree(work)
+            raise
+        for path in (work, *left_behind):
+            with suppress(OSError), _locked(path, key=key) as is_ours:
+                if is_ours:
+                    shutil.rmtree(path)
+
+
+@contextmanager
+def _locked(work: Path, *, key: str) -> Iterator[bool]:
+    """Locks a folder while its process lives; False if another process has it."""
+    fd = os.open(work, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return _dataset(record, arrays, sampling=data.get("sampling"))
-    except ValueError as error:
-        raise DataError(
-            f"{key}: the files of {folder} do not fit together ({error}). {REMEDY}"
-        ) from error
+        yield lock_exclusively(fd, path=work, blocking=False, purpose=PACKS.at(key))
+    finally:
+        os.close(fd)
 
 
-def read_record(folder: Path, *, key: str) -> PackRecord:
-    """What a packed set consists of; none of its arrays is looked at.
-
-    Raises:
-        DataError: The folder or its `dataset.json` is missing or damaged.
-        PermissionDeniedError: It may not be read.
-    """
-    path = folder / RECORD_NAME
-    partial = folder.with_name(folder.name + PARTIAL_SUFFIX)
-    with reading(path, key=key):
-        if not path.exists():
-            raise DataError(_missing(folder, partial, key=key))
-        with path.open("rb") as file:
-            content = file.read(LIMIT_BYTES + 1)
-    if len(content) > LIMIT_BYTES:
-        raise DataError(f"{key}: {path} is longer than {LIMIT_BYTES} bytes. {REMEDY}")
-    return parse(content, place=f"{key}: '{path}'")
-
-
-def require_made_from(
-    record: PackRecord, *, data: Mapping[str, Json], seed: int, place: str
-) -> None:
-    """Refuses a set that reading the files would not give now.
-
-    Args:
-        record: What was packed.
-        data: The resolved data section now.
-        seed: `run.seed` now.
-        place: Where the set is, for the message.
-
-    Raises:
-        ConfigError: A setting that decides what is packed differs; all that do are named.
-    """
-    lines = differences(record.data, data, form=record.form, stored_seed=record.seed, seed=seed)
-    if lines:
-        raise ConfigError(
-            f"{place} was packed with other settings:\n  "
-            + "\n  ".join(lines)
-            + "\nPack it again with `siamese-job data pack`, undo the change, or set "
-            "data.packed to null to read the files themselves."
-        )
-
-
-def _missing(folder: Path, partial: Path, *, key: str) -> str:
-    if folder.is_dir():
-        return (
-            f"{key}: '{folder}' holds no {RECORD_NAME}, which is written last: it is no packed "
-            f"data set, or only a part of one. {REMEDY}"
-        )
-    if partial.is_dir():
-        return (
-            f"{key}: there is no '{folder}', only '{partial}', which packing left behind when "
-            "it was interrupted. Run the same `siamese-job data pack` again."
-        )
-    return (
-        f"{key}: there is no folder '{folder}'. Make it with `siamese-job data pack CONFIG "
-        f"'{folder}'`, or set data.packed to null to read the files themselves."
-    )
+def _put_in_place(new: Path, folder: Path, *, replaced: Path, key: str) -> None:
+    try:
+        if folder.exists() and os.listdir(folder):
+            folder.rename(replaced)
+        new.rename(folder)
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            raise ConfigError(
+                f"{key}: '{folder}' is the mount point of a volume and cannot be replaced. "
+                "Give a folder below it."
+            ) from error
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise ConfigError(
+                f"{key}: another process packed into '{folder}' at the same time. Give another "
+                "folder, or --force to replace it."
+            ) from error
+        raise
+    sync_folder(folder.parent)
 
 
 def _arrays(dataset: Dataset) -> dict[str, NDArray[Any]]:
@@ -204,71 +221,35 @@ def _arrays(dataset: Dataset) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _num_bytes(dataset: Dataset) -> int:
-    return sum(array.nbytes for array in _arrays(dataset).values())
+class _Checksummed:
+    """A file that counts what is written.
 
-
-def _record(
-    dataset: Dataset,
-    files: Mapping[str, FileRecord],
-    *,
-    data: Mapping[str, Json],
-    seed: int,
-) -> PackRecord:
-    statistics = dataset.statistics
-    record: Any = None if statistics is None else statistics.to_json()
-    return PackRecord(
-        schema=SCHEMA,
-        form=dataset.items.form,
-        counts=dataset.counts,
-        statistics=record,
-        quarantine=dataset.quarantine,
-        fingerprint=dataset.fingerprint,
-        files=files,
-        seed=seed,
-        data={name: value for name, value in data.items() if name not in ("packed", "mirror")},
-    )
-
-
-def _dataset(
-    record: PackRecord, arrays: Mapping[str, NDArray[Any]], *, sampling: Json
-) -> Dataset:
-    """The data set of mapped arrays.
-
-    Raises:
-        ValueError: Their shapes do not fit each other or the form.
+    NumPy writes to any other object than a file of Python's in chunks, and an error keeps its
+    errno, which `ndarray.tofile` drops.
     """
-    values = arrays["values"]
-    dtype, rest = _VALUES[record.form]
-    fits = len(values.shape) == 1 + len(rest) and all(
-        wanted in (None, length) for wanted, length in zip(rest, values.shape[1:], strict=True)
-    )
-    if values.dtype.str != dtype or not fits:
-        raise ValueError(f"values are {values.dtype} {values.shape}, no {record.form}")
-    items = ItemTable(
-        record.form, RaggedArray(values, arrays["offsets"]), arrays.get("classes")
-    )
-    pairs = {
-        split: PairTable(*(arrays[f"{split}_{side}"] for side in SIDES))
-        for split in SPLITS
-        if f"{split}_left" in arrays
-    }
-    training_items = arrays.get("training_items")
-    if (training_items is None) != ("train" in pairs) or set(record.counts) != set(SPLITS):
-        raise ValueError("training has pairs and items to draw them from, or neither")
-    counts = dict(record.counts)
-    if training_items is not None:
-        drawn = _SAMPLING.validate_python(sampling or {"kind": "pairs"})
-        counts["train"] = counts["train"].drawn_by(drawn)
-    statistics = _statistics(record.statistics)
-    return Dataset(
-        items, pairs, training_items, statistics, counts, record.quarantine, record.fingerprint
-    )
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.size = self.crc32c = 0
+
+    def write(self, data: bytes) -> int:
+        self._file.write(data)
+        self.crc32c = google_crc32c.extend(self.crc32c, bytes(data))
+        self.size += len(data)
+        return len(data)
 
 
-def _statistics(record: Mapping[str, Any] | None) -> Statistics:
-    if record is None:
-        return None
-    if record.get("kind") == "moments":
-        return FeatureStats.from_json(record)
-    return vocabulary_from_json(record)
+def _write_array(path: Path, array: NDArray[Any]) -> FileRecord:
+    with _new_file(path) as file:
+        checksummed = _Checksummed(file)
+        np.save(checksummed, array, allow_pickle=False)
+    return FileRecord(array.dtype.str, array.shape, checksummed.size, checksummed.crc32c)
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[BinaryIO]:
+    """A new file that is forced to disk when the block succeeds."""
+    with path.open("xb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())

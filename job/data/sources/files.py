@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from job.config.uris import is_in_bucket
 from job.data.sources.paths import (
     data_file,
     data_folder,
     data_root,
     find_file,
-    is_in_bucket,
     object_name,
 )
 from job.errors import DataError

@@ -16,17 +16,12 @@ import re
 import stat
 from pathlib import Path
 
+from job.config.uris import is_in_bucket
 from job.errors import DataError, PermissionDeniedError
 from job.storage.mirror import FileProblem
 from job.storage.object_store import checked_name
 
-BUCKETS = "gs://"
 _URI = re.compile(r"^([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-
-
-def is_in_bucket(value: str) -> bool:
-    """Whether a path is the URI of an object or a prefix in a bucket."""
-    return value.startswith(BUCKETS)
 
 
 def local_path(value: str, *, key: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from google.cloud import storage
 
-from job.config.uris import BUCKET_NAME
+from job.config.uris import BUCKET_NAME, scheme_of, split_bucket
 from job.errors import ConfigError
 from job.storage.object_store import MAX_NAME_BYTES, checked_name
 from job.storage.os_errors import RUNS, MessageContext
@@ -125,9 +125,8 @@ def parse_gs_uri(uri: str, *, purpose: MessageContext = RUNS) -> BucketPlace:
     Raises:
         ConfigError: The bucket's name or the prefix cannot be.
     """
-    bucket, _, prefix = uri.removeprefix(SCHEME).partition("/")
-    prefix = prefix.removesuffix("/")
-    if not uri.startswith(SCHEME) or not BUCKET_NAME.fullmatch(bucket):
+    bucket, prefix = split_bucket(uri)
+    if scheme_of(uri) != SCHEME or not BUCKET_NAME.fullmatch(bucket):
         raise ConfigError(
             f"{purpose.key}: '{uri}' names no bucket. Allowed is gs://bucket/prefix, where the "
             f"bucket has 3 to 63 lower-case letters, digits, hyphens, underscores and dots "

@@ -64,7 +64,7 @@ class RetryPolicy:
     timeouts: Timeouts = field(default_factory=Timeouts)
 
 
-class Call:
+class RetryState:
     """One operation and its tries.
 
     Attributes:
@@ -133,7 +133,7 @@ class Retries:
         self._said: set[str] = set()
         self._allowed: set[str] = set()
 
-    def run(self, operation: str, attempt: Callable[[Call], Result]) -> Result:
+    def run(self, operation: str, attempt: Callable[[RetryState], Result]) -> Result:
         """Returns what `attempt` returns, tried again while that may help.
 
         Args:
@@ -147,7 +147,7 @@ class Retries:
             NotFoundError: As `attempt` raised it.
             ConditionNotMetError: As `attempt` raised it.
         """
-        call = Call(operation, self._answered)
+        call = RetryState(operation, self._answered)
         while True:
             try:
                 result = attempt(call)
@@ -170,7 +170,7 @@ class Retries:
                     self._allowed.add(operation)
                 return result
 
-    def _wait(self, call: Call, error: TransientError | ForbiddenError) -> None:
+    def _wait(self, call: RetryState, error: TransientError | ForbiddenError) -> None:
         """Sleeps before the next try, or raises when there shall be none."""
         budget = self._budget(call.operation, error)
         now = self._monotonic()
@@ -197,7 +197,7 @@ class Retries:
         return min(self._patience.denied_seconds, self._patience.budget_seconds)
 
     def _given_up(
-        self, call: Call, error: TransientError | ForbiddenError, *, seconds: float
+        self, call: RetryState, error: TransientError | ForbiddenError, *, seconds: float
     ) -> Exception:
         if isinstance(error, ForbiddenError):
             with self._lock:
@@ -210,7 +210,7 @@ class Retries:
             f"again: {self._purpose.afterwards}."
         )
 
-    def _failed(self, call: Call, error: Exception, *, now: float, budget: float) -> None:
+    def _failed(self, call: RetryState, error: Exception, *, now: float, budget: float) -> None:
         kind = "refusal" if isinstance(error, ForbiddenError) else "absence"
         with self._lock:
             self._failed_tries += 1

@@ -31,7 +31,7 @@ from job.storage.gcs.failures import (
     TransientError,
 )
 from job.storage.gcs.requests import BucketRequests, Content, FileBytes, Found, Page
-from job.storage.gcs.retry import Call, Retries, RetryPolicy
+from job.storage.gcs.retry import Retries, RetryPolicy, RetryState
 from job.storage.gcs.upload import Upload
 from job.storage.object_store import (
     ListedObject,
@@ -119,7 +119,7 @@ class GsStore:
     def read_range(self, name: str, *, start: int, length: int, generation: int) -> bytes:
         full = self._place.full_name(name)
 
-        def attempt(call: Call) -> bytes:
+        def attempt(call: RetryState) -> bytes:
             try:
                 data = self._requests.read_range(
                     full, start=start, length=length, generation=generation
@@ -226,7 +226,7 @@ class GsStore:
     def _delete(self, name: str, expected: int) -> None:
         full = self._place.full_name(name)
 
-        def attempt(call: Call) -> None:
+        def attempt(call: RetryState) -> None:
             try:
                 self._requests.delete(full, if_generation=expected)
             except (NotFoundError, ConditionNotMetError) as refused:

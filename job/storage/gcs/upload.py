@@ -19,7 +19,7 @@ from job.storage.gcs.failures import (
     TransientError,
 )
 from job.storage.gcs.requests import BucketRequests, Content, Found, found_of
-from job.storage.gcs.retry import Call
+from job.storage.gcs.retry import RetryState
 
 # Above this an upload goes in parts of this size; parts must be multiples of 256 KiB.
 PART_BYTES = 8 * 1024 * 1024
@@ -49,7 +49,7 @@ class Upload:
         self._is_known = True
         self._bad_requests = 0
 
-    def send(self, call: Call) -> Found:
+    def send(self, call: RetryState) -> Found:
         """Makes one try to write, and to find out whether an earlier one got through.
 
         Args:
@@ -79,7 +79,7 @@ class Upload:
             raise TransientError("content was stored damaged")
         return found
 
-    def _sent_once(self, call: Call) -> Found:
+    def _sent_once(self, call: RetryState) -> Found:
         if len(self._content.data) <= PART_BYTES:
             return self._requests.insert(self._content, if_generation=self._if_generation)
         if not self._url:
@@ -99,7 +99,7 @@ class Upload:
             return None
         return found if found.write_id == self._content.write_id else None
 
-    def _part_sent(self, call: Call) -> Found | None:
+    def _part_sent(self, call: RetryState) -> Found | None:
         """Sends the next part, or asks which one that is; what was written once complete."""
         total = len(self._content.data)
         if self._is_known:
@@ -125,7 +125,7 @@ class Upload:
         self._heed(answer.headers.get("Range", ""), call, asked=asked)
         return None
 
-    def _heed(self, stored: str, call: Call, *, asked: bool) -> None:
+    def _heed(self, stored: str, call: RetryState, *, asked: bool) -> None:
         """Goes on from where the bucket says it is."""
         matched = _RANGE.fullmatch(stored)
         sent = int(matched.group(1)) + 1 if matched else 0

@@ -19,7 +19,8 @@ from job.data.dataset import (
     Statistics,
     fingerprint_of,
 )
-from job.data.packed.pack import PackSummary, open_pack, write_pack
+from job.data.packed.open_packed import open_pack
+from job.data.packed.pack import PackSummary, write_pack
 from job.data.quarantine import BadRow, Quarantine
 from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.ragged import RaggedArray, offsets_of
@@ -102,7 +103,7 @@ def pack(dataset: Dataset, folder: Path, **options: Any) -> PackSummary:
 
 
 def opened(folder: Path, **options: Any) -> Dataset:
-    return open_pack(folder, **{"data": DATA, "seed": 0, "key": "data.packed"} | options)
+    return open_pack(folder, **{"data": DATA, "seed": 0} | options)
 
 
 def assert_same(one: Dataset, other: Dataset) -> None:

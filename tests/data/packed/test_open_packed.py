@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from job.data.dataset import Dataset
-from job.data.packed.open_packed import open_packed, open_place, upload_pack
+from job.data.packed.bucket import open_place, upload_pack
+from job.data.packed.open_packed import open_packed
 from job.errors import ConfigError, DataError, PermissionDeniedError, StorageOutageError
-from job.storage.memory import MemoryStore
 from job.storage.object_store import ObjectStore
 from job.storage.parallel import ParallelDownloader
 from tests.checkpoints.fault_stores import Wrapped
@@ -24,6 +24,7 @@ from tests.data.packed.some_packs import (
     section_of,
 )
 from tests.fakes.gcs_server import FakeGcs, Fault
+from tests.fakes.memory_store import MemoryStore
 
 URI = "gs://sets/team/pairs"
 
@@ -107,7 +108,7 @@ def test_without_a_record_there_is_no_set(gcs: FakeGcs, access, folder, read):
     gcs.bucket.delete("team/pairs/dataset.json", if_generation=None)
     with pytest.raises(DataError) as caught:
         read()
-    assert f"data.packed: '{URI}' holds no dataset.json, which is written last" in str(
+    assert f"data.packed: '{URI}' contains no dataset.json, which is written last" in str(
         caught.value
     )
     assert caught.value.exit_code == 3
@@ -132,14 +133,14 @@ def test_a_file_of_the_bucket_that_is_not_the_one_packed_is_refused(
     if change != "gone":
         data = data[:-1] + (bytes([data[-1] ^ 1]) if change == "another" else b"")
         gcs.bucket.insert({"name": name}, data, if_generation=0)
-    with pytest.raises(DataError, match=r"^data\.packed: .*values\.npy.* it again"):
+    with pytest.raises(DataError, match=r"^data\.packed: .*values\.npy.* again with"):
         read()
 
 
 def test_a_place_that_is_taken_is_not_written_unasked(gcs: FakeGcs, access, folder):
     upload(folder, access=access)
     before = dict(gcs.bucket.objects)
-    with pytest.raises(ConfigError, match=r"holds a packed data set already.*--force"):
+    with pytest.raises(ConfigError, match=r"already contains a packed data set.*--force"):
         upload(folder, access=access)
     assert gcs.bucket.objects == before
 
@@ -147,7 +148,7 @@ def test_a_place_that_is_taken_is_not_written_unasked(gcs: FakeGcs, access, fold
 @pytest.mark.parametrize("force", [False, True])
 def test_a_place_of_other_things_is_never_touched(gcs: FakeGcs, access, folder, force):
     gcs.bucket.insert({"name": "team/pairs/thesis.tex"}, b"x", if_generation=0)
-    with pytest.raises(ConfigError, match=r"holds other objects .*'thesis\.tex'"):
+    with pytest.raises(ConfigError, match=r"contains objects .*'thesis\.tex'"):
         upload(folder, access=access, force=force)
     assert list(gcs.bucket.objects) == ["team/pairs/thesis.tex"]
 
@@ -165,7 +166,7 @@ def test_what_a_bucket_refuses_names_out(gcs: FakeGcs, access, folder):
     gcs.bucket.denied.clear()
     gcs.faults.add(Fault("insert", "status", times=None))
     hasty = ParallelDownloader(allow_emulator=True, outage_budget_seconds=0.2, env=access.env)
-    with pytest.raises(StorageOutageError, match="packing begins anew"):
+    with pytest.raises(StorageOutageError, match="packing starts over"):
         upload(folder, access=hasty)
 
 
@@ -178,7 +179,7 @@ def test_two_that_pack_into_one_place_do_not_both_succeed(folder):
                 self.inner.write("dataset.json", b"{}", if_generation=0)
             return do()
 
-    with pytest.raises(ConfigError, match="another process packs into"):
+    with pytest.raises(ConfigError, match="another process is packing into"):
         upload_pack(folder, store=Late(store), access=ParallelDownloader(), force=False)
 
 

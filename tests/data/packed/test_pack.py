@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 
 from job.data.dataset import Dataset, ItemTable, SplitCounts, fingerprint_of
-from job.data.packed import arrays
-from job.data.packed.pack import PackSummary, read_record
+from job.data.packed import open_packed
+from job.data.packed.pack import PackSummary
 from job.data.quarantine import NOTHING_QUARANTINED
 from job.errors import ConfigError, DataError
 from job.preprocessing.ragged import RaggedArray
-from job.storage.filesystem import chunks_of
 from tests.data.packed.some_packs import (
     assert_same,
     dataset_of,
@@ -112,34 +111,22 @@ def test_an_empty_array_is_opened_too(tmp_path):
     assert_same(opened(tmp_path / "out"), empty)
 
 
-def test_checking_and_opening_take_no_memory_that_grows_with_the_data(tmp_path, monkeypatch):
-    """Plain reads of at most a chunk; nothing of the arrays but their ends is touched."""
-    sizes: list[int] = []
-
-    def watched(file):
-        for chunk in chunks_of(file):
-            sizes.append(len(chunk))
-            yield chunk
-
-    monkeypatch.setattr("job.data.packed.arrays.chunks_of", watched)
-    dataset = dataset_of("sequence")
-    values = np.zeros((1_000_000, 2), np.float32)
-    offsets = np.linspace(0, len(values), len(dataset.items) + 1).astype(np.int64)
-    items = ItemTable("sequence", RaggedArray(values, offsets))
-    large = Dataset(
-        items,
-        dataset.pairs,
-        None,
-        dataset.statistics,
-        dataset.counts,
-        NOTHING_QUARANTINED,
-        "0" * 64,
+def test_opening_reads_no_large_array(tmp_path, monkeypatch):
+    """Its time does not depend on the number of pairs."""
+    monkeypatch.setattr("job.data.packed.open_packed.CHECKED_BYTES", 200)
+    read: list[str] = []
+    real = Path.read_bytes
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda path: (read.append(path.name), real(path))[1]
     )
-    data = record_of(section_of("sequence"))
-    pack(large, tmp_path / "out", data=data)
-    opened(tmp_path / "out", data=data)
-    assert max(sizes) == 1 << 20
-    assert sum(sizes) > values.nbytes
+    pack(dataset_of("decoded"), tmp_path / "out", data=record_of(section_of("decoded")))
+    large = {
+        path.name for path in (tmp_path / "out").glob("*.npy") if path.stat().st_size > 200
+    }
+    opened(tmp_path / "out", data=record_of(section_of("decoded")))
+    assert "values.npy" in large
+    assert "test_label.npy" in read
+    assert not large & set(read)
 
 
 @pytest.mark.parametrize(
@@ -174,11 +161,11 @@ def test_a_setting_without_effect_on_what_is_packed_may_differ(tmp_path, form, c
             {"max_length": 9},
             "data.max_length: the pack has 256, the config says 9",
         ),
-        ("text", False, {"train": "t.csv"}, "data.train: the pack has 'train.csv', the config"),
-        ("text", False, {"tokens": {"kind": "words"}}, "data.tokens.kind: the pack has "),
+        ("text", False, {"train": "t.csv"}, 'data.train: the pack has "train.csv", the config'),
+        ("text", False, {"tokens": {"kind": "words"}}, "data.tokens: the pack has "),
         ("text", False, {"max_bad_fraction": 0.5}, "data.max_bad_fraction: the pack has 0.01"),
-        ("text", False, {"split": {"test_fraction": 0.2}}, "data.split.test_fraction: "),
-        ("text", False, {"columns": {"left": "l"}}, "data.columns.left: "),
+        ("text", False, {"split": {"test_fraction": 0.2}}, "data.split: "),
+        ("text", False, {"columns": {"left": "l"}}, "data.columns: "),
         ("text", False, {"rows": "items"}, "data.rows: "),
         ("sequence", False, {"num_features": 2}, "data.num_features: the pack has null"),
         ("decoded", False, {"size": 128}, "data.size: "),
@@ -236,7 +223,7 @@ def test_shares_of_a_split_that_is_cut_matter(tmp_path):
         for share in (0.1, 0.2)
     )
     pack(dataset_of(), tmp_path / "out", data=made)
-    with pytest.raises(ConfigError, match=r"data\.split\.validation_fraction"):
+    with pytest.raises(ConfigError, match=r"data\.split: "):
         opened(tmp_path / "out", data=now)
 
 
@@ -268,25 +255,19 @@ def test_what_was_packed_decides_and_not_what_was_asked_for(tmp_path):
         opened(tmp_path / "out", data=record_of(now))
 
 
-def test_a_set_replaced_while_it_is_opened_is_the_old_one_or_refused(tmp_path, monkeypatch):
-    out, old = tmp_path / "out", dataset_of("text", seed=0)
-    pack(old, out)
-    opened_so_far = []
+def test_a_set_replaced_while_it_is_opened_is_refused(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    pack(dataset_of(), out)
+    real = open_packed._open_array
 
-    def replacing_after(num_files, *, seed):
-        def open_array(path, record, *, key):
-            array = arrays.open_array(path, record, key=key)
-            opened_so_far.append(path)
-            if len(opened_so_far) == num_files:
-                pack(dataset_of("text", seed=seed), out, force=True)
-            return array
+    def replaced_before(path, record):
+        monkeypatch.setattr(open_packed, "_open_array", real)
+        array = real(path, record)
+        pack(dataset_of("sequence", seed=1), out, force=True)
+        # The first array is the old one; the rest of the record still fits the new files.
+        monkeypatch.setattr(open_packed, "_require_intact", lambda *args, **options: None)
+        return array
 
-        return open_array
-
-    total = len(read_record(out, key="data.packed").files)
-    monkeypatch.setattr("job.data.packed.pack.open_array", replacing_after(total, seed=1))
-    assert_same(opened(out), old)
-    opened_so_far.clear()
-    monkeypatch.setattr("job.data.packed.pack.open_array", replacing_after(1, seed=2))
-    with pytest.raises(DataError):
+    monkeypatch.setattr(open_packed, "_open_array", replaced_before)
+    with pytest.raises(DataError, match="was replaced while it was opened"):
         opened(out)

@@ -116,5 +116,5 @@ def test_an_outage_says_what_the_next_start_does(
     gcs: FakeGcs, open_bucket: Callable[..., GsStore]
 ) -> None:
     gcs.faults.add(Fault("list", "status", times=None))
-    with pytest.raises(StorageOutageError, match="what was copied whole is not copied again"):
+    with pytest.raises(StorageOutageError, match="complete copies are not downloaded again"):
         open_bucket("gs://runs/sets", purpose=DATA).list("")

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from job.storage.memory import MemoryStore
 from job.storage.mirror import Mirror
 from job.storage.parallel import ParallelDownloader
+from tests.fakes.memory_store import MemoryStore
 
 PART = 1000
 

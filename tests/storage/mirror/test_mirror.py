@@ -8,8 +8,8 @@ from job.data.sources.paths import FileProblem
 from job.errors import (
     ConfigError,
 )
-from job.storage.memory import MemoryStore
 from tests.data.packed.some_packs import flip
+from tests.fakes.memory_store import MemoryStore
 from tests.storage.mirror.mirrors import PART, Watched, content, mirror_of
 
 

@@ -15,9 +15,8 @@ from job.errors import (
     StorageOutageError,
 )
 from job.storage.filesystem import lock_exclusively
-from job.storage.memory import MemoryStore
 from job.storage.parallel import ParallelDownloader
-from tests.data.packed.some_packs import flip
+from tests.fakes.memory_store import MemoryStore
 from tests.storage.mirror.mirrors import PART, Watched, content, mirror_of
 
 
@@ -102,75 +101,22 @@ def killed_after(store: Watched, num_parts: int) -> None:
     store.meanwhile = count
 
 
-def test_a_killed_process_is_gone_on_from_part_by_part(tmp_path):
+def test_objects_completed_before_a_kill_are_kept_and_the_others_start_again(tmp_path):
     store = Watched()
-    store.write("large", content(40 * PART + 7), if_generation=0)
-    store.write("small", b"1", if_generation=0)
-    killed_after(store, 25)
+    for name in ("a", "b", "c"):
+        store.write(name, content(20 * PART), if_generation=0)
+    killed_after(store, 50)
     with pytest.raises(Killed):
-        mirror_of(store, tmp_path).fetch(["large", "small"])
-    assert not (tmp_path / "sets/faces/large").exists()
-    arrived = [path for path in (tmp_path / ".partial").iterdir() if path.suffix == ".parts"]
-    num_arrived = sum(arrived[0].read_bytes())
-    assert num_arrived >= 10
+        mirror_of(store, tmp_path).fetch(["a", "b", "c"])
+    before = {path.name for path in (tmp_path / "sets/faces").iterdir()}
+    assert before
+    assert not {"a", "b", "c"} <= before
     store.ranges.clear()
     store.meanwhile = lambda name, data: data
-    found = mirror_of(store, tmp_path).fetch(["large", "small"])
-    assert found["large"].read_bytes() == content(40 * PART + 7)
-    assert sum(name == "large" for name, _ in store.ranges) == 41 - num_arrived
-
-
-def test_parts_of_another_generation_are_not_gone_on_from(tmp_path):
-    store = Watched()
-    store.write("large", content(40 * PART), if_generation=0)
-    killed_after(store, 25)
-    with pytest.raises(Killed):
-        mirror_of(store, tmp_path).fetch(["large"])
-    store.write("large", content(40 * PART, seed=5), if_generation=None)
-    store.meanwhile = lambda name, data: data
-    store.ranges.clear()
-    found = mirror_of(store, tmp_path).fetch(["large"])
-    assert found["large"].read_bytes() == content(40 * PART, seed=5)
-    assert len(store.ranges) == 40
+    found = mirror_of(store, tmp_path).fetch(["a", "b", "c"])
+    assert {path.read_bytes() for path in found.values()} == {content(20 * PART)}
+    assert {name for name, _ in store.ranges} == {"a", "b", "c"} - before
     assert list((tmp_path / ".partial").iterdir()) == []
-
-
-@pytest.mark.parametrize("lost", ["a part", "all parts", "the marks"])
-def test_parts_that_a_power_cut_took_are_copied_again(tmp_path, lost):
-    """Marks may be on disk without what they stand for; the checksum of the whole tells."""
-    store = Watched()
-    store.write("large", content(40 * PART), if_generation=0)
-    killed_after(store, 25)
-    with pytest.raises(Killed):
-        mirror_of(store, tmp_path).fetch(["large"])
-    marks, data = sorted((tmp_path / ".partial").iterdir(), key=lambda path: path.suffix == "")
-    if lost == "a part":
-        at = marks.read_bytes().index(1) * PART
-        flip(data, at)
-    elif lost == "all parts":
-        data.unlink()
-    else:
-        marks.unlink()
-    store.meanwhile = lambda name, data: data
-    found = mirror_of(store, tmp_path).fetch(["large"])
-    assert found["large"].read_bytes() == content(40 * PART)
-
-
-def test_all_parts_arrived_and_not_yet_named_is_ended_by_the_next_process(
-    tmp_path, monkeypatch
-):
-    store = Watched()
-    store.write("large", content(4 * PART), if_generation=0)
-
-    def die(*_: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", die)
-        with pytest.raises(Killed):
-            mirror_of(store, tmp_path).fetch(["large"])
-    found = mirror_of(store, tmp_path).fetch(["large"])
-    assert found["large"].read_bytes() == content(4 * PART)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +125,7 @@ def test_all_parts_arrived_and_not_yet_named_is_ended_by_the_next_process(
         (errno.ENOSPC, DiskFullError, r"3000 bytes are needed .*\(data\.mirror\)"),
         (errno.EDQUOT, DiskFullError, "Disk quota exceeded"),
         (errno.EACCES, PermissionDeniedError, r"\(data\.mirror\)"),
-        (errno.EIO, StorageOutageError, "what was copied whole is not copied again"),
+        (errno.EIO, StorageOutageError, "complete copies are not downloaded again"),
     ],
 )
 def test_a_disk_that_refuses_says_what_to_do(store, tmp_path, monkeypatch, number, kind, words):

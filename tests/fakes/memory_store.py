@@ -1,4 +1,4 @@
-"""A store that lives and dies with the object: for tests, and for runs nobody keeps.
+"""An object store in a dictionary.
 
 ::
 

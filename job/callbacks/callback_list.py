@@ -9,12 +9,8 @@ from dataclasses import dataclass
 
 import keras
 
+from job.config.callbacks import CallbacksConfig, EarlyStoppingConfig, ReduceLearningRateConfig
 from job.config.monitors import MONITORS
-from job.config.training import (
-    CallbacksConfig,
-    EarlyStoppingConfig,
-    ReduceLearningRateConfig,
-)
 from job.types import Json
 
 _ATTRIBUTES: dict[type[keras.callbacks.Callback], tuple[str, ...]] = {

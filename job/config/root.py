@@ -2,18 +2,19 @@
 
 from pydantic import Field, model_validator
 
+from job.config.callbacks import CallbacksConfig
+from job.config.checkpoint import CheckpointConfig
 from job.config.compatibility import IncompatibleError, conflicts
 from job.config.data import Data
+from job.config.distribution import DistributionConfig
+from job.config.evaluation import EvaluationConfig
+from job.config.export import ExportConfig
+from job.config.logging import LoggingConfig
+from job.config.metrics import MetricsConfig
 from job.config.model import ModelConfig
-from job.config.run import (
-    CheckpointConfig,
-    DistributionConfig,
-    LoggingConfig,
-    MetricsConfig,
-    RunConfig,
-)
+from job.config.run import RunConfig
 from job.config.section import Section, default_kind
-from job.config.training import CallbacksConfig, EvaluationConfig, ExportConfig, TrainingConfig
+from job.config.training import TrainingConfig
 
 
 class Config(Section):

@@ -21,7 +21,7 @@ from job.callbacks.prometheus import MetricsCallback
 from job.callbacks.user import load_custom_callbacks
 from job.checkpoints.epoch_artifacts import EpochArtifacts
 from job.checkpoints.policy import SavePolicy
-from job.config.training import ActivationsConfig
+from job.config.callbacks import ActivationsConfig
 from job.data.dataset import Dataset
 from job.models.activation_probe import ActivationProbe, Activations
 from job.run.checkpointer import Attempt

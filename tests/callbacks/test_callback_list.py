@@ -8,11 +8,7 @@ from job.callbacks.callback_list import (
     read_memory,
     write_memory,
 )
-from job.config.training import (
-    CallbacksConfig,
-    EarlyStoppingConfig,
-    ReduceLearningRateConfig,
-)
+from job.config.callbacks import CallbacksConfig, EarlyStoppingConfig, ReduceLearningRateConfig
 
 
 class Named(keras.callbacks.Callback):

@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from job.callbacks.user import load_custom_callbacks
-from job.config.training import CustomCallbackConfig
+from job.config.callbacks import CustomCallbackConfig
 from job.errors import CallbackError, ConfigError
 
 GOOD = """

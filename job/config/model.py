@@ -1,53 +1,74 @@
-"""The model section: the shared encoder and the head that scores a pair of embeddings."""
+"""The `model` section: the shared encoder and the head that scores a pair of embeddings.
 
-from typing import Annotated, Literal
+Heads and encoders state facts about themselves as class variables, which
+`config.compatibility` checks against the other sections.
+"""
+
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from job.config.section import Section
+from job.config.section import Section, by_kind
 
 
-class ConcatConfig(Section):
+class HeadConfig(Section):
+    """What every head states about itself.
+
+    Attributes:
+        is_symmetric: score(a, b) equals score(b, a) bit for bit.
+        expresses_similarity: Its logit depends on how the two embeddings relate.
+    """
+
+    is_symmetric: ClassVar[bool] = True
+    expresses_similarity: ClassVar[bool] = True
+
+
+class ConcatConfig(HeadConfig):
     """The book's Dense(1) on [u, v].
 
     Its logit is g(u) + h(v): it weighs each item alone and cannot express similarity.
     """
 
+    is_symmetric: ClassVar[bool] = False
+    expresses_similarity: ClassVar[bool] = False
+
     kind: Literal["concat"] = Field("concat", description="Which head.")
 
 
-class MlpConfig(Section):
+class MlpConfig(HeadConfig):
     """Dense(units, relu) and Dense(1) on [u, v]: learns any relation, also a one-way one."""
+
+    is_symmetric: ClassVar[bool] = False
 
     kind: Literal["mlp"] = Field("mlp", description="Which head.")
     units: int = Field(64, ge=1, le=4096, description="Size of the hidden layer.")
 
 
-class AbsDiffConfig(Section):
+class AbsDiffConfig(HeadConfig):
     """Dense(1) on |u - v|: a weighted L1 distance, symmetric."""
 
     kind: Literal["abs_diff"] = Field("abs_diff", description="Which head.")
 
 
-class ProductConfig(Section):
+class ProductConfig(HeadConfig):
     """Dense(1) on u * v: a weighted dot product, symmetric."""
 
     kind: Literal["product"] = Field("product", description="Which head.")
 
 
-class AbsDiffProductConfig(Section):
+class AbsDiffProductConfig(HeadConfig):
     """Dense(1) on [|u - v|, u * v]; symmetric, and able to express similarity."""
 
     kind: Literal["abs_diff_product"] = Field("abs_diff_product", description="Which head.")
 
 
-class CosineConfig(Section):
+class CosineConfig(HeadConfig):
     """scale * cos(u, v) + bias with a learned positive scale; symmetric, fit for an index."""
 
     kind: Literal["cosine"] = Field("cosine", description="Which head.")
 
 
-class EuclideanConfig(Section):
+class EuclideanConfig(HeadConfig):
     """bias - scale * ||u - v|| with a learned positive scale; symmetric, fit for an index."""
 
     kind: Literal["euclidean"] = Field("euclidean", description="Which head.")
@@ -64,9 +85,31 @@ Head = Annotated[
     Field(discriminator="kind"),
 ]
 
+HEADS: dict[str, type[HeadConfig]] = by_kind(Head)
 
-class LstmConfig(Section):
+
+class EncoderConfig(Section):
+    """What every encoder states about itself.
+
+    Attributes:
+        data_kinds: Kinds of items that it takes.
+        min_size: Smallest `data.size` of images, in pixels; 0 for an encoder of other items.
+    """
+
+    data_kinds: ClassVar[tuple[str, ...]] = ("image",)
+    min_size: ClassVar[int] = 0
+
+    def without_dropout(self) -> Self:
+        """The same encoder with a dropout of 0; an encoder without dropout is unchanged."""
+        if "dropout" not in type(self).model_fields:
+            return self
+        return self.model_copy(update={"dropout": 0.0})
+
+
+class LstmConfig(EncoderConfig):
     """A recurrent encoder of texts and sequences."""
+
+    data_kinds: ClassVar[tuple[str, ...]] = ("text", "sequence")
 
     kind: Literal["lstm"] = Field("lstm", description="Which encoder.")
     units: int = Field(
@@ -101,8 +144,10 @@ class LstmConfig(Section):
     )
 
 
-class CnnConfig(Section):
+class CnnConfig(EncoderConfig):
     """A small convolutional encoder of small pictures."""
+
+    min_size: ClassVar[int] = 8
 
     kind: Literal["cnn"] = Field("cnn", description="Which encoder.")
     filters: list[Annotated[int, Field(ge=1, le=2048)]] = Field(
@@ -121,8 +166,10 @@ class CnnConfig(Section):
     )
 
 
-class XceptionConfig(Section):
+class XceptionConfig(EncoderConfig):
     """Xception (Chollet 2017) with random weights, for pictures of 71 pixels and more."""
+
+    min_size: ClassVar[int] = 71
 
     kind: Literal["xception"] = Field("xception", description="Which encoder.")
     pooling: Literal["mean", "max"] = Field(
@@ -134,6 +181,7 @@ class XceptionConfig(Section):
 
 Encoder = Annotated[LstmConfig | CnnConfig | XceptionConfig, Field(discriminator="kind")]
 
+ENCODERS: dict[str, type[EncoderConfig]] = by_kind(Encoder)
 
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 

@@ -4,7 +4,7 @@ epochs: int = Field(10, ge=1, description="...", json_schema_extra=MUTABLE)
 name: str = Field(pattern="^[a-z]+$", json_schema_extra=rule("lower-case letters"))
 """
 
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -34,3 +34,15 @@ class Section(BaseModel):
     """One section of the configuration: frozen, strictly typed, finite, no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def by_kind(union: Any) -> dict[str, Any]:
+    """The section classes of a union such as `Loss`, by the `kind` that chooses each.
+
+    Args:
+        union: `Annotated[A | B, Field(discriminator="kind")]`.
+    """
+    return {
+        get_args(section.model_fields["kind"].annotation)[0]: section
+        for section in get_args(get_args(union)[0])
+    }

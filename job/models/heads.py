@@ -3,7 +3,7 @@
 A head is a `keras.Model` of its own, so that pairs can be scored from stored embeddings.
 The score of a pair is the logit's sigmoid. Heads are made of Keras' own layers only: whoever
 opens an exported `.keras` file does not need this program. What each head can do stands in
-`config.compatibility.HEADS`.
+`config.model.HEADS`.
 """
 
 import math

@@ -8,7 +8,7 @@ import numpy as np
 import PIL
 import tensorflow as tf
 
-from job.config.compatibility import HEADS
+from job.config.model import HEADS
 from job.config.root import Config
 from job.data.dataset import Dataset
 from job.data.pipeline.collators import Collator, collator_for

@@ -18,7 +18,7 @@ from job.config.losses import (
 )
 from job.config.model import ENCODERS, HEADS, CnnConfig, LstmConfig, ModelConfig
 from job.config.sampling import ClassSamplingConfig
-from job.config.scalars import shown
+from job.config.scalars import preview
 from job.config.training import TrainingConfig
 
 # 1 - cos is never larger.
@@ -222,7 +222,7 @@ def _margin(model: ModelConfig, training: TrainingConfig) -> Conflict | None:
         return None
     text = (
         f"must be at most {MAX_COSINE_DISTANCE:g} for model.head.kind: cosine, whose distance "
-        f"1 - cos is never larger (got {shown(loss.margin)}). Lower it, or use the head "
+        f"1 - cos is never larger (got {preview(loss.margin)}). Lower it, or use the head "
         "euclidean"
     )
     return Conflict(("training", "loss", "margin"), text)

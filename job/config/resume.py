@@ -10,7 +10,7 @@ from typing import Any
 
 from job.config.keys import Path, all_keys, child, default_of, find, names_in
 from job.config.root import Config
-from job.config.scalars import dotted, shown
+from job.config.scalars import join_key, preview
 from job.config.section import Section
 from job.types import Json
 
@@ -87,7 +87,7 @@ def _differences(path: Path, stored: Any, current: Any, owner: str) -> list[str]
         return []
     if stored is _ABSENT and _is_default(path, current):
         return []  # an older version knew no such key, and did what the default does
-    return [f"{dotted(path)}: {owner} has {_side(stored)}, the config says {_side(current)}"]
+    return [f"{join_key(path)}: {owner} has {_side(stored)}, the config says {_side(current)}"]
 
 
 def _is_default(path: Path, value: Any) -> bool:
@@ -107,7 +107,7 @@ def _has_keys_below(path: Path) -> bool:
 
 def _rank(path: Path) -> tuple[int, str]:
     # Keys that only an older or newer version knows come last.
-    name = dotted(path)
+    name = join_key(path)
     order = {key: number for number, key in enumerate(all_keys())}
     return order.get(name, len(order)), name
 
@@ -124,4 +124,4 @@ def _are_equal(stored: Any, current: Any) -> bool:
 
 
 def _side(value: Any) -> str:
-    return "no such key" if value is _ABSENT else shown(value)
+    return "no such key" if value is _ABSENT else preview(value)

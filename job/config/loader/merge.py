@@ -16,7 +16,7 @@ from job.config.keys import ROOT, Key, Path, child, default_kind, find, kinds_of
 from job.config.loader.origin import Origin, Problem, file_origin
 from job.config.loader.overrides import Assignment
 from job.config.loader.yaml12 import Document
-from job.config.scalars import dotted
+from job.config.scalars import join_key
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _apply_one(layered: Layered, leaf: Assignment) -> Layered:
     try:
         parent = tree.parent_of(leaf)
     except _ImpossibleError as error:
-        problem = Problem(leaf.origin, dotted(leaf.path), str(error))
+        problem = Problem(leaf.origin, join_key(leaf.path), str(error))
         return replace(layered, problems=(*layered.problems, problem))
     if parent is None:
         return layered  # what stands above it is wrong, and validation says so

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from job.config.loader.yaml_text import Mark, YamlTextError, decoded, syntax_error
-from job.config.scalars import resolve, shown
+from job.config.scalars import preview, resolve
 
 MAX_DEPTH = 32
 MAX_VALUES = 20_000
@@ -96,7 +96,7 @@ def read_value(text: str) -> Any:
 def _refuse_unusable(value: Any) -> None:
     if isinstance(value, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):
         raise ValueError(
-            f"text may contain neither NUL nor half a character (got {shown(value)}); write "
+            f"text may contain neither NUL nor half a character (got {preview(value)}); write "
             "UTF-8"
         )
 
@@ -163,7 +163,7 @@ def _compose(text: str, tags: list[YamlProblem]) -> yaml.Node | None:
 def _tag_problem(mark: Mark, tag: str) -> YamlProblem:
     name = tag.replace("tag:yaml.org,2002:", "!!")
     text = (
-        f"tags are not allowed (got {shown(name)}); remove it: a quoted value is text, any "
+        f"tags are not allowed (got {preview(name)}); remove it: a quoted value is text, any "
         "other value has the type it looks like"
     )
     return YamlProblem(mark, (), text)
@@ -232,7 +232,7 @@ class _Builder:
         key = self.scalar(node, path)
         if isinstance(key, str):
             return key
-        self.problem(node, path, f"a key must be text (got {shown(key)}); put it in quotes")
+        self.problem(node, path, f"a key must be text (got {preview(key)}); put it in quotes")
         return None
 
     def problem(self, node: yaml.Node, path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Writes what a command was asked for to standard output, which others may read or redirect."""
+"""What several commands share: printing a result, logging to stderr, access to buckets."""
 
 import errno
 import sys
@@ -14,9 +14,9 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def print_result(text: str) -> ExitCode:
-    """Writes `text`, all of it; the exit code of a command that has nothing more to do.
+    """Writes all of `text` to standard output and returns the exit code of a finished command.
 
-    A reader that has gone is `cli`'s to answer, as for everything else that is printed.
+    `cli` handles a closed pipe, as for all output.
 
     Raises:
         DiskFullError: Standard output is a file on a full disk.
@@ -27,7 +27,7 @@ def print_result(text: str) -> ExitCode:
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        # What could not be written must not be tried again when the process ends.
+        # Python would try to write the rest again when the process ends.
         sys.stdout = None
         raise DiskFullError(
             f"standard output cannot be written: {error.strerror}. All {len(text)} characters "
@@ -37,12 +37,7 @@ def print_result(text: str) -> ExitCode:
 
 
 def logs_on_stderr(config: Config, *, level: str) -> LoggingSetup:
-    """Sends logs to standard error; a context manager.
-
-    Args:
-        config: Gives the run's name.
-        level: Least severe level that is written.
-    """
+    """Sends logs of at least `level` to standard error; a context manager."""
     return configure_logging(
         format="text",
         level=level,
@@ -55,7 +50,7 @@ def logs_on_stderr(config: Config, *, level: str) -> LoggingSetup:
 
 
 def _nothing() -> None:
-    """A command that is not asked to stop is ended by Ctrl-C."""
+    """Never asks to stop; Ctrl-C ends the command."""
 
 
 def data_access(
@@ -65,13 +60,13 @@ def data_access(
     sleep: Callable[[float], None] = time.sleep,
     check: Callable[[], None] = _nothing,
 ) -> ParallelDownloader:
-    """What `load_dataset` needs for data in a bucket.
+    """The downloader that `load_dataset` needs for data in a bucket.
 
     Args:
-        config: Says whether an emulator is allowed and how long a bucket is waited for.
-        env: The process' environment; it may name an emulator of buckets.
-        sleep: Waits between two tries; it may raise to end them.
-        check: Called while files are copied; it may raise to end that.
+        config: Allows an emulator or not, and limits the wait for a bucket.
+        env: The environment of the process; it may name an emulator.
+        sleep: Waits between two attempts; it may raise to end them.
+        check: Called while files are copied; it may raise to end the copy.
     """
     return ParallelDownloader(
         allow_emulator=config.run.allow_emulator,

@@ -7,7 +7,7 @@ from job.config.section import MUTABLE, Section
 
 
 class CheckpointConfig(Section):
-    """How often training state is written and how much of it is kept."""
+    """How often training state is saved and how much of it is retained."""
 
     every_steps: int = Field(
         500,
@@ -18,21 +18,20 @@ class CheckpointConfig(Section):
     keep_last: int = Field(
         3,
         ge=1,
-        description="Newest checkpoints kept besides the best one.",
+        description="Number of newest checkpoints retained in addition to the best one.",
         json_schema_extra=MUTABLE,
     )
     monitor: Monitor = Field(
         "val_loss",
-        description="Measurement that decides which epoch is the best one; its checkpoint is "
-        "kept.",
+        description="Metric that decides which epoch is the best one; its checkpoint is "
+        "retained.",
         json_schema_extra=MUTABLE,
     )
     outage_budget_seconds: float = Field(
         600.0,
         gt=0.0,
         le=86400.0,
-        description="Longest time without a sign of life from the bucket that a run waits "
-        "through; then it ends with exit code 69 and can be started again. Without effect on "
-        "a folder.",
+        description="Longest time that a run waits for a bucket that does not answer. Then the "
+        "run ends with exit code 69 and can be resumed. No effect on a folder.",
         json_schema_extra=MUTABLE,
     )

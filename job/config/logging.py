@@ -13,8 +13,8 @@ class LoggingConfig(Section):
     format: Literal["auto", "console", "text", "json"] = Field(
         "auto",
         description="`console`: for a person at a terminal, with a progress bar. `text`: one "
-        "line an event with key=value fields. `json`: one object a line. `auto`: `console` on "
-        "a terminal, else `text`.",
+        "line per event with key=value fields. `json`: one object per line. `auto`: `console` "
+        "on a terminal, else `text`.",
         json_schema_extra=MUTABLE,
     )
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -26,6 +26,6 @@ class LoggingConfig(Section):
         10.0,
         gt=0.0,
         le=3600.0,
-        description="Seconds between two progress lines where there is no terminal.",
+        description="Seconds between two progress lines without a terminal.",
         json_schema_extra=MUTABLE,
     )

@@ -91,7 +91,7 @@ class OnlineContrastiveConfig(LossConfig):
 
 
 class TripletConfig(LossConfig):
-    """Triplet loss over the items of the batch: a class together, the next one further off."""
+    """Triplet loss over the items of the batch: other classes further away than the same."""
 
     needs_classes: ClassVar[bool] = True
 
@@ -119,13 +119,13 @@ class MultipleNegativesConfig(LossConfig):
         0.05,
         ge=0.001,
         le=10.0,
-        description="What similarities are divided by; smaller looks harder at the nearest "
-        "items.",
+        description="Divisor of the similarities; a smaller one gives more weight to the "
+        "nearest items.",
     )
     symmetric: bool = Field(
         False,
-        description="Whether the left item is looked for among the left items, too; the loss "
-        "is the mean of both.",
+        description="Whether the left item is also searched among the left items; the loss is "
+        "the mean of both.",
     )
 
 
@@ -143,9 +143,7 @@ class CircleConfig(LossConfig):
         description="Relaxation: cosines above 1 - margin within a class and below margin "
         "between classes are good.",
     )
-    gamma: float = Field(
-        64.0, gt=0.0, le=1024.0, description="What weighted cosines are multiplied by."
-    )
+    gamma: float = Field(64.0, gt=0.0, le=1024.0, description="Factor of the weighted cosines.")
 
 
 Loss = Annotated[

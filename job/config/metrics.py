@@ -31,7 +31,7 @@ class MetricsConfig(Section):
         0.0,
         ge=0.0,
         le=3600.0,
-        description="Seconds the endpoint stays up after the run has ended, so that its last "
-        "values are scraped; twice the scrape interval is enough. 0 leaves at once.",
+        description="Seconds that the endpoint stays up after the run has ended, so that the "
+        "last values are scraped; twice the scrape interval is enough. 0: none.",
         json_schema_extra=MUTABLE,
     )

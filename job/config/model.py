@@ -123,18 +123,16 @@ class LstmConfig(EncoderConfig):
         32,
         ge=1,
         le=4096,
-        description="Size of the vector that a token of a text is looked up as.",
+        description="Size of the embedding vector of a token.",
     )
     bidirectional: bool = Field(
-        False, description="Whether a second LSTM reads the item from its end."
+        False, description="Whether a second LSTM reads the item backwards."
     )
-    layers: int = Field(
-        1, ge=1, le=8, description="LSTMs on top of each other, each reading the one below."
-    )
+    layers: int = Field(1, ge=1, le=8, description="Number of stacked LSTM layers.")
     pooling: Literal["last", "mean", "max"] = Field(
         "last",
-        description="What of the states over time is the embedding: the last one of each "
-        "direction, their mean, or their largest values.",
+        description="Embedding from the states over time: the last state of each direction, "
+        "their mean, or their maximum.",
     )
     dropout: float = Field(
         0.0,
@@ -145,7 +143,7 @@ class LstmConfig(EncoderConfig):
 
 
 class CnnConfig(EncoderConfig):
-    """A small convolutional encoder of small pictures."""
+    """A small convolutional encoder of small images."""
 
     min_size: ClassVar[int] = 8
 
@@ -154,8 +152,8 @@ class CnnConfig(EncoderConfig):
         default_factory=lambda: [32, 64, 128],
         min_length=1,
         max_length=6,
-        description="Filters of each 3x3 convolution. Each halves the picture behind it; the "
-        "mean over what the last one leaves goes to the embedding.",
+        description="Filters of each 3x3 convolution. Each halves the image; the mean over the "
+        "output of the last one goes to the embedding.",
     )
     embedding_size: int = Field(64, ge=1, le=4096, description="Size of the embedding.")
     dropout: float = Field(
@@ -167,15 +165,14 @@ class CnnConfig(EncoderConfig):
 
 
 class XceptionConfig(EncoderConfig):
-    """Xception (Chollet 2017) with random weights, for pictures of 71 pixels and more."""
+    """Xception (Chollet 2017) with random weights, for images of at least 71 pixels."""
 
     min_size: ClassVar[int] = 71
 
     kind: Literal["xception"] = Field("xception", description="Which encoder.")
     pooling: Literal["mean", "max"] = Field(
         "mean",
-        description="What of the last feature maps is the embedding: the mean or the largest "
-        "value of each.",
+        description="Embedding from the last feature maps: the mean or the maximum of each.",
     )
 
 
@@ -194,11 +191,11 @@ class ModelConfig(Section):
     )
     head: Head = Field(
         default_factory=AbsDiffProductConfig,
-        description="What turns two embeddings into a score.",
+        description="Computes a score from two embeddings.",
     )
     precision: Precision = Field(
         "float32",
-        description="What the encoder computes in. Weights, embeddings, head and loss are "
-        "float32 always. `mixed_bfloat16` suits newer GPUs; `mixed_float16` older ones, with "
+        description="Precision of the encoder. Weights, embeddings, head and loss are always "
+        "float32. `mixed_bfloat16` suits newer GPUs; `mixed_float16` older ones, with "
         "the loss scaled so that small gradients are not lost.",
     )

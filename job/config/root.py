@@ -18,7 +18,7 @@ from job.config.training import TrainingConfig
 
 
 class Config(Section):
-    """Everything a run is made from."""
+    """The whole configuration of a run."""
 
     run: RunConfig = Field(description="Names the run and the folder it lives in.")
     data: Data = Field(
@@ -35,13 +35,13 @@ class Config(Section):
         default_factory=CallbacksConfig, description="What happens while training."
     )
     checkpoint: CheckpointConfig = Field(
-        default_factory=CheckpointConfig, description="How often state is written and kept."
+        default_factory=CheckpointConfig, description="How often state is saved and retained."
     )
     distribution: DistributionConfig = Field(
         default_factory=DistributionConfig, description="Which devices train together."
     )
     evaluation: EvaluationConfig = Field(
-        default_factory=EvaluationConfig, description="How the trained model is measured."
+        default_factory=EvaluationConfig, description="How the trained model is evaluated."
     )
     export: ExportConfig = Field(
         default_factory=ExportConfig, description="What is written for use elsewhere."

@@ -29,14 +29,14 @@ class RunConfig(Section):
         0,
         ge=0,
         le=2**32 - 1,
-        description="Seed of everything random: initial weights, order of pairs, dropout, "
+        description="Seed of all random numbers: initial weights, order of pairs, dropout, "
         "splits.",
     )
     allow_emulator: bool = Field(
         False,
         description="Whether a `gs://` root may be the emulator that STORAGE_EMULATOR_HOST "
         "names, used without credentials. With false that variable is an error, so that no "
-        "run ends up in a stand-in by accident. Has no effect where it is not set.",
+        "run is stored in an emulator by accident. No effect if it is not set.",
         json_schema_extra=MUTABLE,
     )
 

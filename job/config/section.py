@@ -9,14 +9,13 @@ from typing import Any, get_args
 from pydantic import BaseModel, ConfigDict
 
 # A field that carries this in `json_schema_extra` may differ between the attempts of a run;
-# every other field is binding (see `config.binding`).
+# every other field is fixed (see `config.resume`).
 MUTABLE: dict[str, Any] = {"mutable": True}
 
-# The keyword under which YAML and JSON editors look for what to say instead of a pattern.
+# YAML and JSON editors show the text under this keyword instead of a pattern.
 PATTERN_RULE = "patternErrorMessage"
 
-# Under which a field of several kinds without a default names the kind that is meant when a
-# file names none.
+# A required field of several kinds names its default kind under this keyword.
 DEFAULT_KIND = "default_kind"
 
 

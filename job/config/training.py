@@ -27,7 +27,9 @@ class SgdConfig(Section):
 
     kind: Literal["sgd"] = Field("sgd", description="Which optimizer.")
     learning_rate: float = Field(0.01, gt=0.0, description="Initial step size.")
-    momentum: float = Field(0.0, ge=0.0, lt=1.0, description="Share of the last step kept.")
+    momentum: float = Field(
+        0.0, ge=0.0, lt=1.0, description="Share of the previous step added to the next one."
+    )
 
 
 Optimizer = Annotated[AdamConfig | RmspropConfig | SgdConfig, Field(discriminator="kind")]
@@ -39,7 +41,7 @@ class TrainingConfig(Section):
     epochs: int = Field(
         10,
         ge=1,
-        description="Passes over the training pairs. A finished run goes on when this is "
+        description="Passes over the training pairs. A finished run resumes when this is "
         "raised.",
         json_schema_extra=MUTABLE,
     )
@@ -53,28 +55,29 @@ class TrainingConfig(Section):
         16,
         ge=1,
         le=1024,
-        description="Optimizer steps run between two returns to Python, where a stop is "
-        "noticed. Changes speed, never the result.",
+        description="Optimizer steps between two returns to Python, where a stop request is "
+        "checked. Affects speed, never the result.",
     )
     bucket_window_batches: int = Field(
         1,
         ge=1,
         le=1024,
-        description="Consecutive batches whose pairs are dealt anew among them by length, so "
-        "that less is padded. 1: none. More is faster where lengths differ; batches are then "
-        "less mixed.",
+        description="Consecutive batches whose pairs are regrouped by length to reduce "
+        "padding. 1: no regrouping. A larger window is faster if lengths differ, and mixes "
+        "pairs less.",
     )
     input_threads: int = Field(
         2,
         ge=1,
         le=64,
         description="Threads that prepare batches (decoding, augmentation, padding) ahead of "
-        "the steps. Changes speed, never the result.",
+        "the steps. Affects speed, never the result.",
         json_schema_extra=MUTABLE,
     )
     optimizer: Optimizer = Field(
-        default_factory=AdamConfig, description="What turns gradients into steps."
+        default_factory=AdamConfig, description="The optimizer and its learning rate."
     )
     loss: Loss = Field(
-        default_factory=BinaryCrossentropyConfig, description="What training minimises."
+        default_factory=BinaryCrossentropyConfig,
+        description="The loss that training minimises.",
     )

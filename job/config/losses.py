@@ -91,7 +91,7 @@ class OnlineContrastiveConfig(LossConfig):
 
 
 class TripletConfig(LossConfig):
-    """Triplet loss over the items of the batch: other classes further away than the same."""
+    """Triplet loss over the items of the batch: other classes further apart."""
 
     needs_classes: ClassVar[bool] = True
 

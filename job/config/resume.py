@@ -1,8 +1,8 @@
 """Which keys a resume may change, and the differences in the others.
 
-Every key is fixed unless the models mark it `mutable`: a run that resumes with another optimizer
-is another run. The commands that resume reject a difference in a fixed key and print the lines
-of `binding_diff`.
+Every key is fixed unless the models mark it `mutable`: a run with another optimizer is another
+run. The commands that resume reject a difference in a fixed key and print the lines of
+`binding_diff`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
+from job.config.callbacks import CallbacksConfig
 from job.config.monitors import MONITORS
-from job.config.training import CallbacksConfig
 from job.models.optimizers import read_learning_rate
 from job.types import Json
 

@@ -22,8 +22,8 @@ import keras
 import numpy as np
 
 from job.checkpoints import canonical_json
+from job.config.callbacks import CustomCallbackConfig
 from job.config.suggest import did_you_mean
-from job.config.training import CustomCallbackConfig
 from job.errors import CallbackError, ConfigError, JobError
 
 log = logging.getLogger(__name__)

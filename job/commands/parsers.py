@@ -1,7 +1,8 @@
-"""The commands on the command line. What a command needs is imported when it runs.
+"""The commands of the command line; the module of a command is imported when it runs.
 
-`--help` and `config ...` answer at once this way: NumPy, the Prometheus client and TensorFlow
-take longer to import than they take to answer.
+`--help` and `config` therefore answer at once: NumPy, the Prometheus client and TensorFlow take
+longer to import than a command takes to answer. A new command is a module in this package and
+a function here.
 """
 
 import argparse
@@ -10,14 +11,13 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from job.commands.arguments import add_config_arguments
-from job.commands.config import register as _register_config
 from job.errors import ExitCode
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[Any]"
 
 
 def register_commands(subparsers: Subparsers) -> None:
-    """Adds every command to the parser; each sets `run`, which takes the parsed arguments."""
+    """Adds every command to the parser; each sets `run`, a function of the parsed arguments."""
     _register_train(subparsers)
     _register_evaluate(subparsers)
     _register_config(subparsers)
@@ -35,12 +35,11 @@ def _lazily(module: str, function: str = "run") -> Callable[[argparse.Namespace]
 
 
 def _register_train(subparsers: Subparsers) -> None:
-    """Adds the command to the parser."""
     parser = subparsers.add_parser(
         "train",
-        help="train, or go on training, the run that a configuration describes",
-        description="Trains the run that CONFIG describes. Started again after any kind of "
-        "death it goes on from the last checkpoint; once finished it says so.",
+        help="train, or resume, the run that a configuration describes",
+        description="Trains the run that CONFIG describes. After any interruption the same "
+        "command resumes from the last checkpoint. A finished run is only reported.",
         allow_abbrev=False,
     )
     add_config_arguments(parser)
@@ -48,10 +47,9 @@ def _register_train(subparsers: Subparsers) -> None:
 
 
 def _register_evaluate(subparsers: Subparsers) -> None:
-    """Adds the command to the parser."""
     parser = subparsers.add_parser(
         "evaluate",
-        help="measure the trained model of a run again",
+        help="evaluate the trained model of a run again",
         description="Loads the committed weights that evaluation.weights names, chooses the "
         "threshold on validation and reports on test. Writes nothing.",
         allow_abbrev=False,
@@ -63,33 +61,65 @@ def _register_evaluate(subparsers: Subparsers) -> None:
     parser.set_defaults(run=_lazily("evaluate"))
 
 
+def _register_config(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        "config",
+        help="write, show, check and explain configurations",
+        description="Write, show, check and explain configurations, without TensorFlow.",
+    )
+    commands = parser.add_subparsers(dest="config_command", metavar="COMMAND", required=True)
+
+    init = commands.add_parser(
+        "init", help="write a short configuration to start from, with the most used keys"
+    )
+    init.add_argument("path", nargs="?", metavar="PATH", help="file to write; default: print")
+    init.add_argument("--force", action="store_true", help="overwrite PATH")
+
+    show = commands.add_parser(
+        "show", help="print the resolved configuration, as YAML that is valid input"
+    )
+    add_config_arguments(show)
+    show.add_argument("--origin", action="store_true", help="name the origin of each value")
+
+    validate = commands.add_parser("validate", help="check a configuration, all errors at once")
+    add_config_arguments(validate)
+
+    commands.add_parser("schema", help="print the JSON schema, for editors")
+
+    explain = commands.add_parser("explain", help="describe one key, or a section and its keys")
+    explain.add_argument(
+        "key", nargs="?", default="", metavar="KEY", help="as in training.epochs; default: all"
+    )
+    for name, command in commands.choices.items():
+        command.set_defaults(run=_lazily("config", name))
+
+
 def _register_data(subparsers: Subparsers) -> None:
-    """Adds `data` and its subcommands to the command line."""
-    data = subparsers.add_parser("data", help="look at, or pack, what a configuration names")
+    data = subparsers.add_parser("data", help="inspect or pack the data of a configuration")
     commands = data.add_subparsers(metavar="COMMAND", required=True)
     parser = commands.add_parser(
         "inspect",
         help="counts, balance, lengths, repeats, overlap of the splits, bad rows",
-        description="Reads the data as training would and reports on them; writes nothing.",
+        description="Reads the data as training would and reports on it. Writes nothing.",
     )
     add_config_arguments(parser)
     parser.add_argument(
         "--json", action="store_true", help="one JSON object instead of a screen"
     )
     parser.add_argument(
-        "--strict", action="store_true", help="exit with 3 when something is wrong"
+        "--strict", action="store_true", help="exit with code 3 if there is an issue"
     )
     parser.set_defaults(run=_lazily("data_inspect"))
     parser = commands.add_parser(
         "pack",
-        help="write the data as a folder of arrays that is opened instead of read",
-        description="Reads the data as training would and writes them to OUT, whole or not at "
-        "all. With data.packed set to OUT, training opens that instead of reading the files, "
-        "also where they are larger than memory.",
+        help="write the data as a folder of arrays that training opens",
+        description="Reads the data as training would and writes it to OUT, completely or not "
+        "at all. With data.packed set to OUT, training opens OUT instead of reading the files, "
+        "even if the data is larger than memory.",
     )
     add_config_arguments(parser)
     parser.add_argument("out", metavar="OUT", help="a folder, or gs://bucket/prefix")
     parser.add_argument(
-        "--force", action="store_true", help="replace a packed data set that is there"
+        "--force", action="store_true", help="replace an existing packed data set"
     )
     parser.set_defaults(run=_lazily("data_pack"))

@@ -1,4 +1,4 @@
-"""Writes what a command was asked for to standard output, which others may read or redirect."""
+"""What several commands share: printing a result, logging to stderr, access to buckets."""
 
 import errno
 import sys
@@ -11,9 +11,9 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def print_result(text: str) -> ExitCode:
-    """Writes `text`, all of it; the exit code of a command that has nothing more to do.
+    """Writes all of `text` to standard output and returns the exit code of a finished command.
 
-    A reader that has gone is `cli`'s to answer, as for everything else that is printed.
+    `cli` handles a closed pipe, as for all output.
 
     Raises:
         DiskFullError: Standard output is a file on a full disk.
@@ -24,7 +24,7 @@ def print_result(text: str) -> ExitCode:
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        # What could not be written must not be tried again when the process ends.
+        # Python would try to write the rest again when the process ends.
         sys.stdout = None
         raise DiskFullError(
             f"standard output cannot be written: {error.strerror}. All {len(text)} characters "
@@ -34,12 +34,7 @@ def print_result(text: str) -> ExitCode:
 
 
 def logs_on_stderr(config: Config, *, level: str) -> LoggingSetup:
-    """Sends logs to standard error; a context manager.
-
-    Args:
-        config: Gives the run's name.
-        level: Least severe level that is written.
-    """
+    """Sends logs of at least `level` to standard error; a context manager."""
     return configure_logging(
         format="text",
         level=level,

@@ -1,6 +1,6 @@
-"""How items are varied while training; `data.feeding` does it.
+"""The `data.augmentation` section: random changes of items while training.
 
-Every option is off unless it is given, and what is drawn depends on (seed, epoch, index) alone.
+Every option is off by default. The random values depend on (seed, epoch, index) alone.
 """
 
 from pydantic import Field
@@ -9,17 +9,18 @@ from job.config.section import Section
 
 
 class ImageAugmentationConfig(Section):
-    """Variations of a picture."""
+    """Random changes of an image."""
 
     flip: bool = Field(
-        False, description="Whether a picture is mirrored, left to right, half of the time."
+        False,
+        description="Whether an image is flipped left to right with a probability of 1/2.",
     )
     crop: float = Field(
         0.0,
         ge=0.0,
         le=0.5,
-        description="Largest share of width and height that is cut off before the rest is "
-        "brought back to `data.size`.",
+        description="Largest share of width and height that is cropped. The rest is resized "
+        "to `data.size`.",
     )
     colour: float = Field(
         0.0,
@@ -31,7 +32,7 @@ class ImageAugmentationConfig(Section):
 
 
 class SequenceAugmentationConfig(Section):
-    """Variations of a sequence."""
+    """Random changes of a sequence."""
 
     jitter: float = Field(
         0.0,
@@ -44,5 +45,5 @@ class SequenceAugmentationConfig(Section):
         0.0,
         ge=0.0,
         le=0.9,
-        description="Largest share of the time steps that is cut off, from both ends together.",
+        description="Largest share of the time steps that is cropped, over both ends.",
     )

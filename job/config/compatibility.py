@@ -1,18 +1,24 @@
-"""Which encoder, head, loss and data go together: the tables, and the checks that read them.
+"""Checks that encoder, head, loss, data and monitors go together; pure functions.
 
-`docs/models.md` shows the tables, and a test compares the two. The checks are pure::
+The sections of encoders, heads and losses state what each of them needs. `docs/models.md` shows
+the same facts as tables, and a test compares the two::
 
-    complaints(model, training=training, data=data, monitors={})  # [] when all fit
+    conflicts(model, training=training, data=data, monitors={})  # [] when all fit
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from job.config.data import Data, ImageDataConfig
-from job.config.losses import ContrastiveConfig, OnlineContrastiveConfig, TripletConfig
-from job.config.model import CnnConfig, LstmConfig, ModelConfig
+from job.config.losses import (
+    LOSSES,
+    ContrastiveConfig,
+    OnlineContrastiveConfig,
+    TripletConfig,
+)
+from job.config.model import ENCODERS, HEADS, CnnConfig, LstmConfig, ModelConfig
 from job.config.sampling import ClassSamplingConfig
-from job.config.scalars import shown
+from job.config.scalars import preview
 from job.config.training import TrainingConfig
 
 # 1 - cos is never larger.
@@ -20,83 +26,11 @@ MAX_COSINE_DISTANCE = 2.0
 
 
 @dataclass(frozen=True)
-class HeadTraits:
-    """What a head can do.
-
-    Attributes:
-        is_symmetric: score(a, b) = score(b, a), to the last bit.
-        expresses_similarity: Its logit depends on how the two embeddings relate.
-        losses: Kinds of the losses that train it.
-    """
-
-    is_symmetric: bool
-    expresses_similarity: bool
-    losses: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class LossTraits:
-    """What a loss needs.
-
-    Attributes:
-        is_in_batch: It compares each pair with others, those of the whole global batch.
-        needs_classes: It reads the class of each item.
-        needs_negatives: It learns nothing from pairs that all match.
-    """
-
-    is_in_batch: bool
-    needs_classes: bool
-    needs_negatives: bool
-
-
-@dataclass(frozen=True)
-class EncoderTraits:
-    """What an encoder takes.
-
-    Attributes:
-        kinds: Kinds of items.
-        min_size: Smallest `data.size` of pictures; 0 where there is none.
-    """
-
-    kinds: tuple[str, ...]
-    min_size: int = 0
-
-
-_ON_LOGITS = ("binary_crossentropy",)
-_ON_DISTANCES = ("contrastive", "online_contrastive", "triplet", "multiple_negatives")
-
-HEADS: dict[str, HeadTraits] = {
-    "concat": HeadTraits(False, False, _ON_LOGITS),
-    "mlp": HeadTraits(False, True, _ON_LOGITS),
-    "abs_diff": HeadTraits(True, True, _ON_LOGITS),
-    "product": HeadTraits(True, True, _ON_LOGITS),
-    "abs_diff_product": HeadTraits(True, True, _ON_LOGITS),
-    "cosine": HeadTraits(True, True, (*_ON_LOGITS, *_ON_DISTANCES, "circle")),
-    "euclidean": HeadTraits(True, True, (*_ON_LOGITS, *_ON_DISTANCES)),
-}
-
-LOSSES: dict[str, LossTraits] = {
-    "binary_crossentropy": LossTraits(False, needs_classes=False, needs_negatives=True),
-    "contrastive": LossTraits(False, needs_classes=False, needs_negatives=True),
-    "online_contrastive": LossTraits(True, needs_classes=False, needs_negatives=True),
-    "triplet": LossTraits(True, needs_classes=True, needs_negatives=False),
-    "multiple_negatives": LossTraits(True, needs_classes=False, needs_negatives=False),
-    "circle": LossTraits(True, needs_classes=True, needs_negatives=False),
-}
-
-ENCODERS: dict[str, EncoderTraits] = {
-    "lstm": EncoderTraits(("text", "sequence")),
-    "cnn": EncoderTraits(("image",), min_size=8),
-    "xception": EncoderTraits(("image",), min_size=71),
-}
-
-
-@dataclass(frozen=True)
 class Conflict:
     """Two settings that do not go together.
 
     Attributes:
-        path: The key to blame.
+        path: The key to change.
         text: What was received, what is allowed, what to do.
     """
 
@@ -105,10 +39,10 @@ class Conflict:
 
 
 class IncompatibleError(ValueError):
-    """Settings of several sections do not go together; pydantic carries it to `problems`."""
+    """Settings of several sections conflict; pydantic passes this error on to `problems`."""
 
     def __init__(self, conflicts: list[Conflict]) -> None:
-        super().__init__("; ".join(complaint.text for complaint in conflicts))
+        super().__init__("; ".join(conflict.text for conflict in conflicts))
         self.conflicts = conflicts
 
 
@@ -122,13 +56,13 @@ def conflicts(
     """Checks encoder, head, loss, data and monitors against each other.
 
     Args:
-        model: Names encoder and head.
-        training: Names the loss and the batch.
-        data: Says what an item is and where pairs come from.
-        monitors: What callbacks and the best checkpoint follow, by the key that says so.
+        model: The encoder and the head.
+        training: The loss and the batch.
+        data: The kind of item and the source of pairs.
+        monitors: The metrics that callbacks and the best checkpoint monitor, by their key.
 
     Returns:
-        One complaint for each setting that has to change; empty when all fit.
+        One conflict for each setting that has to change; empty when all fit.
     """
     found = [
         _encoder_and_kind(model, data),
@@ -143,34 +77,34 @@ def conflicts(
         _margin(model, training),
         *(_accuracy(training, path, monitor) for path, monitor in monitors.items()),
     ]
-    return [complaint for complaint in found if complaint is not None]
+    return [conflict for conflict in found if conflict is not None]
 
 
 def _encoder_and_kind(model: ModelConfig, data: Data) -> Conflict | None:
-    encoder, kind = model.encoder.kind, data.kind
-    if kind in ENCODERS[encoder].kinds:
+    encoder, kind = model.encoder, data.kind
+    if kind in encoder.data_kinds:
         return None
-    fitting = " or ".join(name for name, traits in ENCODERS.items() if kind in traits.kinds)
+    fitting = [name for name, traits in ENCODERS.items() if kind in traits.data_kinds]
     text = (
-        f"{encoder} takes data.kind: {' or '.join(ENCODERS[encoder].kinds)} (got {kind}). For "
-        f"{kind} set it to {fitting}"
+        f"{encoder.kind} takes data.kind: {' or '.join(encoder.data_kinds)} (got {kind}). For "
+        f"{kind} set it to {' or '.join(fitting)}"
     )
     return Conflict(("model", "encoder", "kind"), text)
 
 
 def _size(model: ModelConfig, data: Data) -> Conflict | None:
     encoder = model.encoder
-    if not isinstance(data, ImageDataConfig) or data.kind not in ENCODERS[encoder.kind].kinds:
+    if not isinstance(data, ImageDataConfig) or data.kind not in encoder.data_kinds:
         return None
-    least, why = ENCODERS[encoder.kind].min_size, ""
+    least, why = encoder.min_size, ""
     if isinstance(encoder, CnnConfig) and 2 ** len(encoder.filters) > least:
         least = 2 ** len(encoder.filters)
-        why = f", whose {len(encoder.filters)} filters halve a picture as many times"
+        why = f", whose {len(encoder.filters)} filters each halve an image"
     if data.size >= least:
         return None
     text = (
         f"must be at least {least} for model.encoder.kind: {encoder.kind}{why} (got "
-        f"{data.size}). Raise it, or take another encoder"
+        f"{data.size}). Raise it, or use another encoder"
     )
     return Conflict(("data", "size"), text)
 
@@ -183,45 +117,45 @@ def _embedding_size(model: ModelConfig, data: Data) -> Conflict | None:
     if encoder.embedding_size == default:
         return None
     text = (
-        "has no effect on data.kind: sequence, whose items are vectors already (got "
+        "has no effect on data.kind: sequence, whose items already are vectors (got "
         f"{encoder.embedding_size}). Leave it out; `units` decides the size of the embedding"
     )
     return Conflict(("model", "encoder", "embedding_size"), text)
 
 
 def _head_and_loss(model: ModelConfig, training: TrainingConfig) -> Conflict | None:
-    head, loss = model.head.kind, training.loss.kind
-    if loss in HEADS[head].losses:
+    head, loss = model.head.kind, training.loss
+    if loss.trains(head):
         return None
-    heads = " or ".join(kind for kind, traits in HEADS.items() if loss in traits.losses)
+    heads = " or ".join(kind for kind in HEADS if loss.trains(kind))
     text = (
-        f"{loss} trains the embeddings through model.head.kind: {heads} (got {head}). Set "
-        "model.head.kind to that, or take the loss binary_crossentropy, which trains any head"
+        f"{loss.kind} trains the embeddings and needs model.head.kind: {heads} (got {head}). "
+        "Set model.head.kind to that, or use binary_crossentropy, which trains any head"
     )
     return Conflict(("training", "loss", "kind"), text)
 
 
 def _classes(training: TrainingConfig, *, has_classes: bool) -> Conflict | None:
-    loss = training.loss.kind
-    if has_classes or not LOSSES[loss].needs_classes:
+    loss = training.loss
+    if has_classes or not loss.needs_classes:
         return None
     free = ", ".join(kind for kind, traits in LOSSES.items() if not traits.needs_classes)
     text = (
-        f"{loss} compares items by their class, and pair files name none (got {loss}). Use "
-        f"data that give each item a class, or one of {free}"
+        f"{loss.kind} compares items by their class, and pair files have no classes (got "
+        f"{loss.kind}). Use data with a class for each item, or one of {free}"
     )
     return Conflict(("training", "loss", "kind"), text)
 
 
 def _only_matches(training: TrainingConfig, data: Data) -> Conflict | None:
-    loss = training.loss.kind
-    if not isinstance(data.sampling, ClassSamplingConfig) or not LOSSES[loss].needs_negatives:
+    loss = training.loss
+    if not isinstance(data.sampling, ClassSamplingConfig) or not loss.needs_negatives:
         return None
     fitting = ", ".join(kind for kind, traits in LOSSES.items() if not traits.needs_negatives)
     text = (
-        f"{loss} learns from pairs that match and pairs that do not, and data.sampling.kind: "
-        f"classes draws only the former (got {loss}). Set data.sampling.kind to pairs, or use "
-        f"one of {fitting}"
+        f"{loss.kind} needs pairs that do not match, and data.sampling.kind: classes draws "
+        f"only pairs that match (got {loss.kind}). Set data.sampling.kind to pairs, or use one "
+        f"of {fitting}"
     )
     return Conflict(("training", "loss", "kind"), text)
 
@@ -246,10 +180,10 @@ def _buckets(training: TrainingConfig, data: Data) -> Conflict | None:
     if training.bucket_window_batches == 1:
         return None
     if data.kind == "image":
-        why = "has no effect on data.kind: image, whose items are all of one length"
+        why = "has no effect on data.kind: image, whose items all have one length"
     elif isinstance(data.sampling, ClassSamplingConfig):
         why = (
-            "would take the batches of data.sampling.kind: classes apart, which hold whole "
+            "would break up the batches of data.sampling.kind: classes, which hold whole "
             "classes and no item twice"
         )
     else:
@@ -259,24 +193,23 @@ def _buckets(training: TrainingConfig, data: Data) -> Conflict | None:
 
 
 def _batch_of_one(training: TrainingConfig) -> Conflict | None:
-    loss = training.loss.kind
-    if training.global_batch_size > 1 or not LOSSES[loss].is_in_batch:
+    loss = training.loss
+    if training.global_batch_size > 1 or not loss.is_in_batch:
         return None
     text = (
-        f"must be at least 2 for training.loss.kind: {loss}, which compares the pairs of a "
-        "batch (got 1). Raise it; several hundred are usual"
+        f"must be at least 2 for training.loss.kind: {loss.kind}, which compares the pairs of "
+        "a batch (got 1). Raise it; several hundred are usual"
     )
     return Conflict(("training", "global_batch_size"), text)
 
 
 def _accuracy(training: TrainingConfig, path: tuple[str, ...], monitor: str) -> Conflict | None:
-    loss = training.loss.kind
-    if loss in _ON_LOGITS or not monitor.endswith("accuracy"):
+    if training.loss.trains_scores or not monitor.endswith("accuracy"):
         return None
     text = (
-        f"accuracy counts scores of at least 0.5, and training.loss.kind: {loss} trains the "
-        f"embeddings and leaves scores at any height (got {monitor}). Take val_roc_auc, which "
-        "looks at their order alone"
+        "accuracy counts scores of at least 0.5, and training.loss.kind: "
+        f"{training.loss.kind} trains embeddings, not the level of scores (got {monitor}). Use "
+        "val_roc_auc, which depends on the order of scores alone"
     )
     return Conflict(path, text)
 
@@ -289,7 +222,7 @@ def _margin(model: ModelConfig, training: TrainingConfig) -> Conflict | None:
         return None
     text = (
         f"must be at most {MAX_COSINE_DISTANCE:g} for model.head.kind: cosine, whose distance "
-        f"1 - cos is never larger (got {shown(loss.margin)}). Lower it, or take the head "
+        f"1 - cos is never larger (got {preview(loss.margin)}). Lower it, or use the head "
         "euclidean"
     )
     return Conflict(("training", "loss", "margin"), text)

@@ -1,7 +1,7 @@
-"""The data section: what an item is, where items and pairs come from, how they are split.
+"""The `data` section: the kind of item, the source of items and pairs, and the splits.
 
-A section for each kind of item; what they share is in `DataConfig`, which is what functions
-that do not care about the kind take.
+Each kind of item has a section class; `DataConfig` holds what they share, for functions that do
+not depend on the kind.
 """
 
 from typing import Annotated, Literal
@@ -28,14 +28,14 @@ class WordsConfig(Section):
         50_000,
         ge=1,
         le=10_000_000,
-        description="Most words with a number of their own: the commonest of the training "
-        "items. Every other word is the unknown one.",
+        description="Size of the vocabulary: the most frequent words of the training items. "
+        "Every other word is the unknown word.",
     )
     min_count: int = Field(
         2,
         ge=1,
-        description="How often a word has to occur in the training items to have a number of "
-        "its own. With 1 the unknown word is never trained.",
+        description="Occurrences in the training items that a word needs to be in the "
+        "vocabulary. With 1 the unknown word is never trained.",
     )
 
 
@@ -45,21 +45,25 @@ Tokens = Annotated[CharactersConfig | WordsConfig, Field(discriminator="kind")]
 class ColumnsConfig(Section):
     """Names of columns (CSV, TSV), keys (JSONL) or arrays (NPZ)."""
 
-    left: str = Field("left", min_length=1, description="Of a pair: the first item.")
-    right: str = Field("right", min_length=1, description="Of a pair: the second item.")
-    label: str = Field("label", min_length=1, description="Of a pair: 1 = match, 0 = no match.")
+    left: str = Field("left", min_length=1, description="First item of a pair.")
+    right: str = Field("right", min_length=1, description="Second item of a pair.")
+    label: str = Field(
+        "label", min_length=1, description="Label of a pair: 1 = match, 0 = no match."
+    )
     item: str = Field(
         "item",
         min_length=1,
-        description="Of an item: the text, or the path of the file that holds it.",
+        description="Labelled item: the text, or the path of its file.",
     )
     item_class: str = Field(
         "class",
         min_length=1,
-        description="Of an item: its class; two items match when it is the same.",
+        description="Class of an item; two items match when their classes are equal.",
     )
     id: str = Field(
-        "id", min_length=1, description="Of an item in `data.items`: what pairs call it."
+        "id",
+        min_length=1,
+        description="Id of an item in `data.items`, which pair files refer to.",
     )
     group: str | None = Field(
         None,
@@ -90,7 +94,7 @@ class ColumnsConfig(Section):
 
 
 class SplitConfig(Section):
-    """How a split without a file of its own is cut from the training file."""
+    """How a split without a separate file is cut from the training file."""
 
     by: Literal["identity", "group", "row"] = Field(
         "identity",
@@ -166,7 +170,7 @@ class DataConfig(Section):
     )
     split: SplitConfig = Field(
         default_factory=SplitConfig,
-        description="How a split without a file of its own is cut from the training file.",
+        description="How a split without a separate file is cut from the training file.",
     )
     sampling: Sampling | None = Field(
         None,
@@ -178,23 +182,23 @@ class DataConfig(Section):
         0.01,
         ge=0.0,
         le=1.0,
-        description="Share of a file's rows that may be bad; they are left out and reported. "
+        description="Share of a file's rows that may be bad; they are rejected and reported. "
         "Above it the run stops (exit 3).",
     )
     packed: str | None = Field(
         None,
         min_length=1,
         description="Folder that `siamese-job data pack` made from this section, relative to "
-        "the configuration file, or `gs://bucket/prefix`; it is read instead of the files. "
-        "Nothing else changes, the result least of all. null: the files are read.",
+        "the configuration file, or `gs://bucket/prefix`; it is read instead of the files, "
+        "with the same result. null: the files are read.",
         json_schema_extra=MUTABLE,
     )
     mirror: str | None = Field(
         None,
         min_length=1,
-        description="Folder that data from `gs://` are copied to before they are read, "
-        "relative to the working directory; what is there and intact is not copied again. "
-        "null: a folder of the system's temporary folder.",
+        description="Folder that data from `gs://` is copied to before it is read, relative to "
+        "the working directory; an intact copy is not copied again. null: a folder in the "
+        "temporary folder of the system.",
         json_schema_extra=MUTABLE,
     )
 
@@ -284,7 +288,7 @@ class TextDataConfig(DataConfig):
 
     kind: Literal["text"] = Field("text", description="What an item is.")
     tokens: Tokens = Field(
-        default_factory=CharactersConfig, description="What a text is cut into."
+        default_factory=CharactersConfig, description="How a text is split into tokens."
     )
     max_length: int = Field(
         256,
@@ -312,40 +316,40 @@ class SequenceDataConfig(DataConfig):
         description="Longest item, in time steps; a row with a longer one is quarantined.",
     )
     augmentation: SequenceAugmentationConfig | None = Field(
-        None, description="How sequences are varied while training. null: not at all."
+        None, description="Random changes of sequences while training. null: none."
     )
 
 
 class ImageDataConfig(DataConfig):
-    """Items are pictures."""
+    """Items are images."""
 
     kind: Literal["image"] = Field("image", description="What an item is.")
     size: int = Field(
         64,
         ge=8,
         le=1024,
-        description="Width and height in pixels that every picture is brought to.",
+        description="Width and height in pixels that every image is resized to.",
     )
     resize: Literal["pad", "stretch"] = Field(
         "pad",
-        description="How a picture that is not square becomes so. `pad`: with white beside "
-        "it. `stretch`: by changing its proportions.",
+        description="How an image becomes square. `pad`: with white borders. `stretch`: by "
+        "changing its proportions.",
     )
     storage: Literal["encoded", "decoded"] = Field(
         "decoded",
-        description="What is kept of a picture, in memory and in a packed set. `encoded`: its "
-        "PNG or JPEG bytes, decoded whenever it is needed. `decoded`: its pixels at "
-        "`data.size`, 3 bytes each: faster, and larger unless the picture is small.",
+        description="Form of an image in memory and in a packed data set. `encoded`: its PNG "
+        "or JPEG bytes, decoded at each use. `decoded`: its pixels at `data.size`, 3 bytes "
+        "each: faster, and larger unless the image is small.",
     )
     max_pixels: int = Field(
         50_000_000,
         ge=64,
         le=1_000_000_000,
-        description="Most pixels a picture may declare, and most that are decoded at a time; "
-        "a row with a larger picture is quarantined before it is decoded.",
+        description="Most pixels that an image may declare, and most that are decoded at a "
+        "time; a row with a larger image is quarantined before it is decoded.",
     )
     augmentation: ImageAugmentationConfig | None = Field(
-        None, description="How pictures are varied while training. null: not at all."
+        None, description="Random changes of images while training. null: none."
     )
 
 

@@ -1,64 +1,77 @@
-"""What `siamese-job config` prints about the configuration; all of it from the models.
+"""What `siamese-job config init`, `show` and `explain` print, from the models and their schema.
 
-`starter` and `show` write YAML that `load_config` takes back; `explain` writes for a person.
+`starter` and `show` write YAML that `load_config` reads; `explain` writes for a person.
 """
 
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic.fields import FieldInfo
-
-from job.config.keys import (
-    ROOT,
-    Key,
-    child,
-    choices_of,
-    default_kind,
-    default_of,
-    find,
-    kinds_of,
-    kinds_of_owners,
-    names_in,
-    narrowed,
-    nearest_key,
-)
-from job.config.loader.hints import allowed, bare_type, one_of
+from job.config.keys import ROOT, Key, child, default_kind, find, narrowed, nearest_key
 from job.config.loader.load_config import LoadedConfig
 from job.config.loader.overrides import variable_of
 from job.config.resume import is_mutable
 from job.config.root import Config
-from job.config.scalars import dotted, shown, written
+from job.config.scalars import join_key, preview, to_yaml
+from job.config.schema import json_schema
 from job.errors import ConfigError
 
 _WIDTH = 96
 
-# What a starter file holds where there is no default.
+# The values of a starter file that have no default.
 _PLACEHOLDERS = {"run": {"name": "my-run"}, "data": {"kind": "text", "train": "train.csv"}}
+
+# The keys of a starter file: required, or the first that people change.
+_STARTER_KEYS = {
+    "run": ("name", "root", "seed"),
+    "data": ("kind", "train", "validation", "test"),
+    "model": ("encoder", "head"),
+    "training": ("epochs", "global_batch_size", "optimizer", "loss"),
+    "callbacks": ("early_stopping",),
+    "checkpoint": ("every_steps", "monitor"),
+    "evaluation": ("threshold",),
+    "metrics": ("host", "port"),
+    "logging": ("format",),
+}
 
 _HEADER = """\
 # yaml-language-server: $schema={schema}
 #
 # One training run: `siamese-job train FILE`.
-# Every key of these kinds is shown with its default; a key that keeps it may be left out.
-# Another `kind` has other keys: `config explain SECTION` lists them.
-# `siamese-job config validate FILE` checks the file, `config explain KEY` describes a key.
+# The most used keys with their defaults. `siamese-job config show FILE` prints every key,
+# `config explain KEY` describes one, `config validate FILE` checks this file.
 """
+
+# Words of JSON Schema -> words for a person.
+_BOUNDS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "above",
+    "maximum": "at most",
+    "exclusiveMaximum": "below",
+    "minItems": "number of entries at least",
+    "maxItems": "number of entries at most",
+    "minLength": "number of characters at least",
+    "patternErrorMessage": "must be",
+}
 
 _Comment = Callable[[Key], str]
 
 
 def starter(*, schema: str) -> str:
-    """A configuration to start from: every key, its meaning and its default.
+    """A short configuration to start from: the most used keys, their meaning and defaults.
 
     Args:
         schema: Path or URL of the JSON schema, for the editor's mode line.
 
     Returns:
-        YAML that loads without an error, once `data.train` names a file that is there.
+        YAML that loads without an error and trains once `data.train` names an existing file.
     """
     values = Config.model_validate(_PLACEHOLDERS).model_dump()
-    body = _lines(values, ROOT, before=_comment_above, after=lambda key: "")
+    chosen = {
+        section: {name: values[section][name] for name in names}
+        for section, names in _STARTER_KEYS.items()
+    }
+    body = _lines(chosen, ROOT, before=_comment_above, after=lambda key: "")
     return _HEADER.format(schema=schema) + "\n".join(body) + "\n"
 
 
@@ -67,11 +80,11 @@ def show(loaded: LoadedConfig, *, with_origin: bool) -> str:
 
     Args:
         loaded: The configuration.
-        with_origin: Whether a comment behind each value says who gave it.
+        with_origin: Whether a comment after each value names its origin.
     """
 
     def origin(key: Key) -> str:
-        return f"  # {loaded.origins[dotted(key.path)]}" if with_origin else ""
+        return f"  # {loaded.origins[join_key(key.path)]}" if with_origin else ""
 
     body = _lines(loaded.config.model_dump(), ROOT, before=lambda key: "", after=origin)
     return "\n".join(body) + "\n"
@@ -80,18 +93,30 @@ def show(loaded: LoadedConfig, *, with_origin: bool) -> str:
 def explain(dotted_key: str) -> str:
     """Describes one key, or a section with its keys; "" describes the whole.
 
+    A key with another meaning in each kind of its section is described for each kind.
+
     Raises:
         ConfigError: There is no such key.
     """
-    key = find(tuple(dotted_key.split("."))) if dotted_key else ROOT
-    if key is None:
+    path = tuple(dotted_key.split(".")) if dotted_key else ()
+    declared: list[tuple[list[str], dict[str, Any]]] = []
+    for kind, node in _declarations(json_schema(), path):
+        known = next((kinds for kinds, other in declared if _is_same(other, node)), None)
+        if known is None:
+            declared.append(([kind], node))
+        elif kind not in known:
+            known.append(kind)
+    if not declared:
         near = nearest_key(dotted_key)
         hint = (
             f"Did you mean '{near}'?" if near else "Leave KEY out for a list of all sections."
         )
-        raise ConfigError(f"config explain: there is no key {shown(dotted_key)}. {hint}")
-    facts = ["", *_facts(key)] if key.fields else []
-    return "\n".join([*_heading(key), *facts, *_contents(key)]) + "\n"
+        raise ConfigError(f"config explain: there is no key {preview(dotted_key)}. {hint}")
+    lines = [dotted_key or "the configuration"]
+    for number, (kinds, node) in enumerate(declared):
+        lines += [""] * bool(number)
+        lines += _described(path, node, kinds=[kind for kind in kinds if kind])
+    return "\n".join([*lines, *_keys_below(path, [node for _, node in declared])]) + "\n"
 
 
 def _lines(
@@ -115,126 +140,103 @@ def _lines(
                 first, *rest = _lines(entry, entry_key, before=before, after=after)
                 lines += [f"- {first}", *(f"  {line}" for line in rest)]
         else:
-            lines.append(f"{name}: {written(value)}{after(at)}")
+            lines.append(f"{name}: {to_yaml(value)}{after(at)}")
     return lines
 
 
 def _comment_above(key: Key) -> str:
-    field = key.fields[0]
-    text = _description(key)
-    if len(choices_of(field)) > 1 or bare_type(field) in (int, float):
-        text += f" {_sentence(allowed(field))}"
-    if key.sections and default_of(field) is None and not field.is_required():
-        text += f" Its keys: {', '.join(names_in(key.sections))}."
-    if key.item:
-        text += f" Keys of an entry: {', '.join(names_in(key.item))}."
-    kinds = tuple(kinds_of(key.sections))
-    if len(kinds) > 1:
-        text += f" Kinds: {', '.join(kinds)}."
-    indent = 2 * (len(key.path) - 1)
-    wrapped = textwrap.wrap(text, _WIDTH - indent - 2, break_on_hyphens=False)
+    wrapped = textwrap.wrap(
+        key.fields[0].description or "", _WIDTH - 2 * len(key.path), break_on_hyphens=False
+    )
     blank = [""] if len(key.path) == 1 else []
     return "\n".join([*blank, *(f"# {line}" for line in wrapped)])
 
 
-def _description(key: Key) -> str:
-    if key.fields:
-        return key.fields[0].description or ""
-    return (key.sections[0].__doc__ or "") if key.sections else "A value of the callback's own."
+def _declarations(
+    node: dict[str, Any], path: Sequence[str], kind: str = ""
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every node of the schema at a key, with the kind of the nearest section around it."""
+    if not path:
+        yield kind, node
+        return
+    first, *rest = path
+    for section in _alternatives(node):
+        below = section.get("properties", {}).get(first)
+        if below is None and first.isdigit():
+            below = section.get("items")
+        if below is not None:
+            own = section.get("properties", {}).get("kind", {}).get("const", kind)
+            yield from _declarations(below, rest, own)
 
 
-def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:]}."
+def _alternatives(node: dict[str, Any]) -> list[dict[str, Any]]:
+    """The sections, lists and values that a node allows, null aside."""
+    below = [*node.get("oneOf", []), *node.get("anyOf", [])]
+    found = [part for alternative in below for part in _alternatives(alternative)]
+    return [part for part in found or [node] if part.get("type") != "null"]
 
 
-def _first_sentence(key: Key) -> str:
-    if not key.fields:
-        return _sentence_of(_description(key))
-    return " / ".join(_by_kind(key, lambda field: _sentence_of(field.description or "")))
+def _is_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two kinds declare a key alike; `kind` itself differs in its value only."""
+    own = ("const", "default") if "const" in one and "const" in other else ()
+    return all(one.get(k) == other.get(k) for k in {*one, *other} if k not in own)
 
 
-def _sentence_of(text: str) -> str:
-    head, stop, _ = text.partition(". ")
-    return f"{head}." if stop else head
+def _described(path: Sequence[str], node: dict[str, Any], *, kinds: list[str]) -> list[str]:
+    text = textwrap.wrap(node.get("description", ""), _WIDTH - 2, break_on_hyphens=False)
+    facts = _facts(path, node, kinds) if path else {}
+    rows = [f"  {name:<9} {fact}" for name, fact in facts.items()]
+    return [*(f"  {line}" for line in text), *([""] if rows else []), *rows]
 
 
-def _heading(key: Key) -> list[str]:
-    texts = _by_kind(key, lambda field: field.description or "") if key.fields else {}
-    if len(texts) < 2:
-        texts = {_description(key): ()}
-    lines = [dotted(key.path) or "the configuration"]
-    for text, kinds in texts.items():
-        lines += textwrap.wrap(
-            f"{_or(kinds)}: {text}" if kinds else text,
-            _WIDTH,
-            initial_indent="  ",
-            subsequent_indent="  ",
-            break_on_hyphens=False,
-        )
-    return lines
+def _facts(path: Sequence[str], node: dict[str, Any], kinds: list[str]) -> dict[str, str]:
+    parts = _alternatives(node)
+    key = find(tuple(path))
+    types = [part.get("type", "any") for part in parts]
+    if any({"type": "null"} == part for part in node.get("anyOf", [])):
+        types.append("null")
+    facts = {"type": " or ".join(dict.fromkeys(types))}
+    if "const" in node:
+        section = find(tuple(path[:-1])) or ROOT
+        return facts | {
+            "allowed": ", ".join(kinds),
+            "default": default_kind(section) or "none",
+            "variable": variable_of(join_key(path)),
+        }
+    below = [part["properties"]["kind"]["const"] for part in parts if _has_kind(part)]
+    if below:
+        facts["kinds"] = ", ".join(below)
+    if kinds:
+        facts["of kind"] = ", ".join(kinds)
+    for part in parts:
+        facts |= {"allowed": ", ".join(part["enum"])} if "enum" in part else {}
+        for name, values in (("bounds", part), ("entries", part.get("items", {}))):
+            bounds = [f"{word} {values[at]}" for at, word in _BOUNDS.items() if at in values]
+            facts |= {name: "; ".join(bounds)} if bounds else {}
+    if "default" in node:
+        facts["default"] = to_yaml(node["default"])
+    elif key and key.fields and key.fields[0].is_required():
+        facts["default"] = "none: the key is required"
+    if key and not key.sections:
+        facts["resume"] = "may change" if is_mutable(join_key(path)) else "fixed"
+    if not any(part.isdigit() for part in path):
+        facts["variable"] = variable_of(join_key(path))
+    return facts
 
 
-def _by_kind(key: Key, say: Callable[[FieldInfo], str]) -> dict[str, tuple[str, ...]]:
-    """What is said of a key to the kinds it is said for, in the order declared."""
-    said: dict[str, tuple[str, ...]] = {}
-    for field, kinds in zip(key.fields, kinds_of_owners(key), strict=True):
-        words = say(field)
-        said[words] = tuple(dict.fromkeys((*said.get(words, ()), *kinds)))
-    return said
+def _has_kind(part: dict[str, Any]) -> bool:
+    return "const" in part.get("properties", {}).get("kind", {})
 
 
-def _each(said: Mapping[str, tuple[str, ...]]) -> str:
-    """What is said, with the kinds behind it where that is not the same for all."""
-    if len(said) == 1:
-        return next(iter(said))
-    return "; ".join(f"{words} ({_or(kinds)})" for words, kinds in said.items())
-
-
-def _or(kinds: tuple[str, ...]) -> str:
-    return " or ".join(kinds)
-
-
-def _facts(key: Key) -> list[str]:
-    if key.path[-1] == "kind" and len(key.owners) > 1:
-        # Each kind declares its own name only; a person may choose among all.
-        section = find(key.path[:-1]) or ROOT
-        words, default = one_of(tuple(kinds_of(key.owners))), default_kind(section) or "none"
-    else:
-        words, default = _each(_by_kind(key, allowed)), _default(key)
-    facts = {"allowed": words, "default": default}
-    kinds = tuple(kinds_of(key.sections))
-    if len(kinds) > 1:
-        facts["kinds"] = ", ".join(kinds)
-    if not key.sections:
-        facts["resume"] = (
-            "mutable: a run that goes on may change it"
-            if is_mutable(dotted(key.path))
-            else "binding: a run keeps what it began with"
-        )
-    if not any(isinstance(part, int) for part in key.path):
-        facts["variable"] = variable_of(dotted(key.path))
-    return [f"  {name:<9} {fact}" for name, fact in facts.items()]
-
-
-def _default(key: Key) -> str:
-    if key.fields[0].is_required():
-        return "none: it is required"
-    if key.sections:
-        kind = default_kind(key) if default_of(key.fields[0]) is not None else None
-        return "null" if default_of(key.fields[0]) is None else f"the section{_of_kind(kind)}"
-    return _each(_by_kind(key, lambda field: written(default_of(field))))
-
-
-def _of_kind(kind: str | None) -> str:
-    return f" of kind {kind}" if kind else " with the defaults of its keys"
-
-
-def _contents(key: Key) -> list[str]:
-    entry = Key((*key.path, 0), sections=key.item) if key.item else key
-    below = [at for name in names_in(entry.sections) if (at := child(entry, name))]
-    if not below:
-        return []
-    width = max(len(dotted(at.path)) for at in below)
-    head = ["", "  Each entry of the list has these keys:" if key.item else "  Keys:"]
-    rows = [f"  {dotted(at.path):<{width}}  {_first_sentence(at)}" for at in below]
-    return [*head, *rows]
+def _keys_below(path: Sequence[str], nodes: list[dict[str, Any]]) -> list[str]:
+    """One row for each key of a section, over all its kinds, with its first sentence."""
+    rows: dict[str, str] = {}
+    for part in (part for node in nodes for part in _alternatives(node)):
+        prefix = (*path, "0") if "items" in part else tuple(path)
+        for section in _alternatives(part.get("items", part)):
+            for name, below in section.get("properties", {}).items():
+                sentence = below["description"].partition(". ")[0].rstrip(".")
+                rows.setdefault(join_key((*prefix, name)), sentence)
+    width = max(map(len, rows), default=0)
+    head = ["", "  Keys:"] if rows else []
+    return [*head, *(f"  {key:<{width}}  {sentence}." for key, sentence in rows.items())]

@@ -29,7 +29,6 @@ class Key:
         path: From the root; an entry of a list has its number.
         fields: Its declarations, one per kind of section that has it; none for the root, for
             an entry of a list, and below `callbacks.custom.N.arguments`.
-        owners: The sections `fields` are declared in.
         sections: What a mapping here is read as, one per kind; none for a plain value.
         item: What an entry of the list here is read as; None when no list of sections.
         has_free_keys: Whether a mapping here has keys of the user's own.
@@ -38,7 +37,6 @@ class Key:
 
     path: Path
     fields: tuple[FieldInfo, ...] = ()
-    owners: tuple[type[Section], ...] = ()
     sections: tuple[type[Section], ...] = ()
     item: tuple[type[Section], ...] = ()
     has_free_keys: bool = False
@@ -83,7 +81,6 @@ def child(key: Key, part: str | int) -> Key | None:
     return Key(
         path,
         fields=fields,
-        owners=owners,
         sections=_unique(sections_in(annotation) for annotation in annotations),
         item=_unique(_items_in(annotation) for annotation in annotations),
         has_free_keys=any(get_origin(annotation) is dict for annotation in annotations),
@@ -125,25 +122,6 @@ def kinds_of(sections: tuple[type[Section], ...]) -> dict[str, type[Section]]:
         if "kind" in section.model_fields
         for kind in get_args(section.model_fields["kind"].annotation)
     }
-
-
-def kinds_of_owners(key: Key) -> tuple[tuple[str, ...], ...]:
-    """For each owner of a key the kinds it stands for: its own, or of a section around it.
-
-    Empty for an owner that all kinds share, as everywhere where there are no kinds.
-    """
-    named: dict[type[Section], dict[str, None]] = {}
-    for depth in range(len(key.path) - 1, 0, -1):
-        around = find(key.path[:depth])
-        for kind in kinds_of(around.sections) if around else ():
-            below: Key | None = narrowed(around, kind) if around else None
-            for part in key.path[depth:]:
-                below = child(below, part) if below else None
-            for owner in below.owners if below else ():
-                named.setdefault(owner, {})[kind] = None
-        if named:
-            break
-    return tuple(tuple(named.get(owner, ())) for owner in key.owners)
 
 
 def default_kind(key: Key) -> str | None:

@@ -1,18 +1,46 @@
-"""The loss section: what training minimises.
+"""The `training.loss` section: what training minimises, and what each loss needs.
 
-Which heads and data a loss takes stands in `config.compatibility`; the formulas are in
-`models.pair_losses` and `models.batch_losses`.
+A loss states its needs as class variables. `config.compatibility` checks them against the
+other sections, and `models.losses` holds the formulas.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from job.config.section import Section
+from job.config.section import Section, by_kind
 
 
-class BinaryCrossentropyConfig(Section):
+class LossConfig(Section):
+    """What every loss states about itself.
+
+    Attributes:
+        heads: Kinds of heads that it trains; empty means every head.
+        trains_scores: It trains the score itself, so that accuracy at 0.5 has a meaning.
+        is_in_batch: It compares each pair with the other pairs of the global batch.
+        needs_classes: It reads the class of each item.
+        needs_negatives: It learns nothing when every pair matches.
+    """
+
+    heads: ClassVar[tuple[str, ...]] = ("cosine", "euclidean")
+    trains_scores: ClassVar[bool] = False
+    is_in_batch: ClassVar[bool] = True
+    needs_classes: ClassVar[bool] = False
+    needs_negatives: ClassVar[bool] = False
+
+    @classmethod
+    def trains(cls, head: str) -> bool:
+        """Whether it trains a head of that kind."""
+        return not cls.heads or head in cls.heads
+
+
+class BinaryCrossentropyConfig(LossConfig):
     """Binary cross-entropy between the pair's label and its score."""
+
+    heads: ClassVar[tuple[str, ...]] = ()
+    trains_scores: ClassVar[bool] = True
+    is_in_batch: ClassVar[bool] = False
+    needs_negatives: ClassVar[bool] = True
 
     kind: Literal["binary_crossentropy"] = Field(
         "binary_crossentropy", description="Which loss."
@@ -33,8 +61,11 @@ class BinaryCrossentropyConfig(Section):
     )
 
 
-class ContrastiveConfig(Section):
+class ContrastiveConfig(LossConfig):
     """Contrastive loss: matches together, the others at least a margin apart."""
+
+    is_in_batch: ClassVar[bool] = False
+    needs_negatives: ClassVar[bool] = True
 
     kind: Literal["contrastive"] = Field("contrastive", description="Which loss.")
     margin: float = Field(
@@ -45,8 +76,10 @@ class ContrastiveConfig(Section):
     )
 
 
-class OnlineContrastiveConfig(Section):
+class OnlineContrastiveConfig(LossConfig):
     """Contrastive loss on the hard pairs of the batch only."""
+
+    needs_negatives: ClassVar[bool] = True
 
     kind: Literal["online_contrastive"] = Field("online_contrastive", description="Which loss.")
     margin: float = Field(
@@ -57,8 +90,10 @@ class OnlineContrastiveConfig(Section):
     )
 
 
-class TripletConfig(Section):
-    """Triplet loss over the items of the batch: a class together, the next one further off."""
+class TripletConfig(LossConfig):
+    """Triplet loss over the items of the batch: other classes further apart."""
+
+    needs_classes: ClassVar[bool] = True
 
     kind: Literal["triplet"] = Field("triplet", description="Which loss.")
     margin: float = Field(
@@ -76,7 +111,7 @@ class TripletConfig(Section):
     )
 
 
-class MultipleNegativesConfig(Section):
+class MultipleNegativesConfig(LossConfig):
     """InfoNCE: among all right items of the batch, find the one that matches the left item."""
 
     kind: Literal["multiple_negatives"] = Field("multiple_negatives", description="Which loss.")
@@ -84,18 +119,21 @@ class MultipleNegativesConfig(Section):
         0.05,
         ge=0.001,
         le=10.0,
-        description="What similarities are divided by; smaller looks harder at the nearest "
-        "items.",
+        description="Divisor of the similarities; a smaller one gives more weight to the "
+        "nearest items.",
     )
     symmetric: bool = Field(
         False,
-        description="Whether the left item is looked for among the left items, too; the loss "
-        "is the mean of both.",
+        description="Whether the left item is also searched among the left items; the loss is "
+        "the mean of both.",
     )
 
 
-class CircleConfig(Section):
+class CircleConfig(LossConfig):
     """Circle loss over the items of the batch: weighs each similarity by how far off it is."""
+
+    heads: ClassVar[tuple[str, ...]] = ("cosine",)
+    needs_classes: ClassVar[bool] = True
 
     kind: Literal["circle"] = Field("circle", description="Which loss.")
     margin: float = Field(
@@ -105,9 +143,7 @@ class CircleConfig(Section):
         description="Relaxation: cosines above 1 - margin within a class and below margin "
         "between classes are good.",
     )
-    gamma: float = Field(
-        64.0, gt=0.0, le=1024.0, description="What weighted cosines are multiplied by."
-    )
+    gamma: float = Field(64.0, gt=0.0, le=1024.0, description="Factor of the weighted cosines.")
 
 
 Loss = Annotated[
@@ -119,3 +155,5 @@ Loss = Annotated[
     | CircleConfig,
     Field(discriminator="kind"),
 ]
+
+LOSSES: dict[str, type[LossConfig]] = by_kind(Loss)

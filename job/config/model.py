@@ -1,53 +1,74 @@
-"""The model section: the shared encoder and the head that scores a pair of embeddings."""
+"""The `model` section: the shared encoder and the head that scores a pair of embeddings.
 
-from typing import Annotated, Literal
+Heads and encoders state facts about themselves as class variables, which
+`config.compatibility` checks against the other sections.
+"""
+
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from job.config.section import Section
+from job.config.section import Section, by_kind
 
 
-class ConcatConfig(Section):
+class HeadConfig(Section):
+    """What every head states about itself.
+
+    Attributes:
+        is_symmetric: score(a, b) equals score(b, a) bit for bit.
+        expresses_similarity: Its logit depends on how the two embeddings relate.
+    """
+
+    is_symmetric: ClassVar[bool] = True
+    expresses_similarity: ClassVar[bool] = True
+
+
+class ConcatConfig(HeadConfig):
     """The book's Dense(1) on [u, v].
 
     Its logit is g(u) + h(v): it weighs each item alone and cannot express similarity.
     """
 
+    is_symmetric: ClassVar[bool] = False
+    expresses_similarity: ClassVar[bool] = False
+
     kind: Literal["concat"] = Field("concat", description="Which head.")
 
 
-class MlpConfig(Section):
+class MlpConfig(HeadConfig):
     """Dense(units, relu) and Dense(1) on [u, v]: learns any relation, also a one-way one."""
+
+    is_symmetric: ClassVar[bool] = False
 
     kind: Literal["mlp"] = Field("mlp", description="Which head.")
     units: int = Field(64, ge=1, le=4096, description="Size of the hidden layer.")
 
 
-class AbsDiffConfig(Section):
+class AbsDiffConfig(HeadConfig):
     """Dense(1) on |u - v|: a weighted L1 distance, symmetric."""
 
     kind: Literal["abs_diff"] = Field("abs_diff", description="Which head.")
 
 
-class ProductConfig(Section):
+class ProductConfig(HeadConfig):
     """Dense(1) on u * v: a weighted dot product, symmetric."""
 
     kind: Literal["product"] = Field("product", description="Which head.")
 
 
-class AbsDiffProductConfig(Section):
+class AbsDiffProductConfig(HeadConfig):
     """Dense(1) on [|u - v|, u * v]; symmetric, and able to express similarity."""
 
     kind: Literal["abs_diff_product"] = Field("abs_diff_product", description="Which head.")
 
 
-class CosineConfig(Section):
+class CosineConfig(HeadConfig):
     """scale * cos(u, v) + bias with a learned positive scale; symmetric, fit for an index."""
 
     kind: Literal["cosine"] = Field("cosine", description="Which head.")
 
 
-class EuclideanConfig(Section):
+class EuclideanConfig(HeadConfig):
     """bias - scale * ||u - v|| with a learned positive scale; symmetric, fit for an index."""
 
     kind: Literal["euclidean"] = Field("euclidean", description="Which head.")
@@ -64,9 +85,31 @@ Head = Annotated[
     Field(discriminator="kind"),
 ]
 
+HEADS: dict[str, type[HeadConfig]] = by_kind(Head)
 
-class LstmConfig(Section):
+
+class EncoderConfig(Section):
+    """What every encoder states about itself.
+
+    Attributes:
+        data_kinds: Kinds of items that it takes.
+        min_size: Smallest `data.size` of images, in pixels; 0 for an encoder of other items.
+    """
+
+    data_kinds: ClassVar[tuple[str, ...]] = ("image",)
+    min_size: ClassVar[int] = 0
+
+    def without_dropout(self) -> Self:
+        """The same encoder with a dropout of 0; an encoder without dropout is unchanged."""
+        if "dropout" not in type(self).model_fields:
+            return self
+        return self.model_copy(update={"dropout": 0.0})
+
+
+class LstmConfig(EncoderConfig):
     """A recurrent encoder of texts and sequences."""
+
+    data_kinds: ClassVar[tuple[str, ...]] = ("text", "sequence")
 
     kind: Literal["lstm"] = Field("lstm", description="Which encoder.")
     units: int = Field(
@@ -80,18 +123,16 @@ class LstmConfig(Section):
         32,
         ge=1,
         le=4096,
-        description="Size of the vector that a token of a text is looked up as.",
+        description="Size of the embedding vector of a token.",
     )
     bidirectional: bool = Field(
-        False, description="Whether a second LSTM reads the item from its end."
+        False, description="Whether a second LSTM reads the item backwards."
     )
-    layers: int = Field(
-        1, ge=1, le=8, description="LSTMs on top of each other, each reading the one below."
-    )
+    layers: int = Field(1, ge=1, le=8, description="Number of stacked LSTM layers.")
     pooling: Literal["last", "mean", "max"] = Field(
         "last",
-        description="What of the states over time is the embedding: the last one of each "
-        "direction, their mean, or their largest values.",
+        description="Embedding from the states over time: the last state of each direction, "
+        "their mean, or their maximum.",
     )
     dropout: float = Field(
         0.0,
@@ -101,16 +142,18 @@ class LstmConfig(Section):
     )
 
 
-class CnnConfig(Section):
-    """A small convolutional encoder of small pictures."""
+class CnnConfig(EncoderConfig):
+    """A small convolutional encoder of small images."""
+
+    min_size: ClassVar[int] = 8
 
     kind: Literal["cnn"] = Field("cnn", description="Which encoder.")
     filters: list[Annotated[int, Field(ge=1, le=2048)]] = Field(
         default_factory=lambda: [32, 64, 128],
         min_length=1,
         max_length=6,
-        description="Filters of each 3x3 convolution. Each halves the picture behind it; the "
-        "mean over what the last one leaves goes to the embedding.",
+        description="Filters of each 3x3 convolution. Each halves the image; the mean over the "
+        "output of the last one goes to the embedding.",
     )
     embedding_size: int = Field(64, ge=1, le=4096, description="Size of the embedding.")
     dropout: float = Field(
@@ -121,19 +164,21 @@ class CnnConfig(Section):
     )
 
 
-class XceptionConfig(Section):
-    """Xception (Chollet 2017) with random weights, for pictures of 71 pixels and more."""
+class XceptionConfig(EncoderConfig):
+    """Xception (Chollet 2017) with random weights, for images of at least 71 pixels."""
+
+    min_size: ClassVar[int] = 71
 
     kind: Literal["xception"] = Field("xception", description="Which encoder.")
     pooling: Literal["mean", "max"] = Field(
         "mean",
-        description="What of the last feature maps is the embedding: the mean or the largest "
-        "value of each.",
+        description="Embedding from the last feature maps: the mean or the maximum of each.",
     )
 
 
 Encoder = Annotated[LstmConfig | CnnConfig | XceptionConfig, Field(discriminator="kind")]
 
+ENCODERS: dict[str, type[EncoderConfig]] = by_kind(Encoder)
 
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
@@ -146,11 +191,11 @@ class ModelConfig(Section):
     )
     head: Head = Field(
         default_factory=AbsDiffProductConfig,
-        description="What turns two embeddings into a score.",
+        description="Computes a score from two embeddings.",
     )
     precision: Precision = Field(
         "float32",
-        description="What the encoder computes in. Weights, embeddings, head and loss are "
-        "float32 always. `mixed_bfloat16` suits newer GPUs; `mixed_float16` older ones, with "
+        description="Precision of the encoder. Weights, embeddings, head and loss are always "
+        "float32. `mixed_bfloat16` suits newer GPUs; `mixed_float16` older ones, with "
         "the loss scaled so that small gradients are not lost.",
     )

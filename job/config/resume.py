@@ -1,8 +1,8 @@
-"""What a resume may change, and what it may not.
+"""Which keys a resume may change, and the differences in the others.
 
-Every key is binding but those the models mark `mutable`: a run that goes on with another
-optimizer is another run. The commands that resume refuse a difference in a binding key and
-show the lines of `binding_diff`.
+Every key is fixed unless the models mark it `mutable`: a run with another optimizer is another
+run. The commands that resume reject a difference in a fixed key and print the lines of
+`binding_diff`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,13 +10,13 @@ from typing import Any
 
 from job.config.keys import Path, all_keys, child, default_of, find, names_in
 from job.config.root import Config
-from job.config.scalars import dotted, shown
+from job.config.scalars import join_key, preview
 from job.config.section import Section
 from job.types import Json
 
 
 class _Absent:
-    """Stands for a key that one side does not have."""
+    """A key that one side does not have."""
 
 
 _ABSENT = _Absent()
@@ -28,7 +28,7 @@ def as_record(config: Config) -> dict[str, Json]:
 
 
 def is_mutable(key: str) -> bool:
-    """Whether a resume may change what a dotted key holds.
+    """Whether a resume may change the value of a dotted key.
 
     Args:
         key: As in `training.epochs`; a section is mutable when all its keys are.
@@ -42,17 +42,16 @@ def is_mutable(key: str) -> bool:
 def binding_diff(
     stored: Mapping[str, Any], current: Mapping[str, Any], *, owner: str = "this run"
 ) -> list[str]:
-    """Compares the record of a run with the configuration it is to go on with.
+    """Compares the record of a run with the configuration that it resumes with.
 
     Args:
-        stored: What `as_record` gave when the run began.
-        current: What it gives now.
-        owner: What keeps the record, for the lines.
+        stored: `as_record` of the configuration that the run began with.
+        current: `as_record` of the configuration now.
+        owner: The name of what stores the record, for the lines.
 
     Returns:
-        One line for each binding key that differs, in the order of the sections; empty when
-        the run may go on. A key that an older version did not know differs where it has
-        another value than its default.
+        One line for each fixed key that differs, in the order of the sections; empty if the run
+        may resume. A key unknown to an older version differs unless it has its default.
     """
     return _differences((), stored, current, owner)
 
@@ -86,8 +85,8 @@ def _differences(path: Path, stored: Any, current: Any, owner: str) -> list[str]
     if _are_equal(stored, current) or _is_mutable(path):
         return []
     if stored is _ABSENT and _is_default(path, current):
-        return []  # an older version knew no such key, and did what the default does
-    return [f"{dotted(path)}: {owner} has {_side(stored)}, the config says {_side(current)}"]
+        return []  # an older version had no such key and behaved like the default
+    return [f"{join_key(path)}: {owner} has {_side(stored)}, the config says {_side(current)}"]
 
 
 def _is_default(path: Path, value: Any) -> bool:
@@ -107,7 +106,7 @@ def _has_keys_below(path: Path) -> bool:
 
 def _rank(path: Path) -> tuple[int, str]:
     # Keys that only an older or newer version knows come last.
-    name = dotted(path)
+    name = join_key(path)
     order = {key: number for number, key in enumerate(all_keys())}
     return order.get(name, len(order)), name
 
@@ -124,4 +123,4 @@ def _are_equal(stored: Any, current: Any) -> bool:
 
 
 def _side(value: Any) -> str:
-    return "no such key" if value is _ABSENT else shown(value)
+    return "no such key" if value is _ABSENT else preview(value)

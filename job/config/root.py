@@ -2,22 +2,23 @@
 
 from pydantic import Field, model_validator
 
+from job.config.callbacks import CallbacksConfig
+from job.config.checkpoint import CheckpointConfig
 from job.config.compatibility import IncompatibleError, conflicts
 from job.config.data import Data
+from job.config.distribution import DistributionConfig
+from job.config.evaluation import EvaluationConfig
+from job.config.export import ExportConfig
+from job.config.logging import LoggingConfig
+from job.config.metrics import MetricsConfig
 from job.config.model import ModelConfig
-from job.config.run import (
-    CheckpointConfig,
-    DistributionConfig,
-    LoggingConfig,
-    MetricsConfig,
-    RunConfig,
-)
+from job.config.run import RunConfig
 from job.config.section import Section, default_kind
-from job.config.training import CallbacksConfig, EvaluationConfig, ExportConfig, TrainingConfig
+from job.config.training import TrainingConfig
 
 
 class Config(Section):
-    """Everything a run is made from."""
+    """The whole configuration of a run."""
 
     run: RunConfig = Field(description="Names the run and the folder it lives in.")
     data: Data = Field(
@@ -34,13 +35,13 @@ class Config(Section):
         default_factory=CallbacksConfig, description="What happens while training."
     )
     checkpoint: CheckpointConfig = Field(
-        default_factory=CheckpointConfig, description="How often state is written and kept."
+        default_factory=CheckpointConfig, description="How often state is saved and retained."
     )
     distribution: DistributionConfig = Field(
         default_factory=DistributionConfig, description="Which devices train together."
     )
     evaluation: EvaluationConfig = Field(
-        default_factory=EvaluationConfig, description="How the trained model is measured."
+        default_factory=EvaluationConfig, description="How the trained model is evaluated."
     )
     export: ExportConfig = Field(
         default_factory=ExportConfig, description="What is written for use elsewhere."

@@ -1,4 +1,4 @@
-"""How pairs are drawn from labelled items; `data.drawing` draws them."""
+"""The `data.sampling` section: how pairs are drawn from labelled items."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ from job.config.section import Section
 
 
 class SamplingConfig(Section):
-    """What every way of drawing pairs has."""
+    """The keys of every way to draw pairs."""
 
     evaluation_pairs: int = Field(
         10_000,
@@ -25,8 +25,8 @@ class PairSamplingConfig(SamplingConfig):
     positives_per_epoch: int | None = Field(
         None,
         ge=1,
-        description="Matching pairs in an epoch, drawn anew for each. null: as many as there "
-        "are training items.",
+        description="Matching pairs in an epoch, drawn again for each epoch. null: as many as "
+        "there are training items.",
     )
     negatives_per_epoch: int | None = Field(
         None,

@@ -1,7 +1,7 @@
 """What a plain scalar means in YAML 1.2's core schema, and how a value is written as one.
 
     resolve("1e-3")  # 0.001
-    written("no")    # '"no"', so that readers of YAML 1.1 take it for text too
+    to_yaml("no")    # '"no"', so that readers of YAML 1.1 take it for text too
 
 Source: https://yaml.org/spec/1.2.2/#103-core-schema
 """
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 MAX_DIGITS = 100
-_MAX_SHOWN = 80
+_MAX_PREVIEW = 80
 
 _NULL = ("", "~", "null", "Null", "NULL")
 _TRUE = ("true", "True", "TRUE")
@@ -63,7 +63,7 @@ def resolve(text: str) -> str | int | float | bool | None:
     return int(text) if _DECIMAL.fullmatch(text) else float(text)
 
 
-def written(value: Any) -> str:
+def to_yaml(value: Any) -> str:
     """Writes a value in YAML's flow style, on one line, so that it reads back equal.
 
     Args:
@@ -77,37 +77,37 @@ def written(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return _written_text(value)
+        return _text_to_yaml(value)
     if isinstance(value, float):
-        return _written_float(value)
+        return _float_to_yaml(value)
     if isinstance(value, Mapping):
-        entries = (f"{written(str(key))}: {written(item)}" for key, item in value.items())
+        entries = (f"{to_yaml(str(key))}: {to_yaml(item)}" for key, item in value.items())
         return "{" + ", ".join(entries) + "}"
     if isinstance(value, Sequence):
-        return "[" + ", ".join(written(item) for item in value) + "]"
+        return "[" + ", ".join(to_yaml(item) for item in value) + "]"
     return str(value)
 
 
-def shown(value: Any) -> str:
+def preview(value: Any) -> str:
     """Writes a value for a message: text in single quotes, at most about 80 characters."""
     if isinstance(value, str):
         # Cut first: a value may be a megabyte long.
-        text = "'" + _escaped(value[: _MAX_SHOWN + 1])[1:-1].replace('\\"', '"') + "'"
+        text = "'" + _escaped(value[: _MAX_PREVIEW + 1])[1:-1].replace('\\"', '"') + "'"
     else:
-        text = written(value)
-    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
+        text = to_yaml(value)
+    return text if len(text) <= _MAX_PREVIEW else text[: _MAX_PREVIEW - 3] + "..."
 
 
-def dotted(path: Sequence[str | int]) -> str:
+def join_key(path: Sequence[str | int]) -> str:
     """Joins a path into the key a person types; odd parts are quoted, long ones cut."""
-    return ".".join(part if _is_plain_part(part) else shown(part) for part in map(str, path))
+    return ".".join(part if _is_plain_part(part) else preview(part) for part in map(str, path))
 
 
 def _is_plain_part(part: str) -> bool:
     return re.fullmatch(r"[\w-]{1,80}", part, re.ASCII) is not None
 
 
-def _written_text(text: str) -> str:
+def _text_to_yaml(text: str) -> str:
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS_OF_YAML_1_1:
         return text
     return _escaped(text)
@@ -118,7 +118,7 @@ def _escaped(text: str) -> str:
     return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", quoted)
 
 
-def _written_float(number: float) -> str:
+def _float_to_yaml(number: float) -> str:
     text = repr(number)
     if text in ("inf", "-inf", "nan"):
         return text.replace("inf", ".inf").replace("nan", ".nan")

@@ -4,19 +4,18 @@ epochs: int = Field(10, ge=1, description="...", json_schema_extra=MUTABLE)
 name: str = Field(pattern="^[a-z]+$", json_schema_extra=rule("lower-case letters"))
 """
 
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict
 
 # A field that carries this in `json_schema_extra` may differ between the attempts of a run;
-# every other field is binding (see `config.binding`).
+# every other field is fixed (see `config.resume`).
 MUTABLE: dict[str, Any] = {"mutable": True}
 
-# The keyword under which YAML and JSON editors look for what to say instead of a pattern.
+# YAML and JSON editors show the text under this keyword instead of a pattern.
 PATTERN_RULE = "patternErrorMessage"
 
-# Under which a field of several kinds without a default names the kind that is meant when a
-# file names none.
+# A required field of several kinds names its default kind under this keyword.
 DEFAULT_KIND = "default_kind"
 
 
@@ -34,3 +33,15 @@ class Section(BaseModel):
     """One section of the configuration: frozen, strictly typed, finite, no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def by_kind(union: Any) -> dict[str, Any]:
+    """The section classes of a union such as `Loss`, by the `kind` that chooses each.
+
+    Args:
+        union: `Annotated[A | B, Field(discriminator="kind")]`.
+    """
+    return {
+        get_args(section.model_fields["kind"].annotation)[0]: section
+        for section in get_args(get_args(union)[0])
+    }

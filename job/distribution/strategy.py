@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from job.config.run import DistributionConfig
+from job.config.distribution import DistributionConfig
 from job.errors import ConfigError
 
 

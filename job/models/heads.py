@@ -2,7 +2,7 @@
 
 A head is a separate `keras.Model`, so that pairs can be scored from stored embeddings. The
 score of a pair is the sigmoid of the logit. Heads consist of stock Keras layers, so an exported
-`.keras` file opens without this package.
+`.keras` file opens without this package. `config.model.HEADS` says what each head can do.
 """
 
 import math

@@ -14,7 +14,7 @@ from job import __version__
 from job.callbacks.callback_list import CallbackList
 from job.checkpoints.policy import SavePolicy
 from job.checkpoints.records import config_sha256
-from job.config.compatibility import HEADS
+from job.config.model import HEADS
 from job.config.resume import as_record
 from job.config.root import Config
 from job.data.dataset import Dataset
@@ -196,10 +196,8 @@ def build_for_export(config: Config, components: Components) -> Siamese:
 
     Its files then contain layers of Keras only.
     """
-    model = config.model
-    if hasattr(model.encoder, "dropout"):
-        encoder = model.encoder.model_copy(update={"dropout": 0.0})
-        model = model.model_copy(update={"encoder": encoder})
+    encoder = config.model.encoder.without_dropout()
+    model = config.model.model_copy(update={"encoder": encoder})
     plain = build_siamese(
         model,
         training=config.training,

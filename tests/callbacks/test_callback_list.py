@@ -7,11 +7,7 @@ from job.callbacks.callback_list import (
     is_stateful,
     ordered_callbacks,
 )
-from job.config.training import (
-    CallbacksConfig,
-    EarlyStoppingConfig,
-    ReduceLearningRateConfig,
-)
+from job.config.callbacks import CallbacksConfig, EarlyStoppingConfig, ReduceLearningRateConfig
 
 
 class Named(keras.callbacks.Callback):

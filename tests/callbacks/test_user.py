@@ -12,7 +12,7 @@ import pytest
 from job.callbacks.callback_list import CallbackList
 from job.callbacks.user import load_custom_callbacks, wrap_user_callback
 from job.checkpoints import canonical_json
-from job.config.training import CustomCallbackConfig
+from job.config.callbacks import CustomCallbackConfig
 from job.errors import CallbackError, ConfigError, ExitCode, PreemptedError
 
 GOOD = """

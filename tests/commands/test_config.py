@@ -2,16 +2,11 @@
 
 import argparse
 import json
-import os
-import resource
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from job.commands.config import register
+from job.commands.parsers import register_commands
 from job.config.loader.load_config import load_config
 from job.config.schema import COMMITTED, json_schema
 from job.errors import ConfigError, DiskFullError, ExitCode, PermissionDeniedError
@@ -21,7 +16,7 @@ MINIMAL = "run: {name: a}\ndata: {train: a.csv}\n"
 
 def run(*arguments: str) -> ExitCode:
     parser = argparse.ArgumentParser()
-    register(parser.add_subparsers(required=True))
+    register_commands(parser.add_subparsers(required=True))
     args = parser.parse_args(["config", *arguments])
     code = args.run(args)
     assert isinstance(code, ExitCode)
@@ -77,7 +72,7 @@ def test_init_writes_a_file_that_is_valid(
 
 
 def test_init_never_overwrites_unless_forced(config: Path) -> None:
-    with pytest.raises(ConfigError, match=r"'c\.yaml' is there already and stays as it is"):
+    with pytest.raises(ConfigError, match=r"'c\.yaml' exists and is unchanged"):
         run("init", "c.yaml")
     assert config.read_text() == MINIMAL
     run("init", "c.yaml", "--force")
@@ -85,21 +80,20 @@ def test_init_never_overwrites_unless_forced(config: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "force", "says"),
+    ("path", "force", "reason"),
     [
-        ("no/c.yaml", [], "there is no folder 'no'. Make it"),
-        ("c.yaml/d.yaml", [], "there is no folder 'c.yaml'. Make it"),
-        (".", ["--force"], "'.' is a folder. Give the path of a file in it"),
-        ("x" * 300, [], "cannot be written: File name too long"),
+        ("no/c.yaml", [], "No such file or directory"),
+        ("c.yaml/d.yaml", [], "Not a directory"),
+        (".", ["--force"], "Is a directory"),
+        ("x" * 300, [], "File name too long"),
     ],
 )
 def test_init_refuses_a_path_it_cannot_write(
-    config: Path, path: str, force: list[str], says: str
+    config: Path, path: str, force: list[str], reason: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         run("init", path, *force)
-    assert str(caught.value).startswith("config init: ")
-    assert says in str(caught.value)
+    assert str(caught.value).startswith(f"config init: {path!r} cannot be written: {reason}")
 
 
 @pytest.mark.parametrize(
@@ -124,35 +118,10 @@ def test_init_translates_what_the_system_says(
         run("init", "new.yaml")
 
 
-@contextmanager
-def no_file_above(num_bytes: int) -> Iterator[None]:
-    """As on a disk that gets full: what is longer is written in part."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, ignored)
-
-
-def test_init_keeps_the_mode_of_what_it_replaces(config: Path) -> None:
+def test_init_keeps_the_mode_of_the_file_it_overwrites(config: Path) -> None:
     config.chmod(0o640)
     run("init", "c.yaml", "--force")
     assert config.stat().st_mode & 0o777 == 0o640
-
-
-@pytest.mark.parametrize("name", ["new.yaml", "c.yaml"])
-def test_init_on_a_full_disk_leaves_what_is_there(
-    config: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    before = sorted(os.listdir(config.parent))
-    force = ["--force"] if name == "c.yaml" else []
-    with no_file_above(100), pytest.raises(DiskFullError):
-        run("init", name, *force)
-    assert sorted(os.listdir(config.parent)) == before
-    assert config.read_text() == MINIMAL
 
 
 def test_schema_prints_the_schema(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from job.config.callbacks import CustomCallbackConfig
 from job.config.keys import (
     ROOT,
     Path,
@@ -16,7 +17,7 @@ from job.config.keys import (
 )
 from job.config.monitors import MONITORS
 from job.config.root import Config
-from job.config.training import AdamConfig, CustomCallbackConfig, RmspropConfig, SgdConfig
+from job.config.training import AdamConfig, RmspropConfig, SgdConfig
 
 
 @pytest.mark.parametrize(

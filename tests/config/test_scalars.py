@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from job.config.loader.yaml12 import read_document
-from job.config.scalars import MAX_DIGITS, dotted, resolve, shown, written
+from job.config.scalars import MAX_DIGITS, join_key, preview, resolve, to_yaml
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 JSON = st.recursive(
@@ -134,19 +134,19 @@ def test_a_number_of_exactly_the_digit_limit_is_read() -> None:
     ],
 )
 def test_a_value_is_written_on_one_line_of_yaml(value: object, text: str) -> None:
-    assert written(value) == text
+    assert to_yaml(value) == text
 
 
 @given(JSON)
 def test_what_is_written_reads_back_equal(value: object) -> None:
-    document = read_document(f"key: {written(value)}".encode())
+    document = read_document(f"key: {to_yaml(value)}".encode())
     assert not document.problems
     assert document.values == {"key": value}
 
 
 @given(JSON.filter(lambda value: not isinstance(value, float) or math.isfinite(value)))
 def test_readers_of_yaml_1_1_understand_the_same(value: object) -> None:
-    assert yaml.safe_load(f"key: {written(value)}") == {"key": value}
+    assert yaml.safe_load(f"key: {to_yaml(value)}") == {"key": value}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_readers_of_yaml_1_1_understand_the_same(value: object) -> None:
     ],
 )
 def test_a_value_in_a_message_is_short_and_printable(value: object, text: str) -> None:
-    assert shown(value) == text
+    assert preview(value) == text
     assert len(text) <= 80
 
 
@@ -178,4 +178,4 @@ def test_a_value_in_a_message_is_short_and_printable(value: object, text: str) -
     ],
 )
 def test_a_path_is_joined_with_dots(path: tuple[str | int, ...], text: str) -> None:
-    assert dotted(path) == text
+    assert join_key(path) == text

@@ -10,7 +10,7 @@ import pytest
 
 from job.callbacks.callback_list import is_stateful
 from job.callbacks.user import load_custom_callbacks
-from job.config.training import CustomCallbackConfig
+from job.config.callbacks import CustomCallbackConfig
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 HOOKS = (

@@ -72,7 +72,7 @@ ON_REPLICAS = """
 import sys
 import numpy as np
 import tensorflow as tf
-from job.config.run import DistributionConfig
+from job.config.distribution import DistributionConfig
 from job.distribution.strategy import open_strategy
 from job.models.dropout import PairDropout
 

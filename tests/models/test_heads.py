@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from job.config import compatibility
+from job.config import model as config_model
 from job.config.model import (
     AbsDiffConfig,
     AbsDiffProductConfig,
@@ -24,7 +24,7 @@ SECTIONS = {
     "cosine": CosineConfig(),
     "euclidean": EuclideanConfig(),
 }
-SYMMETRIC = [kind for kind, traits in compatibility.HEADS.items() if traits.is_symmetric]
+SYMMETRIC = [kind for kind, traits in config_model.HEADS.items() if traits.is_symmetric]
 every_head = pytest.mark.parametrize("kind", SECTIONS)
 
 
@@ -37,7 +37,7 @@ def embeddings(rows=200, size=5):
 
 
 def test_the_table_the_builders_and_these_tests_know_the_same_heads():
-    assert list(HEADS) == list(compatibility.HEADS) == list(SECTIONS)
+    assert list(HEADS) == list(config_model.HEADS) == list(SECTIONS)
 
 
 @every_head
@@ -129,7 +129,7 @@ def test_only_the_additive_head_cannot_express_similarity(kind):
     equals = model([u, u]) + model([v, v])
     different = model([u, v]) + model([v, u])
     is_additive = np.allclose(equals, different, atol=1e-4)
-    assert is_additive is not compatibility.HEADS[kind].expresses_similarity
+    assert is_additive is not config_model.HEADS[kind].expresses_similarity
 
 
 @every_head

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from job.config.callbacks import ReduceLearningRateConfig
 from job.config.model import ModelConfig
-from job.config.training import ReduceLearningRateConfig, RmspropConfig, TrainingConfig
+from job.config.training import RmspropConfig, TrainingConfig
 from job.models.siamese import Siamese, build_siamese
 from tests.models.encoder_cases import CASES, TEXT, VOCABULARY_SIZE, some_items
 

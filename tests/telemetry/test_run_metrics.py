@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from job.config.training import ActivationsConfig
+from job.config.callbacks import ActivationsConfig
 from job.telemetry.metric_definitions import FAMILIES, PHASES, QUALITY_METRICS
 from job.telemetry.run_metrics import RunMetrics, metrics_table
 from job.types import SPLITS

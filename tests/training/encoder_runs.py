@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from job.config.distribution import DistributionConfig
 from job.config.model import ModelConfig, Precision
-from job.config.run import DistributionConfig
 from job.config.training import SgdConfig, TrainingConfig
 from job.data.pipeline.batches import PairArrays
 from job.distribution.strategy import open_strategy

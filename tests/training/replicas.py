@@ -10,6 +10,7 @@ import sys
 import keras
 import numpy as np
 
+from job.config.distribution import DistributionConfig
 from job.config.losses import (
     BinaryCrossentropyConfig,
     CircleConfig,
@@ -18,7 +19,6 @@ from job.config.losses import (
     TripletConfig,
 )
 from job.config.model import CosineConfig, EuclideanConfig, ModelConfig
-from job.config.run import DistributionConfig
 from job.config.training import SgdConfig, TrainingConfig
 from job.data.pipeline.batches import PairArrays
 from job.distribution.strategy import open_strategy

@@ -1,4 +1,4 @@
-"""Guesses what a person meant by a key that does not exist or a value of the wrong type."""
+"""Says what a key may hold, and what a wrong key or value was probably meant to be."""
 
 from typing import Any, get_args, get_origin
 
@@ -10,7 +10,6 @@ from job.config.keys import (
     all_keys,
     child,
     choices_of,
-    default_of,
     entry_of,
     find,
     kinds_of,
@@ -19,8 +18,8 @@ from job.config.keys import (
     sections_in,
 )
 from job.config.loader.origin import Layer
-from job.config.scalars import dotted, resolve, shown, written
-from job.config.section import PATTERN_RULE, Section
+from job.config.scalars import join_key, preview, to_yaml
+from job.config.section import PATTERN_RULE
 from job.config.suggest import did_you_mean
 
 _TYPES: dict[Any, str] = {
@@ -47,12 +46,12 @@ def allowed(field: FieldInfo) -> str:
 
 
 def is_nullable(field: FieldInfo) -> bool:
-    """Whether null is a value of the field."""
+    """Whether the field accepts null."""
     return type(None) in get_args(field.annotation)
 
 
-def bare_type(field: FieldInfo) -> Any:
-    """The Python type a field's value has when it is not null; list and dict without items."""
+def _bare_type(field: FieldInfo) -> Any:
+    """The Python type of a field's value other than null; list and dict without items."""
     parts = [part for part in get_args(field.annotation) if part is not type(None)]
     annotation = parts[0] if is_nullable(field) else field.annotation
     return get_origin(annotation) or annotation
@@ -60,7 +59,7 @@ def bare_type(field: FieldInfo) -> Any:
 
 def one_of(choices: tuple[str, ...]) -> str:
     """A closed list of texts, to be read after "must be"."""
-    return f"one of {', '.join(choices)}" if len(choices) > 1 else shown(choices[0])
+    return f"one of {', '.join(choices)}" if len(choices) > 1 else preview(choices[0])
 
 
 def _rule(field: FieldInfo) -> str:
@@ -76,7 +75,7 @@ def _choices(field: FieldInfo) -> str:
 def _type(field: FieldInfo) -> str:
     if sections_in(field.annotation):
         return "a section with keys of its own"
-    return _TYPES[bare_type(field)]
+    return _TYPES[_bare_type(field)]
 
 
 def _bounds(field: FieldInfo) -> str:
@@ -95,54 +94,39 @@ def _bounds(field: FieldInfo) -> str:
     if "ge" in bound and "le" in bound:
         return f" from {_number(bound['ge'])} to {_number(bound['le'])}"
     phrases = {"gt": " above", "ge": ", at least", "lt": " below", "le": " at most"}
-    said = [
-        f"{words} {_number(bound[name])}" for name, words in phrases.items() if name in bound
-    ]
-    return " and".join(said)
+    given = [name for name in phrases if name in bound]
+    return " and".join(f"{phrases[name]} {_number(bound[name])}" for name in given)
 
 
 def _number(number: float) -> str:
-    return written(int(number) if number == int(number) else number)
+    return to_yaml(int(number) if number == int(number) else number)
 
 
-_YES = frozenset({"yes", "on", "y"})
-_NO = frozenset({"no", "off", "n"})
+_YES = frozenset({"yes", "on", "y", "true"})
+_NO = frozenset({"no", "off", "n", "false"})
 _MAX_PLACES = 3
 
 
 def unknown_key(parent: Key, name: str, value: Any) -> str:
-    """Says that a section has no such key, and which one was probably meant.
+    """Rejects a key that its section does not have, and names the one probably meant.
 
     Args:
-        parent: The section, narrowed to the kind it has.
+        parent: The section, narrowed to its kind.
         name: The key as written.
-        value: What was written for it.
+        value: Its value.
     """
-    return f"unknown key (got {shown(value)}).{_meant(parent, name)}"
-
-
-def _meant(parent: Key, name: str) -> str:
     known = names_in(parent.sections)
-    first, colon, rest = name.partition(":")
-    if colon and first in known:
-        return f" A blank is missing after the colon: write `{first}: {rest}`."
-    if "." in name and find((*parent.path, *name.split("."))):
-        above, _, last = name.rpartition(".")
-        return f" Keys are nested: write `{last}` in the section `{above}`."
-    other = _other_kinds(parent, name)
-    if other:
-        return other
-    near = did_you_mean(name, known)
-    if near:
-        return near
-    elsewhere = [key for key in all_keys() if key.rpartition(".")[2] == name][:_MAX_PLACES]
-    if elsewhere:
-        return f" Did you mean {' or '.join(repr(key) for key in elsewhere)}?"
-    return f" Known keys here: {', '.join(known)}."
+    hint = _other_kinds(parent, name) or did_you_mean(name, known)
+    if not hint:
+        elsewhere = [key for key in all_keys() if key.rpartition(".")[2] == name][:_MAX_PLACES]
+        hint = f" Known keys here: {', '.join(known)}."
+        if elsewhere:
+            hint = f" Did you mean {' or '.join(repr(key) for key in elsewhere)}?"
+    return f"unknown key (got {preview(value)}).{hint}"
 
 
 def _other_kinds(parent: Key, name: str) -> str:
-    """Which other kinds of the section, or else of one around it, have the key; "" for none."""
+    """Names the other kinds of the section, or of one around it, that have the key."""
     for depth in range(len(parent.path), 0, -1):
         above, below = parent.path[:depth], (*parent.path[depth:], name)
         section = find(above)
@@ -150,7 +134,7 @@ def _other_kinds(parent: Key, name: str) -> str:
             continue
         kinds = [kind for kind in kinds_of(section.sections) if _has(section, kind, below)]
         if kinds:
-            around = f" of `{dotted(above)}`" if len(below) > 1 else ""
+            around = f" of `{join_key(above)}`" if len(below) > 1 else ""
             return f" It belongs to another kind{around}: {', '.join(kinds)}."
     return ""
 
@@ -162,56 +146,19 @@ def _has(section: Key, kind: str, below: Path) -> bool:
     return key is not None
 
 
-def wrong_type(kind: str, value: Any, field: FieldInfo | None, layer: int) -> str:
+def wrong_type(kind: str, value: Any, layer: int) -> str:
     """What to write instead, with a leading blank; "" when there is nothing to add.
 
     Args:
         kind: pydantic's name of the error.
         value: What was received.
-        field: What the value is for; None for an entry of a list.
-        layer: Where the value comes from; quotes need more care in a shell.
+        layer: Where the value comes from; a shell removes one pair of quotes.
     """
-    if value is None:
-        return _for_null(field)
     if kind == "string_type" and isinstance(value, (bool, int, float)):
         if layer == Layer.FILE:
             return " Put it in quotes to make it text."
-        return f" Put it in quotes of its own to make it text: '\"{written(value)}\"'."
-    if kind == "bool_type" and isinstance(value, str):
-        return _for_boolean(value)
-    if kind in ("int_type", "float_type") and field is not None:
-        return _for_number(value, bare_type(field))
-    if kind == "list_type":
-        return " Begin each entry with `- `."
+        return f" Put it in two pairs of quotes to make it text: '\"{to_yaml(value)}\"'."
+    if kind == "bool_type" and isinstance(value, str) and value.lower() in _YES | _NO:
+        meant = "true" if value.lower() in _YES else "false"
+        return f" YAML 1.2 reads {to_yaml(value)} as text: write {meant} without quotes."
     return ""
-
-
-def _for_null(field: FieldInfo | None) -> str:
-    if field is None or field.is_required():
-        return ""
-    default = default_of(field)
-    if isinstance(default, Section):
-        return " Give it a key, or leave the section out."
-    return f" Leave the key out for its default, {shown(default)}."
-
-
-def _for_boolean(value: str) -> str:
-    word = value.lower()
-    if word in _YES | _NO:
-        meant = "true" if word in _YES else "false"
-        return f" YAML 1.2 reads {written(value)} as text: write {meant}."
-    return f" Write {word} without quotes." if word in ("true", "false") else ""
-
-
-def _for_number(value: Any, wanted: type) -> str:
-    if isinstance(value, float) and value.is_integer():
-        return f" Write {int(value)}, without a point or an exponent."
-    if not isinstance(value, str):
-        return ""
-    try:
-        number = resolve(value.strip().replace("_", ""))
-    except ValueError:
-        return ""
-    if isinstance(number, bool) or not isinstance(number, (int, wanted)):
-        return ""
-    return f" Write {written(number)}, without quotes or underscores."

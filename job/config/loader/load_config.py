@@ -20,7 +20,7 @@ from job.config.loader.problems import from_validation, required_in
 from job.config.loader.yaml12 import Document, read_document
 from job.config.loader.yaml_text import MAX_BYTES
 from job.config.root import Config
-from job.config.scalars import dotted, shown
+from job.config.scalars import join_key, preview
 from job.errors import ConfigError, PermissionDeniedError
 
 
@@ -59,7 +59,7 @@ def load_config(path: Path, *, env: Mapping[str, str], sets: Sequence[str]) -> L
         PermissionDeniedError: The file may not be read.
     """
     document = read_document(_read(path))
-    name = str(path) if str(path).isprintable() else shown(str(path))
+    name = str(path) if str(path).isprintable() else preview(str(path))
     environment, flags = from_environment(env), from_sets(sets)
     problems = [*_file_problems(document, name), *environment.problems, *flags.problems]
     layered = from_document(document, path=name)
@@ -83,21 +83,21 @@ def _read(path: Path) -> bytes:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise ConfigError(
-            f"there is no configuration file {shown(str(path))}. Give the path of a YAML file; "
-            "`siamese-job config init PATH` writes one to start from."
+            f"there is no configuration file {preview(str(path))}. Give the path of a YAML "
+            "file; `siamese-job config init PATH` writes one to start from."
         ) from None
     except IsADirectoryError:
         raise ConfigError(
-            f"{shown(str(path))} is a folder. Give the path of the YAML file in it."
+            f"{preview(str(path))} is a folder. Give the path of the YAML file in it."
         ) from None
     except PermissionError:
         raise PermissionDeniedError(
-            f"{shown(str(path))} may not be read by this user. Change its mode or owner, or "
+            f"{preview(str(path))} may not be read by this user. Change its mode or owner, or "
             "run as the user it belongs to."
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise ConfigError(
-            f"{shown(str(path))} cannot be read: {error}. Give the path of a YAML file."
+            f"{preview(str(path))} cannot be read: {error}. Give the path of a YAML file."
         ) from error
 
 
@@ -105,7 +105,7 @@ def _file_problems(document: Document, name: str) -> list[Problem]:
     problems = [
         Problem(
             file_origin(name, line=problem.mark.line, column=problem.mark.column),
-            dotted(problem.path),
+            join_key(problem.path),
             problem.text,
         )
         for problem in document.problems
@@ -119,7 +119,7 @@ def _file_problems(document: Document, name: str) -> list[Problem]:
         )
         problems.append(Problem(start, "", text))
     elif document.values is not None and not isinstance(document.values, dict):
-        got = shown(document.values)
+        got = preview(document.values)
         text = f"must be sections with keys, {required} among them (got {got})"
         problems.append(Problem(start, "", text))
     return problems
@@ -135,7 +135,7 @@ def _origins(config: Config, layered: Layered) -> dict[str, str]:
     origins = {}
     for path in _leaves(config.model_dump(), ROOT):
         given = is_given(layered.values, path)
-        origins[dotted(path)] = (layered.origin_of(path) if given else DEFAULT).label
+        origins[join_key(path)] = (layered.origin_of(path) if given else DEFAULT).label
     return origins
 
 

@@ -1,9 +1,9 @@
-"""Lays the file, the environment and `--set` over each other; pure functions.
+"""Merges the file, the environment and `--set`; pure functions.
 
-Each layer wins over the one before: defaults (which only the section models know), the file,
-`SIAMESE_A__B`, `--set a.b=c`. A mapping for a section is laid over the section key by key; any
-other value replaces what was there. A change of a section's `kind` drops what lower layers
-said about the old kind.
+Each layer overrides the one before: defaults (which only the section models know), the file,
+`SIAMESE_A__B`, `--set a.b=c`. A mapping for a section is merged key by key; any other value
+replaces the previous one. A change of a section's `kind` drops the values that lower layers set
+for the old kind.
 """
 
 import copy
@@ -16,12 +16,12 @@ from job.config.keys import ROOT, Key, Path, child, default_kind, find, kinds_of
 from job.config.loader.origin import Origin, Problem, file_origin
 from job.config.loader.overrides import Assignment
 from job.config.loader.yaml12 import Document
-from job.config.scalars import dotted
+from job.config.scalars import join_key
 
 
 @dataclass(frozen=True)
 class Layered:
-    """The values of all layers as one tree, and who gave them.
+    """The values of all layers as one tree, and their origins.
 
     Attributes:
         values: What the models are to validate.
@@ -36,7 +36,7 @@ class Layered:
     problems: tuple[Problem, ...] = ()
 
     def origin_of(self, path: Path) -> Origin:
-        """Who gave the value at `path`: the origin of it or of the nearest one around it."""
+        """The origin of the value at `path`, or of the nearest value around it."""
         return _nearest(self.marks, path)
 
     def origin_of_key(self, path: Path) -> Origin:
@@ -64,29 +64,36 @@ def from_document(document: Document, *, path: str) -> Layered:
 
 
 def apply(layered: Layered, assignments: Sequence[Assignment]) -> Layered:
-    """Lays one layer over the ones below.
+    """Merges one layer into the ones below.
 
     Args:
         layered: The layers below.
-        assignments: What the layer says, all of one layer, the last of two for a key wins.
+        assignments: All of one layer; the last of two for a key wins.
 
     Returns:
-        Both together. A `kind` is applied before the other keys, so that its reset spares
-        what this layer says itself.
+        The merged layers. A `kind` is applied before the other keys, so that its reset keeps
+        the values of this layer.
     """
     leaves = [leaf for assignment in assignments for leaf in _leaves(assignment)]
     kinds = sorted((leaf for leaf in leaves if _is_kind(leaf)), key=lambda leaf: len(leaf.path))
     ordered = [*kinds, *(leaf for leaf in leaves if not _is_kind(leaf))]
+    if not isinstance(layered.values, dict):
+        return layered  # the file holds no mapping, which is reported as such
+    tree = _Tree(copy.deepcopy(layered.values), dict(layered.keys), dict(layered.marks))
+    problems = []
     for leaf in ordered:
-        layered = _apply_one(layered, leaf)
-    return layered
+        try:
+            tree.apply(leaf)
+        except _ImpossibleError as error:
+            problems.append(Problem(leaf.origin, join_key(leaf.path), str(error)))
+    return Layered(tree.values, tree.keys, tree.marks, (*layered.problems, *problems))
 
 
 def with_default_kinds(layered: Layered) -> Layered:
     """Writes the default `kind` into every section of several kinds that names none.
 
     A tagged union cannot be validated without its tag, and `optimizer: {learning_rate: 0.01}`
-    is as clear as any other key left to its default.
+    is as clear as any other omitted key.
     """
     return replace(layered, values=_with_kinds(layered.values, ROOT))
 
@@ -102,7 +109,7 @@ def is_given(values: Any, path: Path) -> bool:
 
 
 class _ImpossibleError(Exception):
-    """An assignment names a place that cannot exist."""
+    """An assignment names an entry that cannot exist."""
 
 
 def _leaves(assignment: Assignment) -> Iterator[Assignment]:
@@ -121,33 +128,29 @@ def _is_kind(leaf: Assignment) -> bool:
     return leaf.path[-1] == "kind" and section is not None and bool(section.sections)
 
 
-def _apply_one(layered: Layered, leaf: Assignment) -> Layered:
-    if not isinstance(layered.values, dict):
-        return layered  # the file holds no mapping, which is reported as such
-    tree = _Tree(copy.deepcopy(layered.values), dict(layered.keys), dict(layered.marks))
-    try:
-        parent = tree.parent_of(leaf)
-    except _ImpossibleError as error:
-        problem = Problem(leaf.origin, dotted(leaf.path), str(error))
-        return replace(layered, problems=(*layered.problems, problem))
-    if parent is None:
-        return layered  # what stands above it is wrong, and validation says so
-    if _is_kind(leaf):
-        tree.reset_siblings(parent, leaf=leaf)
-    tree.put(parent, leaf=leaf)
-    return Layered(tree.values, tree.keys, tree.marks, layered.problems)
-
-
 @dataclass
 class _Tree:
-    """A copy that one assignment is written into."""
+    """A copy that the assignments of one layer are written into."""
 
     values: dict[str, Any]
     keys: dict[Path, Origin]
     marks: dict[Path, Origin]
 
+    def apply(self, leaf: Assignment) -> None:
+        """Writes one assignment.
+
+        Raises:
+            _ImpossibleError: It names an entry that its list cannot have.
+        """
+        parent = self.parent_of(leaf)
+        if parent is None:
+            return  # a value above it is wrong, and validation reports that
+        if _is_kind(leaf):
+            self.reset_siblings(parent, leaf=leaf)
+        self.put(parent, leaf=leaf)
+
     def parent_of(self, leaf: Assignment) -> dict[str, Any] | list[Any] | None:
-        """What the last part of the path is a key of, made where nothing stands yet."""
+        """The mapping or list that holds the last part of the path; created if absent."""
         node: Any = self.values
         for depth, part in enumerate(leaf.path[:-1], start=1):
             at = leaf.path[:depth]
@@ -165,10 +168,10 @@ class _Tree:
         above = leaf.path[:-1]
         key = find(above)
         if key is None or leaf.value not in tuple(kinds_of(key.sections)):
-            return  # an unknown kind is reported, and nothing else on its account
+            return  # an unknown kind is reported, and nothing else
         if parent.get("kind", default_kind(key)) == leaf.value:
             return
-        # All from lower layers, since the kinds of a layer are applied first.
+        # All come from lower layers, because the kinds of a layer are applied first.
         for name in [name for name in parent if name != "kind"]:
             del parent[name]
             self.forget((*above, name))
@@ -177,8 +180,8 @@ class _Tree:
         key = find(leaf.path)
         is_there = isinstance(_get(parent, leaf.path[-1]), dict)
         if key is not None and key.sections and leaf.value == {} and is_there:
-            return  # an empty mapping laid over a section changes nothing
-        _set(parent, leaf.path[-1], leaf.value)
+            return  # an empty mapping changes nothing in a section
+        _set(parent, leaf.path[-1], copy.deepcopy(leaf.value))
         self.attribute(leaf.path, leaf.origin)
 
     def attribute(self, at: Path, origin: Origin) -> None:

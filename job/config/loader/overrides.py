@@ -13,7 +13,7 @@ from typing import Any
 from job.config.keys import Path, all_keys, find, nearest_key
 from job.config.loader.origin import Origin, Problem, environment_origin, set_origin
 from job.config.loader.yaml12 import read_value
-from job.config.scalars import dotted, shown
+from job.config.scalars import join_key, preview
 
 PREFIX = "SIAMESE_"
 SEPARATOR = "__"
@@ -50,12 +50,12 @@ def from_sets(sets: Sequence[str]) -> Overrides:
     for index, argument in enumerate(sets):
         typed, equals, text = argument.partition("=")
         path: Path = tuple(typed.strip().split("."))
-        origin = set_origin(typed if dotted(path) == typed else shown(typed), index=index)
+        origin = set_origin(typed if join_key(path) == typed else preview(typed), index=index)
         key = find(path)
         if not equals:
-            problem = f"needs key=value, as in training.epochs=3 (got {shown(argument)})"
+            problem = f"needs key=value, as in training.epochs=3 (got {preview(argument)})"
         elif key is None:
-            problem = f"there is no such key (got {shown(argument)}).{_suggest(typed)}"
+            problem = f"there is no such key (got {preview(argument)}).{_suggest(typed)}"
         elif not text.strip():
             problem = "needs a value behind `=`; write null for none, '\"\"' for an empty text"
         else:
@@ -86,10 +86,10 @@ def from_environment(env: Mapping[str, str]) -> Overrides:
         if not env[name].strip() or _is_service_link(name, env):
             continue
         path: Path = tuple(name[len(PREFIX) :].lower().split(SEPARATOR))
-        typed = dotted(path)
+        typed = join_key(path)
         origin = environment_origin(name, key=typed, index=index)
         if typed not in all_keys() or any(str(part).isdigit() for part in path):
-            problem = f"there is no such key (got {shown(env[name])}).{_suggest_name(name)}"
+            problem = f"there is no such key (got {preview(env[name])}).{_suggest_name(name)}"
         elif path in seen:
             problem = f"{seen[path]} names the same key; unset one of the two"
         else:

@@ -1,10 +1,9 @@
-"""Turns pydantic's errors into one line each that a person can act on.
+"""Turns each of pydantic's errors into one line that a person can act on.
 
-    run.yaml:4:3: model.activaton: unknown key (got 'relu'). Did you mean 'activation'?
+    run.yaml:4:3: training.epoch: unknown key (got 3). Did you mean 'epochs'?
 
-A line says where, which key, what is allowed, what was received and what to do; all errors at
-once. Where a value comes from is known to `layers`, what a key may hold to `wording`, what was
-probably meant to `hints`.
+A line names the place, the key, what is allowed, what was received and what to do. `merge`
+knows the origin of a value; `hints` knows what a key may hold and what was probably meant.
 """
 
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from job.config.keys import ROOT, Key, Path, child, choices_of, entry_of, kinds_
 from job.config.loader.hints import allowed, one_of, unknown_key, wrong_type
 from job.config.loader.merge import Layered, is_given
 from job.config.loader.origin import Problem
-from job.config.scalars import dotted, shown
+from job.config.scalars import join_key, preview
 from job.config.suggest import did_you_mean
 
 _SECTION_TYPES = ("model_type", "model_attributes_type")
@@ -28,7 +27,7 @@ _SECTION_TYPES = ("model_type", "model_attributes_type")
 
 @dataclass(frozen=True)
 class _Place:
-    """Where an error is: its path without union tags, and what is known about it."""
+    """The place of an error: its path without union tags, and the keys there."""
 
     path: Path
     parent: Key
@@ -36,14 +35,11 @@ class _Place:
 
 
 def from_validation(error: ValidationError, *, layered: Layered) -> list[Problem]:
-    """Explains every error of a failed validation.
+    """Explains every error of a failed validation, one problem each, not sorted.
 
     Args:
         error: What the root model raised for `layered.values`.
-        layered: The values and where each comes from.
-
-    Returns:
-        One problem for each error, not sorted.
+        layered: The values and their origins.
     """
     return [
         problem
@@ -67,8 +63,8 @@ def _problems(details: ErrorDetails, layered: Layered) -> list[Problem]:
     if not isinstance(cause, IncompatibleError):
         return [_problem(details, layered)]
     return [
-        Problem(layered.origin_of(complaint.path), dotted(complaint.path), complaint.text)
-        for complaint in cause.conflicts
+        Problem(layered.origin_of(conflict.path), join_key(conflict.path), conflict.text)
+        for conflict in cause.conflicts
     ]
 
 
@@ -77,21 +73,21 @@ def _problem(details: ErrorDetails, layered: Layered) -> Problem:
     kind, value = details["type"], details["input"]
     if kind == "missing":
         return Problem(
-            layered.origin_of_key(place.path[:-1]), dotted(place.path), _missing(place)
+            layered.origin_of_key(place.path[:-1]), join_key(place.path), _missing(place)
         )
     if kind == "extra_forbidden":
         text = unknown_key(place.parent, str(place.path[-1]), value)
-        return Problem(layered.origin_of_key(place.path), dotted(place.path), text)
+        return Problem(layered.origin_of_key(place.path), join_key(place.path), text)
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         path = (*place.path, "kind")
         given = value.get("kind") if isinstance(value, Mapping) else None
         choices = tuple(kinds_of(place.key.sections)) if place.key else ()
-        return Problem(layered.origin_of(path), dotted(path), _choice(choices, given))
+        return Problem(layered.origin_of(path), join_key(path), _choice(choices, given))
     origin = layered.origin_of(place.path)
     if kind == "value_error" and isinstance(value, Mapping):
-        # What is wrong is the combination, so the section's own line is the place.
+        # The combination is wrong, so the place is the line of the section.
         origin = layered.origin_of_key(place.path)
-    return Problem(origin, dotted(place.path), _bad_value(details, place, origin.layer))
+    return Problem(origin, join_key(place.path), _bad_value(details, place, origin.layer))
 
 
 def _locate(location: tuple[int | str, ...], values: Any) -> _Place:
@@ -133,15 +129,15 @@ def _bad_value(details: ErrorDetails, place: _Place, layer: int) -> str:
         return _choice(choices_of(field), value)
     if kind == "value_error":
         text = str(details["ctx"]["error"])
-        return text if "(got " in text else f"{text} (got {shown(value)})"
+        return text if "(got " in text else f"{text} (got {preview(value)})"
     words = allowed(field) if field else _without_field(details)
     if kind == "finite_number":
         words = words.replace("a number", "a finite number")
-    return f"must be {words} (got {shown(value)}).{wrong_type(kind, value, field, layer)}"
+    return f"must be {words} (got {preview(value)}).{wrong_type(kind, value, layer)}"
 
 
 def _field(place: _Place) -> FieldInfo | None:
-    """What the value is for; None for an entry of a list of sections and below free keys."""
+    """The declaration; None for an entry of a list of sections and below free keys."""
     if place.key is not None:
         return place.key.fields[0] if place.key.fields else None
     return entry_of(place.parent.fields[0]) if place.parent.fields else None
@@ -152,9 +148,9 @@ def _without_field(details: ErrorDetails) -> str:
         return "a section with keys of its own"
     if details["type"] == "finite_number":
         return "a finite number"
-    return f"what pydantic asks for: {details['msg']}"
+    return f"valid: {details['msg']}"
 
 
 def _choice(choices: tuple[str, ...], value: Any) -> str:
     near = did_you_mean(value, choices) if isinstance(value, str) else ""
-    return f"must be {one_of(choices)} (got {shown(value)}).{near}"
+    return f"must be {one_of(choices)} (got {preview(value)}).{near}"

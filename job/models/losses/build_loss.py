@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from job.config import compatibility
 from job.config.losses import (
     BinaryCrossentropyConfig,
     CircleConfig,
@@ -116,5 +115,4 @@ def build_loss(section: Loss, *, head: str) -> BatchLoss:
         head: Kind of the head, which defines the distance of two embeddings. It must be one
             that the loss trains; `config.compatibility` checks that.
     """
-    is_in_batch = compatibility.LOSSES[section.kind].is_in_batch
-    return BatchLoss(LOSSES[section.kind](section, head=head), is_in_batch)
+    return BatchLoss(LOSSES[section.kind](section, head=head), section.is_in_batch)

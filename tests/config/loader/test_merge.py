@@ -202,3 +202,12 @@ def test_applying_a_layer_leaves_the_lower_ones_as_they_are() -> None:
     assert upper.values == {"training": {"epochs": 4}, "run": {"name": "a"}}
     assert lower.values == {"training": {"epochs": 3}}
     assert ("run",) not in lower.marks
+
+
+def test_a_layer_does_not_change_its_assignments() -> None:
+    lower = from_document(read_document(b"callbacks: {custom: [{target: 'a:B'}]}"), path="c")
+    at = "callbacks.custom.0.arguments"
+    assignments = from_sets([f"{at}={{x: 1}}", f"{at}.y=2"]).assignments
+    upper = apply(lower, assignments)
+    assert upper.values["callbacks"]["custom"][0]["arguments"] == {"x": 1, "y": 2}
+    assert assignments[0].value == {"x": 1}

@@ -73,7 +73,7 @@ ENV = "SIAMESE_TRAINING__EPOCHS"
         (
             "run.name=123",
             "--set run.name: must be 1 to 63 lower-case letters, digits and hyphens, with no "
-            "hyphen at either end (got 123). Put it in quotes of its own to make it text: "
+            "hyphen at either end (got 123). Put it in two pairs of quotes to make it text: "
             "'\"123\"'.",
         ),
     ],

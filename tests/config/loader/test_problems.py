@@ -19,7 +19,7 @@ from job.config.loader.overrides import variable_of
 from job.config.loader.problems import from_validation
 from job.config.loader.yaml12 import read_document
 from job.config.root import Config
-from job.config.scalars import written
+from job.config.scalars import to_yaml
 from job.errors import ConfigError
 from tests.config.conftest import MINIMAL, Complaints
 
@@ -63,8 +63,8 @@ from tests.config.conftest import MINIMAL, Complaints
         ),
         (
             "run: {name: a}\ndata: {train: !!str 3}",
-            "c.yaml:2:15: tags are not allowed (got '!!str'); remove it: a value in quotes is "
-            "text, any other has the type it looks like.",
+            "c.yaml:2:15: tags are not allowed (got '!!str'); remove it: a quoted value is "
+            "text, any other value has the type it looks like.",
         ),
     ],
 )
@@ -145,7 +145,7 @@ def test_every_mistake_has_words_of_our_own(changes: dict[str, Any]) -> None:
             below = node.get(part)
             node[part] = node = below if isinstance(below, dict) else {}
         node[last] = value
-    layered = from_document(read_document(written(values).encode()), path="c.yaml")
+    layered = from_document(read_document(to_yaml(values).encode()), path="c.yaml")
     errors: list[ValidationError] = []
     try:
         Config.model_validate(layered.values)

@@ -57,6 +57,7 @@ def test_values_and_places_of_a_nested_file() -> None:
         ("a: \U0001f600".encode(), {"a": "\U0001f600"}),
         (b"a: &x {b: 1}\nc: *x", {"a": {"b": 1}, "c": {"b": 1}}),
         (b"&k a: 1\nb: *k", {"a": 1, "b": "a"}),
+        (b"a: &x 1\nb: &x 2\nc: *x", {"a": 1, "b": 2, "c": 2}),
         (b"- a\n- b: 3", ["a", {"b": 3}]),
         (b"3", 3),
     ],
@@ -101,14 +102,14 @@ def test_every_problem_is_found_in_one_reading() -> None:
     found = problems(b"a: 1\na: 2\n<<: {b: 1}\n1: x\n[c]: 3\nd: !!str 3\n? {e: f}\n: g\n")
     assert sorted(found) == [
         (2, 1, "this key is already on line 1; keep one of the two"),
-        (3, 1, "`<<` merges nothing in YAML 1.2; write the keys out where they apply"),
+        (3, 1, "YAML 1.2 has no merge key `<<`; repeat the keys where they apply"),
         (4, 1, "a key must be text (got 1); put it in quotes"),
         (5, 1, "a key must be text (got a list or a mapping)"),
         (
             6,
             4,
-            "tags are not allowed (got '!!str'); remove it: a value in quotes is text, any "
-            "other has the type it looks like",
+            "tags are not allowed (got '!!str'); remove it: a quoted value is text, any other "
+            "value has the type it looks like",
         ),
         (7, 3, "a key must be text (got a list or a mapping)"),
     ]
@@ -146,8 +147,8 @@ def test_what_is_wrong_inside_an_alias_is_said_once() -> None:
         (b"a:\n  b: 1\n c: 2", 3, 2, "keys of one section need the same indentation"),
         (b"a: @x", 1, 4, "put a text that starts with it in quotes"),
         (b"%YAML 2.0\n---\na: 1", 1, 1, "not valid YAML: found incompatible YAML document"),
-        (b"a: *x", 1, 4, "`*x` repeats a value that is not complete here"),
-        (b"a: &x [*x]", 1, 8, "`*x` repeats a value that is not complete here"),
+        (b"a: *x", 1, 4, "`*x` refers to a value that is not complete here"),
+        (b"a: &x [*x]", 1, 8, "`*x` refers to a value that is not complete here"),
         (b"a: 1\n---\nb: 2", 2, 1, "a second document starts here"),
         (b"a: 1\nb: \x01", 2, 4, "the control character U+0001 is not allowed"),
         (b"a: \x00", 1, 4, "the control character U+0000 is not allowed"),
@@ -156,8 +157,13 @@ def test_what_is_wrong_inside_an_alias_is_said_once() -> None:
         ("a: 1".encode("utf-16"), 1, 1, "the file is not UTF-8 text (got the byte 0xff)"),
         ("a: x\u2028y".encode(), 1, 5, 'write "\\u2028" in double quotes'),
         ("a: x\u0085y".encode(), 1, 5, 'write "\\u0085" in double quotes'),
-        (b'a: "\\ud800"', 1, 4, "text may hold neither NUL nor half a character"),
-        (b'a: "x\\0"', 1, 4, "text may hold neither NUL nor half a character (got 'x\\u0000')"),
+        (b'a: "\\ud800"', 1, 4, "text may contain neither NUL nor half a character"),
+        (
+            b'a: "x\\0"',
+            1,
+            4,
+            "text may contain neither NUL nor half a character (got 'x\\u0000')",
+        ),
         (b"a: " + b"9" * 5000, 1, 4, "a number may have at most 100 digits (got 5000)"),
     ],
 )
@@ -181,6 +187,7 @@ def test_nesting_is_limited_in_the_text_and_through_aliases() -> None:
     through_alias = b"a: &x " + b"[" * 20 + b"1" + b"]" * 20
     through_alias += b"\nb: " + b"[" * 20 + b"*x" + b"]" * 20
     assert "at most 32 levels deep" in the_problem(through_alias)[2]
+    assert "at most 32 levels deep" in the_problem(b"[" * 900_000)[2]
 
 
 def test_aliases_that_multiply_are_stopped_at_the_limit_of_values() -> None:

@@ -1,0 +1,28 @@
+"""The `evaluation` section: how the trained model is measured."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from job.config.section import Section
+
+
+class EvaluationConfig(Section):
+    """How the trained model is evaluated."""
+
+    threshold: Literal["accuracy", "f1", "eer"] = Field(
+        "accuracy",
+        description="Criterion of the decision threshold, chosen on validation: best accuracy, "
+        "best F1, or equal error rates.",
+    )
+    weights: Literal["best", "last"] = Field(
+        "best",
+        description="Weights that are evaluated and exported: those of the best epoch by "
+        "`checkpoint.monitor`, or the last ones.",
+    )
+    batch_size: int = Field(
+        1024,
+        ge=1,
+        description="Items encoded at a time. For a loss that compares the pairs of a batch it "
+        "is also the batch of the evaluated loss.",
+    )

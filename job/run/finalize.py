@@ -24,6 +24,7 @@ from job.run.checkpointer import Attempt
 from job.run.components import Components, build_for_export
 from job.run.directory import RunDirectory
 from job.run.summary import NAME, current_state_sha256, format_summary, summarise, write_summary
+from job.telemetry.metric_definitions import EXPORTED_QUALITY
 from job.telemetry.termination_message import write_termination_message
 from job.types import Json, Split
 
@@ -192,7 +193,7 @@ def _show_metrics(attempt: Attempt, *, findings: EvaluationResult) -> None:
         "test": findings.test,
     }
     for split, measured in by_split.items():
-        quality = {k: v for k, v in measured.items() if k not in ("loss", "mcc")}
+        quality = {k: v for k, v in measured.items() if k in EXPORTED_QUALITY}
         metrics.set_epoch_result(split, loss=measured["loss"], quality=quality)
 
 

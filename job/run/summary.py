@@ -9,6 +9,7 @@ from typing import Any
 
 from job.checkpoints.records import Status
 from job.checkpoints.serialization import state_sha256
+from job.config.monitors import QUALITY_METRICS
 from job.errors import ExitCode, FencedError, JobError, StorageOutageError
 from job.evaluation.evaluate import EvaluationResult
 from job.run.checkpointer import Attempt
@@ -146,15 +147,6 @@ def _record(attempt: Attempt, *, error: Exception, code: ExitCode) -> None:
         log.warning("failure not recorded", extra={"reason": str(second)})
 
 
-_ROWS = (
-    ("ROC-AUC", "roc_auc"),
-    ("average precision", "average_precision"),
-    ("equal error rate", "eer"),
-    ("accuracy at threshold", "accuracy"),
-    ("F1 at threshold", "f1"),
-)
-
-
 def format_summary(summary: Mapping[str, Any], *, folder: str) -> str:
     """The summary for people.
 
@@ -187,11 +179,12 @@ def findings_lines(report: Mapping[str, Any]) -> list[str]:
     }
     width = max(26, *map(len, baselines))
     lines = [f"{'':{width}}{'test':>10}{'validation':>12}"]
-    for title, name in _ROWS:
-        test, validation = metrics["test"][name], metrics["validation"][name]
-        lines.append(f"{title:{width}}{test:>10.4f}{validation:>12.4f}")
+    for name, metric in QUALITY_METRICS.items():
+        if metric.is_exported:
+            test, validation = metrics["test"][name], metrics["validation"][name]
+            lines.append(f"{metric.title:{width}}{test:>10.4f}{validation:>12.4f}")
     lines += [
-        f"{title:{width}}{value:>10.4f}  (ROC-AUC of a score nobody trained)"
+        f"{title:{width}}{value:>10.4f}  (ROC-AUC of an untrained baseline)"
         for title, value in baselines.items()
     ]
     threshold, criterion = report["threshold"], report["threshold_chosen_for"]

@@ -1,8 +1,11 @@
-"""Which measurements a callback or the best checkpoint may follow, and which way is better.
+"""The quality metrics, where each is shown, and which direction is better.
 
-Names are Keras': training measurements bare, validation ones with `val_`.
+One table for all: `evaluation.metrics.METRICS` computes what is declared here, and the
+monitors, the Prometheus label and the closing summary are read off it. Names are Keras':
+training metrics bare, validation metrics with `val_`.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, WithJsonSchema
@@ -11,15 +14,39 @@ from job.config.suggest import did_you_mean
 
 Mode = Literal["min", "max"]
 
+
+@dataclass(frozen=True)
+class QualityMetric:
+    """A metric of labels and scores, measured on validation and test.
+
+    Attributes:
+        mode: Which direction is better.
+        is_monitored: Whether callbacks and the best checkpoint can follow `val_<name>`.
+        is_exported: Whether Prometheus and the closing summary show it; in [0, 1] then.
+        title: Row of the closing summary.
+    """
+
+    mode: Mode
+    is_monitored: bool
+    is_exported: bool
+    title: str
+
+
+QUALITY_METRICS: dict[str, QualityMetric] = {
+    "roc_auc": QualityMetric("max", True, True, "ROC-AUC"),
+    "average_precision": QualityMetric("max", True, True, "average precision"),
+    "eer": QualityMetric("min", True, True, "equal error rate"),
+    "accuracy": QualityMetric("max", True, True, "accuracy at threshold"),
+    "f1": QualityMetric("max", False, True, "F1 at threshold"),
+    "mcc": QualityMetric("max", False, False, "Matthews correlation at threshold"),
+}
+
 MONITORS: dict[str, Mode] = {
     "loss": "min",
     "accuracy": "max",
     "val_loss": "min",
-    "val_accuracy": "max",
-    "val_roc_auc": "max",
-    "val_average_precision": "max",
-    "val_eer": "min",
-}
+    "val_accuracy": "max",  # declared below as well; here for its place in lists
+} | {f"val_{name}": it.mode for name, it in QUALITY_METRICS.items() if it.is_monitored}
 
 
 def _is_measured(name: str) -> str:

@@ -1,7 +1,7 @@
-"""Everything the finished model is judged by. P pairs.
+"""Scores the pairs of a split with the model and measures the scores. P pairs.
 
-The threshold is chosen on validation and only applied to test; a model is worth something
-where it beats scores that nobody had to learn.
+The threshold is chosen on validation and only applied to test. The untrained baselines on test
+show what training adds.
 """
 
 import math
@@ -15,15 +15,14 @@ from job.data.pipeline.batches import item_batches
 from job.data.pipeline.collators import Collator
 from job.errors import DivergedError
 from job.evaluation.baselines.score import baseline_scores
-from job.evaluation.metrics import average_precision, confusion, equal_error_rate, roc_auc
+from job.evaluation.metrics import METRICS, roc_auc
 from job.evaluation.thresholds import choose_threshold
 from job.models.pair_scorer import PairScorer, PairScores
 from job.types import ItemInput
 
-# Of a batch: its items, and of each step of time what an encoder makes of it. All that is in
-# memory at a time was up to ten times as large (pictures; five times, sequences).
-_BYTES_AT_ONCE = 32 << 20
-QUALITY = ("accuracy", "f1", "mcc", "roc_auc", "average_precision", "eer")
+# Budget of one batch: its items plus, per time step, the encoder's state. Measured peak memory
+# was up to ten times as large for images and five times for sequences.
+_BATCH_BYTES = 32 << 20
 
 
 def score_split(
@@ -37,20 +36,17 @@ def score_split(
     """Scores the pairs of a split.
 
     Args:
-        scorer: The model.
-        feed: Gives the items of the data set.
-        pairs: The split's pairs.
-        batch_size: Items encoded at a time, fewer of large pictures and long sequences or
-            texts, and consecutive pairs that a loss may compare with each other.
-        items: The items of the data set; their classes are read.
+        batch_size: Items encoded at a time (fewer for large images and long sequences or
+            texts), and consecutive pairs that an in-batch loss compares with each other.
+        items: The items of the data set; only their classes are read.
     """
     rows = pairs.items()
-    numbers = _numbers_in_step(feed.input, embedding_size=scorer.embedding_size)
+    values = _values_per_step(feed.input, embedding_size=scorer.embedding_size)
     batches = item_batches(
-        feed, batch_size=batch_size, rows=rows, max_steps=_BYTES_AT_ONCE // (4 * numbers)
+        feed, batch_size=batch_size, rows=rows, max_steps=_BATCH_BYTES // (4 * values)
     )
     embedding_MD = scorer.embed(
-        ((np.searchsorted(rows, numbers), values) for numbers, values in batches),
+        ((np.searchsorted(rows, row), item) for row, item in batches),
         num_items=len(rows),
     )
     return scorer.score(
@@ -64,48 +60,42 @@ def score_split(
     )
 
 
-def _numbers_in_step(item: ItemInput, *, embedding_size: int) -> int:
-    """How many numbers a step is, of a picture a line; of time with the state that follows."""
+def _values_per_step(item: ItemInput, *, embedding_size: int) -> int:
+    """Values per time step including the encoder's state, or per row of pixels."""
     features = math.prod(size for size in item.shape[1:] if size is not None)
     return features + embedding_size if item.shape[0] is None else features
 
 
 def measure(scores: PairScores, *, threshold: float) -> dict[str, float]:
-    """The measurements of a split, by name.
+    """The loss and every quality metric of a split, by name.
 
     Args:
         scores: From `score_split`; both classes are present.
-        threshold: A pair counts as a match when its score is at least this.
+        threshold: A pair is predicted to match when its score is at least this.
 
     Returns:
-        `loss` (mean over pairs) and the quality measurements, each in [0, 1] but `mcc` in
-        [-1, 1]. All are NaN when a score is: a model that diverged has no quality.
+        `loss` (mean over pairs) and `METRICS`, each in [0, 1] except `mcc` in [-1, 1]. Every
+        metric is NaN when a score is not finite: a diverged model has no quality.
     """
     loss = float(np.mean(scores.loss, dtype=np.float64))
     if not np.isfinite(scores.score).all():
-        return {"loss": loss, **dict.fromkeys(QUALITY, float("nan"))}
-    decisions = confusion(scores.label, scores.score, threshold=threshold)
-    quality = (
-        decisions.accuracy,
-        decisions.f1,
-        decisions.mcc,
-        roc_auc(scores.label, scores.score),
-        average_precision(scores.label, scores.score),
-        equal_error_rate(scores.label, scores.score).rate,
-    )
-    return {"loss": loss, **dict(zip(QUALITY, quality, strict=True))}
+        return {"loss": loss, **dict.fromkeys(METRICS, float("nan"))}
+    quality = {
+        name: metric(scores.label, scores.score, threshold) for name, metric in METRICS.items()
+    }
+    return {"loss": loss, **quality}
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """How good a model is.
+    """The quality of a model.
 
     Attributes:
-        threshold: A pair counts as a match when its score is at least this.
-        criterion: What the threshold was chosen for.
-        validation: Measurements on validation, by name.
-        test: The same on test.
-        baselines: ROC-AUC on test of scores that need no learning, by name.
+        threshold: A pair is predicted to match when its score is at least this.
+        criterion: What the threshold maximises, see `choose_threshold`.
+        validation: Loss and metrics on validation, by name.
+        test: Loss and metrics on test, by name.
+        baselines: ROC-AUC of the untrained baselines on test, by name.
         test_scores: Label, score and loss of every test pair, in file order.
     """
 
@@ -118,7 +108,7 @@ class EvaluationResult:
 
     @property
     def baseline_roc_auc(self) -> float:
-        """The best baseline's."""
+        """ROC-AUC of the best untrained baseline."""
         return max(self.baselines.values())
 
 
@@ -131,18 +121,15 @@ def evaluate(
     batch_size: int,
     check_stop: Callable[[], None],
 ) -> EvaluationResult:
-    """Measures the model on validation and test, and the baselines on test.
+    """Measures the model on validation and test, and the untrained baselines on test.
 
     Args:
-        scorer: The model.
-        dataset: Its data.
-        feed: Gives the items of the data set.
         criterion: `evaluation.threshold`.
-        batch_size: Items encoded at a time.
+        batch_size: As in `score_split`.
         check_stop: Called every few seconds; raises to stop the work, for example on SIGTERM.
 
     Raises:
-        DivergedError: The model's scores are not finite: no threshold can be chosen.
+        DivergedError: A score is not finite, so no threshold can be chosen.
     """
     scores = {
         split: score_split(
@@ -157,9 +144,9 @@ def evaluate(
     validation, test = scores["validation"], scores["test"]
     if not all(np.isfinite(split.score).all() for split in scores.values()):
         raise DivergedError(
-            "The trained model gives scores that are not numbers, so it can be neither "
-            "measured nor exported. Lower training.optimizer.learning_rate, and leave "
-            "callbacks.terminate_on_nan on."
+            "The trained model produces scores that are not finite, so it can be neither "
+            "measured nor exported. Lower training.optimizer.learning_rate, and keep "
+            "callbacks.terminate_on_nan enabled."
         )
     threshold = choose_threshold(validation.label, validation.score, criterion=criterion)
     pairs = dataset.pairs["test"]
@@ -175,6 +162,6 @@ def evaluate(
         criterion=criterion,
         validation=measure(validation, threshold=threshold),
         test=measure(test, threshold=threshold),
-        baselines={name: roc_auc(pairs.label, found) for name, found in baselines.items()},
+        baselines={name: roc_auc(pairs.label, score) for name, score in baselines.items()},
         test_scores=test,
     )

@@ -1,27 +1,30 @@
-"""How well scores tell matching pairs from others.
+"""How well scores separate matching pairs from non-matching ones. P pairs.
 
-Pure NumPy on two arrays; where the scores come from is the caller's business. Equal scores
-are one decision, so no result depends on the order of the pairs, and counts stay integers
-until the last division::
+`METRICS` computes every metric that `config.monitors.QUALITY_METRICS` declares; a test keeps
+the two in step. The definitions are scikit-learn's. Labels and scores are checked first, so
+degenerate input raises a `DataError` instead of returning NaN with a warning::
 
     roc_auc(label, score)
     accuracy(label, score, threshold=0.5)
 
-The decision everywhere is `score >= threshold`, taken in float64.
+The decision everywhere is `score >= threshold`, taken in float64. scikit-learn takes a second
+to import, so each function imports it when called.
 """
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from job.evaluation.operating_points import checked_pairs, operating_points
+from job.evaluation.operating_points import checked_pairs, operating_points, require_both
 
 
 @dataclass(frozen=True)
 class EqualError:
-    """Where as many matches are refused as others are accepted.
+    """The operating point where false accepts are as frequent as false rejects.
 
     Attributes:
         rate: The equal error rate, in [0, 1]; 0 is perfect, 0.5 is chance.
@@ -32,102 +35,44 @@ class EqualError:
     threshold: float
 
 
-@dataclass(frozen=True)
-class Confusion:
-    """Counts of right and wrong decisions at one threshold."""
-
-    true_positives: int
-    false_positives: int
-    false_negatives: int
-    true_negatives: int
-
-    @property
-    def accuracy(self) -> float:
-        """Share of right decisions, in [0, 1]."""
-        right = self.true_positives + self.true_negatives
-        return right / (right + self.false_positives + self.false_negatives)
-
-    @property
-    def f1(self) -> float:
-        """Harmonic mean of precision and recall, in [0, 1]; 0 when nothing was found."""
-        found = 2 * self.true_positives
-        wrong = self.false_positives + self.false_negatives
-        return found / (found + wrong) if found else 0.0
-
-    @property
-    def mcc(self) -> float:
-        """Matthews correlation of decision and label, in [-1, 1]; 0 when either is constant.
-
-        Source: Matthews 1975; the value for a constant decision is the usual convention.
-        """
-        tp, fp = self.true_positives, self.false_positives
-        fn, tn = self.false_negatives, self.true_negatives
-        # Python integers: the product of four large counts does not fit in 64 bits.
-        product = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
-        return (tp * tn - fp * fn) / math.sqrt(product) if product else 0.0
-
-
 def roc_auc(label: ArrayLike, score: ArrayLike) -> float:
-    """Chance that a match scores above a pair that does not match; ties count one half.
+    """Probability that a match scores above a non-match; ties count one half.
 
     Args:
-        label: (P,), 1 = match, 0 = no match.
+        label: (P,), 1 = match, 0 = non-match.
         score: (P,), large = similar.
 
     Returns:
-        The area under the ROC curve, in [0, 1], exact up to one division.
+        The area under the ROC curve, in [0, 1].
 
     Raises:
         DataError: As `operating_points`.
-
-    Source: Hanley and McNeil 1982 (the Mann-Whitney statistic).
     """
-    points = operating_points(label, score)
-    hits, alarms = points.true_positives, points.false_positives
-    # Twice the area under the curve of counts: trapezoids, so that ties weigh one half.
-    twice_area = int(np.sum(np.diff(alarms) * (hits[1:] + hits[:-1])))
-    return twice_area / (2 * int(hits[-1]) * int(alarms[-1]))
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(*require_both(label, score)))
 
 
 def average_precision(label: ArrayLike, score: ArrayLike) -> float:
-    """Precision, averaged over the matches from the highest score down.
+    """Sum over distinct scores of precision times the gain in recall, in (0, 1].
 
-    Equal scores are accepted together, so all of them have the precision after the last.
-
-    Args:
-        label: (P,), 1 = match, 0 = no match.
-        score: (P,), large = similar.
-
-    Returns:
-        The sum over distinct scores of precision times the gain in recall, in (0, 1].
-
-    Raises:
-        DataError: As `operating_points`.
+    Pairs of equal score are accepted together. Arguments and errors are those of `roc_auc`.
     """
-    points = operating_points(label, score)
-    hits, alarms = points.true_positives[1:], points.false_positives[1:]
-    gain = np.diff(points.true_positives)
-    return math.fsum(gain * hits / (hits + alarms)) / int(hits[-1])
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(*require_both(label, score)))
 
 
 def equal_error_rate(label: ArrayLike, score: ArrayLike) -> EqualError:
     """The error rate where false accepts and false rejects are equally frequent.
 
     From one distinct score to the next, false rejects fall or false accepts rise, so their
-    difference falls strictly and passes zero once. Between two points the rate is read off
-    the straight line that joins them (the ROC curve's segment, crossed with the line of
-    equal errors). A threshold cannot lie between two points, so it is that of the point with
-    the smaller difference; of two equally near the one with fewer false accepts.
+    difference falls strictly and crosses zero once. Between two points the rate is read off
+    the ROC curve's segment. A threshold cannot lie between two points: the point with the
+    smaller difference provides it, on a tie the one with fewer false accepts.
 
-    Args:
-        label: (P,), 1 = match, 0 = no match.
-        score: (P,), large = similar.
-
-    Returns:
-        The interpolated rate and a threshold near it.
-
-    Raises:
-        DataError: As `operating_points`.
+    scikit-learn has no equal error rate; its `roc_curve` yields float rates, and the crossing
+    is exact only on counts. Arguments and errors are those of `roc_auc`.
     """
     points = operating_points(label, score)
     num_positives, num_negatives = (
@@ -148,43 +93,64 @@ def equal_error_rate(label: ArrayLike, score: ArrayLike) -> EqualError:
     return EqualError(rate=float(rate), threshold=points.threshold(nearest))
 
 
-def confusion(label: ArrayLike, score: ArrayLike, *, threshold: float) -> Confusion:
-    """Counts decisions at a threshold; pairs of one class only are allowed here.
+def accuracy(label: ArrayLike, score: ArrayLike, *, threshold: float) -> float:
+    """Share of correct decisions, in [0, 1]; pairs of one class only are allowed.
 
     Args:
-        label: (P,), 1 = match, 0 = no match.
+        label: (P,), 1 = match, 0 = non-match.
         score: (P,), large = similar.
-        threshold: A pair is taken for a match when its score is at least this.
-
-    Returns:
-        The four counts; they sum to P.
+        threshold: A pair is predicted to match when its score is at least this.
 
     Raises:
         DataError: No pairs, a label other than 0 and 1, a score that is not finite.
         ValueError: The two arrays are not both (P,), or the threshold is NaN.
     """
-    if math.isnan(threshold):
-        raise ValueError("threshold: got nan. Give a number; infinity accepts no pair.")
-    matches, scores = checked_pairs(label, score)
-    accepted = scores >= threshold
-    return Confusion(
-        true_positives=int(np.sum(accepted & matches)),
-        false_positives=int(np.sum(accepted & ~matches)),
-        false_negatives=int(np.sum(~accepted & matches)),
-        true_negatives=int(np.sum(~accepted & ~matches)),
-    )
+    from sklearn.metrics import accuracy_score
 
-
-def accuracy(label: ArrayLike, score: ArrayLike, *, threshold: float) -> float:
-    """Share of right decisions at a threshold, in [0, 1]; see `confusion`."""
-    return confusion(label, score, threshold=threshold).accuracy
+    return float(accuracy_score(*_decisions(label, score, threshold=threshold)))
 
 
 def f1(label: ArrayLike, score: ArrayLike, *, threshold: float) -> float:
-    """F1 of the decisions at a threshold, in [0, 1]; see `confusion`."""
-    return confusion(label, score, threshold=threshold).f1
+    """Harmonic mean of precision and recall, in [0, 1]; 0 without a true positive.
+
+    Arguments and errors are those of `accuracy`.
+    """
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(*_decisions(label, score, threshold=threshold), zero_division=0.0))
 
 
 def mcc(label: ArrayLike, score: ArrayLike, *, threshold: float) -> float:
-    """Matthews correlation of the decisions at a threshold, in [-1, 1]; see `confusion`."""
-    return confusion(label, score, threshold=threshold).mcc
+    """Matthews correlation of decision and label, in [-1, 1]; 0 when either is constant.
+
+    Arguments and errors are those of `accuracy`.
+    """
+    from sklearn.metrics import matthews_corrcoef
+
+    matches, accepted = _decisions(label, score, threshold=threshold)
+    if matches.all() or accepted.all() or not (matches.any() and accepted.any()):
+        return 0.0  # as in scikit-learn, which also warns about a single label
+    return float(matthews_corrcoef(matches, accepted))
+
+
+def _decisions(
+    label: ArrayLike, score: ArrayLike, *, threshold: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """What holds and what is predicted, bool (P,) both."""
+    if math.isnan(threshold):
+        raise ValueError("threshold: got nan. Give a number; infinity accepts no pair.")
+    matches, scores = checked_pairs(label, score)
+    return matches, scores >= threshold
+
+
+# name: (label, score, threshold) -> value. Ranking metrics ignore the threshold.
+METRICS: Mapping[str, Callable[[ArrayLike, ArrayLike, float], float]] = MappingProxyType(
+    {
+        "accuracy": lambda label, score, t: accuracy(label, score, threshold=t),
+        "f1": lambda label, score, t: f1(label, score, threshold=t),
+        "mcc": lambda label, score, t: mcc(label, score, threshold=t),
+        "roc_auc": lambda label, score, _: roc_auc(label, score),
+        "average_precision": lambda label, score, _: average_precision(label, score),
+        "eer": lambda label, score, _: equal_error_rate(label, score).rate,
+    }
+)

@@ -1,6 +1,6 @@
-"""The decisions that a set of scores allows, counted once for every metric.
+"""The decisions that a set of scores allows, as counts of true and false positives.
 
-Metrics and thresholds are functions of these counts::
+The equal error rate and the choice of a threshold are functions of these counts::
 
     points = operating_points(label, score)
     best = points.threshold(3)  # accepts the pairs with the three highest distinct scores
@@ -23,7 +23,7 @@ class OperatingPoints:
 
     Attributes:
         score: float64 (K,), the distinct scores, descending.
-        true_positives: int64 (K + 1,), accepted pairs that match; the last one is all of them.
+        true_positives: int64 (K + 1,), accepted pairs that match; the last entry counts all.
         false_positives: int64 (K + 1,), accepted pairs that do not match.
     """
 
@@ -32,10 +32,10 @@ class OperatingPoints:
     false_positives: NDArray[np.int64]
 
     def threshold(self, point: int) -> float:
-        """A threshold whose decision is that of one point.
+        """A threshold that makes the decision of one point.
 
-        It is the middle between the lowest accepted and the highest refused score. It has a
-        float32 value wherever the scores have, so that an exported graph decides the same.
+        It is the midpoint between the lowest accepted and the highest rejected score. It is a
+        float32 value whenever the scores are, so that an exported graph decides identically.
 
         Args:
             point: 0 (accepts no pair) to K (accepts all pairs).
@@ -45,17 +45,17 @@ class OperatingPoints:
         accepted = float(self.score[point - 1])
         if point == len(self.score):
             return accepted
-        refused = float(self.score[point])
-        middle = _single(refused / 2.0 + accepted / 2.0)
-        # Rounding can reach either neighbour; `accepted` itself always decides right.
-        return middle if refused < middle <= accepted else accepted
+        rejected = float(self.score[point])
+        middle = _single(rejected / 2.0 + accepted / 2.0)
+        # Rounding can reach either neighbour; `accepted` itself always decides correctly.
+        return middle if rejected < middle <= accepted else accepted
 
 
 def operating_points(label: ArrayLike, score: ArrayLike) -> OperatingPoints:
     """Counts the accepted pairs at every distinct score.
 
     Args:
-        label: (P,) of any numeric type or bool; 1 = match, 0 = no match.
+        label: (P,) of any numeric type or bool; 1 = match, 0 = non-match.
         score: (P,), large = similar, finite.
 
     Returns:
@@ -66,14 +66,7 @@ def operating_points(label: ArrayLike, score: ArrayLike) -> OperatingPoints:
             not finite.
         ValueError: The two arrays are not both (P,).
     """
-    matches, scores = checked_pairs(label, score)
-    num_positives = int(matches.sum())
-    if num_positives in (0, len(matches)):
-        only = "match (label 1)" if num_positives else "do not match (label 0)"
-        raise DataError(
-            f"label: all {len(matches)} pairs {only}. Ranking metrics and thresholds compare "
-            "matches with others: give pairs of both kinds."
-        )
+    matches, scores = require_both(label, score)
     distinct, group = np.unique(scores, return_inverse=True)
     matched = np.bincount(group[matches], minlength=len(distinct))
     others = np.bincount(group, minlength=len(distinct)) - matched
@@ -84,10 +77,28 @@ def operating_points(label: ArrayLike, score: ArrayLike) -> OperatingPoints:
     )
 
 
+def require_both(
+    label: ArrayLike, score: ArrayLike
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """As `checked_pairs`, for metrics that compare matches with non-matches.
+
+    Raises:
+        DataError: As `checked_pairs`, or the pairs are of one class only.
+    """
+    matches, scores = checked_pairs(label, score)
+    if matches.all() or not matches.any():
+        only = "match (label 1)" if matches.all() else "do not match (label 0)"
+        raise DataError(
+            f"label: all {len(matches)} pairs {only}. Ranking metrics and thresholds compare "
+            "matches with non-matches: provide pairs of both kinds."
+        )
+    return matches, scores
+
+
 def checked_pairs(
     label: ArrayLike, score: ArrayLike
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Labels as booleans and scores as float64, or an error that names the first bad pair.
+    """Labels as bool and scores as float64; an error names the first invalid pair.
 
     Raises:
         DataError: No pairs, a label other than 0 and 1, a score that is not finite.
@@ -102,32 +113,32 @@ def checked_pairs(
         )
     if not len(labels):
         raise DataError(
-            "score: there are no pairs to measure. Give at least one of each class."
+            "score: there are no pairs to measure. Provide at least one pair of each class."
         )
-    strange = np.flatnonzero((labels != 0) & (labels != 1))
-    if len(strange):
+    invalid = np.flatnonzero((labels != 0) & (labels != 1))
+    if len(invalid):
         raise DataError(
-            f"label: got {labels[strange[0]]} at pair {strange[0]}. A label is 1 (match) or 0 "
-            "(no match): correct the pair."
+            f"label: got {labels[invalid[0]]} at pair {invalid[0]}. A label is 1 (match) or 0 "
+            "(non-match): correct the pair."
         )
-    broken = np.flatnonzero(~np.isfinite(scores))
-    if len(broken):
+    not_finite = np.flatnonzero(~np.isfinite(scores))
+    if len(not_finite):
         raise DataError(
-            f"score: {len(broken)} of {len(scores)} are not finite, the first "
-            f"({scores[broken[0]]}) at pair {broken[0]}. Scores must be finite: the model has "
+            f"score: {len(not_finite)} of {len(scores)} are not finite, the first "
+            f"({scores[not_finite[0]]}) at pair {not_finite[0]}. Scores must be finite: the model has "
             "diverged, lower training.optimizer.learning_rate."
         )
     return labels == 1, scores
 
 
 def _single(value: float) -> float:
-    """The nearest float32; infinite beyond its range."""
+    """The nearest float32; infinite beyond the float32 range."""
     with np.errstate(over="ignore"):
         return float(np.float32(value))
 
 
 def _next_above(score: float) -> float:
-    """A float32 just above a score; beyond their range the next float64."""
+    """The next float32 above a score; beyond the float32 range the next float64."""
     above = _single(score)
     if above <= score:
         with np.errstate(over="ignore"):

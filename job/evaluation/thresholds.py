@@ -1,6 +1,6 @@
-"""Which score separates a match from a pair that is none.
+"""Which score separates matches from non-matches.
 
-The threshold is chosen on validation and then reported on test, never chosen there::
+The threshold is chosen on validation and only applied to test::
 
     threshold = choose_threshold(label, score, criterion="accuracy")
 """
@@ -17,18 +17,18 @@ from job.evaluation.operating_points import OperatingPoints, operating_points
 
 
 def choose_threshold(label: ArrayLike, score: ArrayLike, *, criterion: str) -> float:
-    """The threshold that serves a criterion best.
+    """The threshold that is best by a criterion.
 
-    Of several equally good decisions the one with the widest gap between the lowest accepted
-    and the highest refused score is taken, since it is the least likely to flip on new pairs;
-    accepting no pair or all has no gap. Of equally wide ones, the highest threshold. Within
-    the gap the threshold is the middle.
+    Ties go to the decision with the widest gap between the lowest accepted and the highest
+    rejected score, since it is the least likely to flip on new pairs; accepting no pair or all
+    has no gap. Remaining ties go to the highest threshold. The threshold is the midpoint of
+    its gap.
 
     Args:
-        label: (P,), 1 = match, 0 = no match.
+        label: (P,), 1 = match, 0 = non-match.
         score: (P,), large = similar, finite.
-        criterion: `accuracy` (most right decisions), `f1` (best F1), or `eer` (false accepts
-            as frequent as false rejects, see `equal_error_rate`).
+        criterion: `accuracy` (most correct decisions), `f1` (best F1), or `eer` (false
+            accepts as frequent as false rejects, see `equal_error_rate`).
 
     Returns:
         The threshold; the decision is `score >= threshold`.
@@ -47,11 +47,11 @@ def choose_threshold(label: ArrayLike, score: ArrayLike, *, criterion: str) -> f
     points = operating_points(label, score)
     objective = _OBJECTIVES[criterion](points)
     best = np.flatnonzero(objective == objective.max())
-    # argmax takes the first of equals; points run from the highest threshold down.
-    return points.threshold(int(best[np.argmax(_gap(points)[best])]))
+    # argmax returns the first maximum; points run from the highest threshold down.
+    return points.threshold(int(best[np.argmax(_score_gap(points)[best])]))
 
 
-def _right_decisions(points: OperatingPoints) -> NDArray[np.float64]:
+def _correct_decisions(points: OperatingPoints) -> NDArray[np.float64]:
     # Up to a constant, true positives plus true negatives.
     return (points.true_positives - points.false_positives).astype(np.float64)
 
@@ -61,11 +61,11 @@ def _f1(points: OperatingPoints) -> NDArray[np.float64]:
     return 2.0 * points.true_positives / (accepted + int(points.true_positives[-1]))
 
 
-def _gap(points: OperatingPoints) -> NDArray[np.float64]:
+def _score_gap(points: OperatingPoints) -> NDArray[np.float64]:
     inner = points.score[:-1] - points.score[1:]
     return np.concatenate(([0.0], inner, [0.0]))
 
 
 _OBJECTIVES: Mapping[str, Callable[[OperatingPoints], NDArray[np.float64]]] = MappingProxyType(
-    {"accuracy": _right_decisions, "f1": _f1}
+    {"accuracy": _correct_decisions, "f1": _f1}
 )

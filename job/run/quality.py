@@ -9,6 +9,7 @@ from job.evaluation.evaluate import EvaluationResult, evaluate, measure, score_s
 from job.models.pair_scorer import PairScorer
 from job.run.components import Components
 from job.run.context import RunContext
+from job.telemetry.metric_definitions import EXPORTED_QUALITY
 from job.types import Split
 
 
@@ -55,6 +56,6 @@ def evaluate_model(
         "test": result.test,
     }
     for split, measured in by_split.items():
-        quality = {k: v for k, v in measured.items() if k not in ("loss", "mcc")}
+        quality = {k: v for k, v in measured.items() if k in EXPORTED_QUALITY}
         run.listener.set_epoch_result(split, loss=measured["loss"], quality=quality)
     return result

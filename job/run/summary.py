@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from job.checkpoints.records import Status
+from job.config.monitors import QUALITY_METRICS
 from job.errors import ExitCode, FencedError, JobError, StorageOutageError
 from job.run.artifacts import RunArtifacts
 from job.run.context import RunContext
@@ -128,15 +129,6 @@ def recorded_failure(
         raise
 
 
-_ROWS = (
-    ("ROC-AUC", "roc_auc"),
-    ("average precision", "average_precision"),
-    ("equal error rate", "eer"),
-    ("accuracy at threshold", "accuracy"),
-    ("F1 at threshold", "f1"),
-)
-
-
 def format_summary(summary: Mapping[str, Any], *, directory: str) -> str:
     """The summary of an evaluated run for people, without a final newline.
 
@@ -166,9 +158,10 @@ def result_lines(report: Mapping[str, Any]) -> list[str]:
     }
     width = max(26, *map(len, baselines))
     lines = [f"{'':{width}}{'test':>10}{'validation':>12}"]
-    for title, name in _ROWS:
-        test, validation = metrics["test"][name], metrics["validation"][name]
-        lines.append(f"{title:{width}}{test:>10.4f}{validation:>12.4f}")
+    for name, metric in QUALITY_METRICS.items():
+        if metric.is_exported:
+            test, validation = metrics["test"][name], metrics["validation"][name]
+            lines.append(f"{metric.title:{width}}{test:>10.4f}{validation:>12.4f}")
     lines += [
         f"{title:{width}}{value:>10.4f}  (ROC-AUC of an untrained baseline)"
         for title, value in baselines.items()

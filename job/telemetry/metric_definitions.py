@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal, get_args
 
+from job.config.monitors import QUALITY_METRICS
 from job.types import SPLITS
 
 PREFIX = "siamese_"
@@ -30,11 +31,10 @@ Phase = Literal[
     "failed",
 ]
 CheckpointOperation = Literal["save", "restore", "delete"]
-QualityMetric = Literal["accuracy", "roc_auc", "average_precision", "eer", "f1"]
 Level = Literal["debug", "info", "warning", "error", "critical"]
 
 PHASES: tuple[Phase, ...] = get_args(Phase)
-QUALITY_METRICS: tuple[QualityMetric, ...] = get_args(QualityMetric)
+EXPORTED_QUALITY = tuple(name for name, it in QUALITY_METRICS.items() if it.is_exported)
 LEVELS: tuple[Level, ...] = get_args(Level)
 
 
@@ -105,7 +105,7 @@ def counter(name: str, help: str, *labels: Label, scope: Scope = "chief") -> Fam
 
 PHASE = Label("phase", PHASES)
 SPLIT = Label("split", SPLITS)
-METRIC = Label("metric", QUALITY_METRICS)
+METRIC = Label("metric", EXPORTED_QUALITY)
 PAIR = Label("pair", ("positive", "negative"))
 OPERATION = Label("operation", get_args(CheckpointOperation))
 RESULT = Label("result", ("success", "failure"))

@@ -1,6 +1,8 @@
 """Hand-derived tables, slow references over all pairs of pairs, and the edges."""
 
 import math
+import subprocess
+import sys
 from fractions import Fraction
 from itertools import pairwise
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from job.config.monitors import QUALITY_METRICS
 from job.errors import DataError
 from job.evaluation import metrics
 
@@ -83,7 +86,7 @@ def slow_equal_error_rate(label, score):
     ("label", "score", "area", "precision", "eer"), TABLE.values(), ids=TABLE
 )
 def test_ranking_metrics_match_the_values_derived_by_hand(label, score, area, precision, eer):
-    assert metrics.roc_auc(label, score) == area
+    assert metrics.roc_auc(label, score) == pytest.approx(area, rel=1e-15)
     assert metrics.average_precision(label, score) == pytest.approx(precision, rel=1e-15)
     assert metrics.equal_error_rate(label, score).rate == pytest.approx(eer, rel=1e-15)
 
@@ -91,7 +94,8 @@ def test_ranking_metrics_match_the_values_derived_by_hand(label, score, area, pr
 @given(LABELS_AND_SCORES)
 def test_roc_auc_counts_every_match_against_every_other(pairs):
     label, score = columns(pairs)
-    assert metrics.roc_auc(label, score) == float(slow_roc_auc(label, score))
+    expected = float(slow_roc_auc(label, score))
+    assert metrics.roc_auc(label, score) == pytest.approx(expected, rel=1e-14)
 
 
 @given(LABELS_AND_SCORES)
@@ -133,7 +137,8 @@ def test_no_metric_depends_on_the_order_of_the_pairs(pairs, random):
 @given(LABELS_AND_SCORES)
 def test_swapping_the_classes_and_the_order_keeps_the_area(pairs):
     label, score = columns(pairs)
-    assert metrics.roc_auc(1 - label, -score) == metrics.roc_auc(label, score)
+    expected = metrics.roc_auc(label, score)
+    assert metrics.roc_auc(1 - label, -score) == pytest.approx(expected, rel=1e-14)
 
 
 def test_counts_larger_than_32_bits_do_not_overflow():
@@ -145,10 +150,9 @@ def test_counts_larger_than_32_bits_do_not_overflow():
 
 
 def test_a_decision_accepts_scores_at_the_threshold():
-    found = metrics.confusion([1, 1, 0, 0, 0], [0.9, 0.5, 0.5, 0.4, 0.6], threshold=0.5)
-    assert found == metrics.Confusion(
-        true_positives=2, false_positives=2, false_negatives=0, true_negatives=1
-    )
+    label, score = [1, 1, 0, 0, 0], [0.9, 0.5, 0.5, 0.4, 0.6]  # 2 tp, 2 fp, 1 tn
+    assert metrics.accuracy(label, score, threshold=0.5) == 3 / 5
+    assert metrics.f1(label, score, threshold=0.5) == 4 / 6
 
 
 # (tp, fp, fn, tn, accuracy, F1, MCC); MCC of (6, 1, 2, 3): 16 / sqrt(7 * 8 * 4 * 5).
@@ -200,6 +204,29 @@ def test_arrays_that_do_not_pair_up_are_refused_with_their_shapes(label, score):
 def test_decisions_need_no_second_class_but_a_threshold_and_a_pair():
     assert metrics.accuracy([1, 1], [0.2, 0.8], threshold=0.5) == 0.5
     with pytest.raises(DataError, match="no pairs"):
-        metrics.confusion([], [], threshold=0.5)
+        metrics.accuracy([], [], threshold=0.5)
     with pytest.raises(ValueError, match="threshold: got nan"):
-        metrics.confusion([1], [0.5], threshold=math.nan)
+        metrics.f1([1], [0.5], threshold=math.nan)
+
+
+def test_every_declared_metric_is_computed_and_in_its_range():
+    assert set(metrics.METRICS) == set(QUALITY_METRICS)
+    rng = np.random.default_rng(0)
+    label, score = rng.integers(0, 2, 50), rng.integers(0, 9, 50) / 8
+    for name, metric in metrics.METRICS.items():
+        # A gauge that can be negative would not be a share, as docs/metrics.md promises.
+        least = 0.0 if QUALITY_METRICS[name].is_exported else -1.0
+        assert least <= metric(label, score, 0.5) <= 1.0
+
+
+@pytest.mark.parametrize("name", QUALITY_METRICS)
+def test_the_declared_direction_is_that_of_the_better_scores(name):
+    good, bad = (
+        metrics.METRICS[name]([1, 1, 0, 0], s, 0.5) for s in ([1, 1, 0, 0], [0, 0, 1, 1])
+    )
+    assert (good > bad) == (QUALITY_METRICS[name].mode == "max")
+
+
+def test_importing_the_metrics_does_not_import_scikit_learn():
+    code = "import sys, job.evaluation.metrics; sys.exit('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,7 +11,8 @@ from job.data.dataset import ItemTable, PairTable
 from job.data.pipeline.batches import item_batches
 from job.errors import PreemptedError
 from job.evaluation import evaluate
-from job.evaluation.evaluate import QUALITY, measure, score_split
+from job.evaluation.evaluate import measure, score_split
+from job.evaluation.metrics import METRICS
 from job.models.pair_scorer import PairScorer, PairScores
 from job.models.siamese import build_siamese
 from job.preprocessing.ragged import RaggedArray, offsets_of
@@ -108,7 +109,7 @@ def test_a_model_that_diverged_has_no_quality():
     label = np.float32([0, 1])
     scores = PairScores(label, np.float32([np.nan, 0.5]), np.float32([np.nan, 0.1]))
     measured = measure(scores, threshold=0.5)
-    assert set(measured) == {"loss", *QUALITY}
+    assert set(measured) == {"loss", *METRICS}
     assert all(np.isnan(value) for value in measured.values())
 
 

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from job.config.callbacks import ActivationsConfig
-from job.telemetry.metric_definitions import FAMILIES, PHASES, QUALITY_METRICS
+from job.telemetry.metric_definitions import EXPORTED_QUALITY, FAMILIES, PHASES
 from job.telemetry.run_metrics import RunMetrics, metrics_table
 from job.types import SPLITS
 
@@ -78,7 +78,7 @@ def exercise(metrics: RunMetrics) -> None:
     metrics.set_learning_rate(0.001)
     metrics.learning_rate_reduced()
     for split in SPLITS:
-        metrics.set_epoch_result(split, loss=0.5, quality=dict.fromkeys(QUALITY_METRICS, 0.9))
+        metrics.set_epoch_result(split, loss=0.5, quality=dict.fromkeys(EXPORTED_QUALITY, 0.9))
         metrics.set_dataset(split, examples=30, positive=10, negative=20)
     metrics.set_decision_threshold(0.4)
     metrics.set_best(0.31, epoch=3)

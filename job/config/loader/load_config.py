@@ -59,7 +59,7 @@ def load_config(path: Path, *, env: Mapping[str, str], sets: Sequence[str]) -> L
         PermissionDeniedError: The file may not be read.
     """
     document = read_document(_read(path))
-    name = str(path) if str(path).isprintable() else preview(str(path))
+    name = str(path) if str(path).isprintable() else repr(str(path))
     environment, flags = from_environment(env), from_sets(sets)
     problems = [*_file_problems(document, name), *environment.problems, *flags.problems]
     layered = from_document(document, path=name)
@@ -83,21 +83,21 @@ def _read(path: Path) -> bytes:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise ConfigError(
-            f"there is no configuration file {preview(str(path))}. Give the path of a YAML "
+            f"there is no configuration file {str(path)!r}. Give the path of a YAML "
             "file; `siamese-job config init PATH` writes one to start from."
         ) from None
     except IsADirectoryError:
         raise ConfigError(
-            f"{preview(str(path))} is a folder. Give the path of the YAML file in it."
+            f"{str(path)!r} is a folder. Give the path of the YAML file in it."
         ) from None
     except PermissionError:
         raise PermissionDeniedError(
-            f"{preview(str(path))} may not be read by this user. Change its mode or owner, or "
+            f"{str(path)!r} may not be read by this user. Change its mode or owner, or "
             "run as the user it belongs to."
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise ConfigError(
-            f"{preview(str(path))} cannot be read: {error}. Give the path of a YAML file."
+            f"{str(path)!r} cannot be read: {error}. Give the path of a YAML file."
         ) from error
 
 

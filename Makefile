@@ -51,6 +51,9 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # Two makes at once take turns; whoever comes second finds the stamp.
 TAKE_TURNS := exec 9<Makefile; flock 9; if [ -e $$stamp ]; then exit 0; fi
 
+# One process for each of two cores; PYTEST_WORKERS=0 runs the tests in one process.
+PYTEST_WORKERS ?= 2
+IN_PARALLEL := --numprocesses $(PYTEST_WORKERS) --dist worksteal
 UNIT := not slow and not cluster and not chart and not image and not e2e
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(LOCK_FLAGS)
@@ -75,11 +78,11 @@ data: $(DATA_PACKAGES)  ## Fetch and make the data of every example that needs i
 
 .PHONY: test
 test: $(DEV) data system lint  ## Set up, lint, then run every test; what CI runs.
-	@$(BIN)/python -m pytest --cov --cov-report=term
+	@$(BIN)/python -m pytest $(IN_PARALLEL) --cov --cov-report=term
 
 .PHONY: unit
 unit: $(DEV)  ## Only the fast tests: no training, no processes.
-	@$(BIN)/python -m pytest -m '$(UNIT)'
+	@$(BIN)/python -m pytest $(IN_PARALLEL) -m '$(UNIT)'
 
 .PHONY: lint
 lint: $(DEV)  ## Formatting, ruff, layers, types, YAML, spelling, shell, file lengths.

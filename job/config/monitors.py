@@ -46,7 +46,8 @@ MONITORS: dict[str, Mode] = {
     "accuracy": "max",
     "val_loss": "min",
     "val_accuracy": "max",  # declared below as well; here for its place in lists
-} | {f"val_{name}": it.mode for name, it in QUALITY_METRICS.items() if it.is_monitored}
+}
+MONITORS |= {f"val_{name}": it.mode for name, it in QUALITY_METRICS.items() if it.is_monitored}
 
 
 def _is_measured(name: str) -> str:

@@ -36,6 +36,9 @@ def score_split(
     """Scores the pairs of a split.
 
     Args:
+        scorer: The model.
+        feed: The items as the model takes them.
+        pairs: The split's pairs.
         batch_size: Items encoded at a time (fewer for large images and long sequences or
             texts), and consecutive pairs that an in-batch loss compares with each other.
         items: The items of the data set; only their classes are read.
@@ -124,6 +127,9 @@ def evaluate(
     """Measures the model on validation and test, and the untrained baselines on test.
 
     Args:
+        scorer: The model.
+        dataset: The splits to measure on.
+        feed: The items as the model takes them.
         criterion: `evaluation.threshold`.
         batch_size: As in `score_split`.
         check_stop: Called every few seconds; raises to stop the work, for example on SIGTERM.

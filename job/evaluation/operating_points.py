@@ -125,8 +125,8 @@ def checked_pairs(
     if len(not_finite):
         raise DataError(
             f"score: {len(not_finite)} of {len(scores)} are not finite, the first "
-            f"({scores[not_finite[0]]}) at pair {not_finite[0]}. Scores must be finite: the model has "
-            "diverged, lower training.optimizer.learning_rate."
+            f"({scores[not_finite[0]]}) at pair {not_finite[0]}. Scores must be finite: the "
+            "model has diverged, lower training.optimizer.learning_rate."
         )
     return labels == 1, scores
 

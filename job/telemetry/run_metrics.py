@@ -170,7 +170,7 @@ class RunMetrics:
         Args:
             split: On which.
             loss: Mean loss; None when it was not measured.
-            quality: Values in [0, 1] by name; the names are `metric_definitions.EXPORTED_QUALITY`.
+            quality: Values in [0, 1] by name, from `metric_definitions.EXPORTED_QUALITY`.
 
         Raises:
             ValueError: A name is none of those.

@@ -66,7 +66,7 @@ def test_only_the_items_of_the_pairs_are_encoded_and_each_once(siamese):
 
 
 def test_what_is_encoded_at_a_time_fits_into_the_budget(siamese, monkeypatch):
-    monkeypatch.setattr(evaluate, "_BYTES_AT_ONCE", 400)
+    monkeypatch.setattr(evaluate, "_BATCH_BYTES", 400)
     seen = []
     scorer = PairScorer(siamese, check_stop=lambda: None)
     encode = scorer._encode

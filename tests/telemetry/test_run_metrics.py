@@ -346,7 +346,7 @@ def test_a_description_takes_exactly_its_labels(metrics):
 
 
 def test_a_label_takes_only_declared_values(metrics):
-    with pytest.raises(ValueError, match="got metric='from_the_data', it is one of accuracy"):
+    with pytest.raises(ValueError, match="got metric='from_the_data', it is one of roc_auc"):
         metrics.set_epoch_result("test", quality={"from_the_data": 1.0})
 
 

@@ -345,8 +345,8 @@ class ImageDataConfig(DataConfig):
         50_000_000,
         ge=64,
         le=1_000_000_000,
-        description="Most pixels that an image may declare, and most that are decoded at a "
-        "time; a row with a larger image is quarantined before it is decoded.",
+        description="Most pixels an image may declare; a row with a larger image is "
+        "quarantined before it is decoded.",
     )
     augmentation: ImageAugmentationConfig | None = Field(
         None, description="Random changes of images while training. null: none."

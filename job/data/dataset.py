@@ -256,7 +256,7 @@ def fingerprint_of(
     """Hashes the content of the data: items, classes, pairs, labels, membership and order.
 
     File names, formats and compression do not change it; a changed row does. Words are hashed
-    too: they depend on the Unicode version of Python, and other words would give the rows of an
+    too: they depend on the release of regex, and other words would give the rows of an
     embedding table another meaning.
     """
     digest = hashlib.sha256()

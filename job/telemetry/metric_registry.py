@@ -109,7 +109,8 @@ def _check_closed(family: Family, label: Label, value: str) -> None:
     if label.values and value not in label.values:
         raise ValueError(
             f"{family.full_name}: got {label.name}={value!r}, it is one of "
-            f"{', '.join(label.values)}. A new value is declared in telemetry/metric_definitions.py."
+            f"{', '.join(label.values)}. Declare new values in "
+            "job/telemetry/metric_definitions.py."
         )
 
 

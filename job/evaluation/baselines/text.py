@@ -1,6 +1,6 @@
-"""How alike two texts are, by their characters; nothing is learned.
+"""Untrained similarities of two texts, computed from their characters.
 
-Both scores work on Unicode code points, are symmetric, and treat two empty texts as equal::
+Both work on Unicode code points, are symmetric, and treat two empty texts as equal::
 
     ngram_cosine(["receive"], ["recieve"]), edit_similarity(["receive"], ["recieve"])
 """
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 NGRAM_SIZES = (1, 2, 3)
 
-# Characters of a text that are compared one by one: pairs of longer ones would take too long.
-MOST_EDITED = 512
+# Characters of a text that enter the edit distance.
+MAX_CHARACTERS = 512
 
 # Cells of the working arrays at a time: large enough to keep NumPy busy, a few MiB each.
 _CELLS = 1 << 19
@@ -22,8 +22,8 @@ _CELLS = 1 << 19
 def ngram_cosine(left: Sequence[str], right: Sequence[str]) -> NDArray[np.float64]:
     """Cosine of the two texts' bags of character 1-, 2- and 3-grams.
 
-    A text is put between two marks before 2- and 3-grams are cut, so that its first and last
-    characters weigh more; a mark alone is no 1-gram.
+    A start and an end mark surround each text, so the first and last characters weigh more in
+    2- and 3-grams; the marks are not counted as 1-grams.
 
     Args:
         left: P texts.
@@ -44,9 +44,10 @@ def ngram_cosine(left: Sequence[str], right: Sequence[str]) -> NDArray[np.float6
 
 
 def edit_similarity(left: Sequence[str], right: Sequence[str]) -> NDArray[np.float64]:
-    """One minus the Levenshtein distance over the longer length.
+    """One minus the Levenshtein distance divided by the longer length.
 
-    Of a longer text the first 512 characters are compared, as if it ended there.
+    Only the first 512 characters of a text are compared: the time of a pair grows with the
+    product of both lengths.
 
     Args:
         left: P texts.
@@ -58,19 +59,21 @@ def edit_similarity(left: Sequence[str], right: Sequence[str]) -> NDArray[np.flo
     Raises:
         ValueError: `left` and `right` differ in length.
     """
+    from rapidfuzz.distance import Levenshtein
+
     _require_pairs(left, right)
     similarity = np.ones(len(left))
     for row, (one, other) in enumerate(zip(left, right, strict=True)):
-        one, other = one[:MOST_EDITED], other[:MOST_EDITED]
-        if one != other:
-            similarity[row] -= _levenshtein(one, other) / max(len(one), len(other))
+        one, other = one[:MAX_CHARACTERS], other[:MAX_CHARACTERS]
+        length = max(len(one), len(other), 1)
+        similarity[row] = 1.0 - Levenshtein.distance(one, other) / length
     return similarity
 
 
 def _require_pairs(left: Sequence[str], right: Sequence[str]) -> None:
     if len(left) != len(right):
         raise ValueError(
-            f"left has {len(left)} texts and right {len(right)}. Give one of each a pair."
+            f"left has {len(left)} texts and right {len(right)}. Provide one of each per pair."
         )
 
 
@@ -132,37 +135,3 @@ def _ngrams(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]
         grams.append(known + code[whole])
         known += 1 + int(code.max(initial=0))
     return np.concatenate(rows), np.concatenate(grams)
-
-
-def _levenshtein(left: str, right: str) -> int:
-    """The least number of characters to insert, delete or replace.
-
-    A column of the usual table is kept as two numbers: the bits of one say where the table
-    grows by 1 from a row to the next, those of the other where it shrinks. A few operations on
-    whole columns give the following one.
-
-    Source: Hyyro, "A bit-vector algorithm for computing Levenshtein and Damerau edit
-        distances", Nordic Journal of Computing 10, 2003, after Myers 1999. The result is summed
-        up from the last column instead of followed along the last row.
-    """
-    longer, shorter = (left, right) if len(left) >= len(right) else (right, left)
-    places: dict[str, int] = {}
-    bit = 1
-    for character in longer:
-        places[character] = places.get(character, 0) | bit
-        bit <<= 1
-    every = bit - 1
-    grows, shrinks = every, 0
-    for character in shorter:
-        equal = places.get(character, 0)
-        either = equal | shrinks
-        equal |= ((equal & grows) + grows) ^ grows
-        # From a column to the next, first in the rows themselves, then in those above them; the
-        # row above the first one grows.
-        to_right_grows = shrinks | (every & ~(equal | grows))
-        to_right_shrinks = grows & equal
-        to_right_grows = (to_right_grows << 1 | 1) & every
-        to_right_shrinks = to_right_shrinks << 1 & every
-        grows = to_right_shrinks | (every & ~(either | to_right_grows))
-        shrinks = to_right_grows & either
-    return len(shorter) + grows.bit_count() - shrinks.bit_count()

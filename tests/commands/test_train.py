@@ -172,7 +172,7 @@ def test_a_model_with_nan_weights_is_not_evaluated_whatever_the_policy(project, 
     save_config(project, lambda config: config.update(callbacks={"terminate_on_nan": False}))
     code = train(project, "training.optimizer.learning_rate=1e38")
     assert code == ExitCode.DIVERGED
-    assert "scores that are not numbers" in capsys.readouterr().err
+    assert "scores that are not finite" in capsys.readouterr().err
     assert summary(project)["outcome"] == "diverged"
 
 

@@ -124,7 +124,9 @@ def test_sigterm_while_the_bucket_is_away_ends_in_seconds_and_the_next_start_goe
     process.terminate()
     _, error = process.communicate(timeout=60)
     assert process.returncode == ExitCode.PREEMPTED
-    assert time.monotonic() - asked < 12
+    assert (
+        time.monotonic() - asked < 15
+    )  # the shortest grace period; a second test process shares the cores
     assert "steps after the last checkpoint may be lost" in error
     bucket.faults.clear()
     assert train(project, bucket).code == ExitCode.FINISHED

@@ -54,7 +54,7 @@ TAKE_TURNS := exec 9<Makefile; flock 9; if [ -e $$stamp ]; then exit 0; fi
 # One process for each of two cores; PYTEST_WORKERS=0 runs the tests in one process.
 PYTEST_WORKERS ?= 2
 IN_PARALLEL := --numprocesses $(PYTEST_WORKERS) --dist worksteal
-UNIT := not slow and not cluster and not chart and not image and not e2e
+UNIT := not slow and not alone and not cluster and not chart and not image and not e2e
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(LOCK_FLAGS)
 
@@ -78,7 +78,8 @@ data: $(DATA_PACKAGES)  ## Fetch and make the data of every example that needs i
 
 .PHONY: test
 test: $(DEV) data system lint  ## Set up, lint, then run every test; what CI runs.
-	@$(BIN)/python -m pytest $(IN_PARALLEL) --cov --cov-report=term
+	@$(BIN)/python -m pytest $(IN_PARALLEL) -m 'not alone' --cov --cov-report=
+	$(BIN)/python -m pytest -m alone --cov --cov-append --cov-report=term
 
 .PHONY: unit
 unit: $(DEV)  ## Only the fast tests: no training, no processes.

@@ -1,8 +1,8 @@
 import os
 import re
-import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -108,15 +108,15 @@ def test_what_answers_at_once_does_not_import_tensorflow(argv):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("argv", [["--help"], ["config", "validate", EXAMPLE]], ids=" ".join)
 def test_help_and_validate_answer_in_half_a_second(argv):
-    """Counts processor time, best of five: the machine runs other tests at the same time."""
+    """The bound of the product's promise, best of five; not a benchmark."""
     seconds = []
     for _ in range(5):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        started = time.monotonic()
         subprocess.run([sys.executable, "-m", "job", *argv], check=True, capture_output=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+        seconds.append(time.monotonic() - started)
     assert min(seconds) < 0.5, seconds
 
 

@@ -87,6 +87,7 @@ def test_a_run_killed_again_and_again_ends_in_the_same_bits(long_project):
     assert killed["best"]["value"] == straight["best"]["value"]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("number", "code"),
     [(signal.SIGTERM, ExitCode.PREEMPTED), (signal.SIGINT, ExitCode.INTERRUPTED)],

@@ -2,6 +2,11 @@
 
 import argparse
 import json
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -134,3 +139,26 @@ def test_explain_describes_a_key_or_everything(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out.startswith("training.epochs\n")
     run("explain")
     assert capsys.readouterr().out.startswith("the configuration\n")
+
+
+@contextmanager
+def no_file_above(num_bytes: int) -> Iterator[None]:
+    """As on a disk that gets full: what is longer is written in part."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+@pytest.mark.parametrize("name", ["new.yaml", "c.yaml"])
+def test_init_on_a_full_disk_leaves_what_is_there(config: Path, name: str) -> None:
+    before = sorted(os.listdir(config.parent))
+    force = ["--force"] if name == "c.yaml" else []
+    with no_file_above(100), pytest.raises(DiskFullError):
+        run("init", name, *force)
+    assert sorted(os.listdir(config.parent)) == before
+    assert config.read_text() == MINIMAL

@@ -27,6 +27,9 @@ from job.training.signals import StopSignal
 log = logging.getLogger(__name__)
 
 _LINGER_POLL_SECONDS = 0.1
+# The startup probe fails for the last time up to one period (10 s) before its budget ends, and the
+# container starts some seconds before this clock.
+_STARTUP_MARGIN_SECONDS = 20.0
 _STOPPED = (ExitCode.PREEMPTED, ExitCode.INTERRUPTED)
 
 
@@ -91,6 +94,10 @@ def run_context(loaded: LoadedConfig, *, stop: StopSignal) -> Iterator[RunContex
     server = MetricsServer(
         registry, host=config.metrics.host, port=config.metrics.port, health=health
     )
+    pod, started = pod_of(os.environ), time.monotonic()
+    stop.look_for_cause(
+        lambda: cause_of_sigterm(health, pod=pod, seconds=time.monotonic() - started)
+    )
     with setup:
         run = RunContext(
             loaded,
@@ -100,8 +107,8 @@ def run_context(loaded: LoadedConfig, *, stop: StopSignal) -> Iterator[RunContex
             metrics,
             setup,
             server.start() if config.metrics.enabled else 0,
-            pod_of(os.environ),
-            time.monotonic(),
+            pod,
+            started,
         )
         try:
             with _record_outcome(run):
@@ -113,6 +120,26 @@ def run_context(loaded: LoadedConfig, *, stop: StopSignal) -> Iterator[RunContex
                 if health.startup().ok:
                     _linger(config.metrics.linger_seconds, stop=stop)
                 server.stop()
+
+
+def cause_of_sigterm(health: Health, *, pod: Pod | None, seconds: float) -> str:
+    """For what fault Kubernetes ends this process; "" if for none, as in a preemption.
+
+    Args:
+        health: What the probes were told.
+        pod: The pod of the process.
+        seconds: Wall time of the process so far.
+    """
+    alive, startup = health.alive(), health.startup()
+    if not alive.ok:
+        return f"/livez answered 503 ({alive.reason})"
+    budget = pod.max_startup_seconds if pod else None
+    if startup.ok or budget is None or seconds < budget - _STARTUP_MARGIN_SECONDS:
+        return ""
+    return (
+        f"training did not start within {budget} s ({startup.reason}). Raise "
+        "failure.maxStartupSeconds, or shorten what it waited for"
+    )
 
 
 def _log_startup(run: RunContext) -> None:

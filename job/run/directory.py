@@ -6,20 +6,24 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 from job.checkpoints.restore import read_head, read_stored
 from job.config.resume import as_record, binding_diff
 from job.config.root import Config
-from job.distribution.kubernetes import Pod, ends_with_the_pod
+from job.distribution.kubernetes import Pod, ends_with_the_pod, pod_of
 from job.errors import ConfigError, ExitCode
 from job.storage.object_store import ObjectStore
 from job.storage.open_store import below, local_folder, open_store
 from job.storage.preflight import check_permissions
-from job.storage.run_lock import RunLock
+from job.storage.run_lock import WAIT_SECONDS, RunLock
 from job.telemetry.termination_message import write_termination_message
 from job.types import Json
 
 log = logging.getLogger(__name__)
+
+# How long an NFS server may keep the lock of a client that died (NFSv4 leases last 90 s).
+_LEASE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -75,14 +79,19 @@ def run_uri(config: Config) -> str:
 
 
 def open_run_directory(
-    config: Config, *, env: Mapping[str, str], sleep: Callable[[float], None] = time.sleep
+    config: Config,
+    *,
+    env: Mapping[str, str],
+    sleep: Callable[[float], None] = time.sleep,
+    check_stop: Callable[[], None] = lambda: None,
 ) -> RunDirectory:
     """Finds the run directory and compares its configuration.
 
     Args:
         config: The resolved configuration.
-        env: Environment variables; they may name an emulator of a bucket.
+        env: Environment variables; they describe the pod, and may name an emulator of a bucket.
         sleep: Waits between two tries to reach a bucket; may raise to stop.
+        check_stop: Called while the lock is waited for; may raise to stop.
 
     Raises:
         ConfigError: It holds a run of another configuration, or the bucket does not exist.
@@ -106,7 +115,19 @@ def open_run_directory(
             + "\nUndo the change to resume that run, or use another run.name."
         )
     local = local_folder(uri)
-    return RunDirectory(uri, store, None if local is None else RunLock(local))
+    if local is None:
+        return RunDirectory(uri, store, None)
+    return RunDirectory(uri, store, _run_lock(local, pod=pod_of(env), check_stop=check_stop))
+
+
+def _run_lock(folder: Path, *, pod: Pod | None, check_stop: Callable[[], None]) -> RunLock:
+    """The lock of a local run folder; a pod outwaits the one that it replaces."""
+    return RunLock(
+        folder,
+        job_uid=pod.job_uid if pod else "",
+        wait_seconds=pod.grace_seconds + _LEASE_SECONDS if pod else WAIT_SECONDS,
+        check_stop=check_stop,
+    )
 
 
 def reported_complete(directory: RunDirectory, *, config: Config) -> bool:

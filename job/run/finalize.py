@@ -29,12 +29,14 @@ def commit_and_stop(run: RunContext, checkpointer: RunCheckpointer) -> NoReturn:
 
     Raises:
         PreemptedError: After SIGTERM.
+        StalledError: After SIGTERM for a cause.
         InterruptedByUserError: After Ctrl-C.
     """
     position = checkpointer.state.position
     log.info("stopping", extra={"signal": run.stop.name, "step": position.global_step})
     checkpointer.save(checkpointer.snapshot(), metrics={}, best=None)
     checkpointer.wait()
+    run.stop.mark_committed()
     raise run.stop.error(
         f"Step {position.global_step} (epoch {position.epoch + 1}) is committed; the same "
         "command resumes from there."

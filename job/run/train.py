@@ -25,7 +25,9 @@ def train(loaded: LoadedConfig, *, stop: StopSignal) -> None:
     """
     with run_context(loaded, stop=stop) as run:
         run.listener.waiting_for("the run directory")
-        directory = open_run_directory(run.config, env=os.environ, sleep=stop.sleep)
+        directory = open_run_directory(
+            run.config, env=os.environ, sleep=stop.sleep, check_stop=stop.raise_if_requested
+        )
         directory.warn_if_ephemeral(run.pod)
         if reported_complete(directory, config=run.config):
             return
@@ -33,8 +35,8 @@ def train(loaded: LoadedConfig, *, stop: StopSignal) -> None:
         dataset = read_data(run)
         stop.raise_if_requested()
         # A second process and missing permissions are reported before TensorFlow is loaded.
+        run.listener.waiting_for("access to the run directory")
         with directory.locked_if_exists():
-            run.listener.waiting_for("access to the run directory")
             directory.check_permissions()
             run.listener.waiting_for("loading TensorFlow")
             quieten_tensorflow(os.environ)

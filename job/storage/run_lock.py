@@ -8,17 +8,24 @@ the process ends. The content of the file is the holder, for messages only::
 """
 
 import json
+import logging
 import os
 import socket
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from job.errors import PermissionDeniedError
+from job.errors import LockHeldError
 from job.storage.filesystem import lock_exclusively, make_folders
 from job.storage.os_errors import job_errors
 
+log = logging.getLogger(__name__)
+
 NAME = "run.lock"
+WAIT_SECONDS = 10.0
+_POLL_SECONDS = 0.5
 
 
 class RunLock:
@@ -28,10 +35,27 @@ class RunLock:
 
     Args:
         folder: The run's folder; made by `acquire` where it is missing.
+        job_uid: UID of the Kubernetes Job of this process; "" outside a cluster.
+        wait_seconds: How long `acquire` waits for another holder.
+        check_stop: Called while waiting; may raise to stop.
+        sleep: Waits for so many seconds.
+        monotonic: Clock in seconds.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        job_uid: str = "",
+        wait_seconds: float = WAIT_SECONDS,
+        check_stop: Callable[[], None] = lambda: None,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._folder = folder.absolute()
+        self._job_uid = job_uid
+        self._wait_seconds = wait_seconds
+        self._check_stop, self._sleep, self._monotonic = check_stop, sleep, monotonic
         self._fd: int | None = None
 
     @property
@@ -45,10 +69,11 @@ class RunLock:
         return self._fd is not None
 
     def acquire(self) -> None:
-        """Acquires the lock.
+        """Acquires the lock; waits for another holder, and logs once that it does.
 
         Raises:
-            PermissionDeniedError: Another live process holds it, or the folder is not ours.
+            LockHeldError: Another live process still holds it after `wait_seconds`.
+            PermissionDeniedError: The folder is not ours.
             DiskFullError: There is no room for the lock file.
             ConfigError: The folder cannot be made, or its file system has no locks.
         """
@@ -57,9 +82,8 @@ class RunLock:
             make_folders(self._folder)
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
             try:
-                if not lock_exclusively(fd, path=path, blocking=False):
-                    raise PermissionDeniedError(self._refusal(os.pread(fd, 4096, 0)))
-                _write_holder(fd)
+                self._wait_for_lock(fd, path=path)
+                self._write_holder(fd)
             except BaseException:
                 os.close(fd)
                 raise
@@ -83,23 +107,43 @@ class RunLock:
     ) -> None:
         self.release()
 
-    def _refusal(self, content: bytes) -> str:
-        return (
-            f"the run folder '{self._folder}' is in use by {_holder(content)}. One process "
-            f"at a time may train a run. Wait for it or stop it, or use another run.name."
-        )
+    def _wait_for_lock(self, fd: int, *, path: Path) -> None:
+        # Polled, not blocking: a blocking flock has no time limit.
+        started = self._monotonic()
+        is_logged = False
+        while not lock_exclusively(fd, path=path, blocking=False):
+            left = started + self._wait_seconds - self._monotonic()
+            holder = _holder(os.pread(fd, 4096, 0))
+            if left <= 0.0:
+                raise LockHeldError(
+                    f"the run folder '{self._folder}' is in use by {holder}, also after "
+                    f"waiting for {self._wait_seconds:.0f} s. One process at a time may train "
+                    f"a run. Stop that process or wait for its end, or use another run.name."
+                )
+            if not is_logged:
+                is_logged = True
+                log.warning(
+                    "waiting for the run folder",
+                    extra={
+                        "folder": str(self._folder),
+                        "holder": holder,
+                        "wait_seconds": self._wait_seconds,
+                    },
+                )
+            self._check_stop()
+            self._sleep(min(left, _POLL_SECONDS))
 
-
-def _write_holder(fd: int) -> None:
-    holder = json.dumps({"host": socket.gethostname(), "pid": os.getpid()}) + "\n"
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, holder.encode(), 0)
+    def _write_holder(self, fd: int) -> None:
+        holder = {"host": socket.gethostname(), "pid": os.getpid(), "job": self._job_uid}
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{json.dumps(holder)}\n".encode(), 0)
 
 
 def _holder(content: bytes) -> str:
     try:
         holder = json.loads(content)
-        return f"process {int(holder['pid'])} on host '{holder['host']}'"
-    except (ValueError, KeyError, TypeError):
+        job = f" of Job {holder['job']}" if holder.get("job") else ""
+        return f"process {int(holder['pid'])} on host '{holder['host']}'{job}"
+    except (ValueError, KeyError, TypeError, AttributeError):
         # The holder has not written its name yet.
         return "another process that has not given its name yet"

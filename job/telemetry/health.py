@@ -31,7 +31,8 @@ class Health:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: the handler of SIGTERM asks while the main thread may hold it.
+        self._lock = threading.RLock()
         self._alive = Answer(ok=True, reason="alive")
         self._startup = Answer(ok=False, reason="starting")
         self._ready = Answer(ok=False, reason="starting")

@@ -1,24 +1,31 @@
 """Turns SIGTERM and Ctrl-C into a stop at the next safe point.
 
 The handler only records the signal; `raise_if_requested` raises it where the state is
-consistent. A second signal exits at once. TensorFlow may replace the handlers when it opens the
+consistent. A second signal exits at once. A SIGTERM that Kubernetes sends for a cause, because a
+probe failed, ends in `StalledError`, which counts as a failure. TensorFlow may replace the handlers when it opens the
 devices, so `install` is called again after that.
 """
 
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from job.errors import ExitCode, InterruptedByUserError, JobError, PreemptedError
+from job.errors import (
+    ExitCode,
+    InterruptedByUserError,
+    JobError,
+    PreemptedError,
+    StalledError,
+)
 
 # How much of the 15 s that spot nodes grant may be spent waiting for a store to come back.
 _WAIT_LIMIT_SECONDS = 8.0
 _POLL_SECONDS = 0.1
 
-_CODES = {signal.SIGTERM: ExitCode.PREEMPTED, signal.SIGINT: ExitCode.INTERRUPTED}
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopSignal:
@@ -29,20 +36,45 @@ class StopSignal:
 
     def __init__(self) -> None:
         self._signal: signal.Signals | None = None
+        self._cause = ""
+        self._find_cause: Callable[[], str] = lambda: ""
+        self._is_committed = False
         self._waited_seconds = 0.0
         self._is_interruptible = False
 
     def install(self) -> None:
         """Handles SIGTERM and SIGINT from now on; main thread only."""
-        for number in _CODES:
+        for number in _SIGNALS:
             signal.signal(number, self._receive)
+
+    def look_for_cause(self, find_cause: Callable[[], str]) -> None:
+        """Has `find_cause` called when SIGTERM arrives, in the signal handler.
+
+        Args:
+            find_cause: Returns for what fault of this process Kubernetes ends it; "" if for none.
+        """
+        self._find_cause = find_cause
+
+    def mark_committed(self) -> None:
+        """Everything up to the last finished step is committed; nothing more is written."""
+        self._is_committed = True
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None:
-            os._exit(_CODES[signal.Signals(number)])
+            os._exit(self._code_at_once(signal.Signals(number)))
         self._signal = signal.Signals(number)
+        if self._signal is signal.SIGTERM:
+            self._cause = self._find_cause()
         if self._is_interruptible:
             self.raise_if_requested()
+
+    def _code_at_once(self, second: signal.Signals) -> ExitCode:
+        """The code after a second signal."""
+        if second is signal.SIGINT:
+            return ExitCode.INTERRUPTED
+        if self._cause:
+            return ExitCode.STALLED
+        return ExitCode.PREEMPTED if self._is_committed else ExitCode.TERMINATED
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -50,6 +82,7 @@ class StopSignal:
 
         Raises:
             PreemptedError: After SIGTERM.
+            StalledError: After SIGTERM for a cause.
             InterruptedByUserError: After Ctrl-C.
         """
         self._is_interruptible = True
@@ -73,6 +106,8 @@ class StopSignal:
         """The error that ends the process; `done` says what is safe by now."""
         if self._signal is signal.SIGINT:
             return InterruptedByUserError(f"Interrupted (Ctrl-C). {done}")
+        if self._cause:
+            return StalledError(f"Stopped by SIGTERM: {self._cause}. {done}")
         return PreemptedError(f"Stopped by SIGTERM. {done}")
 
     def raise_if_requested(self) -> None:
@@ -80,6 +115,7 @@ class StopSignal:
 
         Raises:
             PreemptedError: After SIGTERM.
+            StalledError: After SIGTERM for a cause.
             InterruptedByUserError: After Ctrl-C.
         """
         if self._signal is not None:

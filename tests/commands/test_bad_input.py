@@ -342,7 +342,8 @@ with RunLock(Path(sys.argv[1])):
 
 
 @pytest.mark.slow
-def test_a_run_in_use_by_a_live_process_is_refused_by_name(project, capsys):
+def test_a_run_in_use_by_a_live_process_is_refused_by_name(project, capsys, monkeypatch):
+    monkeypatch.setattr("job.run.directory.WAIT_SECONDS", 0.0)
     folder = project / "runs" / "tiny"
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True
@@ -353,7 +354,7 @@ def test_a_run_in_use_by_a_live_process_is_refused_by_name(project, capsys):
             code, err = refused(capsys, project)
         finally:
             holder.kill()
-    assert code == ExitCode.PERMISSION
+    assert code == ExitCode.LOCAL_STORAGE
     assert f"process {holder.pid} on host '{socket.gethostname()}'" in err
     assert files_below(project) == before
 
@@ -400,7 +401,7 @@ def test_a_full_disk_ends_with_its_own_code_and_keeps_the_last_commit(project, c
         commits = len(list((root / "tiny").glob("ckpt/*/COMMIT.json")))
     finally:
         subprocess.run(["umount", root], check=True)
-    assert code == ExitCode.DISK_FULL
+    assert code == ExitCode.LOCAL_STORAGE
     assert re.search(r"bytes are needed and \d+ are free", err)
     assert heads == ["HEAD.json"]
     assert commits > 0

@@ -147,7 +147,7 @@ def test_a_result_that_finds_no_space_says_so(command):
             stderr=subprocess.PIPE,
             text=True,
         )
-    assert result.returncode == ExitCode.DISK_FULL
+    assert result.returncode == ExitCode.LOCAL_STORAGE
     assert re.fullmatch(
         r"siamese-job: standard output .*No space left.*Free some space.*\n", result.stderr
     )

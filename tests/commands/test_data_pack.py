@@ -241,7 +241,7 @@ def test_a_full_disk_ends_with_its_own_code_and_leaves_nothing(project, capsys):
         left = list(disk.iterdir())
     finally:
         subprocess.run(["umount", disk], check=True)
-    assert code == ExitCode.DISK_FULL
+    assert code == ExitCode.LOCAL_STORAGE
     assert re.search(r"\d+ bytes are needed and \d+ are free", capsys.readouterr().err)
     assert left == []
 

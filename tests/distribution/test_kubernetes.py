@@ -23,11 +23,23 @@ def test_a_pod_knows_how_often_its_index_was_started_and_why(failures, preemptio
             "JOB_PREEMPTIONS": preemptions,
         }
     )
-    assert pod == Pod("typos-0-x", "3f6e", *expected)
+    assert (pod.name, pod.job_uid) == ("typos-0-x", "3f6e")
+    assert (pod.num_failures, pod.num_preemptions) == expected
 
 
-def test_missing_annotations_count_as_zero():
-    assert pod_of({"JOB_UID": "3f6e"}) == Pod("", "3f6e", 0, 0)
+def test_a_pod_knows_its_release_and_how_long_it_is_waited_for():
+    given = {
+        "JOB_UID": "3f6e",
+        "POD_NAMESPACE": "team",
+        "POD_RELEASE": "typos",
+        "POD_GRACE_SECONDS": "25",
+        "POD_MAX_STARTUP_SECONDS": "1800",
+    }
+    assert pod_of(given) == Pod("", "team", "typos", "3f6e", 0, 0, 25, 1800)
+
+
+def test_what_the_chart_did_not_set_is_what_kubernetes_does_without_it():
+    assert pod_of({"JOB_UID": "3f6e"}) == Pod("", "", "", "3f6e", 0, 0, 30, None)
 
 
 @pytest.mark.parametrize(

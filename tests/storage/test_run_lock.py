@@ -13,9 +13,10 @@ from typing import NoReturn
 
 import pytest
 
-from job.errors import ConfigError, DiskFullError, PermissionDeniedError
+from job.errors import ConfigError, DiskFullError, LockHeldError, PreemptedError
 from job.storage.local import FileStore
 from job.storage.run_lock import RunLock
+from tests.storage.conftest import FakeTime
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -27,6 +28,11 @@ RunLock(Path(sys.argv[1])).acquire()
 print("held", flush=True)
 sys.stdin.read()
 """
+
+
+def at_once(folder: Path) -> RunLock:
+    """A lock that waits for nobody."""
+    return RunLock(folder, wait_seconds=0.0)
 
 
 @contextmanager
@@ -51,12 +57,55 @@ def test_folder_in_use_is_refused_with_host_pid_and_folder(tmp_path: Path) -> No
     folder = tmp_path / "run"
     with holding(folder) as process:
         before = (folder / "run.lock").read_bytes()
-        with pytest.raises(PermissionDeniedError) as caught:
-            RunLock(folder).acquire()
-        assert caught.value.exit_code == 6
+        with pytest.raises(LockHeldError) as caught:
+            at_once(folder).acquire()
+        assert caught.value.exit_code == 74
         for part in (f"process {process.pid}", f"'{socket.gethostname()}'", f"'{folder}'"):
             assert part in str(caught.value)
         assert (folder / "run.lock").read_bytes() == before
+
+
+def test_holder_is_waited_for_and_named_once(
+    tmp_path: Path, time: FakeTime, caplog: pytest.LogCaptureFixture
+) -> None:
+    holder = RunLock(tmp_path, job_uid="3f6e")
+    holder.acquire()
+
+    def sleep(seconds: float) -> None:
+        time.sleep(seconds)
+        if time.now >= 1100.0:
+            holder.release()
+
+    lock = RunLock(tmp_path, wait_seconds=240.0, sleep=sleep, monotonic=time.monotonic)
+    with lock:
+        assert time.now == pytest.approx(1100.0)
+    (record,) = (one for one in caplog.records if one.message == "waiting for the run folder")
+    named = f"process {os.getpid()} on host '{socket.gethostname()}' of Job 3f6e"
+    assert (record.holder, record.wait_seconds) == (named, 240.0)
+
+
+def test_holder_that_stays_is_refused_after_the_wait(tmp_path: Path, time: FakeTime) -> None:
+    with RunLock(tmp_path):
+        lock = RunLock(
+            tmp_path, wait_seconds=240.2, sleep=time.sleep, monotonic=time.monotonic
+        )
+        with pytest.raises(LockHeldError, match="after waiting for 240 s"):
+            lock.acquire()
+    assert sum(time.pauses) == pytest.approx(240.2)
+
+
+def test_request_to_stop_cuts_the_wait(tmp_path: Path, time: FakeTime) -> None:
+    def check_stop() -> None:
+        if time.now >= 1005.0:
+            raise PreemptedError("Stopped by SIGTERM.")
+
+    with RunLock(tmp_path):
+        lock = RunLock(
+            tmp_path, check_stop=check_stop, sleep=time.sleep, monotonic=time.monotonic
+        )
+        with pytest.raises(PreemptedError):
+            lock.acquire()
+    assert time.now == pytest.approx(1005.0)
 
 
 def test_killed_holder_is_no_obstacle(tmp_path: Path) -> None:
@@ -66,7 +115,7 @@ def test_killed_holder_is_no_obstacle(tmp_path: Path) -> None:
         assert json.loads((tmp_path / "run.lock").read_text())["pid"] == process.pid
         with RunLock(tmp_path):
             holder = json.loads((tmp_path / "run.lock").read_text())
-    assert holder == {"host": socket.gethostname(), "pid": os.getpid()}
+    assert holder == {"host": socket.gethostname(), "pid": os.getpid(), "job": ""}
 
 
 def test_longer_content_of_an_earlier_holder_is_gone(tmp_path: Path) -> None:
@@ -90,8 +139,8 @@ def test_lock_knows_its_folder_and_whether_it_is_held(
 def test_lock_is_free_after_release_and_after_an_error(tmp_path: Path) -> None:
     lock = RunLock(tmp_path)
     lock.acquire()
-    with pytest.raises(PermissionDeniedError, match=f"process {os.getpid()} "):
-        RunLock(tmp_path).acquire()
+    with pytest.raises(LockHeldError, match=f"process {os.getpid()} "):
+        at_once(tmp_path).acquire()
     lock.release()
     lock.release()
     with pytest.raises(KeyError), RunLock(tmp_path):
@@ -104,8 +153,8 @@ def test_refused_attempt_keeps_no_descriptor(tmp_path: Path) -> None:
     with RunLock(tmp_path):
         before = len(os.listdir("/proc/self/fd"))
         for _ in range(3):
-            with pytest.raises(PermissionDeniedError):
-                RunLock(tmp_path).acquire()
+            with pytest.raises(LockHeldError):
+                at_once(tmp_path).acquire()
         assert len(os.listdir("/proc/self/fd")) == before
 
 
@@ -115,8 +164,8 @@ def test_holder_that_has_not_given_its_name_is_still_refused(
 ) -> None:
     with RunLock(tmp_path):
         (tmp_path / "run.lock").write_bytes(content)
-        with pytest.raises(PermissionDeniedError, match="has not given its name"):
-            RunLock(tmp_path).acquire()
+        with pytest.raises(LockHeldError, match="has not given its name"):
+            at_once(tmp_path).acquire()
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])

@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from job.errors import InterruptedByUserError, PreemptedError
+from job.errors import InterruptedByUserError, PreemptedError, StalledError
 from job.training.signals import StopSignal
 
 
@@ -35,14 +35,45 @@ def test_a_signal_is_only_noted_and_raised_where_it_is_asked_for(stop, number, e
         stop.raise_if_requested()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
-def test_a_second_signal_leaves_at_once_with_its_own_code(stop, monkeypatch, number, code):
+@pytest.mark.parametrize(
+    ("number", "is_committed", "cause", "code"),
+    [
+        (signal.SIGTERM, False, "", 143),
+        (signal.SIGTERM, True, "", 75),
+        (signal.SIGTERM, False, "no step for 600 s", 77),
+        (signal.SIGTERM, True, "no step for 600 s", 77),
+        (signal.SIGINT, False, "", 130),
+        (signal.SIGINT, True, "", 130),
+    ],
+)
+def test_a_second_signal_leaves_at_once_with_a_code_that_says_what_is_committed(
+    stop, monkeypatch, number, is_committed, cause, code
+):
     left = []
     monkeypatch.setattr(os, "_exit", left.append)
+    stop.look_for_cause(lambda: cause)
     os.kill(os.getpid(), number)
+    if is_committed:
+        stop.mark_committed()
     assert left == []
     os.kill(os.getpid(), number)
     assert left == [code]
+
+
+def test_a_sigterm_for_a_cause_is_a_failure_that_names_it(stop):
+    causes = ["no step for 600 s", ""]
+    stop.look_for_cause(lambda: causes.pop(0))
+    os.kill(os.getpid(), signal.SIGTERM)
+    for _ in range(2):  # the cause is that of the signal's arrival
+        with pytest.raises(StalledError, match="SIGTERM: no step for 600 s. The same command"):
+            stop.raise_if_requested()
+
+
+def test_ctrl_c_has_no_cause(stop):
+    stop.look_for_cause(lambda: "no step for 600 s")
+    os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(InterruptedByUserError):
+        stop.raise_if_requested()
 
 
 class FakeTime:

@@ -57,7 +57,9 @@ EXIT_CODES: tuple[ExitCodeRow, ...] = (
         "FailJob",
     ),
     ExitCodeRow(ExitCode.DIVERGED, "diverged (non-finite loss, by policy)", "FailJob"),
-    ExitCodeRow(ExitCode.NO_PROGRESS, "trained several times, committed nothing new", "FailJob"),
+    ExitCodeRow(
+        ExitCode.NO_PROGRESS, "trained several times, committed nothing new", "FailJob"
+    ),
     ExitCodeRow(
         ExitCode.PERMISSION,
         "permission denied for good, or the run belongs to another release or Job",

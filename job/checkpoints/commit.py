@@ -44,14 +44,15 @@ from job.storage.object_store import (
 
 log = logging.getLogger(__name__)
 
-# Errors that concern one object only. Not every `JobError`: a store that is down is down for
-# the next object too, at the price of another outage budget, and a stop request also arrives as
-# a `JobError`, raised while waiting for the store.
+# Training goes on after these: what was not deleted only costs space. Not every `JobError`: a
+# stop request also arrives as one, raised while waiting for the store. After an outage nothing
+# more is tried, because the next object would cost another outage budget.
 NON_FATAL_DELETE_ERRORS = (
     CheckpointError,
     ConfigError,
     DiskFullError,
     PermissionDeniedError,
+    StorageOutageError,
 )
 
 
@@ -160,17 +161,16 @@ def delete_checkpoints(
 ) -> None:
     """Deletes checkpoints that HEAD no longer lists.
 
-    A checkpoint that may not be deleted only costs space, so it is logged.
-
-    Raises:
-        StorageOutageError: The store is down; nothing more was tried. The next attempt collects
-            the rest, or it costs space.
+    A checkpoint that cannot be deleted only costs space, so it is logged. The next attempt
+    collects what an outage leaves, or it costs space.
     """
     for entry in entries:
         try:
             _delete_checkpoint(store, entry, run=run)
         except NON_FATAL_DELETE_ERRORS as error:
             _log_not_deleted(entry.dir, error)
+            if isinstance(error, StorageOutageError):
+                return
 
 
 def collect_garbage(store: ObjectStore, head: Head) -> None:
@@ -180,7 +180,7 @@ def collect_garbage(store: ObjectStore, head: Head) -> None:
     earlier attempt is fenced, and a takeover only adopts commits of the attempt before it.
 
     Raises:
-        StorageOutageError: The store is down; nothing more was tried.
+        StorageOutageError: The store cannot be listed.
     """
     for found in list_dirs(store).uncommitted:
         if found.token >= head.token or found.path in head.referenced_dirs:
@@ -190,6 +190,8 @@ def collect_garbage(store: ObjectStore, head: Head) -> None:
                 _delete(store, listed.name, generation=listed.generation)
         except NON_FATAL_DELETE_ERRORS as error:
             _log_not_deleted(found.path, error)
+            if isinstance(error, StorageOutageError):
+                return
 
 
 def _put_object(store: ObjectStore, dir: str, name: str, data: bytes) -> ObjectRecord:

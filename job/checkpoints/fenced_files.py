@@ -129,7 +129,7 @@ class EpochFiles:
         """Writes the file of an epoch, counted from 1, then deletes those that are too old.
 
         A process killed in between leaves one file too many, which the next write deletes. A
-        file that may not be deleted only costs space, so it is logged.
+        file that cannot be deleted only costs space, so it is logged.
 
         Returns:
             The file's name in the run directory.
@@ -153,6 +153,8 @@ class EpochFiles:
                 except NON_FATAL_DELETE_ERRORS as error:
                     facts = {"object": self._name(old), "reason": str(error)}
                     log.warning("object not deleted", extra=facts)
+                    if isinstance(error, StorageOutageError):
+                        break
         return written
 
     def epochs(self) -> list[int]:

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from job.config.section import Section, rule
+from job.config.section import MUTABLE, Section, rule
 
 
 class DistributionConfig(Section):
@@ -14,5 +14,5 @@ class DistributionConfig(Section):
         description="`auto`: every GPU, or one CPU where there is none. `cpu:2`: the CPU as "
         "two logical devices. `gpu:4`: the first four GPUs. Each device is one replica and "
         "takes an equal share of the global batch.",
-        json_schema_extra=rule("auto, cpu, gpu, cpu:N or gpu:N with N from 1 to 999"),
+        json_schema_extra=MUTABLE | rule("auto, cpu, gpu, cpu:N or gpu:N with N from 1 to 999"),
     )

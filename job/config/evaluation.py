@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from job.config.section import Section
+from job.config.section import MUTABLE, Section
 
 
 class EvaluationConfig(Section):
@@ -14,11 +14,13 @@ class EvaluationConfig(Section):
         "accuracy",
         description="Criterion of the decision threshold, chosen on validation: best accuracy, "
         "best F1, or equal error rates.",
+        json_schema_extra=MUTABLE,
     )
     weights: Literal["best", "last"] = Field(
         "best",
         description="Weights that are evaluated and exported: those of the best epoch by "
         "`checkpoint.monitor`, or the last ones.",
+        json_schema_extra=MUTABLE,
     )
     batch_size: int = Field(
         1024,

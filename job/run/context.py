@@ -27,8 +27,8 @@ from job.training.signals import StopSignal
 log = logging.getLogger(__name__)
 
 _LINGER_POLL_SECONDS = 0.1
-# The startup probe fails for the last time up to one period (10 s) before its budget ends, and the
-# container starts some seconds before this clock.
+# The startup probe fails for the last time up to one period (10 s) before its budget ends, and
+# the container starts some seconds before this clock.
 _STARTUP_MARGIN_SECONDS = 20.0
 _STOPPED = (ExitCode.PREEMPTED, ExitCode.INTERRUPTED)
 

@@ -27,6 +27,8 @@ from job.storage.os_errors import RUNS, MessageContext
 
 log = logging.getLogger(__name__)
 
+# In a pod nobody is there to repeat the command once the binding of its identity works.
+_POD_DENIED_SECONDS = 120.0
 _NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
 # Typing errors such as `gs:/runs` are not taken for folders.
 _SCHEMES_WITHOUT_SLASHES = ("file:", "memory:", *(one.removesuffix("//") for one in BUCKETS))
@@ -61,7 +63,10 @@ def _open_gcs(uri: str, access: BucketAccess) -> ObjectStore:
     store = GsStore(
         uri,
         emulator=emulator,
-        patience=RetryPolicy(access.outage_budget_seconds),
+        patience=RetryPolicy(
+            access.outage_budget_seconds,
+            denied_at_start_seconds=_POD_DENIED_SECONDS if "JOB_UID" in access.env else 0.0,
+        ),
         sleep=access.sleep,
         purpose=access.purpose,
     )

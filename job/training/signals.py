@@ -1,9 +1,9 @@
 """Turns SIGTERM and Ctrl-C into a stop at the next safe point.
 
 The handler only records the signal; `raise_if_requested` raises it where the state is
-consistent. A second signal exits at once. A SIGTERM that Kubernetes sends for a cause, because a
-probe failed, ends in `StalledError`, which counts as a failure. TensorFlow may replace the handlers when it opens the
-devices, so `install` is called again after that.
+consistent. A second signal exits at once. A SIGTERM that Kubernetes sends because a probe
+failed ends in `StalledError`, which counts as a failure. TensorFlow may replace the handlers
+when it opens the devices, so `install` is called again after that.
 """
 
 import os
@@ -51,7 +51,7 @@ class StopSignal:
         """Has `find_cause` called when SIGTERM arrives, in the signal handler.
 
         Args:
-            find_cause: Returns for what fault of this process Kubernetes ends it; "" if for none.
+            find_cause: Returns for what fault of this process Kubernetes ends it; "" for none.
         """
         self._find_cause = find_cause
 

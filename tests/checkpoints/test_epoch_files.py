@@ -96,13 +96,20 @@ def test_full_disk_names_the_setting_that_makes_room() -> None:
         write(files, 1)
 
 
-def test_store_that_is_away_ends_the_write() -> None:
-    away = StorageOutageError("could not delete: 20 tries failed in 600 s")
-    store = Refusing(MemoryStore(), away, lambda call, name: call == "delete")
-    files = files_in(store, keep=1)
-    write(files, 1)
-    with pytest.raises(StorageOutageError):
-        files.write(2, b"")
+def test_outage_while_deleting_costs_one_wait_and_keeps_the_file_that_was_written() -> None:
+    away = StorageOutageError("could not delete: 20 tries failed in 30 s")
+    tries = []
+
+    def refuse(call: str, name: str) -> bool:
+        tries.extend([name] if call == "delete" else [])
+        return call == "delete"
+
+    files = files_in(Refusing(MemoryStore(), away, refuse), keep=1)
+    write(files, 1, 2)
+    tries.clear()
+    write(files, 3)
+    assert len(tries) == 1
+    assert files.epochs() == [1, 2, 3]
 
 
 @pytest.mark.parametrize("after", [False, True])

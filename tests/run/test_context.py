@@ -29,7 +29,9 @@ def test_a_pod_that_is_stopped_with_its_startup_budget_spent_was_killed_for_that
     cause = cause_of_sigterm(health, pod=pod, seconds=seconds)
     assert bool(cause) is is_cause
     if is_cause:
-        assert f"within {pod.max_startup_seconds} s (not started yet: reading the data)" in cause
+        assert (
+            f"within {pod.max_startup_seconds} s (not started yet: reading the data)" in cause
+        )
         assert "Raise failure.maxStartupSeconds" in cause
 
 

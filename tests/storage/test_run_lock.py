@@ -86,9 +86,7 @@ def test_holder_is_waited_for_and_named_once(
 
 def test_holder_that_stays_is_refused_after_the_wait(tmp_path: Path, time: FakeTime) -> None:
     with RunLock(tmp_path):
-        lock = RunLock(
-            tmp_path, wait_seconds=240.2, sleep=time.sleep, monotonic=time.monotonic
-        )
+        lock = RunLock(tmp_path, wait_seconds=240.2, sleep=time.sleep, monotonic=time.monotonic)
         with pytest.raises(LockHeldError, match="after waiting for 240 s"):
             lock.acquire()
     assert sum(time.pauses) == pytest.approx(240.2)

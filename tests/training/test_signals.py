@@ -65,7 +65,7 @@ def test_a_sigterm_for_a_cause_is_a_failure_that_names_it(stop):
     stop.look_for_cause(lambda: causes.pop(0))
     os.kill(os.getpid(), signal.SIGTERM)
     for _ in range(2):  # the cause is that of the signal's arrival
-        with pytest.raises(StalledError, match="SIGTERM: no step for 600 s. The same command"):
+        with pytest.raises(StalledError, match=r"SIGTERM: no step for 600 s. The same command"):
             stop.raise_if_requested()
 
 

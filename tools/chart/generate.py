@@ -3,8 +3,8 @@
     .venv/bin/python -m tools.chart.generate           # what `make manifests` runs
     .venv/bin/python -m tools.chart.generate --check   # exit 1, naming what is stale
 
-They are the chart's `values.schema.json`, its `files/exit-codes.yaml`, the table in its README
-and the plain manifests of k8s/single.
+They are the chart's `values.schema.json`, its `files/exit-codes.yaml` and
+`files/mutable-keys.yaml`, the table in its README and the plain manifests of k8s/single.
 """
 
 import argparse
@@ -16,7 +16,9 @@ from pathlib import Path
 import yaml
 
 from job import __version__
+from job.config.keys import all_keys
 from job.config.loader.yaml12 import read_document
+from job.config.resume import is_mutable
 from job.errors import EXIT_CODES
 from tools.chart.helm import Helm
 from tools.chart.values_comments import read_entries, table
@@ -37,10 +39,11 @@ HELM_LABELS = re.compile(r"(?m)^ *(helm\.sh/chart|app\.kubernetes\.io/managed-by
 def schema() -> str:
     """`values.schema.json`."""
     constraints = yaml.safe_load((ROOT / "tools/chart/values.schema.yaml").read_text())
-    entries = read_entries((CHART / "values.yaml").read_text())
-    descriptions = {entry.key: entry.description for entry in entries}
+    text = (CHART / "values.yaml").read_text()
+    descriptions = {entry.key: entry.description for entry in read_entries(text)}
     config = json.loads((ROOT / "job/config/schema.json").read_text())
-    return json.dumps(values_schema(constraints, descriptions, config), indent=2) + "\n"
+    made = values_schema(constraints, descriptions, config, defaults=yaml.safe_load(text))
+    return json.dumps(made, indent=2) + "\n"
 
 
 def exit_codes() -> str:
@@ -50,6 +53,14 @@ def exit_codes() -> str:
         codes = [int(row.code) for row in EXIT_CODES if row.pod_failure_action == action]
         lines.append(f"{action}: {codes}")
     return "\n".join(lines) + "\n"
+
+
+def mutable_keys() -> str:
+    """`files/mutable-keys.yaml`: a section all of whose keys may change stands for them."""
+    keys = [key for key in all_keys() if is_mutable(key)]
+    tops = [key for key in keys if not is_mutable(key.rpartition(".")[0])]
+    lines = "".join(f"- {key}\n" for key in tops)
+    return f"# Keys of the configuration that a resume may change, from job/config.\n{lines}"
 
 
 def chart_metadata() -> str:
@@ -91,6 +102,7 @@ def chart_files() -> dict[Path, str]:
     return {
         CHART / "values.schema.json": schema(),
         CHART / "files/exit-codes.yaml": exit_codes(),
+        CHART / "files/mutable-keys.yaml": mutable_keys(),
         CHART / "Chart.yaml": chart_metadata(),
         CHART / "README.md": chart_readme(),
     }

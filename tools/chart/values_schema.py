@@ -23,7 +23,11 @@ QUANTITY: Schema = {
 
 
 def values_schema(
-    constraints: Schema, descriptions: Mapping[str, str], config: Schema
+    constraints: Schema,
+    descriptions: Mapping[str, str],
+    config: Schema,
+    *,
+    defaults: Mapping[str, Any],
 ) -> Schema:
     """Puts the schema of the chart's values together.
 
@@ -31,6 +35,7 @@ def values_schema(
         constraints: What values may look like; `$config` and `$quantity` stand for schemas.
         descriptions: What values mean, by dotted key.
         config: The schema of the program's configuration.
+        defaults: The content of `values.yaml`.
 
     Returns:
         A draft-07 schema without references.
@@ -40,8 +45,24 @@ def values_schema(
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Values of the chart siamese-job",
         "description": "One training run.",
-        **_explained(schema),
+        **_explained(_requiring(schema, defaults)),
     }
+
+
+def _requiring(node: Schema, defaults: Mapping[str, Any]) -> Schema:
+    """A node that demands every key which has a default.
+
+    Helm drops a key that is set to null before it validates; a template would then make 0 or
+    nothing of it. Keys that the schema lets be null stay optional.
+    """
+    properties = dict(node["properties"])
+    required = []
+    for key, default in defaults.items():
+        if "null" not in _kinds(properties[key]):
+            required.append(key)
+        if isinstance(default, dict) and default and "properties" in properties[key]:
+            properties[key] = _requiring(properties[key], default)
+    return {**node, "properties": properties, "required": required}
 
 
 def _filled(node: Schema, path: str, descriptions: Mapping[str, str], config: Schema) -> Schema:

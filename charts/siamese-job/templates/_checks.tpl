@@ -69,7 +69,7 @@ What the schema cannot say: each combination of values that cannot work, and wha
 
 {{/* Helm's server-side apply refuses a list with two entries of one name. */}}
 {{- define "siamese-job.checkEnvironment" -}}
-{{- $set := list "JOB_COMPLETION_INDEX" "JOB_FAILURES" "JOB_PREEMPTIONS" "JOB_UID" "POD_NAME" -}}
+{{- $set := list "JOB_COMPLETION_INDEX" "JOB_FAILURES" "JOB_PREEMPTIONS" "JOB_UID" "POD_GRACE_SECONDS" "POD_MAX_STARTUP_SECONDS" "POD_NAME" "POD_NAMESPACE" "POD_RELEASE" -}}
 {{- $read := "^SIAMESE_(RUN|RUN__NAME|RUN__ROOT|DATA|DATA__.*|METRICS|METRICS__(ENABLED|HOST|PORT))$" -}}
 {{- $seen := dict -}}
 {{- range .Values.extraEnv -}}
@@ -89,13 +89,19 @@ What the schema cannot say: each combination of values that cannot work, and wha
 
 {{- define "siamese-job.checkVolumes" -}}
 {{- $names := list "config" "scratch" "tmp" "shm" -}}
+{{- $buckets := dict -}}
 {{- range .Values.extraVolumes -}}
+{{- $driver := dig "csi" "driver" "" . -}}
+{{- if has $driver (list "gcsfuse.csi.storage.gke.io" "s3.csi.aws.com" "blob.csi.azure.com") -}}
+{{- $_ := set $buckets .name $driver -}}
+{{- end -}}
 {{- if has .name $names -}}
 {{- fail (printf "extraVolumes: a volume %q is there already, the chart's or one of these. Choose another name." .name) -}}
 {{- end -}}
 {{- $names = append $names .name -}}
 {{- end -}}
 {{- $paths := list "/etc/siamese" "/scratch" "/tmp" "/dev/shm" -}}
+{{- $root := include "siamese-job.root" . -}}
 {{- range .Values.extraVolumeMounts -}}
 {{- $path := clean .mountPath -}}
 {{- if has $path $paths -}}
@@ -106,6 +112,9 @@ What the schema cannot say: each combination of values that cannot work, and wha
 {{- end -}}
 {{- if not (has .name (without $names "config" "scratch" "tmp" "shm")) -}}
 {{- fail (printf "extraVolumeMounts: there is no volume %q. Describe it in extraVolumes." .name) -}}
+{{- end -}}
+{{- if and (hasKey $buckets .name) (hasPrefix (printf "%s/" $path) (printf "%s/" $root)) -}}
+{{- fail (printf "config.run.root is %q, in a volume of the driver %q: a mounted bucket has neither locks nor atomic renames. Use a bucket of Cloud Storage directly (gs://bucket/prefix), or a volume of a disk or NFS server." $root (get $buckets .name)) -}}
 {{- end -}}
 {{- $paths = append $paths $path -}}
 {{- end -}}

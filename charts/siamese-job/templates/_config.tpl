@@ -22,6 +22,26 @@ whole numbers as 1e+06.
 {{- toPrettyJson $config -}}
 {{- end -}}
 
+{{/*
+The configuration without the keys that a resume may change, as JSON. A section of which nothing is
+left goes too, but below the first level: there, an empty section may turn something on.
+*/}}
+{{- define "siamese-job.bindingConfig" -}}
+{{- $config := deepCopy .Values.config -}}
+{{- range $key := .Files.Get "files/mutable-keys.yaml" | fromYamlArray -}}
+{{- $path := splitList "." $key -}}
+{{- $part := $config -}}
+{{- range initial $path -}}
+{{- $part = ternary (dict) (get $part .) (not (kindIs "map" (get $part .))) -}}
+{{- end -}}
+{{- $_ := unset $part (last $path) -}}
+{{- end -}}
+{{- range $key, $section := $config -}}
+{{- if not $section -}}{{- $_ := unset $config $key -}}{{- end -}}
+{{- end -}}
+{{- toJson $config -}}
+{{- end -}}
+
 {{/* Whether data are copied from a bucket, which /tmp would be too small for: text for true. */}}
 {{- define "siamese-job.readsBucket" -}}
 {{- range $key := list "root" "packed" "train" "validation" "test" "items" -}}

@@ -14,9 +14,10 @@ of a release, but not in that of a host.
 {{- toJson . | sha256sum | trunc 8 -}}
 {{- end -}}
 
-{{/* The image is no part of it: a run goes on with another image. */}}
+{{/* The image is no part of it, nor is what a resume may change: the run goes on with another. */}}
 {{- define "siamese-job.runName" -}}
-{{- $parts := list .Release.Name .Values.config .Values.data.files -}}
+{{- $config := include "siamese-job.bindingConfig" . | fromJson -}}
+{{- $parts := list .Release.Namespace .Release.Name $config .Values.data.files -}}
 {{- $derived := printf "%s-%s" (include "siamese-job.base" .) (include "siamese-job.hash" $parts) -}}
 {{- dig "run" "name" $derived .Values.config -}}
 {{- end -}}

@@ -56,6 +56,12 @@ workingDir: /scratch
 env:
 - name: POD_NAME
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: POD_NAMESPACE
+  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+- name: POD_RELEASE
+  value: {{ .Release.Name | quote }}
+- name: POD_GRACE_SECONDS
+  value: {{ int64 .Values.terminationGracePeriodSeconds | quote }}
 - name: JOB_UID
   valueFrom: {fieldRef: {fieldPath: "metadata.labels['batch.kubernetes.io/controller-uid']"}}
 - name: JOB_FAILURES
@@ -63,6 +69,9 @@ env:
 - name: JOB_PREEMPTIONS
   valueFrom: {fieldRef: {fieldPath: "metadata.annotations['batch.kubernetes.io/job-index-ignored-failure-count']"}}
 {{- if include "siamese-job.metricsEnabled" . }}
+# The startup probe's budget: a pod that it kills exits with 77, which counts.
+- name: POD_MAX_STARTUP_SECONDS
+  value: {{ int64 .Values.failure.maxStartupSeconds | quote }}
 # The image's own value beats the configuration file; this one is the file's.
 - name: SIAMESE_METRICS__HOST
   value: {{ include "siamese-job.metricsHost" . | quote }}

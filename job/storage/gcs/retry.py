@@ -31,6 +31,7 @@ from job.storage.os_errors import RUNS, MessageContext
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+Failure = TransientError | ForbiddenError | BadRequestError
 
 # What each operation needs; the bucket's own answer is more exact where it names one.
 PERMISSIONS = {
@@ -51,6 +52,11 @@ class RetryPolicy:
         budget_seconds: Longest time without a sign of life before a call gives up.
         denied_seconds: Longest time of nothing but refusals for an operation that was
             allowed before: changes of permissions reach all servers within a minute or so.
+            The same for an answer that calls the request wrong, as a proxy on the way may.
+        denied_at_start_seconds: Longest time of refusals for operations that were never
+            allowed, all of them together: a new binding of an identity takes a minute or two.
+        delete_seconds: In place of `budget_seconds` for a delete, once one has worked: what is
+            not deleted only costs space.
         first_delay_seconds: Upper bound of the first pause; it doubles from try to try.
         longest_delay_seconds: Upper bound of any pause.
         timeouts: Of one request. A try under way when the budget ends may take these much
@@ -59,6 +65,8 @@ class RetryPolicy:
 
     budget_seconds: float = 600.0
     denied_seconds: float = 60.0
+    denied_at_start_seconds: float = 0.0
+    delete_seconds: float = 30.0
     first_delay_seconds: float = 1.0
     longest_delay_seconds: float = 32.0
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -76,16 +84,16 @@ class RetryState:
         self.failures = 0
         self.in_a_row = 0
         self._failing_since: float | None = None
-        self._denied_since: float | None = None
+        self._refused_since: float | None = None
         self._on_progress = on_progress
 
     def progressed(self) -> None:
         """Says that the bucket took a part of what is being sent, though not the end of it."""
         self.in_a_row = 0
-        self._failing_since = self._denied_since = None
+        self._failing_since = self._refused_since = None
         self._on_progress()
 
-    def failed(self, error: TransientError | ForbiddenError, *, now: float) -> float:
+    def failed(self, error: Failure, *, now: float) -> float:
         """Counts a try that failed; returns since when this call has failed in this way.
 
         Refusals count from the first one in a row: an outage before them is no part of the
@@ -94,12 +102,12 @@ class RetryState:
         self.failures += 1
         if self._failing_since is None:
             self._failing_since = now
-        if not isinstance(error, ForbiddenError):
-            self._denied_since = None
+        if isinstance(error, TransientError):
+            self._refused_since = None
             return self._failing_since
-        if self._denied_since is None:
-            self._denied_since = now
-        return self._denied_since
+        if self._refused_since is None:
+            self._refused_since = now
+        return self._refused_since
 
 
 class Retries:
@@ -132,6 +140,7 @@ class Retries:
         self._failed_tries = 0
         self._said: set[str] = set()
         self._allowed: set[str] = set()
+        self._start_ends: float | None = None
 
     def run(self, operation: str, attempt: Callable[[RetryState], Result]) -> Result:
         """Returns what `attempt` returns, tried again while that may help.
@@ -141,7 +150,8 @@ class Retries:
             attempt: One try.
 
         Raises:
-            StorageOutageError: The budget is spent.
+            StorageOutageError: The budget is spent, also that of a request which worked before
+                and is now called wrong.
             PermissionDeniedError: The bucket refuses, or there are no credentials.
             ConfigError: The bucket says that the request is wrong.
             NotFoundError: As `attempt` raised it.
@@ -151,33 +161,27 @@ class Retries:
         while True:
             try:
                 result = attempt(call)
-            except (TransientError, ForbiddenError) as error:
+            except (TransientError, ForbiddenError, BadRequestError) as error:
                 self._wait(call, error)
             except (NotFoundError, ConditionNotMetError):
                 self._answered()
                 raise
             except NoCredentialsError as error:
                 raise self._no_credentials() from error
-            except BadRequestError as error:
-                raise ConfigError(
-                    f"{self._uri}: the bucket refused to {operation}: {error}. It must be a "
-                    f"bucket of Cloud Storage that takes plain requests. Check its name and "
-                    f"settings ({self._purpose.key})."
-                ) from error
             else:
                 self._answered()
                 with self._lock:
                     self._allowed.add(operation)
                 return result
 
-    def _wait(self, call: RetryState, error: TransientError | ForbiddenError) -> None:
+    def _wait(self, call: RetryState, error: Failure) -> None:
         """Sleeps before the next try, or raises when there shall be none."""
-        budget = self._budget(call.operation, error)
         now = self._monotonic()
         since = call.failed(error, now=now)
+        budget = self._budget(call.operation, error, now=now, since=since)
         left = since + budget - now
         if left <= 0.0:
-            raise self._given_up(call, error, seconds=now - since) from error
+            raise self._given_up(call, error, budget=budget, seconds=now - since) from error
         self._failed(call, error, now=now, budget=budget)
         # Full jitter: of many workers that lost the bucket at once, no two come back together.
         exponent = min(call.in_a_row, 30)
@@ -188,30 +192,48 @@ class Retries:
         call.in_a_row += 1
         self._sleep(min(left, self._uniform(0.0, bound)))
 
-    def _budget(self, operation: str, error: TransientError | ForbiddenError) -> float:
-        if isinstance(error, TransientError):
-            return self._patience.budget_seconds
+    def _budget(self, operation: str, error: Failure, *, now: float, since: float) -> float:
+        """Seconds from `since` to the last try."""
+        patience = self._patience
         with self._lock:
-            if operation not in self._allowed:
+            is_allowed = operation in self._allowed
+            if isinstance(error, TransientError):
+                if is_allowed and operation == "delete":
+                    return min(patience.delete_seconds, patience.budget_seconds)
+                return patience.budget_seconds
+            if is_allowed:
+                return min(patience.denied_seconds, patience.budget_seconds)
+            if isinstance(error, BadRequestError):
                 return 0.0
-        return min(self._patience.denied_seconds, self._patience.budget_seconds)
+            if self._start_ends is None:
+                self._start_ends = now + patience.denied_at_start_seconds
+            return self._start_ends - since
 
     def _given_up(
-        self, call: RetryState, error: TransientError | ForbiddenError, *, seconds: float
+        self, call: RetryState, error: Failure, *, budget: float, seconds: float
     ) -> Exception:
-        if isinstance(error, ForbiddenError):
-            with self._lock:
+        with self._lock:
+            is_allowed = call.operation in self._allowed
+            if isinstance(error, ForbiddenError):
+                # The next call does not wait for it again.
                 self._allowed.discard(call.operation)
+                self._start_ends = self._start_ends or self._monotonic()
+        if isinstance(error, ForbiddenError):
             return self._denied(call.operation, error)
+        if isinstance(error, BadRequestError) and not is_allowed:
+            return ConfigError(
+                f"{self._uri}: the bucket refused to {call.operation}: {error}. It must be a "
+                f"bucket of Cloud Storage that takes plain requests. Check its name and "
+                f"settings ({self._purpose.key})."
+            )
         return StorageOutageError(
             f"{self._uri} could not {call.operation}: {call.failures} tries failed in "
-            f"{seconds:.0f} s (last: {error}). A bucket may be away for "
-            f"{self._patience.budget_seconds:.0f} s. Check it and the network, and start "
-            f"again: {self._purpose.afterwards}."
+            f"{seconds:.0f} s (last: {error}). At most {budget:.0f} s are waited. Check the "
+            f"bucket and the network, and start again: {self._purpose.afterwards}."
         )
 
     def _failed(self, call: RetryState, error: Exception, *, now: float, budget: float) -> None:
-        kind = "refusal" if isinstance(error, ForbiddenError) else "absence"
+        kind = "absence" if isinstance(error, TransientError) else "refusal"
         with self._lock:
             self._failed_tries += 1
             if self._away_since is None:
@@ -223,7 +245,7 @@ class Retries:
             "store": self._uri,
             "operation": call.operation,
             "error": str(error),
-            "budget_seconds": budget,
+            "budget_seconds": round(budget, 3),
         }
         if kind == "refusal":
             log.warning("bucket refuses, retrying", extra=facts)

@@ -239,3 +239,47 @@ def test_request_the_bucket_calls_wrong_is_not_repeated(
     with pytest.raises(ConfigError, match=r"refused to create: 400 Bad Request"):
         bucket_store.write("a", SMALL, if_generation=0)
     assert time.pauses == []
+
+
+def test_request_that_worked_before_and_is_called_wrong_is_an_outage_after_a_minute(
+    gcs: FakeGcs, bucket_store: GsStore, time: FakeTime, caplog: pytest.LogCaptureFixture
+) -> None:
+    written = bucket_store.write("a", SMALL, if_generation=0)
+    written = bucket_store.write("a", SMALL, if_generation=written.generation)
+    gcs.faults.add(Fault("insert", "status", status=400, times=3))
+    written = bucket_store.write("a", SMALL, if_generation=written.generation)
+    assert lines(caplog) == [REFUSES, BACK]
+    time.pauses.clear()
+    gcs.faults.add(Fault("insert", "status", status=400, times=None))
+    with pytest.raises(StorageOutageError, match=r"could not replace: .* 60 s .*400 Bad"):
+        bucket_store.write("a", SMALL, if_generation=written.generation)
+    assert sum(time.pauses) == pytest.approx(60.0)
+
+
+def test_refusals_at_the_start_are_waited_out_together_where_nobody_can_start_again(
+    gcs: FakeGcs,
+    open_bucket: Callable[..., GsStore],
+    time: FakeTime,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = open_bucket(patience={"denied_at_start_seconds": 120.0})
+    gcs.faults.add(Fault("list", "status", status=403, times=3))
+    assert store.list("") == []
+    assert lines(caplog) == [REFUSES, BACK]
+    gcs.bucket.denied = {"storage.objects.create"}
+    for _ in range(2):
+        with pytest.raises(PermissionDeniedError):
+            store.write("a", SMALL, if_generation=0)
+        assert sum(time.pauses) == pytest.approx(120.0)
+
+
+def test_delete_that_worked_before_is_tried_for_half_a_minute(
+    gcs: FakeGcs, bucket_store: GsStore, time: FakeTime
+) -> None:
+    for name in "ab":
+        bucket_store.write(name, SMALL, if_generation=0)
+    bucket_store.delete("b", if_generation=None)
+    gcs.faults.add(Fault("delete", "status", times=None))
+    with pytest.raises(StorageOutageError, match=r"could not delete: .* At most 30 s are"):
+        bucket_store.delete("a", if_generation=None)
+    assert sum(time.pauses) == pytest.approx(30.0)

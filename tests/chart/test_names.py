@@ -7,7 +7,9 @@ from importlib.util import find_spec
 import pytest
 import yaml
 
-from tests.chart.conftest import CHART
+from job.config.keys import all_keys
+from job.config.resume import is_mutable
+from tests.chart.conftest import CHART, Release, values
 from tools.chart.helm import Helm
 
 pytestmark = pytest.mark.chart
@@ -15,6 +17,15 @@ pytestmark = pytest.mark.chart
 
 def run_name(release):
     return yaml.safe_load(release.config_file)["run"]["name"]
+
+
+@pytest.fixture(scope="module")
+def open_chart(tmp_path_factory):
+    """The chart without its schema, so that any value may stand for another one."""
+    chart = tmp_path_factory.mktemp("charts") / "siamese-job"
+    shutil.copytree(CHART, chart)
+    (chart / "values.schema.json").unlink()
+    return chart
 
 
 def names(release):
@@ -38,6 +49,39 @@ def test_another_learning_rate_is_another_run_and_job_with_the_same_data(render)
     changed = {"config.training.optimizer": {"kind": "adam", "learning_rate": 0.01}}
     one, other = names(render()), names(render(changed))
     assert [a != b for a, b in zip(one, other, strict=True)] == [True, True, True, False]
+
+
+LEAVES = [
+    key
+    for key, found in all_keys().items()
+    if not found.sections and ".0" not in key and key != "run.name"
+]
+
+
+@pytest.mark.parametrize("key", LEAVES)
+def test_a_key_is_in_the_name_of_a_run_unless_a_resume_may_change_it(render, open_chart, key):
+    above = key.rpartition(".")[0]
+    without = {} if above == "data" else {f"config.{above}": {}}
+    changed = {**without, f"config.{key}": "::"}
+    one, other = (run_name(render(given, chart=open_chart)) for given in (without, changed))
+    assert (one == other) is is_mutable(key)
+
+
+def test_a_section_of_mutable_keys_only_is_not_in_the_name_of_a_run(render):
+    assert run_name(render()) == run_name(render({"config.logging": {"level": "DEBUG"}}))
+    assert run_name(render()) == run_name(render({"config.training.epochs": 3}))
+
+
+def test_an_empty_section_that_turns_something_on_is_in_the_name_of_a_run(render):
+    assert run_name(render()) != run_name(render({"config.callbacks.early_stopping": {}}))
+
+
+def test_another_namespace_is_another_run(helm):
+    one, other = (
+        Release(helm.render(CHART, values(), name="typos", namespace=namespace))
+        for namespace in ("alice", "bob")
+    )
+    assert run_name(one) != run_name(other)
 
 
 def test_other_data_are_another_run_and_job(render):

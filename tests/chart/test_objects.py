@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from job.config.loader.yaml12 import read_document
+from job.distribution.kubernetes import Pod, pod_of
 from job.errors import EXIT_CODES
 from tests.chart.conftest import CHART, CI
 
@@ -74,6 +75,11 @@ def test_a_fault_is_retried_and_a_job_is_bounded(render):
     assert spec["podReplacementPolicy"] == "Failed"
     assert spec["activeDeadlineSeconds"] == 1_000_000
     assert spec["template"]["spec"]["restartPolicy"] == "Never"
+
+
+def test_a_job_may_have_no_deadline(render):
+    spec = render({"failure.maxDurationSeconds": None}).job["spec"]
+    assert "activeDeadlineSeconds" not in spec
 
 
 def test_the_pod_failure_policy_says_what_the_exit_code_table_says(render):
@@ -176,10 +182,21 @@ def test_the_pod_knows_which_attempt_it_is(render):
     prefix = "batch.kubernetes.io/"
     assert paths == {
         "POD_NAME": "metadata.name",
+        "POD_NAMESPACE": "metadata.namespace",
         "JOB_UID": f"metadata.labels['{prefix}controller-uid']",
         "JOB_FAILURES": f"metadata.annotations['{prefix}job-index-failure-count']",
         "JOB_PREEMPTIONS": f"metadata.annotations['{prefix}job-index-ignored-failure-count']",
     }
+
+
+def test_the_program_knows_its_pod_as_the_chart_describes_it(render):
+    changed = {"terminationGracePeriodSeconds": 25, "failure.maxStartupSeconds": 95}
+    env = {one["name"]: one.get("value", "set") for one in render(changed).container["env"]}
+    assert pod_of({**env, "JOB_FAILURES": "1", "JOB_PREEMPTIONS": "2"}) == Pod(
+        "set", "set", "typos", "set", 1, 2, 25, 95
+    )
+    env = render({"config.metrics.enabled": False}).container["env"]
+    assert "POD_MAX_STARTUP_SECONDS" not in {one["name"] for one in env}
 
 
 def test_the_last_words_of_a_pod_are_kept(render):

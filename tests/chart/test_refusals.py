@@ -1,6 +1,12 @@
 """What Helm refuses before anything is installed, and what a person reads then."""
 
+import json
+
 import pytest
+import yaml
+
+from tests.chart.conftest import CHART, values
+from tools.chart.helm import HelmError
 
 pytestmark = pytest.mark.chart
 QUOTE = "text in quotes"
@@ -155,6 +161,16 @@ def test_all_problems_are_reported_at_once(refusal):
             "lies in the read-only folder of the configuration",
         ),
         (
+            {
+                "config.run.root": "/gcs/runs",
+                "extraVolumes": [
+                    {"name": "a", "csi": {"driver": "gcsfuse.csi.storage.gke.io"}}
+                ],
+                "extraVolumeMounts": [{"name": "a", "mountPath": "/gcs"}],
+            },
+            'config.run.root is "/gcs/runs", in a volume of the driver "gcsfuse.csi.storage',
+        ),
+        (
             {"podLabels": {"app.kubernetes.io/instance": "x"}},
             'podLabels: "app.kubernetes.io/instance" is set by the chart.',
         ),
@@ -175,3 +191,62 @@ def test_an_empty_configuration_is_the_default_and_says_what_to_give(refusal):
     assert "config is empty" in message
     assert "`config.data.train`" in message
     assert "examples/text.yaml" in message
+
+
+def test_a_bucket_mounted_for_data_alone_is_accepted(render):
+    bucket = {"name": "a", "csi": {"driver": "gcsfuse.csi.storage.gke.io"}}
+    mounts = [{"name": "a", "mountPath": "/gcs"}, {"name": "b", "mountPath": "/gcs-runs"}]
+    release = render(
+        {
+            "config.run.root": "/gcs-runs",
+            "extraVolumes": [
+                bucket,
+                {"name": "b", "persistentVolumeClaim": {"claimName": "c"}},
+            ],
+            "extraVolumeMounts": mounts,
+        }
+    )
+    assert release.container["volumeMounts"][-2:] == mounts
+
+
+def keys_of(node, path=""):
+    """Every key of the values by its dotted name, sections included."""
+    for key, part in node.items():
+        yield f"{path}{key}"
+        if isinstance(part, dict):
+            yield from keys_of(part, f"{path}{key}.")
+
+
+def count_of(node, key):
+    """How often a mapping within the objects of a release has the key."""
+    if isinstance(node, list):
+        return sum(count_of(part, key) for part in node)
+    if not isinstance(node, dict):
+        return 0
+    return (key in node) + sum(count_of(part, key) for part in node.values())
+
+
+KEYS = list(keys_of(yaml.safe_load((CHART / "values.yaml").read_text())))
+# Null is an answer: no deadline, no deletion, what the cluster decides.
+NULL_IS_SAID = {
+    "failure.maxDurationSeconds": "activeDeadlineSeconds",
+    "ttlSecondsAfterFinished": "ttlSecondsAfterFinished",
+    "workers.resources.requests.cpu": "cpu",
+}
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_null_is_refused_by_name_or_leaves_the_key_out(helm, render, key):
+    above, _, last = key.rpartition(".")
+    is_free = above.startswith(("podSecurityContext", "workers.resources.")) and above
+    if not is_free and key not in NULL_IS_SAID:
+        with pytest.raises(HelmError) as caught:
+            helm.render(CHART, values({key: None}), name="typos")
+        assert f"missing property '{last}'" in str(caught.value) or "config is empty" in str(
+            caught.value
+        )
+        return
+    field = NULL_IS_SAID.get(key, last)
+    before, after = render().objects, render({key: None}).objects
+    assert count_of(after, field) == count_of(before, field) - 1
+    assert "null" not in json.dumps(after)

@@ -23,8 +23,8 @@ whole numbers as 1e+06.
 {{- end -}}
 
 {{/*
-The configuration without the keys that a resume may change, as JSON. A section of which nothing is
-left goes too, but below the first level: there, an empty section may turn something on.
+The configuration without the keys that a resume may change, as JSON. A top-level section that is
+empty means the same as none and is left out; a deeper one may turn something on and stays.
 */}}
 {{- define "siamese-job.bindingConfig" -}}
 {{- $config := deepCopy .Values.config -}}

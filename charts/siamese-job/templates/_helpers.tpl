@@ -14,7 +14,7 @@ of a release, but not in that of a host.
 {{- toJson . | sha256sum | trunc 8 -}}
 {{- end -}}
 
-{{/* The image is no part of it, nor is what a resume may change: the run goes on with another. */}}
+{{/* Neither the image nor a key that a resume may change is part of it: the run goes on with another. */}}
 {{- define "siamese-job.runName" -}}
 {{- $config := include "siamese-job.bindingConfig" . | fromJson -}}
 {{- $parts := list .Release.Namespace .Release.Name $config .Values.data.files -}}

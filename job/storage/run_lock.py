@@ -123,7 +123,7 @@ class RunLock:
             if not is_logged:
                 is_logged = True
                 log.warning(
-                    "waiting for the run folder",
+                    "run folder in use, waiting",
                     extra={
                         "folder": str(self._folder),
                         "holder": holder,

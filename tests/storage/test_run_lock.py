@@ -79,7 +79,7 @@ def test_holder_is_waited_for_and_named_once(
     lock = RunLock(tmp_path, wait_seconds=240.0, sleep=sleep, monotonic=time.monotonic)
     with lock:
         assert time.now == pytest.approx(1100.0)
-    (record,) = (one for one in caplog.records if one.message == "waiting for the run folder")
+    (record,) = (one for one in caplog.records if one.message == "run folder in use, waiting")
     named = f"process {os.getpid()} on host '{socket.gethostname()}' of Job 3f6e"
     assert (record.holder, record.wait_seconds) == (named, 240.0)
 

@@ -149,7 +149,7 @@ def _drop(record: dict[str, Any]) -> None:
 
 
 def _drop_section(record: dict[str, Any]) -> None:
-    del record["export"]
+    del record["evaluation"]
 
 
 def _drop_mutable(record: dict[str, Any]) -> None:
@@ -170,8 +170,8 @@ def _add(record: dict[str, Any]) -> None:
         (
             _drop_section,
             [
-                "export: this run has no such key, the config says {enabled: true, "
-                "num_golden_pairs: 3}"
+                "evaluation: this run has no such key, the config says {threshold: "
+                "accuracy, weights: best, batch_size: 64}"
             ],
         ),
         (_drop_mutable, []),
@@ -181,7 +181,7 @@ def _add(record: dict[str, Any]) -> None:
 def test_keys_of_another_version_are_shown_as_absent(
     load: Load, change: Callable[[dict[str, Any]], None], lines: list[str]
 ) -> None:
-    sets = ["training.steps_per_call=4", "export.num_golden_pairs=3"]
+    sets = ["training.steps_per_call=4", "evaluation.batch_size=64"]
     current = as_record(load(sets=sets).config)
     stored: dict[str, Any] = copy.deepcopy(dict(current))
     change(stored)

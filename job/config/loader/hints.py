@@ -7,7 +7,6 @@ from pydantic.fields import FieldInfo
 from job.config.keys import (
     Key,
     Path,
-    all_keys,
     child,
     choices_of,
     entry_of,
@@ -17,7 +16,6 @@ from job.config.keys import (
     narrowed,
     sections_in,
 )
-from job.config.loader.origin import Layer
 from job.config.scalars import join_key, preview, to_yaml
 from job.config.section import PATTERN_RULE
 from job.config.suggest import did_you_mean
@@ -55,6 +53,11 @@ def _bare_type(field: FieldInfo) -> Any:
     parts = [part for part in get_args(field.annotation) if part is not type(None)]
     annotation = parts[0] if is_nullable(field) else field.annotation
     return get_origin(annotation) or annotation
+
+
+def first_sentence(field: FieldInfo) -> str:
+    """What a field means, in one sentence."""
+    return (field.description or "").partition(". ")[0].rstrip(".") + "."
 
 
 def one_of(choices: tuple[str, ...]) -> str:
@@ -102,11 +105,6 @@ def _number(number: float) -> str:
     return to_yaml(int(number) if number == int(number) else number)
 
 
-_YES = frozenset({"yes", "on", "y", "true"})
-_NO = frozenset({"no", "off", "n", "false"})
-_MAX_PLACES = 3
-
-
 def unknown_key(parent: Key, name: str, value: Any) -> str:
     """Rejects a key that its section does not have, and names the one probably meant.
 
@@ -116,12 +114,11 @@ def unknown_key(parent: Key, name: str, value: Any) -> str:
         value: Its value.
     """
     known = names_in(parent.sections)
-    hint = _other_kinds(parent, name) or did_you_mean(name, known)
-    if not hint:
-        elsewhere = [key for key in all_keys() if key.rpartition(".")[2] == name][:_MAX_PLACES]
-        hint = f" Known keys here: {', '.join(known)}."
-        if elsewhere:
-            hint = f" Did you mean {' or '.join(repr(key) for key in elsewhere)}?"
+    hint = (
+        _other_kinds(parent, name)
+        or did_you_mean(name, known)
+        or f" Known keys here: {', '.join(known)}."
+    )
     return f"unknown key (got {preview(value)}).{hint}"
 
 
@@ -144,21 +141,3 @@ def _has(section: Key, kind: str, below: Path) -> bool:
     for part in below:
         key = child(key, part) if key else None
     return key is not None
-
-
-def wrong_type(kind: str, value: Any, layer: int) -> str:
-    """What to write instead, with a leading blank; "" when there is nothing to add.
-
-    Args:
-        kind: pydantic's name of the error.
-        value: What was received.
-        layer: Where the value comes from; a shell removes one pair of quotes.
-    """
-    if kind == "string_type" and isinstance(value, (bool, int, float)):
-        if layer == Layer.FILE:
-            return " Put it in quotes to make it text."
-        return f" Put it in two pairs of quotes to make it text: '\"{to_yaml(value)}\"'."
-    if kind == "bool_type" and isinstance(value, str) and value.lower() in _YES | _NO:
-        meant = "true" if value.lower() in _YES else "false"
-        return f" YAML 1.2 reads {to_yaml(value)} as text: write {meant} without quotes."
-    return ""

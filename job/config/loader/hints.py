@@ -1,4 +1,4 @@
-"""Says what a key may hold, and what a wrong key or value was probably meant to be."""
+"""Says what a key may hold, and what a wrong key was probably meant to be."""
 
 from typing import Any, get_args, get_origin
 
@@ -36,23 +36,14 @@ def allowed(field: FieldInfo) -> str:
     Returns:
         As in "a number above 0 and below 1", "one of best, last" or "text or null".
     """
-    words = _rule(field) or _choices(field) or f"{_type(field)}{_bounds(field)}"
-    entry = entry_of(field)
+    extra, choices, entry = field.json_schema_extra, choices_of(field), entry_of(field)
+    if isinstance(extra, dict) and PATTERN_RULE in extra:
+        words = str(extra[PATTERN_RULE])
+    else:
+        words = one_of(choices) if choices else f"{_type(field)}{_bounds(field)}"
     if entry is not None:
         words += f", each {allowed(entry)}"
-    return f"{words} or null" if is_nullable(field) else words
-
-
-def is_nullable(field: FieldInfo) -> bool:
-    """Whether the field accepts null."""
-    return type(None) in get_args(field.annotation)
-
-
-def _bare_type(field: FieldInfo) -> Any:
-    """The Python type of a field's value other than null; list and dict without items."""
-    parts = [part for part in get_args(field.annotation) if part is not type(None)]
-    annotation = parts[0] if is_nullable(field) else field.annotation
-    return get_origin(annotation) or annotation
+    return f"{words} or null" if _is_nullable(field) else words
 
 
 def first_sentence(field: FieldInfo) -> str:
@@ -65,20 +56,16 @@ def one_of(choices: tuple[str, ...]) -> str:
     return f"one of {', '.join(choices)}" if len(choices) > 1 else preview(choices[0])
 
 
-def _rule(field: FieldInfo) -> str:
-    extra = field.json_schema_extra
-    return str(extra.get(PATTERN_RULE, "")) if isinstance(extra, dict) else ""
-
-
-def _choices(field: FieldInfo) -> str:
-    choices = choices_of(field)
-    return one_of(choices) if choices else ""
+def _is_nullable(field: FieldInfo) -> bool:
+    return type(None) in get_args(field.annotation)
 
 
 def _type(field: FieldInfo) -> str:
     if sections_in(field.annotation):
         return "a section with keys of its own"
-    return _TYPES[_bare_type(field)]
+    parts = [part for part in get_args(field.annotation) if part is not type(None)]
+    annotation = parts[0] if _is_nullable(field) else field.annotation
+    return _TYPES[get_origin(annotation) or annotation]
 
 
 def _bounds(field: FieldInfo) -> str:

@@ -150,7 +150,7 @@ def object_name(value: str, *, root: str) -> str | FileProblem:
 
 
 def _below(value: str, *, key: str, root: Path) -> tuple[Path, int] | FileProblem:
-    """The path and mode of what is below `root`."""
+    """The resolved path below `root`, and its mode."""
     if is_in_bucket(value):
         return _outside(value, "a bucket", str(root))
     return _uri_problem(value) or _resolved(value, key=key, root=root, is_below=True)
@@ -171,7 +171,7 @@ def _resolved(
             f"{key}: {value!r} may not be read ({path}: permission denied). Give this user "
             "read access to the file and to every folder above it."
         ) from error
-    # RuntimeError: a circle of links; ValueError: a NUL character.
+    # RuntimeError: a loop of links; ValueError: a NUL character.
     except (OSError, RuntimeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return FileProblem(

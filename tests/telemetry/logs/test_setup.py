@@ -1,6 +1,7 @@
 import io
 import json
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -23,6 +24,7 @@ def stream() -> io.StringIO:
 @pytest.fixture
 def configure(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.delenv("NO_COLOR", raising=False)
     setups: list[LoggingSetup] = []
 
@@ -73,10 +75,23 @@ def test_json_says_run_worker_and_the_current_step(configure, stream):
     assert (parsed["run"], parsed["worker"], parsed["step"]) == ("quora", 2, 1200)
 
 
-@pytest.mark.parametrize("format", ["text", "json"])
-def test_there_is_no_escape_code_outside_console(configure, stream, format):
-    setup = configure(format=format, is_terminal=True)
-    setup.screen.show_bar("half")
+@pytest.mark.parametrize(
+    ("format", "is_terminal", "term"),
+    [
+        ("text", True, "xterm"),
+        ("json", True, "xterm"),
+        ("console", False, "xterm"),
+        ("console", True, "dumb"),
+    ],
+)
+def test_only_a_console_on_a_terminal_has_a_bar_and_escape_codes(
+    configure, stream, monkeypatch, format, is_terminal, term
+):
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    setup = configure(format=format, is_terminal=is_terminal)
+    assert not setup.terminal.has_bar
+    setup.terminal.show_progress("half", done=1, total=2)
     log.warning("odd \x1b[31m")
     assert "\x1b" not in stream.getvalue()
     assert "\r" not in stream.getvalue()
@@ -84,25 +99,20 @@ def test_there_is_no_escape_code_outside_console(configure, stream, format):
 
 def test_console_on_a_terminal_has_colour_and_a_bar(configure, stream):
     setup = configure(format="auto", is_terminal=True)
-    setup.screen.show_bar("half")
+    setup.terminal.show_progress("half", done=1, total=2)
     log.info("resumed")
-    assert stream.getvalue().startswith("\r\x1b[2Khalf\r\x1b[2K\x1b[2m")
-    assert stream.getvalue().endswith(" resumed\nhalf")
+    assert "\x1b[2K\x1b[2m" in stream.getvalue()
+    assert " resumed\n" in stream.getvalue()
+    assert stream.getvalue().rstrip().endswith(" 50% half")
 
 
 def test_no_color_takes_the_colour_and_leaves_the_bar(configure, stream, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     setup = configure(format="auto", is_terminal=True)
-    assert setup.screen.has_bar
+    setup.terminal.show_progress("half", done=1, total=2)
     log.warning("odd")
-    assert "\x1b" not in stream.getvalue()
-
-
-def test_console_without_a_terminal_has_neither(configure, stream):
-    setup = configure(format="console", is_terminal=False)
-    assert not setup.screen.has_bar
-    log.warning("odd")
-    assert "\x1b" not in stream.getvalue()
+    assert "half" in stream.getvalue()
+    assert set(re.findall(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", stream.getvalue())) == {"\x1b[2K"}
 
 
 @pytest.mark.parametrize(
@@ -231,7 +241,6 @@ def test_closing_restores_what_was_before(configure, stream):
     assert root.handlers != before[1]
     added = logging.NullHandler()
     root.addHandler(added)
-    setup.screen.show_bar("half")
     setup.close()
     setup.close()
     try:
@@ -246,11 +255,11 @@ def test_closing_restores_what_was_before(configure, stream):
     assert stream.getvalue() == ""
 
 
-def test_closing_takes_the_bar_away(configure, stream):
+def test_closing_removes_the_bar(configure, stream):
     setup = configure(format="auto", is_terminal=True)
-    setup.screen.show_bar("half")
+    setup.terminal.show_progress("half", done=1, total=2)
     setup.close()
-    assert stream.getvalue() == "\r\x1b[2Khalf\r\x1b[2K"
+    assert stream.getvalue().endswith("\x1b[2K")
 
 
 def test_closing_again_leaves_what_was_set_up_since(configure, stream):

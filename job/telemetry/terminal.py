@@ -10,7 +10,7 @@ middle of a bar. A reader that goes away (`| head`) or a full disk never reaches
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:  # rich takes 0.1 s to import, and most processes show no bar
@@ -25,6 +25,16 @@ def supports_escape_codes(*, is_terminal: bool, env: Mapping[str, str]) -> bool:
 def supports_colour(*, is_terminal: bool, env: Mapping[str, str]) -> bool:
     """Whether colours may be used: as above, unless NO_COLOR is set (https://no-color.org)."""
     return supports_escape_codes(is_terminal=is_terminal, env=env) and not env.get("NO_COLOR")
+
+
+def aligned_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as text: the first column aligned to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = []
+    for first, *rest in (header, *rows):
+        cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
+        lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
+    return "\n".join(lines)
 
 
 class Terminal:

@@ -5,7 +5,12 @@ import sys
 
 import pytest
 
-from job.telemetry.terminal import Terminal, supports_colour, supports_escape_codes
+from job.telemetry.terminal import (
+    Terminal,
+    aligned_columns,
+    supports_colour,
+    supports_escape_codes,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -123,6 +128,15 @@ def test_a_line_from_a_signal_handler_does_not_wait_for_the_line_it_interrupts(h
     terminal.write_line("interrupted")
     assert "from the handler\n" in stream.getvalue()
     assert "interrupted\n" in stream.getvalue()
+
+
+def test_a_table_aligns_numbers_to_the_right():
+    rows = [("ROC-AUC", "0.9", "0.85"), ("untrained", "0.75", "")]
+    assert aligned_columns(("", "test", "validation"), rows).splitlines() == [
+        "           test  validation",
+        "ROC-AUC     0.9        0.85",
+        "untrained  0.75",
+    ]
 
 
 @pytest.mark.parametrize("text", ["r\u00e9sum\u00e9 \u2713", "lone \ud800"])

@@ -1,7 +1,11 @@
 import io
 import json
 import logging
+import os
+import pty
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -285,3 +289,41 @@ def test_it_is_a_context_manager(stream):
     ):
         assert root.handlers != before
     assert root.handlers == before
+
+
+PROGRAM = """
+import logging, sys
+from job.telemetry.logs.setup import configure_logging
+
+with configure_logging(
+    format="auto", level="INFO", stream=sys.stdout, run="quora", worker=0,
+    is_terminal=sys.stdout.isatty(), metrics=None,
+) as setup:
+    setup.terminal.show_progress("pairs/s=9", done=1, total=2)
+    logging.getLogger("job").info("resumed")
+    assert sys.stdout.isatty() or "rich" not in sys.modules
+"""
+
+
+def run_program(stdout: int) -> None:
+    environment = {**os.environ, "FORCE_COLOR": "1", "TTY_COMPATIBLE": "1", "TERM": "xterm"}
+    command = [sys.executable, "-c", PROGRAM]
+    subprocess.run(command, stdout=stdout, env=environment, timeout=60, check=True)
+
+
+def test_a_pipe_gets_whole_lines_only():
+    reader, writer = os.pipe()
+    run_program(writer)
+    os.close(writer)
+    with open(reader, "rb") as written:
+        (line,) = written.read().splitlines()
+    assert re.fullmatch(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO  resumed", line)
+
+
+def test_a_terminal_gets_the_line_above_the_bar():
+    ours, theirs = pty.openpty()
+    run_program(theirs)
+    shown = os.read(ours, 65536)
+    os.close(theirs)
+    os.close(ours)
+    assert shown.rindex(b" 50% pairs/s=9") > shown.index(b" resumed\r\n") > 0

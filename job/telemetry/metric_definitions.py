@@ -3,12 +3,12 @@
 The names are public API: dashboards and alerts are written against them, and `docs/metrics.md`
 lists them. `telemetry.run_metrics` gives the families values; nothing else creates one::
 
-    families = MetricFamilies(CollectorRegistry())
+    families = MetricFamilies(CollectorRegistry(), run="quora", is_chief=True)
     families.loss.labels("quora", "validation").set(0.31)  # `run` first, then the others
 """
 
 from itertools import product
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
@@ -35,6 +35,7 @@ Level = Literal["debug", "info", "warning", "error", "critical"]
 
 PHASES: tuple[Phase, ...] = get_args(Phase)
 LEVELS: tuple[Level, ...] = get_args(Level)
+OPERATIONS: tuple[CheckpointOperation, ...] = get_args(CheckpointOperation)
 EXPORTED_QUALITY = tuple(name for name, it in QUALITY_METRICS.items() if it.is_exported)
 
 BUILD_LABELS = (
@@ -49,16 +50,26 @@ STEP_BUCKETS = (
 )  # fmt: skip
 CHECKPOINT_BUCKETS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
+_Family = TypeVar("_Family", Counter, Gauge, Histogram, Summary)
+
 
 class MetricFamilies:
     """The families as Prometheus objects; every family has the label `run` first.
 
+    The series of counters and timers exist from the start, at 0, because PromQL's `increase`
+    ignores the first value of a series. The series of a measurement appears with its first
+    value, because 0 would be wrong.
+
     Args:
         registry: Where they are registered.
+        run: Value of the label `run`.
+        is_chief: Whether the series that only the chief has exist from the start, too.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, *, run: str, is_chief: bool) -> None:
         self._registry = registry
+        self._run = run
+        self._is_chief = is_chief
         self._declare_run()
         self._declare_progress()
         self._declare_training()
@@ -67,51 +78,23 @@ class MetricFamilies:
         self._declare_checkpoints()
         self._declare_activations()
 
-    def start_at_zero(self, run: str, *, is_chief: bool) -> None:
-        """Creates the series of counters and timers, at 0.
-
-        PromQL's `increase` ignores the first value of a series. The series of a measurement
-        does not exist until the measurement is made, because 0 would be wrong.
-        """
-        # `labels` creates the series.
-        for family in (
-            self.preemption_notices,
-            self.train_steps,
-            self.train_examples,
-            self.train_nonfinite_steps,
-            self.train_step_duration,
-        ):
-            family.labels(run)
-        for level in LEVELS:
-            self.log_messages.labels(run, level)
-        for record in get_args(RecordResult):
-            self.input_records.labels(run, record)
-        if not is_chief:
-            return
-        for chief_family in (
-            self.learning_rate_reductions,
-            self.early_stopped,
-            self.validation_duration,
-            self.checkpoint_last_success,
-        ):
-            chief_family.labels(run)
-        for operation in get_args(CheckpointOperation):
-            self.checkpoint_duration.labels(run, operation)
-        for labels in product(get_args(CheckpointOperation), get_args(CheckpointResult)):
-            self.checkpoint_operations.labels(run, *labels)
-
     def _gauge(self, name: str, help: str, *labels: str) -> Gauge:
         return Gauge(PREFIX + name, help, ("run", *labels), registry=self._registry)
 
-    def _counter(self, name: str, help: str, *labels: str) -> Counter:
-        return Counter(PREFIX + name, help, ("run", *labels), registry=self._registry)
+    def _counter(
+        self, name: str, help: str, *, chief_only: bool = False, **labels: tuple[str, ...]
+    ) -> Counter:
+        family = Counter(PREFIX + name, help, ("run", *labels), registry=self._registry)
+        return self._from_zero(family, *labels.values(), chief_only=chief_only)
 
-    def _histogram(
-        self, name: str, help: str, *labels: str, buckets: tuple[float, ...]
-    ) -> Histogram:
-        return Histogram(
-            PREFIX + name, help, ("run", *labels), registry=self._registry, buckets=buckets
-        )
+    def _from_zero(
+        self, family: _Family, *values: tuple[str, ...], chief_only: bool = False
+    ) -> _Family:
+        """Creates the series of every combination of the labels' values."""
+        if self._is_chief or not chief_only:
+            for labels in product(*values):
+                family.labels(self._run, *labels)
+        return family
 
     def _declare_run(self) -> None:
         gauge, counter = self._gauge, self._counter
@@ -133,7 +116,7 @@ class MetricFamilies:
             "preemption_notices_total", "SIGTERMs this process received."
         )
         self.log_messages = counter(
-            "log_messages_total", "Lines this process logged, by severity.", "level"
+            "log_messages_total", "Lines this process logged, by severity.", level=LEVELS
         )
 
     def _declare_progress(self) -> None:
@@ -164,14 +147,20 @@ class MetricFamilies:
         self.train_nonfinite_steps = counter(
             "train_nonfinite_steps_total", "Optimizer steps whose loss was not a finite number."
         )
-        self.train_step_duration = self._histogram(
-            "train_step_duration_seconds",
-            "Wall time of one optimizer step; the mean of a call is observed once.",
-            buckets=STEP_BUCKETS,
+        self.train_step_duration = self._from_zero(
+            Histogram(
+                f"{PREFIX}train_step_duration_seconds",
+                "Wall time of one optimizer step; the mean of a call is observed once.",
+                ("run",),
+                registry=self._registry,
+                buckets=STEP_BUCKETS,
+            )
         )
         self.learning_rate = gauge("learning_rate", "Learning rate of the last optimizer step.")
         self.learning_rate_reductions = counter(
-            "learning_rate_reductions_total", "Times this process cut the learning rate."
+            "learning_rate_reductions_total",
+            "Times this process cut the learning rate.",
+            chief_only=True,
         )
 
     def _declare_quality(self) -> None:
@@ -203,12 +192,17 @@ class MetricFamilies:
             "early_stopping_patience_epochs",
             "Epochs without improvement that end training; 0 when early stopping is off.",
         )
-        self.early_stopped = gauge("early_stopped", "1 when early stopping ended training.")
-        self.validation_duration = Summary(
-            f"{PREFIX}validation_duration_seconds",
-            "Wall time of one evaluation on the validation split.",
-            ("run",),
-            registry=self._registry,
+        self.early_stopped = self._from_zero(
+            gauge("early_stopped", "1 when early stopping ended training."), chief_only=True
+        )
+        self.validation_duration = self._from_zero(
+            Summary(
+                f"{PREFIX}validation_duration_seconds",
+                "Wall time of one evaluation on the validation split.",
+                ("run",),
+                registry=self._registry,
+            ),
+            chief_only=True,
         )
 
     def _declare_data(self) -> None:
@@ -222,26 +216,35 @@ class MetricFamilies:
         self.input_records = counter(
             "input_records_total",
             "Input rows this process read, by what became of them.",
-            "result",
+            result=get_args(RecordResult),
         )
 
     def _declare_checkpoints(self) -> None:
         gauge, counter = self._gauge, self._counter
-        self.checkpoint_duration = self._histogram(
-            "checkpoint_duration_seconds",
-            "Wall time of one checkpoint operation, end to end.",
-            "operation",
-            buckets=CHECKPOINT_BUCKETS,
+        self.checkpoint_duration = self._from_zero(
+            Histogram(
+                f"{PREFIX}checkpoint_duration_seconds",
+                "Wall time of one checkpoint operation, end to end.",
+                ("run", "operation"),
+                registry=self._registry,
+                buckets=CHECKPOINT_BUCKETS,
+            ),
+            OPERATIONS,
+            chief_only=True,
         )
         self.checkpoint_operations = counter(
             "checkpoint_operations_total",
             "Checkpoint operations this process tried, by how they ended.",
-            "operation",
-            "result",
+            chief_only=True,
+            operation=OPERATIONS,
+            result=get_args(CheckpointResult),
         )
-        self.checkpoint_last_success = gauge(
-            "checkpoint_last_success_timestamp_seconds",
-            "When this process last committed a checkpoint; 0 is never.",
+        self.checkpoint_last_success = self._from_zero(
+            gauge(
+                "checkpoint_last_success_timestamp_seconds",
+                "When this process last committed a checkpoint; 0 is never.",
+            ),
+            chief_only=True,
         )
         self.checkpoint_last_step = gauge(
             "checkpoint_last_step", "Optimizer step of the newest committed checkpoint."

@@ -58,8 +58,7 @@ class RunMetrics:
         self._clock = clock
         self._run = run
         self._phase: Phase | None = None
-        self._families = MetricFamilies(registry)
-        self._families.start_at_zero(run, is_chief=chief)
+        self._families = MetricFamilies(registry, run=run, is_chief=chief)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)

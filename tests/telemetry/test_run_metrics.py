@@ -45,55 +45,6 @@ def own_series(registry: CollectorRegistry) -> list[str]:
     return [line for line in exposition(registry).splitlines() if line.startswith("siamese_")]
 
 
-def test_every_metric_name_is_frozen():
-    # Dashboards and alerts are written against these: a change belongs into the changelog.
-    assert [(f.name.removeprefix("siamese_"), f.kind) for f in FAMILIES.values()] == [
-        ("build_info", "gauge"),
-        ("run_info", "gauge"),
-        ("run_phase", "gauge"),
-        ("run_start_timestamp_seconds", "gauge"),
-        ("attempt_start_timestamp_seconds", "gauge"),
-        ("run_attempts", "gauge"),
-        ("preemption_notices_total", "counter"),
-        ("log_messages_total", "counter"),
-        ("last_progress_timestamp_seconds", "gauge"),
-        ("eta_timestamp_seconds", "gauge"),
-        ("global_step", "gauge"),
-        ("epoch", "gauge"),
-        ("target_steps", "gauge"),
-        ("target_epochs", "gauge"),
-        ("progress_ratio", "gauge"),
-        ("train_steps_total", "counter"),
-        ("train_examples_total", "counter"),
-        ("train_nonfinite_steps_total", "counter"),
-        ("train_step_duration_seconds", "histogram"),
-        ("learning_rate", "gauge"),
-        ("learning_rate_reductions_total", "counter"),
-        ("loss", "gauge"),
-        ("quality_ratio", "gauge"),
-        ("decision_threshold", "gauge"),
-        ("monitor_best_value", "gauge"),
-        ("best_epoch", "gauge"),
-        ("epochs_since_improvement", "gauge"),
-        ("early_stopping_patience_epochs", "gauge"),
-        ("early_stopped", "gauge"),
-        ("validation_duration_seconds", "summary"),
-        ("dataset_examples", "gauge"),
-        ("dataset_pairs", "gauge"),
-        ("input_records_total", "counter"),
-        ("checkpoint_duration_seconds", "histogram"),
-        ("checkpoint_operations_total", "counter"),
-        ("checkpoint_last_success_timestamp_seconds", "gauge"),
-        ("checkpoint_last_step", "gauge"),
-        ("checkpoint_bytes", "gauge"),
-        ("checkpoints_retained", "gauge"),
-        ("activation_mean", "gauge"),
-        ("activation_std", "gauge"),
-        ("activation_zero_ratio", "gauge"),
-        ("activation_norm", "gauge"),
-    ]
-
-
 def test_labels_that_prometheus_sets_itself_are_never_ours():
     taken = {"job", "instance", "pod", "namespace", "container", "service", "endpoint"}
     taken |= {"cluster", "node", "location", "project_id"}

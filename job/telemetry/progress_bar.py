@@ -42,11 +42,9 @@ class ProgressBar:
         self._progress.start()
 
     def show(self, text: str, *, done: int, total: int) -> None:
-        """Redraws the bar with `text` beside it; total 0 is unknown."""
-        percent = f"{min(100 * done // total, 100):3d}% " if total else ""
-        self._progress.update(
-            self._task, completed=done, total=total or None, description=percent + text
-        )
+        """Redraws the bar with the percentage and `text` beside it."""
+        shown = f"{min(100 * done // total, 100):3d}% {text}"
+        self._progress.update(self._task, completed=done, total=total, description=shown)
         self._progress.refresh()
 
     def write_above(self, text: str) -> None:

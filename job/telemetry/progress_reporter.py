@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from job.telemetry.logs.events import LogValue
 from job.telemetry.logs.text_line import format_duration, format_number, format_rate
 from job.telemetry.terminal import Terminal
-from job.types import Json
 
 log = logging.getLogger(__name__)
 
@@ -94,8 +93,8 @@ class ProgressReporter:
 
     Args:
         every_seconds: Time between two lines where there is no bar.
-        total_steps: Optimizer steps to take since the run began; 0 when it is open ended.
-        total_epochs: Epochs to complete since the run began; 0 when it is open ended.
+        total_steps: Optimizer steps of the whole run.
+        total_epochs: Epochs of the whole run.
         terminal: Owner of standard output.
         clock: Monotonic seconds.
     """
@@ -158,7 +157,7 @@ class ProgressReporter:
     def _eta(self, global_step: int, *, epoch: int) -> float | None:
         """Seconds to the end of training at the present speed; None when it is not known."""
         per_step = self._pace.seconds_per_step
-        if self._total_steps <= 0 or per_step is None:
+        if per_step is None:
             return None
         steps_left = max(self._total_steps - global_step, 0)
         # A pause is the end of an epoch, where validation and saving take time.
@@ -192,8 +191,8 @@ def progress_fields(
     """The fields of a progress line, in their order; what is not known yet is left out.
 
     Args:
-        step: Optimizer steps taken, and to take (0: open ended).
-        epoch: Number of the epoch under way, from 1, and how many (0: open ended).
+        step: Optimizer steps taken, and of the whole run.
+        epoch: Number of the current epoch, from 1, and of the last one.
         measured: What the last call measured.
         pace: The speed.
         eta_seconds: Time to the end of training.
@@ -227,10 +226,7 @@ def bar_text(fields: Mapping[str, LogValue]) -> str:
 
 def _of(progress: tuple[int, int], *, key: str) -> LogValue:
     done, total = progress
-    fields: dict[str, Json] = {key: done}
-    if total <= 0:
-        return LogValue(str(done), fields)
-    return LogValue(f"{done}/{total}", {**fields, f"target_{key}s": total})
+    return LogValue(f"{done}/{total}", {key: done, f"target_{key}s": total})
 
 
 def _rounded(value: float, *, key: str) -> LogValue:

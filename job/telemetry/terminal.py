@@ -67,7 +67,7 @@ class Terminal:
         Args:
             text: Beside the bar; a narrow terminal cuts its end.
             done: Part of `total` that is complete.
-            total: 0 when it is not known.
+            total: >= 1.
         """
         if not self.has_bar:
             return

@@ -138,16 +138,6 @@ def test_a_pause_within_an_epoch_is_not_taken_for_its_end():
     assert loop.reporter.eta_seconds == pytest.approx(27.0)
 
 
-def test_an_open_ended_run_has_neither_target_nor_end(lines):
-    loop = Loop(total_steps=0, total_epochs=0)
-    loop.call(1.0, times=11)
-    assert lines()[-1] == (
-        "training step=110 epoch=1 loss=0.1423 accuracy=0.94 lr=0.001 "
-        "pairs_per_second=2560 step_ms=100"
-    )
-    assert loop.reporter.eta_seconds is None
-
-
 def test_a_terminal_gets_a_bar_and_no_lines(lines):
     loop = Loop(has_bar=True)
     loop.call(1.0, times=2)

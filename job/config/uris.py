@@ -20,6 +20,7 @@ BUCKET_NAME = re.compile(
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 # `gs:/runs` is a typing error, not a folder of that name.
 _INCOMPLETE = re.compile(r"://|(gs|file|memory):", re.IGNORECASE)
+_QUERY = re.compile(r"[?#]")
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,16 @@ def checked_place(value: str, *, allowed: Places) -> str:
     """Returns `value` if it can name one of the places, whether or not it exists.
 
     Raises:
-        ValueError: It has another scheme, or the bucket's name is invalid.
+        ValueError: It has another scheme, a query or a fragment, or the bucket's name is
+            invalid.
     """
+    if not is_path(value) and not value.startswith("file:") and (mark := _QUERY.search(value)):
+        # The message omits the rest, which may be a signature or a token.
+        raise ValueError(
+            "must be a URI without query and fragment, because credentials come from the "
+            f"environment (got {value[: mark.start()]!r} and a {mark[0]!r}). Remove the "
+            f"{mark[0]!r} and what follows"
+        )
     if not is_path(value) and not value.startswith(allowed.schemes):
         raise ValueError(f"must be {allowed.words} (got {value!r})")
     if is_in_bucket(value) and not BUCKET_NAME.fullmatch(split_bucket(value)[0]):

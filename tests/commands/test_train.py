@@ -234,6 +234,7 @@ def test_json_logs_are_one_object_a_line(project, capsys):
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {record["run"] for record in records} == {"tiny"}
     assert "run finished" in {record["event"] for record in records}
+    assert all("step" in record for record in records if record["event"] == "epoch finished")
 
 
 def spoil_after_first_epoch(project, *, module):

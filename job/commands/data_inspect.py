@@ -32,12 +32,7 @@ def run(args: argparse.Namespace) -> ExitCode:
             seed=config.run.seed,
             access=data_access(config, env=os.environ),
         )
-    inspection = inspect_dataset(
-        dataset,
-        section=config.data,
-        seed=config.run.seed,
-        global_batch_size=config.training.global_batch_size,
-    )
+    inspection = inspect_dataset(dataset, section=config.data)
     findings = find_issues(inspection, section=config.data)
     if args.json:
         report = {

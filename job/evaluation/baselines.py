@@ -171,9 +171,7 @@ def resample(steps: NDArray[np.float64], *, num_steps: int) -> NDArray[np.float6
 
 def slices(count: int, at_a_time: int) -> Iterator[slice]:
     """Cuts `count` elements into slices of `at_a_time`, the last one shorter."""
-    return (
-        slice(start, min(start + at_a_time, count)) for start in range(0, count, at_a_time)
-    )
+    return (slice(start, min(start + at_a_time, count)) for start in range(0, count, at_a_time))
 
 
 def _vector_baselines(
@@ -210,9 +208,7 @@ def _vector_baselines(
     }
 
 
-def _score(
-    pairs: PairTable, baseline: _Baseline, *, check_stop: Callable[[], None]
-) -> Scores:
+def _score(pairs: PairTable, baseline: _Baseline, *, check_stop: Callable[[], None]) -> Scores:
     """Compares as many pairs at a time as the memory budget allows."""
     fits = len(pairs.items()) * baseline.width <= _MAX_VECTOR_VALUES
     at_a_time = len(pairs) if fits else _MAX_VECTOR_VALUES // (2 * baseline.width)
@@ -260,13 +256,14 @@ def _sparse_cosine(left: Vectors, right: Vectors) -> Scores:
     return np.asarray(left.multiply(right).sum(axis=1), np.float64).ravel()
 
 
-def _cosine(left: Vectors, right: Vectors) -> Scores:
+def _cosine(left: NDArray[np.float32], right: NDArray[np.float32]) -> Scores:
     """Cosine of dense vectors; 0 where one is zero."""
     length = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-    product = (left * right).sum(axis=1, dtype=np.float64)
-    return np.divide(product, length, out=np.zeros(len(left)), where=length > 0.0)
+    scores: Scores = (left * right).sum(axis=1, dtype=np.float64)
+    return np.divide(scores, length, out=np.zeros_like(scores), where=length > 0.0)
 
 
-def _nearness(left: Vectors, right: Vectors) -> Scores:
+def _nearness(left: NDArray[np.float32], right: NDArray[np.float32]) -> Scores:
     """Minus the Euclidean distance of dense vectors."""
-    return -np.sqrt(np.square(left - right).sum(axis=1, dtype=np.float64))
+    squared: Scores = np.square(left - right).sum(axis=1, dtype=np.float64)
+    return -np.sqrt(squared)

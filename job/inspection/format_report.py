@@ -1,7 +1,8 @@
 """The result of `data inspect` as one page for a person."""
 
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from job.inspection.duplicates import Matrix
 from job.inspection.issues import Finding
@@ -16,6 +17,7 @@ _WIDTH = 96
 _ROWS_SHOWN = 10
 _TOKENS_SHOWN = 10
 _SCRIPTS_SHOWN = 3
+_FEATURES_SHOWN = 10
 
 # From here on, hardly a pair is ranked wrongly.
 _SOLVED_ROC_AUC = 0.99
@@ -61,7 +63,7 @@ def _pairs(inspection: Inspection, table: Table) -> str:
     drawn = inspection.has_drawn_pairs
     rows = [
         (
-            "train, drawn" if drawn and split == "train" else split,
+            "train (drawn)" if drawn and split == "train" else split,
             f"{it.counts.pairs:,}",
             f"{it.counts.positive:,}",
             f"{it.counts.negative:,}",
@@ -70,11 +72,7 @@ def _pairs(inspection: Inspection, table: Table) -> str:
         )
         for split, it in inspection.splits.items()
     ]
-    text = table(("pairs", "all", "matches", "non-matches", "matching", "items"), rows)
-    if drawn:
-        number = inspection.splits["train"].num_looked_at
-        text += f"\n  Each epoch draws its own pairs; {number:,} of the first one are inspected."
-    return text
+    return table(("pairs", "all", "matches", "non-matches", "matching", "items"), rows)
 
 
 def _classes(inspection: Inspection, table: Table) -> str:
@@ -140,11 +138,11 @@ def _item_notes(inspection: Inspection) -> Iterator[str]:
                 f"{plain.num_images:,} inspected"
             )
     features = inspection.features
-    if features is not None and features.num_constant:
-        shown = ", ".join(map(str, features.constant))
-        more = ", ..." if features.num_constant > len(features.constant) else ""
+    if features is not None and features.constant:
+        shown = ", ".join(map(str, features.constant[:_FEATURES_SHOWN]))
+        more = ", ..." if len(features.constant) > _FEATURES_SHOWN else ""
         yield (
-            f"constant in training: {features.num_constant:,} of {features.num_features:,} "
+            f"constant in training: {len(features.constant):,} of {features.num_features:,} "
             f"features ({shown}{more})"
         )
 
@@ -170,14 +168,18 @@ def _duplicates(inspection: Inspection) -> Iterator[str]:
         ("pairs with both labels", "num_contradictory"),
         ("pairs of an item with itself", "num_identical"),
     ):
-        counts = {split: getattr(it.odd, name) for split, it in inspection.splits.items()}
+        counts = {
+            split: getattr(it.odd, name)
+            for split, it in inspection.splits.items()
+            if it.odd is not None
+        }
         yield f"{title}: {_counts(counts)}"
     yield f"items in two splits: {_counts(_between(inspection.shared_items))}"
     equal = inspection.equal_items
-    within = {split: equal[split][split] for split in equal}
+    within: dict[str, int] = {split: equal[split][split] for split in equal}
     contradictory = inspection.num_contradictory_items
     classes = f"; {contradictory:,} with several classes" if contradictory else ""
-    yield f"equal items under two names: {_counts({**within, **_between(equal)})}{classes}"
+    yield f"equal items under two names: {_counts(within | _between(equal))}{classes}"
 
 
 def _between(matrix: Matrix) -> dict[str, int]:
@@ -189,8 +191,10 @@ def _between(matrix: Matrix) -> dict[str, int]:
     }
 
 
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} in {where}" for where, count in counts.items() if count) or "none"
+def _counts(counts: Mapping[Any, int]) -> str:
+    return (
+        ", ".join(f"{count:,} in {where}" for where, count in counts.items() if count) or "none"
+    )
 
 
 def _untrained(inspection: Inspection, table: Table) -> str:
@@ -199,14 +203,13 @@ def _untrained(inspection: Inspection, table: Table) -> str:
         (name.replace("_", " "), *(f"{measured[name]:.3f}" for measured in baselines.values()))
         for name in next(iter(baselines.values()))
     ]
-    if it.left is not None and it.right is not None:
-        rows += [
-            ("left item alone", f"{it.left:.3f}", "-"),
-            ("right item alone", f"{it.right:.3f}", "-"),
-        ]
+    for side, roc_auc in (("left", it.left), ("right", it.right)):
+        if roc_auc is not None:
+            cells = [f"{roc_auc:.3f}" if split == it.split else "-" for split in baselines]
+            rows.append((f"{side} item alone", *cells))
     text = table(("ROC-AUC without training", *baselines), rows)
     if it.left is None:
-        text += "\n  One item alone: not measured, training or validation has a single label."
+        text += "\n  One item alone: not measured, the pairs of a split have one label only."
     if max(max(measured.values()) for measured in baselines.values()) >= _SOLVED_ROC_AUC:
         text += (
             "\n  A baseline solves these pairs, so they cannot show what a model adds."

@@ -102,20 +102,21 @@ def _pairs(inspection: Inspection) -> _Findings:
                 f"{positive:,} matches and {negative:,} non-matches; with fewer than "
                 f"{FEW_PAIRS} of either, scores are mostly chance; add pairs",
             )
-    for split, it in inspection.splits.items():
-        if it.odd.num_contradictory and not drawn:
+    odd = {split: it.odd for split, it in inspection.splits.items() if it.odd and not drawn}
+    for split, pairs in odd.items():
+        if pairs.num_contradictory:
             yield Finding(
                 "contradictory_pairs",
                 split,
-                f"{it.odd.num_contradictory:,} pairs occur with both labels; decide which "
+                f"{pairs.num_contradictory:,} pairs occur with both labels; decide which "
                 "label is right",
             )
-    for split, it in inspection.splits.items():
-        if it.odd.num_identical_negative and not drawn:
+    for split, pairs in odd.items():
+        if pairs.num_identical_negative:
             yield Finding(
                 "identical_negatives",
                 split,
-                f"{it.odd.num_identical_negative:,} pairs of an item with itself are labelled "
+                f"{pairs.num_identical_negative:,} pairs of an item with itself are labelled "
                 "as non-matches; remove them",
             )
 
@@ -172,7 +173,7 @@ def _classes(inspection: Inspection, *, section: DataConfig) -> _Findings:
             "few_classes",
             "train",
             f"{training.num_classes:,} classes, fewer than {FEW_CLASSES} (6 or 7 overfit, 36 "
-            "worked in our measurements): scores on unseen classes will disappoint; add classes",
+            "worked in our measurements): scores on new classes will disappoint; add classes",
         )
 
 
@@ -196,7 +197,7 @@ def _values(inspection: Inspection) -> _Findings:
             "never in training; leave them out, or train on data where they change",
         )
     for split, furthest in features.furthest.items():
-        if furthest is not None and furthest.deviations > EXTREME_DEVIATIONS:
+        if furthest.deviations > EXTREME_DEVIATIONS:
             yield Finding(
                 "extreme_values",
                 split,
@@ -226,4 +227,4 @@ def _one_sided(inspection: Inspection) -> _Findings:
             )
         else:
             continue
-        yield Finding("one_sided", "validation", f"the {side} item alone {what}")
+        yield Finding("one_sided", it.split, f"the {side} item alone {what}")

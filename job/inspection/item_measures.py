@@ -21,7 +21,6 @@ from job.types import Split
 _CHUNK_VALUES = 1 << 20
 _IMAGES_AT_A_TIME = 64
 _TOKENS_KEPT = 20
-_FEATURES_KEPT = 10
 
 # Above every epoch and beside the streams of `job.data`. The seed is fixed: the sample does
 # not change with `run.seed`.
@@ -159,18 +158,16 @@ class FeatureMeasures:
 
     Attributes:
         num_features: Features of a time step.
-        num_constant: Features that never change in training.
-        constant: The first of them, from 0.
+        constant: Numbers, from 0, of those that never change in training.
         num_constant_elsewhere: Those of them that have another value in validation or test.
         furthest: The furthest value of each split, over the features that change in training;
-            None: none does.
+            empty where none does.
     """
 
     num_features: int
-    num_constant: int
     constant: tuple[int, ...]
     num_constant_elsewhere: int
-    furthest: Mapping[Split, Furthest | None]
+    furthest: Mapping[Split, Furthest]
 
     @classmethod
     def of(
@@ -180,33 +177,22 @@ class FeatureMeasures:
         *,
         stats: FeatureStats,
     ) -> "FeatureMeasures":
-        """Reads every value.
-
-        Args:
-            sequences: float32 (V, F) values.
-            rows: int64 (R,), the items of each split.
-            stats: Statistics of the training items.
-        """
+        """Reads every value, float32 (V, F), of the items of each split."""
         ranges = {split: _ranges(sequences, chosen) for split, chosen in rows.items()}
         low, high = ranges["train"]
         constant = low == high
         moved = np.any([(span != low).any(axis=0) for span in ranges.values()], axis=0)
-
-        def furthest(span: NDArray[np.float64]) -> Furthest | None:
-            if constant.all():
-                return None
+        furthest = {}
+        for split, span in ranges.items() if not constant.all() else ():
             deviations = np.abs(span - np.array(stats.mean)) / np.array(stats.std)
             deviations[:, constant] = -1.0
-            side, feature = np.unravel_index(np.argmax(deviations), deviations.shape)
-            value, distance = span[side, feature], deviations[side, feature]
-            return Furthest(float(value), int(feature), float(distance))
-
+            at = np.unravel_index(np.argmax(deviations), deviations.shape)
+            furthest[split] = Furthest(float(span[at]), int(at[1]), float(deviations[at]))
         return cls(
             num_features=len(constant),
-            num_constant=int(np.count_nonzero(constant)),
-            constant=tuple(np.flatnonzero(constant)[:_FEATURES_KEPT].tolist()),
+            constant=tuple(np.flatnonzero(constant).tolist()),
             num_constant_elsewhere=int(np.count_nonzero(constant & moved)),
-            furthest={split: furthest(span) for split, span in ranges.items()},
+            furthest=furthest,
         )
 
 
@@ -232,9 +218,7 @@ class PlainImages:
         return cls(num_plain, len(rows))
 
 
-def chunks(
-    rows: NDArray[np.int64], *, sizes: NDArray[np.int64]
-) -> Iterator[NDArray[np.int64]]:
+def chunks(rows: NDArray[np.int64], *, sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Cuts row numbers, int64 (R,), where their `sizes` exceed the memory budget."""
     chunk = np.cumsum(sizes) // _CHUNK_VALUES
     for chosen in np.split(rows, np.flatnonzero(np.diff(chunk)) + 1):

@@ -1,18 +1,16 @@
 """Everything `data inspect` measures of a data set."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from job.config.data import DataConfig
-from job.config.sampling import PairSamplingConfig
-from job.data.dataset import Dataset, PairTable, SplitCounts
+from job.data.dataset import Dataset, SplitCounts
 from job.data.pipeline.collators import ImageCollator, collator_for
 from job.data.quarantine import Quarantine
-from job.data.sampling.pair_sampling import ClassIndex, PairSampler, drawn_pairs
 from job.inspection.duplicates import (
     Matrix,
     PairAnomalies,
@@ -33,8 +31,6 @@ from job.inspection.untrained import OneSided, baseline_roc_auc, max_sampled, on
 from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.vocabulary import Vocabulary
 from job.types import SPLITS, Json, Kind, Split
-
-_MAX_DRAWN = 50_000
 
 
 @dataclass(frozen=True)
@@ -82,8 +78,7 @@ class SplitInspection:
 
     Attributes:
         counts: Its size.
-        num_looked_at: Pairs that `odd` counts: all, or the first that training draws.
-        odd: Repeated and contradictory ones among these pairs.
+        odd: Repeated and contradictory pairs; None for pairs that training draws.
         steps: Time steps of sequences, each item once.
         texts: Characters of texts.
         classes: Classes of labelled items.
@@ -92,8 +87,7 @@ class SplitInspection:
     """
 
     counts: SplitCounts
-    num_looked_at: int
-    odd: PairAnomalies
+    odd: PairAnomalies | None = None
     steps: Distribution | None = None
     texts: TextMeasures | None = None
     classes: ClassCounts | None = None
@@ -111,12 +105,12 @@ class SplitInspection:
             "num_positive": self.counts.positive,
             "num_negative": self.counts.negative,
             "num_items": self.counts.items,
-            "num_looked_at": self.num_looked_at,
-            **asdict(self.odd),
+            **({} if self.odd is None else asdict(self.odd)),
             "lengths": _record(self.lengths),
             "texts": _record(self.texts),
             "classes": _record(self.classes),
-            "unknown_tokens": self.tokens and {**asdict(self.tokens), "share": self.tokens.share},
+            "unknown_tokens": self.tokens
+            and {**asdict(self.tokens), "share": self.tokens.share},
             "plain_images": _record(self.plain_images),
         }
 
@@ -172,95 +166,37 @@ class Inspection:
         }
 
 
-def inspect_dataset(
-    dataset: Dataset, *, section: DataConfig, seed: int, global_batch_size: int
-) -> Inspection:
+def inspect_dataset(dataset: Dataset, *, section: DataConfig) -> Inspection:
     """Measures a data set.
 
     Args:
         dataset: The data.
         section: The data section it was made from.
-        seed: `run.seed`, which determines drawn pairs.
-        global_batch_size: `training.global_batch_size`; likewise.
-
-    Raises:
-        ConfigError: Labelled items do not make a batch.
     """
     items, stats = dataset.items, dataset.statistics
-    train = first_training_pairs(
-        dataset, section=section, seed=seed, global_batch_size=global_batch_size
-    )
-    pairs: dict[Split, PairTable] = {**dataset.pairs, "train": train}
-    rows = {split: _items_of(dataset, split) for split in SPLITS if split in pairs}
+    rows = {split: _items_of(dataset, split) for split in SPLITS if split in dataset.counts}
     content = content_of(items.values)
+    contradictory = features = None
+    if items.item_class is not None:
+        contradictory = num_contradictory_items(items.item_class, content=content)
+    if isinstance(stats, FeatureStats):
+        features = FeatureMeasures.of(items.values, rows, stats=stats)
     return Inspection(
         kind=dataset.kind,
         num_items=len(items),
         fingerprint=dataset.fingerprint,
         has_drawn_pairs=dataset.training_items is not None,
         splits={
-            split: SplitInspection(
-                dataset.counts[split],
-                len(pairs[split]),
-                PairAnomalies.of(pairs[split], content=content),
-                **_item_measures(dataset, rows[split], section=section, train=rows["train"]),
-            )
+            split: _inspect_split(dataset, split, section=section, rows=rows, content=content)
             for split in rows
         },
         shared_items=shared_items(rows),
         equal_items=equal_items(rows, content=content),
-        num_contradictory_items=None
-        if items.item_class is None
-        else num_contradictory_items(items.item_class, content=content),
-        one_sided=one_sided(
-            dataset, section=section, train=train, held_out=pairs["validation"]
-        ),
+        num_contradictory_items=contradictory,
+        one_sided=one_sided(dataset, section=section),
         baselines=baseline_roc_auc(dataset, section=section),
-        features=FeatureMeasures.of(items.values, rows, stats=stats)
-        if isinstance(stats, FeatureStats)
-        else None,
+        features=features,
         quarantine=dataset.quarantine,
-    )
-
-
-def first_training_pairs(
-    dataset: Dataset, *, section: DataConfig, seed: int, global_batch_size: int
-) -> PairTable:
-    """The training pairs: all that are given, or the first that the first epoch draws.
-
-    Args:
-        dataset: The data.
-        section: The data section it was made from.
-        seed: `run.seed`.
-        global_batch_size: `training.global_batch_size`.
-
-    Raises:
-        ConfigError: Labelled items do not make a batch.
-    """
-    rows, item_class = dataset.training_items, dataset.items.item_class
-    if rows is None or item_class is None:
-        return dataset.pairs["train"]
-    sampling = section.sampling_or_default
-    if isinstance(sampling, PairSamplingConfig):
-        # The batch size does not change what is drawn: one batch of all pairs is fastest.
-        index = ClassIndex.of(item_class, rows=rows)
-        sampler = PairSampler.configured(sampling, index=index, seed=seed, global_batch_size=1)
-        count = min(sampler.num_positive + sampler.num_negative, _MAX_DRAWN)
-        return replace(sampler, global_batch_size=count).epoch(0).batch(0).pairs
-    training = drawn_pairs(
-        sampling,
-        items=dataset.items,
-        rows=rows,
-        seed=seed,
-        global_batch_size=global_batch_size,
-    )
-    epoch = training.epoch(0)
-    steps = min(training.num_steps, -(-_MAX_DRAWN // global_batch_size))
-    batches = [epoch.batch(step).pairs for step in range(steps)]
-    return PairTable(
-        np.concatenate([batch.left for batch in batches]),
-        np.concatenate([batch.right for batch in batches]),
-        np.concatenate([batch.label for batch in batches]),
     )
 
 
@@ -275,28 +211,30 @@ def _items_of(dataset: Dataset, split: Split) -> NDArray[np.int64]:
     return np.flatnonzero(holds)
 
 
-def _item_measures(
+def _inspect_split(
     dataset: Dataset,
-    rows: NDArray[np.int64],
+    split: Split,
     *,
     section: DataConfig,
-    train: NDArray[np.int64],
-) -> dict[str, Any]:
-    """The fields of a SplitInspection that its items have."""
-    items, measures = dataset.items, dict[str, Any]()
+    rows: Mapping[Split, NDArray[np.int64]],
+    content: NDArray[np.int64],
+) -> SplitInspection:
+    items, own, measures = dataset.items, rows[split], dict[str, Any]()
     collator = collator_for(dataset, section)
+    if split in dataset.pairs:
+        measures["odd"] = PairAnomalies.of(dataset.pairs[split], content=content)
     if items.item_class is not None:
-        classes = items.item_class
-        measures["classes"] = ClassCounts.of(classes[rows], training=classes[train])
+        classes, training = items.item_class[own], items.item_class[rows["train"]]
+        measures["classes"] = ClassCounts.of(classes, training=training)
     if isinstance(dataset.statistics, Vocabulary):
-        measures["texts"] = TextMeasures.of(items.values, rows)
-        measures["tokens"] = UnknownTokens.of(items, rows, vocabulary=dataset.statistics)
+        measures["texts"] = TextMeasures.of(items.values, own)
+        measures["tokens"] = UnknownTokens.of(items, own, vocabulary=dataset.statistics)
     elif isinstance(collator, ImageCollator):
-        some = subsample(rows, max_sampled(items))
-        measures["plain_images"] = PlainImages.of(collator, some)
+        sample = subsample(own, max_sampled(items))
+        measures["plain_images"] = PlainImages.of(collator, sample)
     else:
-        measures["steps"] = Distribution.of(items.values.lengths_of(rows))
-    return measures
+        measures["steps"] = Distribution.of(items.values.lengths_of(own))
+    return SplitInspection(dataset.counts[split], **measures)
 
 
 def _table(matrix: Mapping[Split, Mapping[Any, Json]]) -> Json:

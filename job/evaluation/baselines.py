@@ -259,8 +259,9 @@ def _sparse_cosine(left: Vectors, right: Vectors) -> Scores:
 def _cosine(left: NDArray[np.float32], right: NDArray[np.float32]) -> Scores:
     """Cosine of dense vectors; 0 where one is zero."""
     length = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-    scores: Scores = (left * right).sum(axis=1, dtype=np.float64)
-    return np.divide(scores, length, out=np.zeros_like(scores), where=length > 0.0)
+    product = (left * right).sum(axis=1, dtype=np.float64)
+    scores: Scores = np.divide(product, length, out=np.zeros_like(product), where=length > 0.0)
+    return scores
 
 
 def _nearness(left: NDArray[np.float32], right: NDArray[np.float32]) -> Scores:

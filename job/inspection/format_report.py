@@ -129,7 +129,7 @@ def _item_notes(inspection: Inspection) -> Iterator[str]:
     for split, it in inspection.splits.items():
         # Every character of training is known; only frequent words are.
         if it.tokens is not None and (split != "train" or it.tokens.num_unknown):
-            yield f"{it.tokens.kind} unknown from training, {split}: {_unknown(it)}"
+            yield f"unknown {it.tokens.kind}, {split}: {_unknown(it)}"
     for split, it in inspection.splits.items():
         if it.plain_images is not None:
             plain = it.plain_images

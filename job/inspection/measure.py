@@ -158,6 +158,7 @@ class Inspection:
             "shared_items": _table(self.shared_items),
             "equal_items": _table(self.equal_items),
             "num_contradictory_items": self.num_contradictory_items,
+            "one_sided_split": self.one_sided.split,
             "left_only_roc_auc": self.one_sided.left,
             "right_only_roc_auc": self.one_sided.right,
             "features": _record(self.features),

@@ -1,6 +1,6 @@
-"""What scores reach without a trained model: from both items, and from one item alone.
+"""ROC-AUC without a trained model: from both items of a pair, and from one item alone.
 
-Nothing should be learned from one side of a pair: otherwise a model learns the side, not the
+One item alone should not predict the label: otherwise a model learns the item, not the
 similarity. A naive Bayes classifier learns from the items on one side of some pairs and is
 measured on others; data without a shortcut give 0.5.
 
@@ -42,10 +42,10 @@ _MAX_VALUES: Mapping[Form, int] = {
     "encoded": 1 << 25,
 }
 
-# The probe sees coarse numbers: sixteenths of the training items, quarters of the time.
+# The classifier sees coarse numbers: which sixteenth of the items, which quarter of the time.
 _NUM_BINS = 16
 _NUM_STEPS = 4
-# Vectors of sequences with many features are cut to bound memory and time.
+# Further features of sequences are ignored, to bound memory and time.
 _MAX_FEATURES = 64
 
 

@@ -154,6 +154,6 @@ def test_it_becomes_json(of_texts, of_images, of_sequences):
     record = json.loads(json.dumps(of_images.to_json(), allow_nan=False))
     assert record["equal_items"]["test"]["train"] == 1
     assert record["splits"]["train"]["plain_images"]["num_plain"] == 2
-    assert record["training_pairs"] == "drawn"
+    assert (record["training_pairs"], record["one_sided_split"]) == ("drawn", "test")
     record = json.loads(json.dumps(of_sequences.to_json(), allow_nan=False))
     assert record["features"]["furthest"]["train"]["deviations"] > 0

@@ -1,14 +1,14 @@
 """Where batch hooks run and where calls of the training function end.
 
-Batch hooks enclose blocks of steps on a grid that begins anew in each epoch. The grid depends on
-the configuration and the data alone, so a resumed run calls hooks at the same steps::
+Batch hooks enclose blocks of steps, on a grid that begins anew in each epoch. The grid depends
+on the configuration and the data alone, so a resumed run calls hooks at the same steps::
 
     grid = HookGrid(block_steps=4, steps_in_epoch=10)
     grid.begin(5), grid.end(5)  # (4, 8)
     grid.end(9)                 # 10
 
-A block is one or more calls: a call also ends at a save, and after about `CALL_SECONDS`. Hooks do
-not see where calls end, because measured time may not influence training.
+A block is one or more calls: a call also ends at a save, and after about `CALL_SECONDS`.
+Hooks do not see where calls end, because measured time may not influence training.
 """
 
 from dataclasses import dataclass

@@ -6,7 +6,7 @@ Put a file like this beside the configuration and name it there::
       custom:
       - target: six_hooks:Timekeeper
 
-It logs a line an epoch: `epoch timed epoch=3 calls=12 steps=180 training_seconds=4.1 ...`.
+It logs a line an epoch: `epoch timed epoch=3 blocks=12 steps=180 training_seconds=4.1 ...`.
 """
 
 import logging
@@ -26,27 +26,27 @@ class Tally:
 
     Attributes:
         epoch: The epoch under way, counted from 0; -1 before the first.
-        calls: Calls of the training function in it; each runs one or several steps.
+        blocks: Blocks of optimizer steps in it; batch hooks enclose each.
         steps: Optimizer steps in it.
-        training_seconds: Time inside those calls.
-        other_seconds: Time between them: validation, checkpoints, other callbacks.
-        slowest_call_seconds: The longest call; the first of a process also compiles.
+        training_seconds: Time inside those blocks.
+        other_seconds: Time between them: validation, other callbacks.
+        slowest_block_seconds: The longest block; the first of a process also compiles.
         run_seconds: Time of the epochs before this one.
         last_loss: Training loss of the epoch before; None before the second.
     """
 
     epoch: int = -1
-    calls: int = 0
+    blocks: int = 0
     steps: int = 0
     training_seconds: float = 0.0
     other_seconds: float = 0.0
-    slowest_call_seconds: float = 0.0
+    slowest_block_seconds: float = 0.0
     run_seconds: float = 0.0
     last_loss: float | None = None
 
 
 class Timekeeper(keras.callbacks.Callback):
-    """Counts and times the calls of each epoch.
+    """Counts and times the blocks of each epoch.
 
     It remembers over restarts: what it has counted is part of every checkpoint, so an epoch
     that a second process finishes is counted whole, and steps that are done again count once.
@@ -67,26 +67,23 @@ class Timekeeper(keras.callbacks.Callback):
         self._tally = Tally()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Opens the epoch's account; one that a restart goes on with is open already."""
+        """Opens the epoch's account; a resume then puts back what it had counted."""
         before = self._tally
-        if epoch != before.epoch:
-            self._tally = Tally(
-                epoch, run_seconds=before.run_seconds, last_loss=before.last_loss
-            )
+        self._tally = Tally(epoch, run_seconds=before.run_seconds, last_loss=before.last_loss)
         self._lap()
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """A call begins with this batch of the epoch."""
+        """A block begins with this batch of the epoch."""
         self._tally.other_seconds += self._lap()
         self._first_batch = batch
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """The call has ended with this batch, often some after the one it began with."""
+        """The block has ended with this batch, often some after the one it began with."""
         tally, seconds = self._tally, self._lap()
-        tally.calls += 1
+        tally.blocks += 1
         tally.steps += batch - self._first_batch + 1
         tally.training_seconds += seconds
-        tally.slowest_call_seconds = max(tally.slowest_call_seconds, seconds)
+        tally.slowest_block_seconds = max(tally.slowest_block_seconds, seconds)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Closes the account; `logs` holds what training and validation measured."""
@@ -94,11 +91,11 @@ class Timekeeper(keras.callbacks.Callback):
         tally.other_seconds += self._lap()
         shown: dict[str, object] = {
             "epoch": epoch + 1,
-            "calls": tally.calls,
+            "blocks": tally.blocks,
             "steps": tally.steps,
             "training_seconds": round(tally.training_seconds, 3),
             "other_seconds": round(tally.other_seconds, 3),
-            "slowest_call_seconds": round(tally.slowest_call_seconds, 3),
+            "slowest_block_seconds": round(tally.slowest_block_seconds, 3),
         }
         if tally.last_loss is not None:
             shown["loss_change"] = round(loss - tally.last_loss, 4)

@@ -17,7 +17,7 @@ from job.errors import PreemptedError
 from job.run.checkpointer import RunCheckpointer
 from job.telemetry.listener import Listeners
 from job.training.signals import StopSignal
-from tests.checkpoints.tiny_run import acquired, head_of
+from tests.checkpoints.tiny_run import acquired
 from tests.fakes.memory_store import MemoryStore
 from tests.training.conftest import STEPS
 
@@ -79,7 +79,7 @@ class AfterPolls(StopSignal):
         return self.polls < 0
 
 
-def attempt(toy, store, name, *, stop=None, every_steps=100):
+def attempt(toy, store, name, *, stop=None, every_steps=100, listener=None):
     """One process; returns the result of the run, or None if it was stopped or killed."""
     run, stop = toy(), stop or AfterPolls(10_000)
     random.seed(1)
@@ -90,7 +90,7 @@ def attempt(toy, store, name, *, stop=None, every_steps=100):
             raise PreemptedError("")
         return {"val_loss": float(sum(np.abs(one).sum() for one in run.weights().values()))}
 
-    context = SimpleNamespace(cluster=Cluster(), listener=Listeners(), seconds=1.0)
+    context = SimpleNamespace(cluster=Cluster(), listener=listener or Listeners(), seconds=1.0)
     manager = acquired(store, name=name, keep_last=100)
     checkpointer = RunCheckpointer(context, manager=manager, siamese=run.siamese)
     state = checkpointer.restore()
@@ -166,7 +166,7 @@ def test_neither_speed_nor_saves_move_a_hook(toy, monkeypatch):
 
 
 def test_the_last_step_of_an_epoch_is_saved_once(toy):
-    store = MemoryStore()
-    attempt(toy, store, "a", every_steps=3)
-    steps = [one.step for one in head_of(store).checkpoints]
-    assert steps == [3, 6, 9, 12, 15, 18]
+    saved = []
+    heard = SimpleNamespace(checkpoint_saved=lambda step, **_: saved.append(step))
+    attempt(toy, MemoryStore(), "a", every_steps=3, listener=Listeners(heard))
+    assert saved == [3, 6, 9, 12, 15, 18]

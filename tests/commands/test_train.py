@@ -117,7 +117,10 @@ def pull_plug(project, number, *, after_steps):
     )
     return save_config(
         project,
-        lambda config: config.update(callbacks={"custom": [{"target": "plug:Plug"}]}),
+        lambda config: config.update(
+            callbacks={"custom": [{"target": "plug:Plug"}]},
+            training=config["training"] | {"steps_per_call": 2},
+        ),
     )
 
 

@@ -92,6 +92,7 @@ def build_callbacks(
     def position() -> Position:
         return checkpointer.state.position
 
+    run.logging.track_step(lambda: position().global_step)
     checkpoint = CheckpointCallback(
         checkpointer, policy=training.schedule.saves, position=position, best=best
     )
@@ -125,7 +126,7 @@ def _progress(
         every_seconds=run.config.logging.every_seconds,
         total_steps=training.target_steps,
         total_epochs=epochs,
-        screen=run.logging.screen,
+        terminal=run.logging.terminal,
     )
     return ProgressCallback(
         reporter,

@@ -78,7 +78,7 @@ def finalize(
     )
     _log_result(run, checkpointer, outcome=outcome, result=result)
     if run.logging.format != "json":
-        run.logging.screen.write_line(format_summary(summary, directory=run_uri(config)))
+        run.logging.terminal.write_line(format_summary(summary, directory=run_uri(config)))
 
 
 def _log_result(

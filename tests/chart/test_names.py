@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from importlib.util import find_spec
 
 import pytest
 import yaml
@@ -10,7 +9,7 @@ import yaml
 from job.config.keys import all_keys
 from job.config.resume import is_mutable
 from tests.chart.conftest import CHART, Release, values
-from tools.chart.helm import Helm
+from tools.chart import helm
 
 pytestmark = pytest.mark.chart
 
@@ -76,7 +75,7 @@ def test_an_empty_section_that_turns_something_on_is_in_the_name_of_a_run(render
     assert run_name(render()) != run_name(render({"config.callbacks.early_stopping": {}}))
 
 
-def test_another_namespace_is_another_run(helm):
+def test_another_namespace_is_another_run():
     one, other = (
         Release(helm.render(CHART, values(), name="typos", namespace=namespace))
         for namespace in ("alice", "bob")
@@ -164,11 +163,3 @@ def test_a_release_that_looks_like_a_number_stays_text(render, release):
     rendered = render(name=release)
     assert rendered.template["metadata"]["labels"]["app.kubernetes.io/instance"] == release
     assert rendered.pod["serviceAccountName"] == release
-
-
-@pytest.mark.skipif(not shutil.which("helm"), reason="there is no helm on the PATH")
-@pytest.mark.skipif(not find_spec("helm_python"), reason="helm-python-sdk is not installed")
-def test_the_program_and_the_package_render_the_same():
-    text = (CHART / "ci/files.yaml").read_text()
-    program = Helm(shutil.which("helm"))
-    assert program.render(CHART, text, name="r") == Helm().render(CHART, text, name="r")

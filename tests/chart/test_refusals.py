@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tests.chart.conftest import CHART, values
-from tools.chart.helm import HelmError
+from tools.chart import helm
 
 pytestmark = pytest.mark.chart
 QUOTE = "text in quotes"
@@ -236,11 +236,11 @@ NULL_IS_SAID = {
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_null_is_refused_by_name_or_leaves_the_key_out(helm, render, key):
+def test_null_is_refused_by_name_or_leaves_the_key_out(render, key):
     above, _, last = key.rpartition(".")
     is_free = above.startswith(("podSecurityContext", "workers.resources.")) and above
     if not is_free and key not in NULL_IS_SAID:
-        with pytest.raises(HelmError) as caught:
+        with pytest.raises(helm.HelmError) as caught:
             helm.render(CHART, values({key: None}), name="typos")
         assert f"missing property '{last}'" in str(caught.value) or "config is empty" in str(
             caught.value

@@ -113,6 +113,12 @@ class DivergedError(JobError):
     exit_code = ExitCode.DIVERGED
 
 
+class NoProgressError(JobError):
+    """Several attempts trained and none of them committed anything new."""
+
+    exit_code = ExitCode.NO_PROGRESS
+
+
 class PermissionDeniedError(JobError):
     """A file, folder or bucket refused access, or another live process owns the run."""
 

@@ -2,7 +2,6 @@
 
 ::
 
-    Retention(keep_last=3).to_delete([10, 20, 30, 40], best=10)  # -> []
     SavePolicy(every_steps=100).steps_until_save(250)            # -> 50
 """
 
@@ -10,6 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from job.types import Position
+
+# Attempts in a row that trained and committed nothing new, after which a run is given up.
+MAX_FRUITLESS = 5
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,6 @@ class Retention:
     def __post_init__(self) -> None:
         if self.keep_last < 1:
             raise ValueError(f"keep_last is {self.keep_last}; keep at least 1")
-
-    def to_delete(self, steps: Sequence[int], *, best: int | None) -> list[int]:
-        """Returns the steps whose checkpoints can be deleted, oldest first."""
-        kept = set(sorted(set(steps))[-self.keep_last :]) | {best}
-        return [step for step in sorted(set(steps)) if step not in kept]
 
 
 @dataclass(frozen=True)

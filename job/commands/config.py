@@ -8,6 +8,7 @@ import argparse
 import errno
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from job.commands.shared import print_result
@@ -57,19 +58,22 @@ def _load(args: argparse.Namespace) -> LoadedConfig:
 
 
 def _write(path: Path, text: str, *, overwrite: bool) -> None:
+    """Writes a file completely or not at all; an overwritten file keeps its mode."""
+    target = Path(os.path.realpath(path))  # of a symbolic link, the file
+    partial = target.parent / f".{target.name}.{os.getpid()}"
     try:
-        if overwrite and path.is_file():
-            _replace(path, text)
-        elif overwrite and path.exists():  # a device or a pipe
-            path.write_text(text, encoding="utf-8")
-        else:
-            _create(path, text)
-    except FileExistsError:
-        raise ConfigError(
-            f"config init: {str(path)!r} exists and is unchanged. Give another PATH, or "
-            "--force to overwrite it."
-        ) from None
+        if target.exists() and not (overwrite and target.is_file()):
+            raise ConfigError(
+                f"config init: {str(path)!r} exists and is unchanged. Give another PATH, or "
+                "--force to overwrite a file."
+            )
+        partial.write_text(text, encoding="utf-8")
+        if target.exists():
+            shutil.copymode(target, partial)
+        partial.replace(target)
     except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
         message = (
             f"config init: {str(path)!r} cannot be written: {error.strerror}. Give the PATH of "
             "a file in an existing folder that this user may write to and that has free space."
@@ -79,27 +83,3 @@ def _write(path: Path, text: str, *, overwrite: bool) -> None:
         if error.errno in _DENIED:
             raise PermissionDeniedError(message) from error
         raise ConfigError(message) from error
-
-
-def _create(path: Path, text: str) -> None:
-    """Writes a file that does not exist yet; a failed write leaves none."""
-    with path.open("x", encoding="utf-8") as file:
-        try:
-            file.write(text)
-            file.flush()
-        except OSError:
-            path.unlink(missing_ok=True)
-            raise
-
-
-def _replace(path: Path, text: str) -> None:
-    """Replaces a file and keeps its mode; a failed write leaves the old content."""
-    target = path.resolve()
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
-    _create(partial, text)
-    try:
-        shutil.copymode(target, partial)
-        partial.replace(target)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise

@@ -10,7 +10,6 @@ import importlib
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from job.commands.arguments import add_config_arguments
 from job.errors import ExitCode
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[Any]"
@@ -34,6 +33,17 @@ def _lazily(module: str, function: str = "run") -> Callable[[argparse.Namespace]
     return run
 
 
+def _add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", metavar="CONFIG", help="the configuration file (YAML)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override one setting, for example --set training.epochs=3; may be repeated",
+    )
+
+
 def _register_train(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "train",
@@ -42,7 +52,7 @@ def _register_train(subparsers: Subparsers) -> None:
         "command resumes from the last checkpoint. A finished run is only reported.",
         allow_abbrev=False,
     )
-    add_config_arguments(parser)
+    _add_config_arguments(parser)
     parser.set_defaults(run=_lazily("train"))
 
 
@@ -54,7 +64,7 @@ def _register_evaluate(subparsers: Subparsers) -> None:
         "threshold on validation and reports on test. Writes nothing.",
         allow_abbrev=False,
     )
-    add_config_arguments(parser)
+    _add_config_arguments(parser)
     parser.add_argument(
         "--json", action="store_true", help="one JSON object instead of a table"
     )
@@ -78,11 +88,11 @@ def _register_config(subparsers: Subparsers) -> None:
     show = commands.add_parser(
         "show", help="print the resolved configuration, as YAML that is valid input"
     )
-    add_config_arguments(show)
+    _add_config_arguments(show)
     show.add_argument("--origin", action="store_true", help="name the origin of each value")
 
     validate = commands.add_parser("validate", help="check a configuration, all errors at once")
-    add_config_arguments(validate)
+    _add_config_arguments(validate)
 
     commands.add_parser("schema", help="print the JSON schema, for editors")
 
@@ -102,7 +112,7 @@ def _register_data(subparsers: Subparsers) -> None:
         help="counts, balance, lengths, repeats, overlap of the splits, bad rows",
         description="Reads the data as training would and reports on it. Writes nothing.",
     )
-    add_config_arguments(parser)
+    _add_config_arguments(parser)
     parser.add_argument(
         "--json", action="store_true", help="one JSON object instead of a screen"
     )
@@ -117,7 +127,7 @@ def _register_data(subparsers: Subparsers) -> None:
         "at all. With data.packed set to OUT, training opens OUT instead of reading the files, "
         "even if the data is larger than memory.",
     )
-    add_config_arguments(parser)
+    _add_config_arguments(parser)
     parser.add_argument("out", metavar="OUT", help="a folder, or gs://bucket/prefix")
     parser.add_argument(
         "--force", action="store_true", help="replace an existing packed data set"

@@ -2,10 +2,13 @@
 
 import errno
 import sys
+from typing import TYPE_CHECKING
 
 from job.config.root import Config
 from job.errors import DiskFullError, ExitCode
-from job.telemetry.logs.setup import LoggingSetup, configure_logging
+
+if TYPE_CHECKING:
+    from job.telemetry.logs.setup import LoggingSetup
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -33,8 +36,11 @@ def print_result(text: str) -> ExitCode:
     return ExitCode.FINISHED
 
 
-def logs_on_stderr(config: Config, *, level: str) -> LoggingSetup:
+def logs_on_stderr(config: Config, *, level: str) -> "LoggingSetup":
     """Sends logs of at least `level` to standard error; a context manager."""
+    # `config` only prints: it does not wait for the Prometheus client.
+    from job.telemetry.logs.setup import configure_logging
+
     return configure_logging(
         format="text",
         level=level,

@@ -1,4 +1,4 @@
-"""Says what a key may hold, and what a wrong key or value was probably meant to be."""
+"""Says what a key may hold, and what a wrong key was probably meant to be."""
 
 from typing import Any, get_args, get_origin
 
@@ -7,7 +7,6 @@ from pydantic.fields import FieldInfo
 from job.config.keys import (
     Key,
     Path,
-    all_keys,
     child,
     choices_of,
     entry_of,
@@ -17,7 +16,6 @@ from job.config.keys import (
     narrowed,
     sections_in,
 )
-from job.config.loader.origin import Layer
 from job.config.scalars import join_key, preview, to_yaml
 from job.config.section import PATTERN_RULE
 from job.config.suggest import did_you_mean
@@ -38,23 +36,19 @@ def allowed(field: FieldInfo) -> str:
     Returns:
         As in "a number above 0 and below 1", "one of best, last" or "text or null".
     """
-    words = _rule(field) or _choices(field) or f"{_type(field)}{_bounds(field)}"
-    entry = entry_of(field)
+    extra, choices, entry = field.json_schema_extra, choices_of(field), entry_of(field)
+    if isinstance(extra, dict) and PATTERN_RULE in extra:
+        words = str(extra[PATTERN_RULE])
+    else:
+        words = one_of(choices) if choices else f"{_type(field)}{_bounds(field)}"
     if entry is not None:
         words += f", each {allowed(entry)}"
-    return f"{words} or null" if is_nullable(field) else words
+    return f"{words} or null" if _is_nullable(field) else words
 
 
-def is_nullable(field: FieldInfo) -> bool:
-    """Whether the field accepts null."""
-    return type(None) in get_args(field.annotation)
-
-
-def _bare_type(field: FieldInfo) -> Any:
-    """The Python type of a field's value other than null; list and dict without items."""
-    parts = [part for part in get_args(field.annotation) if part is not type(None)]
-    annotation = parts[0] if is_nullable(field) else field.annotation
-    return get_origin(annotation) or annotation
+def first_sentence(field: FieldInfo) -> str:
+    """What a field means, in one sentence."""
+    return (field.description or "").partition(". ")[0].rstrip(".") + "."
 
 
 def one_of(choices: tuple[str, ...]) -> str:
@@ -62,20 +56,16 @@ def one_of(choices: tuple[str, ...]) -> str:
     return f"one of {', '.join(choices)}" if len(choices) > 1 else preview(choices[0])
 
 
-def _rule(field: FieldInfo) -> str:
-    extra = field.json_schema_extra
-    return str(extra.get(PATTERN_RULE, "")) if isinstance(extra, dict) else ""
-
-
-def _choices(field: FieldInfo) -> str:
-    choices = choices_of(field)
-    return one_of(choices) if choices else ""
+def _is_nullable(field: FieldInfo) -> bool:
+    return type(None) in get_args(field.annotation)
 
 
 def _type(field: FieldInfo) -> str:
     if sections_in(field.annotation):
         return "a section with keys of its own"
-    return _TYPES[_bare_type(field)]
+    parts = [part for part in get_args(field.annotation) if part is not type(None)]
+    annotation = parts[0] if _is_nullable(field) else field.annotation
+    return _TYPES[get_origin(annotation) or annotation]
 
 
 def _bounds(field: FieldInfo) -> str:
@@ -102,11 +92,6 @@ def _number(number: float) -> str:
     return to_yaml(int(number) if number == int(number) else number)
 
 
-_YES = frozenset({"yes", "on", "y", "true"})
-_NO = frozenset({"no", "off", "n", "false"})
-_MAX_PLACES = 3
-
-
 def unknown_key(parent: Key, name: str, value: Any) -> str:
     """Rejects a key that its section does not have, and names the one probably meant.
 
@@ -116,12 +101,11 @@ def unknown_key(parent: Key, name: str, value: Any) -> str:
         value: Its value.
     """
     known = names_in(parent.sections)
-    hint = _other_kinds(parent, name) or did_you_mean(name, known)
-    if not hint:
-        elsewhere = [key for key in all_keys() if key.rpartition(".")[2] == name][:_MAX_PLACES]
-        hint = f" Known keys here: {', '.join(known)}."
-        if elsewhere:
-            hint = f" Did you mean {' or '.join(repr(key) for key in elsewhere)}?"
+    hint = (
+        _other_kinds(parent, name)
+        or did_you_mean(name, known)
+        or f" Known keys here: {', '.join(known)}."
+    )
     return f"unknown key (got {preview(value)}).{hint}"
 
 
@@ -144,21 +128,3 @@ def _has(section: Key, kind: str, below: Path) -> bool:
     for part in below:
         key = child(key, part) if key else None
     return key is not None
-
-
-def wrong_type(kind: str, value: Any, layer: int) -> str:
-    """What to write instead, with a leading blank; "" when there is nothing to add.
-
-    Args:
-        kind: pydantic's name of the error.
-        value: What was received.
-        layer: Where the value comes from; a shell removes one pair of quotes.
-    """
-    if kind == "string_type" and isinstance(value, (bool, int, float)):
-        if layer == Layer.FILE:
-            return " Put it in quotes to make it text."
-        return f" Put it in two pairs of quotes to make it text: '\"{to_yaml(value)}\"'."
-    if kind == "bool_type" and isinstance(value, str) and value.lower() in _YES | _NO:
-        meant = "true" if value.lower() in _YES else "false"
-        return f" YAML 1.2 reads {to_yaml(value)} as text: write {meant} without quotes."
-    return ""

@@ -8,6 +8,7 @@ for the old kind.
 
 import copy
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from job.config.keys import ROOT, Key, Path, child, default_kind, find, kinds_of
 from job.config.loader.origin import Origin, Problem, file_origin
 from job.config.loader.overrides import Assignment
 from job.config.loader.yaml12 import Document
+from job.config.loader.yaml_text import Mark
 from job.config.scalars import join_key
 
 
@@ -25,23 +27,26 @@ class Layered:
 
     Attributes:
         values: What the models are to validate.
-        keys: Where each key was given.
-        marks: Where each value was given; differs from `keys` in the column, for the file.
+        origins: Where each key, and its value, was given; the two differ in the file.
         problems: What made an assignment impossible.
     """
 
     values: Any
-    keys: Mapping[Path, Origin]
-    marks: Mapping[Path, Origin]
+    origins: Mapping[Path, tuple[Origin, Origin]]
     problems: tuple[Problem, ...] = ()
 
     def origin_of(self, path: Path) -> Origin:
         """The origin of the value at `path`, or of the nearest value around it."""
-        return _nearest(self.marks, path)
+        return self._nearest(path)[1]
 
     def origin_of_key(self, path: Path) -> Origin:
         """Like `origin_of`, for the key."""
-        return _nearest(self.keys, path)
+        return self._nearest(path)[0]
+
+    def _nearest(self, path: Path) -> tuple[Origin, Origin]:
+        while path not in self.origins:
+            path = path[:-1]
+        return self.origins[path]
 
 
 def from_document(document: Document, *, path: str) -> Layered:
@@ -51,16 +56,19 @@ def from_document(document: Document, *, path: str) -> Layered:
         document: What the file says.
         path: How messages name the file.
     """
-    keys = {
-        at: file_origin(path, line=mark.line, column=mark.column)
-        for at, mark in document.keys.items()
-    }
-    marks = {
-        at: file_origin(path, line=mark.line, column=mark.column)
-        for at, mark in document.marks.items()
-    }
-    start = file_origin(path, line=1, column=1)
-    return Layered(document.values, {(): start, **keys}, {(): start, **marks})
+
+    def origin(mark: Mark) -> Origin:
+        return file_origin(path, line=mark.line, column=mark.column)
+
+    start = Mark(1, 1)  # of the root, which has no key
+    marks = {(): start, **document.marks}
+    return Layered(
+        document.values,
+        {
+            at: (origin(document.keys.get(at, start)), origin(mark))
+            for at, mark in marks.items()
+        },
+    )
 
 
 def apply(layered: Layered, assignments: Sequence[Assignment]) -> Layered:
@@ -74,19 +82,17 @@ def apply(layered: Layered, assignments: Sequence[Assignment]) -> Layered:
         The merged layers. A `kind` is applied before the other keys, so that its reset keeps
         the values of this layer.
     """
-    leaves = [leaf for assignment in assignments for leaf in _leaves(assignment)]
-    kinds = sorted((leaf for leaf in leaves if _is_kind(leaf)), key=lambda leaf: len(leaf.path))
-    ordered = [*kinds, *(leaf for leaf in leaves if not _is_kind(leaf))]
     if not isinstance(layered.values, dict):
         return layered  # the file holds no mapping, which is reported as such
-    tree = _Tree(copy.deepcopy(layered.values), dict(layered.keys), dict(layered.marks))
+    tree = _Tree(copy.deepcopy(layered.values), dict(layered.origins))
+    leaves = [leaf for assignment in copy.deepcopy(assignments) for leaf in _leaves(assignment)]
     problems = []
-    for leaf in ordered:
+    for leaf in sorted(leaves, key=_rank):
         try:
             tree.apply(leaf)
-        except _ImpossibleError as error:
+        except ValueError as error:
             problems.append(Problem(leaf.origin, join_key(leaf.path), str(error)))
-    return Layered(tree.values, tree.keys, tree.marks, (*layered.problems, *problems))
+    return Layered(tree.values, tree.origins, (*layered.problems, *problems))
 
 
 def with_default_kinds(layered: Layered) -> Layered:
@@ -108,121 +114,101 @@ def is_given(values: Any, path: Path) -> bool:
     return True
 
 
-class _ImpossibleError(Exception):
-    """An assignment names an entry that cannot exist."""
-
-
 def _leaves(assignment: Assignment) -> Iterator[Assignment]:
-    key = find(assignment.path)
-    if key is None or not key.sections or not isinstance(assignment.value, Mapping):
+    """One assignment for each key of a mapping for a section, however deep."""
+    value = assignment.value
+    if not value or not isinstance(value, dict) or not _is_section(assignment.path):
         yield assignment
         return
-    if not assignment.value:
-        yield assignment
-    for name, value in assignment.value.items():
-        yield from _leaves(Assignment((*assignment.path, name), value, assignment.origin))
+    for name, below in value.items():
+        yield from _leaves(replace(assignment, path=(*assignment.path, name), value=below))
+
+
+def _is_section(path: Path) -> bool:
+    key = find(path)
+    return key is not None and bool(key.sections)
 
 
 def _is_kind(leaf: Assignment) -> bool:
-    section = find(leaf.path[:-1])
-    return leaf.path[-1] == "kind" and section is not None and bool(section.sections)
+    return leaf.path[-1] == "kind" and _is_section(leaf.path[:-1])
+
+
+def _rank(leaf: Assignment) -> int:
+    """Sorts kinds first, from the outside in; the rest stays in the order given."""
+    return len(leaf.path) if _is_kind(leaf) else sys.maxsize
 
 
 @dataclass
 class _Tree:
-    """A copy that the assignments of one layer are written into."""
+    """A copy of the lower layers that the assignments of one layer are written into."""
 
     values: dict[str, Any]
-    keys: dict[Path, Origin]
-    marks: dict[Path, Origin]
+    origins: dict[Path, tuple[Origin, Origin]]
 
     def apply(self, leaf: Assignment) -> None:
-        """Writes one assignment.
+        """Writes one assignment, and the sections and lists around it that are absent.
 
         Raises:
-            _ImpossibleError: It names an entry that its list cannot have.
+            ValueError: It names an entry that its list cannot have.
         """
-        parent = self.parent_of(leaf)
-        if parent is None:
-            return  # a value above it is wrong, and validation reports that
-        if _is_kind(leaf):
-            self.reset_siblings(parent, leaf=leaf)
-        self.put(parent, leaf=leaf)
-
-    def parent_of(self, leaf: Assignment) -> dict[str, Any] | list[Any] | None:
-        """The mapping or list that holds the last part of the path; created if absent."""
         node: Any = self.values
         for depth, part in enumerate(leaf.path[:-1], start=1):
             at = leaf.path[:depth]
-            key = find(at)
-            if _get(node, part) is None:
-                _set(node, part, [] if key is not None and key.item else {})
-                self.attribute(at, leaf.origin)
-            node = _get(node, part)
-            is_section = key is not None and bool(key.sections)
-            if not isinstance(node, dict if is_section else (dict, list)):
-                return None
-        return node  # type: ignore[no-any-return]
-
-    def reset_siblings(self, parent: Any, *, leaf: Assignment) -> None:
-        above = leaf.path[:-1]
-        key = find(above)
-        if key is None or leaf.value not in tuple(kinds_of(key.sections)):
-            return  # an unknown kind is reported, and nothing else
-        if parent.get("kind", default_kind(key)) == leaf.value:
-            return
-        # All come from lower layers, because the kinds of a layer are applied first.
-        for name in [name for name in parent if name != "kind"]:
-            del parent[name]
-            self.forget((*above, name))
-
-    def put(self, parent: dict[str, Any] | list[Any], *, leaf: Assignment) -> None:
-        key = find(leaf.path)
-        is_there = isinstance(_get(parent, leaf.path[-1]), dict)
-        if key is not None and key.sections and leaf.value == {} and is_there:
+            below = _get(node, part)
+            if below is None:
+                key = find(at)
+                below = [] if key is not None and key.item else {}
+                self.put(node, at, below, leaf.origin)
+            if not isinstance(below, dict if _is_section(at) else (dict, list)):
+                return  # a value above the key is wrong, and validation reports that
+            node = below
+        if _is_kind(leaf):
+            self.reset(node, leaf)
+        is_there = isinstance(_get(node, leaf.path[-1]), dict)
+        if leaf.value == {} and is_there and _is_section(leaf.path):
             return  # an empty mapping changes nothing in a section
-        _set(parent, leaf.path[-1], copy.deepcopy(leaf.value))
-        self.attribute(leaf.path, leaf.origin)
+        self.put(node, leaf.path, leaf.value, leaf.origin)
 
-    def attribute(self, at: Path, origin: Origin) -> None:
+    def reset(self, section: dict[str, Any], kind: Assignment) -> None:
+        """Drops what lower layers set for another kind of a section."""
+        above = kind.path[:-1]
+        key = find(above)
+        if key is None or kind.value not in tuple(kinds_of(key.sections)):
+            return  # an unknown kind is reported, and nothing else
+        if section.get("kind", default_kind(key)) != kind.value:
+            for name in [name for name in section if name != "kind"]:
+                del section[name]
+                self.forget((*above, name))
+
+    def put(self, node: Any, at: Path, value: Any, origin: Origin) -> None:
+        position = _position(node, at[-1])
+        if isinstance(node, list) and position == len(node):
+            node.append(value)
+        else:
+            node[position] = value
         self.forget(at)
-        self.keys[at] = self.marks[at] = origin
+        self.origins[at] = origin, origin
 
     def forget(self, at: Path) -> None:
-        for places in (self.keys, self.marks):
-            for path in [path for path in places if path[: len(at)] == at]:
-                del places[path]
+        for path in [path for path in self.origins if path[: len(at)] == at]:
+            del self.origins[path]
 
 
-def _get(node: dict[str, Any] | list[Any], part: str | int) -> Any:
+def _get(node: Any, part: str | int) -> Any:
+    position = _position(node, part)
+    return node[position] if is_given(node, (position,)) else None
+
+
+def _position(node: Any, part: str | int) -> str | int:
+    """The key of a mapping, or the number in a list, that one part of a path names."""
     if isinstance(node, dict):
-        return node.get(str(part))
-    index = _index(node, part)
-    return node[index] if index < len(node) else None
-
-
-def _set(node: dict[str, Any] | list[Any], part: str | int, value: Any) -> None:
-    if isinstance(node, dict):
-        node[str(part)] = value
-    elif (index := _index(node, part)) == len(node):
-        node.append(value)
-    else:
-        node[index] = value
-
-
-def _index(node: list[Any], part: str | int) -> int:
+        return str(part)
     if re.fullmatch("[0-9]{1,6}", str(part)) and int(part) <= len(node):
         return int(part)
-    raise _ImpossibleError(
+    raise ValueError(
         f"this list has {len(node)} entries; name one by its number from 0, or add one as "
         f"number {len(node)} (got {part})"
     )
-
-
-def _nearest(places: Mapping[Path, Origin], path: Path) -> Origin:
-    while path not in places:
-        path = path[:-1]
-    return places[path]
 
 
 def _with_kinds(value: Any, key: Key) -> Any:

@@ -3,7 +3,7 @@
     from_sets(["training.epochs=3"])
     from_environment({"SIAMESE_TRAINING__EPOCHS": "3"})
 
-Both give the same assignments; `layers` applies them.
+Both give the same assignments; `merge` applies them.
 """
 
 from collections.abc import Mapping, Sequence

@@ -16,10 +16,10 @@ from pydantic_core import ErrorDetails
 
 from job.config.compatibility import IncompatibleError
 from job.config.keys import ROOT, Key, Path, child, choices_of, entry_of, kinds_of, narrowed
-from job.config.loader.hints import allowed, one_of, unknown_key, wrong_type
+from job.config.loader.hints import allowed, first_sentence, one_of, unknown_key
 from job.config.loader.merge import Layered, is_given
-from job.config.loader.origin import Problem
-from job.config.scalars import join_key, preview
+from job.config.loader.origin import Layer, Problem
+from job.config.scalars import join_key, preview, to_yaml
 from job.config.suggest import did_you_mean
 
 _SECTION_TYPES = ("model_type", "model_attributes_type")
@@ -115,11 +115,7 @@ def _missing(place: _Place) -> str:
     if key.sections:
         keys = ", ".join(f"`{name}`" for name in required_in(key.sections))
         return f"this section is required, with its key {keys}"
-    return f"is required: {allowed(key.fields[0])}. {_first_sentence(key)}"
-
-
-def _first_sentence(key: Key) -> str:
-    return (key.fields[0].description or "").partition(". ")[0].rstrip(".") + "."
+    return f"is required: {allowed(key.fields[0])}. {first_sentence(key.fields[0])}"
 
 
 def _bad_value(details: ErrorDetails, place: _Place, layer: int) -> str:
@@ -133,7 +129,17 @@ def _bad_value(details: ErrorDetails, place: _Place, layer: int) -> str:
     words = allowed(field) if field else _without_field(details)
     if kind == "finite_number":
         words = words.replace("a number", "a finite number")
-    return f"must be {words} (got {preview(value)}).{wrong_type(kind, value, layer)}"
+    return f"must be {words} (got {preview(value)}).{_quoting(kind, value, layer)}"
+
+
+def _quoting(kind: str, value: Any, layer: int) -> str:
+    """How to write a value that YAML does not read as text; "" for another error."""
+    if kind != "string_type" or not isinstance(value, (bool, int, float)):
+        return ""
+    if layer == Layer.FILE:
+        return " Put it in quotes to make it text."
+    # A shell removes one pair of quotes.
+    return f" Put it in two pairs of quotes to make it text: '\"{to_yaml(value)}\"'."
 
 
 def _field(place: _Place) -> FieldInfo | None:

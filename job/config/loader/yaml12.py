@@ -22,6 +22,7 @@ from job.config.scalars import preview, resolve
 
 MAX_DEPTH = 32
 MAX_VALUES = 20_000
+_TOO_DEEP = f"values may be nested at most {MAX_DEPTH} levels deep, aliases expanded"
 
 Path = tuple[str | int, ...]
 
@@ -65,7 +66,7 @@ def read_document(data: bytes) -> Document:
     values = None
     try:
         root = _compose(decoded(data), builder.problems)
-        values = builder.value(root, (), 0) if root else None
+        values = builder.value(root, ()) if root else None
     except YamlTextError as error:
         builder.problems.append(YamlProblem(error.mark, (), str(error)))
     # A problem in an aliased value occurs at each use, but is reported once.
@@ -102,18 +103,17 @@ def _refuse_unusable(value: Any) -> None:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's composer, which leaves plain scalars to `scalars` and stops at the limits.
+    """PyYAML's composer, which leaves plain scalars to `scalars` and counts values.
 
-    Attributes:
-        tags: One problem for each tag in the file.
+    Args:
+        text: The file.
+        problems: Gets one problem for each tag.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, problems: list[YamlProblem]) -> None:
         super().__init__(text)
-        self.tags: list[YamlProblem] = []
+        self._problems = problems
         self._num_values = 0
-        self._depth = -1
-        self._complete: set[str] = set()
 
     def resolve(self, *_: Any) -> None:
         """Gives no node a tag, because YAML 1.1 would decide which one."""
@@ -121,52 +121,31 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Composes one node; an alias gives the node it refers to."""
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-        mark = _mark(event)
         self._num_values += 1
-        _refuse_excess(mark, self._depth + 1, self._num_values)
-        if isinstance(event, yaml.AliasEvent):
-            if event.anchor not in self._complete:
-                raise YamlTextError(
-                    mark,
-                    f"`*{event.anchor}` refers to a value that is not complete here; write "
-                    f"`&{event.anchor}` before an earlier value",
-                )
-            return super().compose_node(parent, index)
-        if event.tag is not None:
-            self.tags.append(_tag_problem(mark, event.tag))
-        self.anchors.pop(event.anchor, None)  # YAML lets a later value take the name
-        self._depth += 1
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        if event.anchor is not None:
-            self._complete.add(event.anchor)
-        return node
+        _refuse_excess(event, self._num_values)
+        if not isinstance(event, yaml.AliasEvent):
+            self.anchors.pop(event.anchor, None)  # YAML lets a later value take the name
+            if event.tag is not None:
+                self._problems.append(YamlProblem(_mark(event), (), _tag_refused(event.tag)))
+        return super().compose_node(parent, index)
 
 
-def _compose(text: str, tags: list[YamlProblem]) -> yaml.Node | None:
-    """Composes the only document, None for an empty one; adds a problem for each tag."""
+def _compose(text: str, problems: list[YamlProblem]) -> yaml.Node | None:
+    """The root of the only document; None for an empty one."""
     try:
-        loader = _Loader(text)
-        loader.tags = tags
-        root: yaml.Node | None = loader.get_node() if loader.check_node() else None
-        if loader.check_node():
-            second = loader.peek_event()  # type: ignore[no-untyped-call]
-            raise YamlTextError(
-                _mark(second),
-                "a second document starts here; one file holds one configuration",
-            )
+        return _Loader(text, problems).get_single_node()
     except yaml.YAMLError as error:
         raise syntax_error(error, text) from None
-    return root
+    except RecursionError:
+        raise YamlTextError(Mark(1, 1), _TOO_DEEP) from None
 
 
-def _tag_problem(mark: Mark, tag: str) -> YamlProblem:
+def _tag_refused(tag: str) -> str:
     name = tag.replace("tag:yaml.org,2002:", "!!")
-    text = (
+    return (
         f"tags are not allowed (got {preview(name)}); remove it: a quoted value is text, any "
         "other value has the type it looks like"
     )
-    return YamlProblem(mark, (), text)
 
 
 @dataclass
@@ -177,66 +156,59 @@ class _Builder:
     keys: dict[Path, Mark] = field(default_factory=dict)
     marks: dict[Path, Mark] = field(default_factory=dict)
 
-    def value(self, node: yaml.Node, path: Path, depth: int) -> Any:
-        # Both limits are checked again here, because aliases multiply the values.
+    def value(self, node: yaml.Node, path: Path) -> Any:
         self.marks[path] = _mark(node)
-        _refuse_excess(_mark(node), depth, len(self.marks))
-        if isinstance(node, yaml.ScalarNode):
-            return self.scalar(node, path)
+        if len(path) > MAX_DEPTH:
+            raise YamlTextError(_mark(node), _TOO_DEEP)
+        _refuse_excess(node, len(self.marks))  # once more, because aliases multiply values
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             self.keys |= {(*path, index): _mark(item) for index, item in enumerate(node.value)}
-            return [
-                self.value(item, (*path, index), depth + 1)
-                for index, item in enumerate(node.value)
-            ]
-        return self.mapping(node, path, depth)
-
-    def scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
+            return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
         try:
-            value = node.value if node.style else resolve(node.value)
-            _refuse_unusable(value)
+            return _scalar(node)
         except ValueError as error:
             self.problem(node, path, str(error))
             return None
-        return value
 
-    def mapping(self, node: yaml.Node, path: Path, depth: int) -> dict[str, Any]:
+    def mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = self.key(key_node, path)
-            if key is None:
+            try:
+                key = _key(key_node)
+            except ValueError as error:
+                self.problem(key_node, path, str(error))
                 continue
+            at = (*path, key)
             if key in values:
-                first = self.keys[*path, key]
-                self.problem(
-                    key_node,
-                    (*path, key),
-                    f"this key is already on line {first.line}; keep one of the two",
-                )
+                line = self.keys[at].line
+                text = f"this key is already on line {line}; keep one of the two"
+                self.problem(key_node, at, text)
                 continue
-            self.keys[*path, key] = _mark(key_node)
-            values[key] = self.value(value_node, (*path, key), depth + 1)
+            self.keys[at] = _mark(key_node)
+            values[key] = self.value(value_node, at)
         return values
-
-    def key(self, node: yaml.Node, path: Path) -> str | None:
-        if not isinstance(node, yaml.ScalarNode):
-            self.problem(node, path, "a key must be text (got a list or a mapping)")
-            return None
-        if not node.style and node.value == "<<":
-            self.problem(
-                node,
-                path,
-                "YAML 1.2 has no merge key `<<`; repeat the keys where they apply",
-            )
-            return None
-        key = self.scalar(node, path)
-        if isinstance(key, str):
-            return key
-        self.problem(node, path, f"a key must be text (got {preview(key)}); put it in quotes")
-        return None
 
     def problem(self, node: yaml.Node, path: Path, text: str) -> None:
         self.problems.append(YamlProblem(_mark(node), path, text))
+
+
+def _scalar(node: Any) -> Any:
+    value = node.value if node.style else resolve(node.value)
+    _refuse_unusable(value)
+    return value
+
+
+def _key(node: yaml.Node) -> str:
+    if not isinstance(node, yaml.ScalarNode):
+        raise ValueError("a key must be text (got a list or a mapping)")
+    if not node.style and node.value == "<<":
+        raise ValueError("YAML 1.2 has no merge key `<<`; repeat the keys where they apply")
+    key = _scalar(node)
+    if not isinstance(key, str):
+        raise ValueError(f"a key must be text (got {preview(key)}); put it in quotes")
+    return key
 
 
 def _mark(at: Any) -> Mark:
@@ -244,12 +216,10 @@ def _mark(at: Any) -> Mark:
     return Mark(at.start_mark.line + 1, at.start_mark.column + 1)
 
 
-def _refuse_excess(mark: Mark, depth: int, num_values: int) -> None:
-    if depth > MAX_DEPTH:
-        raise YamlTextError(mark, f"values may be nested at most {MAX_DEPTH} levels deep")
+def _refuse_excess(at: Any, num_values: int) -> None:
     if num_values > MAX_VALUES:
         raise YamlTextError(
-            mark,
+            _mark(at),
             f"a configuration may contain at most {MAX_VALUES} values, aliases expanded; is "
             "this the right file?",
         )

@@ -20,6 +20,8 @@ _HINTS = {
     "cannot start any token": "put a text that starts with it in quotes",
     "unexpected end of stream": "a quote is not closed",
     "'<stream end>'": "a bracket is not closed",
+    "undefined alias": "write `&` and its name before an earlier value",
+    "another document": "one file holds one configuration",
     "expected ',' or": "a bracket is not closed, or a comma is missing",
 }
 

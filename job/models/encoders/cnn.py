@@ -8,7 +8,6 @@ import keras
 
 from job.config.model import CnnConfig, Precision
 from job.models.dropout import PairDropout
-from job.models.encoders.image_input import image_input
 from job.models.seeds import derive_seed
 from job.types import ItemInput
 
@@ -27,7 +26,10 @@ def build_cnn(
     Returns:
         A model from float32 (N, S, S, 3) images, 0 to 255, to float32 (N, D).
     """
-    images_NSS3, maps_NSSC = image_input(item)
+    images_NSS3 = keras.Input(item.shape, dtype=item.dtype, name="image")
+    # From [0, 255] to [-1, 1], as for Xception.
+    scale = keras.layers.Rescaling(1.0 / 127.5, offset=-1.0, dtype="float32", name="scale")
+    maps_NSSC = scale(images_NSS3)
     for number, filters in enumerate(section.filters, start=1):
         name = f"conv_{number}"
         maps_NSSC = keras.layers.Conv2D(

@@ -12,7 +12,6 @@ import keras
 import tensorflow as tf
 
 from job.config.model import Precision, XceptionConfig
-from job.models.encoders.image_input import image_input
 from job.models.seeds import derive_seed
 from job.types import ItemInput
 
@@ -49,9 +48,14 @@ def build_xception(
 
     Source: Chollet 2017, Xception, figure 5; `keras.applications.Xception`.
     """
-    _, scaled = image_input(item)
+    images_NSS3 = keras.Input(item.shape, dtype=item.dtype, name="image")
+    # Keras' `preprocess_input` of Xception: from [0, 255] to [-1, 1].
+    scale = keras.layers.Rescaling(1.0 / 127.5, offset=-1.0, dtype="float32", name="scale")
     template = keras.applications.Xception(
-        weights=None, include_top=False, input_tensor=scaled, input_shape=item.shape
+        weights=None,
+        include_top=False,
+        input_tensor=scale(images_NSS3),
+        input_shape=item.shape,
     )
     names = _names(layer.name for layer in template.layers)
     synchronized = tf.distribute.get_strategy().num_replicas_in_sync > 1

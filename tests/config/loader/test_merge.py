@@ -201,7 +201,7 @@ def test_applying_a_layer_leaves_the_lower_ones_as_they_are() -> None:
     upper = apply(lower, from_sets(["training.epochs=4", "run.name=a"]).assignments)
     assert upper.values == {"training": {"epochs": 4}, "run": {"name": "a"}}
     assert lower.values == {"training": {"epochs": 3}}
-    assert ("run",) not in lower.marks
+    assert ("run",) not in lower.origins
 
 
 def test_a_layer_does_not_change_its_assignments() -> None:

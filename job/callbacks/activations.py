@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
-import keras
-
+from job.callbacks.callback_list import RunCallback
 from job.checkpoints.fenced_files import EpochFiles
 from job.checkpoints.serialization import encode_npz
 from job.config.suggest import did_you_mean
@@ -23,7 +22,7 @@ log = logging.getLogger(__name__)
 DIRECTORY = "activations"
 
 
-class ActivationsCallback(keras.callbacks.Callback):
+class ActivationsCallback(RunCallback):
     """Writes a file at each epoch's end and exports statistics of the selected layers.
 
     A process killed between an epoch's commit and its file left no file. The next process
@@ -56,7 +55,7 @@ class ActivationsCallback(keras.callbacks.Callback):
         self._position = position
         self._clock = clock
 
-    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+    def on_state_ready(self) -> None:
         position = self._position()
         is_epoch_end = position.epoch > 0 and position.step_in_epoch == 0
         if is_epoch_end and position.epoch not in self._files.epochs():

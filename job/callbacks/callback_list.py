@@ -5,6 +5,7 @@ every decision taken at its end. Observers come last; they change nothing.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import keras
 
@@ -75,6 +76,38 @@ def is_stateful(callback: keras.callbacks.Callback) -> bool:
     return type(callback) in _ATTRIBUTES or hasattr(callback, "get_state")
 
 
+@dataclass(frozen=True)
+class TrainCall:
+    """One call of the compiled training function.
+
+    Attributes:
+        steps: Its optimizer steps.
+        seconds: Its wall time; None for the first call of a process, which compiles.
+        logs: Means of the epoch so far, as in `on_train_batch_end`.
+        may_save: False if a save follows at once (the epoch ends), or none may (the loss is
+            not finite).
+    """
+
+    steps: int
+    seconds: float | None
+    logs: Mapping[str, float]
+    may_save: bool
+
+
+class RunCallback(keras.callbacks.Callback):
+    """A callback that also hears of what Keras has no hook for.
+
+    How steps are grouped into calls depends on measured time, so these methods may not change
+    training.
+    """
+
+    def on_state_ready(self) -> None:
+        """Training starts from here: a stored state has been put back, if there is one."""
+
+    def on_call_end(self, call: TrainCall) -> None:
+        """A call has ended, and the batch hook due after it has run."""
+
+
 class CallbackList:
     """A `keras.callbacks.CallbackList` with a state.
 
@@ -91,7 +124,6 @@ class CallbackList:
     ) -> None:
         self._callbacks = list(callbacks)
         self._model = model
-        self._restored: Mapping[str, Json] = {}
         self._restored_stop_reason = ""
         self._has_ended = False
         model.stop_training = False
@@ -111,35 +143,44 @@ class CallbackList:
         return state
 
     def load_state_dict(self, state: Mapping[str, Json], *, stop_reason: str = "") -> None:
-        """Takes the state of an earlier attempt; `begin` applies it.
+        """Restores the state of an earlier attempt.
 
         Args:
             state: From `state_dict`. A callback that is not in it starts fresh.
             stop_reason: Why that attempt had ended training, "" if it had not.
         """
-        self._restored = state
-        self._restored_stop_reason = stop_reason
-
-    def begin(self) -> None:
-        """Calls `on_train_begin`, then restores states: Keras' callbacks reset in that hook."""
-        self.hooks.on_train_begin()
         for name, callback in self._named():
-            state = self._restored.get(name)
-            if state is None:
+            own = state.get(name)
+            if own is None:
                 continue
             if hasattr(callback, "set_state"):
-                callback.set_state(state)
-            elif isinstance(state, dict):
-                for attribute, value in state.items():
+                callback.set_state(own)
+            elif isinstance(own, Mapping):
+                for attribute, value in own.items():
                     setattr(callback, attribute, value)
-        if self._restored_stop_reason:
-            self._model.stop_training = self._is_still_stopped(self._restored_stop_reason)
+        self._restored_stop_reason = stop_reason
+        self._model.stop_training = bool(stop_reason) and self._is_still_stopped(stop_reason)
+
+    def on_state_ready(self) -> None:
+        """Tells the program's own callbacks that training starts from the current state."""
+        for callback in self._run_callbacks():
+            callback.on_state_ready()
+
+    def on_call_end(self, call: TrainCall) -> None:
+        """Tells the program's own callbacks of a call."""
+        for callback in self._run_callbacks():
+            callback.on_call_end(call)
 
     def end(self) -> None:
         """Calls `on_train_end` once, also after an error."""
         if not self._has_ended:
             self._has_ended = True
             self.hooks.on_train_end()
+
+    @property
+    def terminates_on_nan(self) -> bool:
+        """Whether a loss that is not finite ends training."""
+        return any(isinstance(c, keras.callbacks.TerminateOnNaN) for c in self._callbacks)
 
     @property
     def stop_reason(self) -> str:
@@ -164,6 +205,9 @@ class CallbackList:
             for callback in self._callbacks
             if type(callback).__name__ == reason
         )
+
+    def _run_callbacks(self) -> list[RunCallback]:
+        return [one for one in self._callbacks if isinstance(one, RunCallback)]
 
     def _named(self) -> list[tuple[str, keras.callbacks.Callback]]:
         """Names that do not change when an unrelated callback is added or removed."""

@@ -1,12 +1,10 @@
 """Saves when the policy says so; the checkpointer does the work."""
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-import keras
-
 from job.callbacks.best_epoch import BestEpoch
+from job.callbacks.callback_list import RunCallback, TrainCall
 from job.checkpoints.policy import SavePolicy
 from job.checkpoints.records import Best
 from job.checkpoints.serialization import RunState
@@ -25,7 +23,7 @@ class Checkpointer(Protocol):
     def wait(self) -> None: ...
 
 
-class CheckpointCallback(keras.callbacks.Callback):
+class CheckpointCallback(RunCallback):
     """Saves between calls and at every epoch's end.
 
     Args:
@@ -48,16 +46,11 @@ class CheckpointCallback(keras.callbacks.Callback):
         self._policy = policy
         self._position = position
         self._best = best
-        self._last_saved_step = 0
 
-    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        self._last_saved_step = self._position().global_step
-
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        if not math.isfinite((logs or {})["loss"]):
-            # Resuming from here would only diverge again; the commit before it stays.
-            return
-        if self._policy.should_save(self._position(), last_saved_step=self._last_saved_step):
+    def on_call_end(self, call: TrainCall) -> None:
+        position = self._position()
+        before = position.global_step - call.steps
+        if call.may_save and self._policy.should_save(position, last_saved_step=before):
             self._save({}, None)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
@@ -79,4 +72,3 @@ class CheckpointCallback(keras.callbacks.Callback):
 
     def _save(self, metrics: Mapping[str, float], best: Best | None) -> None:
         self._checkpointer.save(self._checkpointer.snapshot(), metrics=metrics, best=best)
-        self._last_saved_step = self._position().global_step

@@ -1,13 +1,10 @@
 """Tells a person how training goes."""
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 
-import keras
-
 from job.callbacks.best_epoch import BestEpoch
-from job.callbacks.step_timer import StepTimer
+from job.callbacks.callback_list import RunCallback, TrainCall
 from job.config.monitors import MONITORS
 from job.models.optimizers import read_learning_rate
 from job.telemetry.logs.events import LogValue
@@ -18,7 +15,7 @@ from job.types import Position
 log = logging.getLogger(__name__)
 
 
-class ProgressCallback(keras.callbacks.Callback):
+class ProgressCallback(RunCallback):
     """Feeds the progress reporter, and logs one line for each epoch.
 
     Args:
@@ -28,7 +25,6 @@ class ProgressCallback(keras.callbacks.Callback):
         best: The best epoch so far.
         pairs_per_step: The global batch size.
         epochs: Of the whole run.
-        clock: Monotonic seconds.
     """
 
     def __init__(
@@ -40,7 +36,6 @@ class ProgressCallback(keras.callbacks.Callback):
         best: BestEpoch,
         pairs_per_step: int,
         epochs: int,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
         self._reporter = reporter
@@ -49,18 +44,8 @@ class ProgressCallback(keras.callbacks.Callback):
         self._best = best
         self._pairs_per_step = pairs_per_step
         self._epochs = epochs
-        self._timer = StepTimer(clock)
-        self._learning_rate = 0.0
 
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        self._learning_rate = read_learning_rate(self.model.optimizer)
-
-    def on_train_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        self._timer.begin(batch)
-
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        call = self._timer.end(batch)
-        measured = logs or {}
+    def on_call_end(self, call: TrainCall) -> None:
         position = self._position()
         self._reporter.update(
             position.global_step,
@@ -69,7 +54,9 @@ class ProgressCallback(keras.callbacks.Callback):
             seconds=call.seconds,
             examples=call.steps * self._pairs_per_step,
             measured=Measured(
-                measured["loss"], measured["accuracy"], learning_rate=self._learning_rate
+                call.logs["loss"],
+                call.logs["accuracy"],
+                learning_rate=read_learning_rate(self.model.optimizer),
             ),
         )
         if self._reporter.eta_seconds is not None:
@@ -88,7 +75,7 @@ class ProgressCallback(keras.callbacks.Callback):
             shown["best"] = f"{best.monitor}={best.value:.4f} at epoch {best.epoch}"
         log.info("epoch finished", extra=shown)
         rate = read_learning_rate(self.model.optimizer)
-        if rate < self._learning_rate:
+        if rate < measured["learning_rate"]:
             log.info("learning rate reduced", extra={"learning_rate": rate})
         if self.model.stop_training:
             log.info("training stops early", extra={"epoch": epoch + 1})

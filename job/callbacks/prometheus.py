@@ -1,12 +1,11 @@
 """Tells the Prometheus families what training does."""
 
-import time
 from collections.abc import Callable, Mapping
 
 import keras
 
 from job.callbacks.best_epoch import BestEpoch
-from job.callbacks.step_timer import StepTimer
+from job.callbacks.callback_list import RunCallback, TrainCall
 from job.models.optimizers import read_learning_rate
 from job.telemetry.run_metrics import RunMetrics
 from job.types import Position
@@ -14,7 +13,7 @@ from job.types import Position
 _VALIDATION_PREFIX = "val_"
 
 
-class MetricsCallback(keras.callbacks.Callback):
+class MetricsCallback(RunCallback):
     """Exports position, speed, loss, quality and the best epoch.
 
     Args:
@@ -25,7 +24,6 @@ class MetricsCallback(keras.callbacks.Callback):
         target_steps: Optimizer steps of the whole run.
         nonfinite_steps: Counts the steps of this process whose loss was no finite number.
         early_stopping: Its counter and patience are exported; None when it is off.
-        clock: Monotonic seconds.
     """
 
     def __init__(
@@ -38,7 +36,6 @@ class MetricsCallback(keras.callbacks.Callback):
         target_steps: int,
         nonfinite_steps: Callable[[], int],
         early_stopping: keras.callbacks.EarlyStopping | None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
         self._metrics = metrics
@@ -49,19 +46,15 @@ class MetricsCallback(keras.callbacks.Callback):
         self._early_stopping = early_stopping
         self._nonfinite_steps = nonfinite_steps
         self._nonfinite_before = 0
-        self._timer = StepTimer(clock)
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         self._metrics.set_phase("compiling")
-        self._metrics.set_learning_rate(self._learning_rate())
         self._show_position()
 
-    def on_train_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        self._timer.begin(batch)
+    def on_state_ready(self) -> None:
+        self._metrics.set_learning_rate(self._learning_rate())
 
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        call = self._timer.end(batch)
-        loss = (logs or {})["loss"]
+    def on_call_end(self, call: TrainCall) -> None:
         nonfinite = self._nonfinite_steps() - self._nonfinite_before
         self._nonfinite_before += nonfinite
         self._metrics.set_phase("training")
@@ -71,7 +64,7 @@ class MetricsCallback(keras.callbacks.Callback):
             examples=call.steps * self._pairs_per_step,
             nonfinite=nonfinite,
         )
-        self._metrics.set_epoch_result("train", loss=loss, quality={})
+        self._metrics.set_epoch_result("train", loss=call.logs["loss"], quality={})
         self._show_position()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:

@@ -8,7 +8,9 @@ part          content                            stored as
 MODEL         weights, seed generators           .npz, keys "model|<path>"
 OPTIMIZER     moments, iterations, learning rate .npz, keys "optimizer|<path>"
 TRAIN_STATE   position, running sums of the      meta.json
-              epoch, wall time, stop reason
+              epoch, wall time, stop reason,
+              random generators of Python and
+              NumPy
 CALLBACKS     state of each callback by name     meta.json
 HISTORY       metrics of each finished epoch     meta.json
 ============  =================================  ============================================
@@ -22,7 +24,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -62,6 +64,8 @@ class RunState:
         history: Metrics of each finished epoch.
         seconds: Wall time of the run over all attempts.
         stop_reason: The callback that ended training, "" if none has.
+        epoch_begun: Whether `on_epoch_begin` has run for the current epoch.
+        random: State of the global random generators by library, which callbacks may use.
     """
 
     variables: Variables
@@ -71,6 +75,8 @@ class RunState:
     history: Sequence[Mapping[str, float]]
     seconds: float = 0.0
     stop_reason: str = ""
+    epoch_begun: bool = False
+    random: Mapping[str, Sequence[Json]] = field(default_factory=dict)
 
 
 _STRICT = ConfigDict(strict=True, extra="forbid")
@@ -96,6 +102,8 @@ class _MetaTrainState:
     sums: _Floats
     seconds: float
     stop_reason: str
+    epoch_begun: bool
+    random: dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
@@ -193,6 +201,8 @@ def encode_meta(state: RunState) -> bytes:
                 "sums": state.sums,
                 "seconds": state.seconds,
                 "stop_reason": state.stop_reason,
+                "epoch_begun": state.epoch_begun,
+                "random": state.random,
             },
             CALLBACKS: state.callbacks,
             HISTORY: state.history,
@@ -231,4 +241,6 @@ def decode_state(variables: Variables, meta: bytes) -> RunState:
         history=value[HISTORY],
         seconds=train_state["seconds"],
         stop_reason=train_state["stop_reason"],
+        epoch_begun=train_state["epoch_begun"],
+        random=train_state["random"],
     )

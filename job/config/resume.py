@@ -1,7 +1,8 @@
 """Which keys a resume may change, and the differences in the others.
 
 Every key is fixed unless the models mark it `mutable`: a run with another optimizer is another
-run. The commands that resume reject a difference in a fixed key and print the lines of
+run. `training.steps_per_call` is fixed only in a run with custom callbacks, whose batch hooks
+depend on it. The commands that resume reject a difference in a fixed key and print the lines of
 `binding_diff`.
 """
 
@@ -20,6 +21,8 @@ class _Absent:
 
 
 _ABSENT = _Absent()
+
+_FIXED_BY_CUSTOM_CALLBACKS = "training.steps_per_call"
 
 
 def as_record(config: Config) -> dict[str, Json]:
@@ -53,7 +56,10 @@ def binding_diff(
         One line for each fixed key that differs, in the order of the sections; empty if the run
         may resume. A key unknown to an older version differs unless it has its default.
     """
-    return _differences((), stored, current, owner)
+    lines = _differences((), stored, current, owner)
+    if stored.get("callbacks", {}).get("custom"):
+        return lines
+    return [line for line in lines if not line.startswith(f"{_FIXED_BY_CUSTOM_CALLBACKS}:")]
 
 
 def _is_mutable(path: Path) -> bool:

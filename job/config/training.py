@@ -55,8 +55,10 @@ class TrainingConfig(Section):
         16,
         ge=1,
         le=1024,
-        description="Optimizer steps between two returns to Python, where a stop request is "
-        "checked. Affects speed, never the result.",
+        description="Optimizer steps between two batch hooks of the callbacks, and at most in "
+        "one call of the compiled function; fewer if batches are large. Affects speed, never "
+        "the result, unless a custom callback changes training in a batch hook. A resume may "
+        "change it if callbacks.custom is empty.",
     )
     bucket_window_batches: int = Field(
         1,

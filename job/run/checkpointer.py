@@ -1,4 +1,4 @@
-"""Connects the run to its checkpoints: acquire, restore, snapshot, save, wait.
+"""Connects the run to its checkpoints: acquire, restore, put back, snapshot, save, wait.
 
 `CheckpointManager` knows records and stores; this class knows the model, the training state and
 the callbacks. A snapshot is a copy on the host, and `save` needs nothing but the snapshot: an
@@ -27,8 +27,15 @@ from job.models.siamese import Siamese
 from job.run.components import Components, library_versions
 from job.run.context import RunContext
 from job.run.directory import RunDirectory
-from job.training.state import TrainState, expected_spec, read_variables, write_variables
-from job.types import Json
+from job.training.state import (
+    TrainState,
+    expected_spec,
+    read_random_state,
+    read_variables,
+    write_random_state,
+    write_variables,
+)
+from job.types import Json, Position
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +43,7 @@ log = logging.getLogger(__name__)
 class RunCheckpointer:
     """The run as this process holds it; only the chief writes.
 
-    `acquire`, then `restore`, then `attach`; from then on `snapshot` and `save`.
+    `acquire`, then `restore`, `attach` and `put_back`; from then on `snapshot` and `save`.
 
     Attributes:
         state: The training state that snapshots contain.
@@ -50,7 +57,8 @@ class RunCheckpointer:
         self._manager = manager
         self._siamese = siamese
         self._callbacks: CallbackList | None = None
-        self._restored_callbacks: Mapping[str, Json] = {}
+        self._restored: RunState | None = None
+        self._committed: Position | None = None
         self._earlier_seconds = 0.0
         self._last_state_sha256: str | None = None
 
@@ -118,19 +126,17 @@ class RunCheckpointer:
         return self._earlier_seconds + self._run.seconds
 
     def restore(self) -> TrainState:
-        """Restores model, optimizer and training state from the newest checkpoint, if any.
+        """Reads the newest checkpoint, if any; `put_back` applies it to model and callbacks.
 
         Raises:
             CheckpointError: Checkpoints exist and none can be used.
         """
         started = time.monotonic()
-        variables = self._siamese.variables()
-        restored = self._manager.restore(expected_spec(variables))
+        restored = self._manager.restore(expected_spec(self._siamese.variables()))
         if restored is not None:
-            saved = restored.state
-            write_variables(variables, saved.variables)
+            self._restored = saved = restored.state
+            self._committed = saved.position
             self.state = TrainState.load(saved)
-            self._restored_callbacks = saved.callbacks
             self._earlier_seconds = saved.seconds
             log.info(
                 "resumed",
@@ -148,9 +154,23 @@ class RunCheckpointer:
         return self.state
 
     def attach(self, callbacks: CallbackList) -> None:
-        """Hands callbacks their restored state; snapshots contain theirs from now on."""
-        callbacks.load_state_dict(self._restored_callbacks, stop_reason=self.state.stop_reason)
+        """Adds the state of callbacks to what is stored and restored."""
         self._callbacks = callbacks
+
+    def put_back(self) -> None:
+        """Puts variables, callbacks and random generators into the restored state, if any.
+
+        The loop calls it after the begin hooks: the state contains what they changed.
+        """
+        restored, self._restored = self._restored, None
+        if restored is None:
+            return
+        write_variables(self._siamese.variables(), restored.variables)
+        if self._callbacks is not None:
+            self._callbacks.load_state_dict(
+                restored.callbacks, stop_reason=restored.stop_reason
+            )
+        write_random_state(restored.random)
 
     def snapshot(self) -> RunState:
         """Copies everything that a resume needs to host memory."""
@@ -162,13 +182,14 @@ class RunCheckpointer:
         return RunState(
             variables=read_variables(self._siamese.variables()),
             callbacks=callbacks,
+            random=read_random_state(),
             **self.state.state_dict(),
         )
 
     def save(
         self, snapshot: RunState, *, metrics: Mapping[str, float], best: Best | None
     ) -> None:
-        """Commits a snapshot.
+        """Commits a snapshot, unless its position is committed already.
 
         Args:
             snapshot: From `snapshot`.
@@ -178,13 +199,14 @@ class RunCheckpointer:
         Raises:
             JobError: The commit failed; the one before it is intact.
         """
-        if not self._run.cluster.is_chief:
+        if not self._run.cluster.is_chief or snapshot.position == self._committed:
             return
         try:
             result = self._manager.save(snapshot, metrics=metrics, best=best)
         except JobError:
             self._run.listener.checkpoint_failed()
             raise
+        self._committed = snapshot.position
         self._run.listener.checkpoint_saved(
             result.step,
             bytes=result.bytes,

@@ -25,6 +25,7 @@ from job.distribution.strategy import open_strategy
 from job.models.siamese import Siamese, build_siamese
 from job.run.context import RunContext
 from job.telemetry.tensorflow_output import captured_native_stderr
+from job.training.grid import grid_steps
 from job.training.loop import Schedule, TrainingData, TrainingLoop
 from job.training.signals import StopSignal
 from job.training.step import TrainStep
@@ -208,8 +209,21 @@ def build_for_export(config: Config, components: Components) -> Siamese:
     return plain
 
 
-def build_training(config: Config, components: Components, dataset: Dataset) -> Training:
+def build_training(
+    config: Config,
+    components: Components,
+    dataset: Dataset,
+    *,
+    stored_grid_steps: int | None = None,
+) -> Training:
     """Builds step, data and schedule.
+
+    Args:
+        config: The configuration of the run.
+        components: From `build_components`.
+        dataset: Its items are the input.
+        stored_grid_steps: `Schedule.grid_steps` of the run's first attempt, if known. Only
+            custom callbacks can notice the grid, so it is free without them.
 
     Raises:
         ConfigError: The replicas cannot share the global batch equally.
@@ -228,8 +242,11 @@ def build_training(config: Config, components: Components, dataset: Dataset) -> 
         seed=config.run.seed,
         threads=section.input_threads,
     )
+    grid = grid_steps(section.steps_per_call, batch_bytes=data.largest_batch_bytes)
+    if stored_grid_steps is not None and config.callbacks.custom:
+        grid = stored_grid_steps
     saves = SavePolicy(config.checkpoint.every_steps)
-    return Training(step, data, Schedule(section.epochs, section.steps_per_call, saves))
+    return Training(step, data, Schedule(section.epochs, grid, saves))
 
 
 def set_info_metrics(run: RunContext, components: Components, *, dataset_sha256: str) -> None:

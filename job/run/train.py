@@ -77,7 +77,7 @@ def _train(run: RunContext, *, directory: RunDirectory, dataset: Dataset) -> Non
             validate = validation(run, components, dataset, scorer=scorer)
             loop = training.loop(callbacks, validate=validate, stop=stop)
             run.listener.finish_startup()
-            if loop.run(state) == "interrupted":
+            if loop.run(state, put_back=checkpointer.put_back) == "interrupted":
                 commit_and_stop(run, checkpointer)
             run.listener.set_phase("reporting")
             checkpointer.load_best_weights()

@@ -2,25 +2,35 @@
 
 Every hook, save and stop in its place (`run/callbacks.py` has the order of the callbacks)::
 
-    on_train_begin                           then callbacks get their restored state
+    on_train_begin
+    on_epoch_begin(epoch)                    only a resume inside an epoch
+    on_train_batch_begin(first)              only a resume inside a block
+    put back the stored state                only a resume: variables, callbacks, generators
     while epoch < epochs and nobody asked to end training:
-        on_epoch_begin(epoch)                also for an epoch that a restart finishes
-        while the epoch has steps left:
-            leave if a signal arrived        run/train.py commits; exit code 75 or 130
-            end the epoch if a callback set model.stop_training
-            on_train_batch_begin(first)
-            K optimizer steps                one tf.function; never past the next save
-            on_train_batch_end(last, logs)   the checkpoint callback saves every_steps
+        leave if a signal arrived            run/train.py commits; exit code 75 or 130
+        on_epoch_begin(epoch)                unless it has run
+        while the epoch has steps left, and at a block's end nobody asked to end training:
+            leave if a signal arrived
+            on_train_batch_begin(first)      at a block's begin
+            optimizer steps                  one call of a tf.function
+            on_train_batch_end(last, logs)   at a block's end
             raise if the loss is not finite and TerminateOnNaN is active
+            on_call_end                      the checkpoint callback saves every_steps
         validate                             leave if a signal arrives
         close the epoch                      history, position
         on_epoch_end(epoch, logs)            plateau, early stopping, custom, then a save
     on_train_end                             also after an error
 
+Batch hooks run on the grid of `training/grid.py`; calls may be shorter than its blocks.
+
+On a resume the begin hooks run before the stored state is put back. The state already contains
+what these hooks changed, so no change is made twice.
+
 The loop trains; callbacks save, log and decide. Keras' `fit` can neither resume inside an epoch
 nor run on several workers (docs/adr/0002).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
@@ -28,23 +38,18 @@ from typing import Literal
 
 import numpy as np
 
-from job.callbacks.callback_list import CallbackList
+from job.callbacks.callback_list import CallbackList, TrainCall
 from job.checkpoints.policy import SavePolicy
 from job.data.dataset import ItemTable
 from job.data.pipeline.batches import PairArrays, pair_arrays
-from job.data.pipeline.collators import Collator
+from job.data.pipeline.collators import PADDING_MULTIPLE, Collator
 from job.data.pipeline.prefetch import Prefetcher
 from job.data.sampling.epochs import BatchSampler
 from job.errors import DivergedError, InterruptedByUserError, PreemptedError
+from job.training.grid import HookGrid, steps_of_call
 from job.training.signals import StopSignal
 from job.training.state import TrainState
 from job.training.step import StepResults, TrainStep
-from job.types import Position
-
-# A stop is noticed between calls: together with a save this must fit a 15 s grace period.
-CALL_SECONDS = 2.0
-# A call has its batches in memory, a copy of them, and those of the next call.
-CALL_BYTES = 128 << 20
 
 Outcome = Literal["finished", "stopped_early", "interrupted"]
 
@@ -74,6 +79,15 @@ class TrainingData:
         """Whole global batches in one epoch."""
         return self.pairs.num_steps
 
+    @property
+    def largest_batch_bytes(self) -> int:
+        """Upper bound for the size of the items of a batch."""
+        item = self.feed.input
+        longest = int(self.items.values.lengths.max(initial=1))
+        padded = -(-longest // PADDING_MULTIPLE) * PADDING_MULTIPLE
+        size = math.prod(padded if length is None else length for length in item.shape)
+        return 2 * self.global_batch_size * size * np.dtype(item.dtype).itemsize
+
     def batches(self, epoch: int) -> Prefetcher[PairArrays]:
         """The batches of an epoch, by step."""
         chosen = self.pairs.epoch(epoch)
@@ -92,58 +106,17 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train and when to return to Python.
+    """How long to train, and when hooks run and saves are due.
 
     Attributes:
         epochs: Epochs of the whole run.
-        steps_per_call: Largest number of optimizer steps in one call.
+        grid_steps: Optimizer steps between two batch hooks, see `HookGrid`.
         saves: The policy of the checkpoint callback; a call ends where it saves.
     """
 
     epochs: int
-    steps_per_call: int
+    grid_steps: int
     saves: SavePolicy
-
-
-@dataclass(frozen=True)
-class StepCost:
-    """Measured cost of a step.
-
-    Attributes:
-        seconds: Wall time.
-        num_bytes: Size of the items of its batch.
-    """
-
-    seconds: float
-    num_bytes: int
-
-
-def steps_per_call(
-    position: Position, *, steps_in_epoch: int, schedule: Schedule, cost: StepCost | None
-) -> int:
-    """Steps to run in the next call of the training function.
-
-    Args:
-        position: Inside an epoch.
-        steps_in_epoch: Steps of a whole epoch.
-        schedule: Bounds the call by its limit and the next save.
-        cost: Of a step; None while unknown.
-
-    Returns:
-        At least 1; at most the rest of the epoch.
-    """
-    if cost is None:
-        return 1
-    return max(
-        1,
-        min(
-            schedule.steps_per_call,
-            int(CALL_SECONDS / max(cost.seconds, 1e-9)),
-            CALL_BYTES // max(cost.num_bytes, 1),
-            schedule.saves.steps_until_save(position.global_step),
-            steps_in_epoch - position.step_in_epoch,
-        ),
-    )
 
 
 class TrainingLoop:
@@ -174,11 +147,16 @@ class TrainingLoop:
         self._callbacks = callbacks
         self._validate = validate
         self._stop = stop
-        self._cost: StepCost | None = None
+        self._grid = HookGrid(schedule.grid_steps, data.steps_in_epoch)
+        self._seconds_per_step: float | None = None
         self._is_traced = False
 
-    def run(self, state: TrainState) -> Outcome:
+    def run(self, state: TrainState, *, put_back: Callable[[], None] = lambda: None) -> Outcome:
         """Trains from `state` on, and updates it.
+
+        Args:
+            state: Of a fresh run, or restored.
+            put_back: Puts variables and callbacks into their stored state, if there is one.
 
         Returns:
             `finished`, `stopped_early` (a callback asked for it) or `interrupted` (a signal;
@@ -187,11 +165,12 @@ class TrainingLoop:
         Raises:
             DivergedError: The loss is not finite and `TerminateOnNaN` is active.
         """
-        self._callbacks.begin()
+        self._callbacks.hooks.on_train_begin()
         try:
+            self._put_back(state, put_back=put_back)
             while state.position.epoch < self._schedule.epochs:
                 # A stop requested inside an epoch still lets that epoch validate and end.
-                if self._callbacks.stop_reason and not state.position.step_in_epoch:
+                if self._callbacks.stop_reason and not state.epoch_begun:
                     break
                 if not self._run_epoch(state):
                     return "interrupted"
@@ -200,16 +179,28 @@ class TrainingLoop:
         finally:
             self._callbacks.end()
 
+    def _put_back(self, state: TrainState, *, put_back: Callable[[], None]) -> None:
+        """Calls the begin hooks of the epoch and block under way, then puts the state back."""
+        hooks, position = self._callbacks.hooks, state.position
+        if state.epoch_begun:
+            hooks.on_epoch_begin(position.epoch)
+        if not self._grid.is_edge(position.step_in_epoch):
+            hooks.on_train_batch_begin(self._grid.begin(position.step_in_epoch))
+        put_back()
+        self._callbacks.on_state_ready()
+
     def _run_epoch(self, state: TrainState) -> bool:
         """Finishes the current epoch; False if a signal came first."""
         epoch = state.position.epoch
-        self._callbacks.hooks.on_epoch_begin(epoch)
+        if self._stop.requested:
+            return False
+        if not state.epoch_begun:
+            self._callbacks.hooks.on_epoch_begin(epoch)
+            state.epoch_begun = True
         with self._data.batches(epoch) as batches:
-            while state.position.step_in_epoch < self._data.steps_in_epoch:
+            while not self._are_steps_done(state.position.step_in_epoch):
                 if self._stop.requested:
                     return False
-                if self._callbacks.stop_reason:
-                    break
                 self._run_call(state, batches=batches)
         try:
             validation = self._validate()
@@ -221,39 +212,47 @@ class TrainingLoop:
         self._callbacks.hooks.on_epoch_end(epoch, logs)
         return True
 
+    def _are_steps_done(self, step: int) -> bool:
+        """Whether the epoch has no further steps, or a callback ended it at a block's end."""
+        if self._callbacks.stop_reason and self._grid.is_edge(step):
+            return True
+        return step == self._grid.steps_in_epoch
+
     def _run_call(self, state: TrainState, *, batches: Prefetcher[PairArrays]) -> None:
-        first = state.position.step_in_epoch
-        steps = steps_per_call(
-            state.position,
-            steps_in_epoch=self._data.steps_in_epoch,
-            schedule=self._schedule,
-            cost=self._cost,
+        callbacks, first = self._callbacks, state.position.step_in_epoch
+        if self._grid.is_edge(first):
+            callbacks.hooks.on_train_batch_begin(first)
+        steps = steps_of_call(
+            steps_left=self._grid.end(first) - first,
+            steps_until_save=self._schedule.saves.steps_until_save(state.position.global_step),
+            seconds_per_step=self._seconds_per_step,
         )
-        self._callbacks.hooks.on_train_batch_begin(first)
         started = monotonic()
-        taken = batches.take(first=first, count=steps)
-        results = self._step(taken)
-        if self._is_traced:
-            num_bytes = max(batch.items.nbytes for batch in taken)
-            self._cost = StepCost((monotonic() - started) / steps, num_bytes)
+        results = self._step(batches.take(first=first, count=steps))
+        seconds = monotonic() - started if self._is_traced else None
         self._is_traced = True
+        self._seconds_per_step = None if seconds is None else seconds / steps
         state.add_steps(
             loss=results.loss,
             correct=results.correct,
             pairs_per_step=self._data.global_batch_size,
         )
-        self._callbacks.hooks.on_train_batch_end(
-            state.position.step_in_epoch - 1, state.running_means()
-        )
-        self._refuse_divergence(results, state=state)
+        step, means = state.position.step_in_epoch, state.running_means()
+        is_finite = bool(np.isfinite(results.loss).all())
+        if self._grid.is_edge(step) or (callbacks.terminates_on_nan and not is_finite):
+            callbacks.hooks.on_train_batch_end(step - 1, means)
+        has_diverged = bool(callbacks.stop_reason) and not is_finite
+        may_save = not (has_diverged or self._are_steps_done(step))
+        callbacks.on_call_end(TrainCall(steps, seconds, means, may_save))
+        if has_diverged:
+            raise _diverged(results, state=state)
 
-    def _refuse_divergence(self, results: StepResults, *, state: TrainState) -> None:
-        if not self._callbacks.stop_reason or np.isfinite(results.loss).all():
-            return
-        bad = int(np.flatnonzero(~np.isfinite(results.loss))[0])
-        step = state.position.global_step - len(results.loss) + bad + 1
-        raise DivergedError(
-            f"The loss became {results.loss[bad]} at step {step} (epoch "
-            f"{state.position.epoch + 1}). Lower training.optimizer.learning_rate or check the "
-            "data (siamese-job data inspect); callbacks.terminate_on_nan: false continues."
-        )
+
+def _diverged(results: StepResults, *, state: TrainState) -> DivergedError:
+    bad = int(np.flatnonzero(~np.isfinite(results.loss))[0])
+    step = state.position.global_step - len(results.loss) + bad + 1
+    return DivergedError(
+        f"The loss became {results.loss[bad]} at step {step} (epoch "
+        f"{state.position.epoch + 1}). Lower training.optimizer.learning_rate or check the "
+        "data (siamese-job data inspect); callbacks.terminate_on_nan: false continues."
+    )

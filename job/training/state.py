@@ -5,7 +5,8 @@
 stopped.
 """
 
-from collections.abc import Mapping
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -27,6 +28,7 @@ class TrainState:
         history: Metrics of each finished epoch.
         seconds: Wall time of the run over all attempts, as of the last snapshot.
         stop_reason: The callback that ended training, "" if none has.
+        epoch_begun: Whether `on_epoch_begin` has run for the current epoch.
         nonfinite_steps: Steps of this process with a NaN or infinite loss; not saved.
     """
 
@@ -35,13 +37,21 @@ class TrainState:
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
     stop_reason: str = ""
+    epoch_begun: bool = False
     nonfinite_steps: int = 0
 
     @classmethod
     def load(cls, saved: RunState) -> Self:
         """Continues from a snapshot."""
         history = [dict(epoch) for epoch in saved.history]
-        return cls(saved.position, dict(saved.sums), history, saved.seconds, saved.stop_reason)
+        return cls(
+            saved.position,
+            dict(saved.sums),
+            history,
+            saved.seconds,
+            saved.stop_reason,
+            saved.epoch_begun,
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """The fields of `RunState` that this object owns; later training leaves them alone."""
@@ -51,6 +61,7 @@ class TrainState:
             "history": [dict(epoch) for epoch in self.history],
             "seconds": self.seconds,
             "stop_reason": self.stop_reason,
+            "epoch_begun": self.epoch_begun,
         }
 
     def add_steps(self, *, loss: np.ndarray, correct: np.ndarray, pairs_per_step: int) -> None:
@@ -76,6 +87,7 @@ class TrainState:
         """Closes the current epoch."""
         self.history.append(dict(metrics))
         self.sums = {}
+        self.epoch_begun = False
         self.position = self.position.next_epoch()
 
 
@@ -93,6 +105,21 @@ def write_variables(variables: Mapping[str, Any], values: Mapping[str, np.ndarra
     """
     for key, variable in variables.items():
         variable.assign(values[key])
+
+
+def read_random_state() -> dict[str, list[Any]]:
+    """State of the global generators of Python and NumPy as JSON."""
+    version, words, gauss = random.getstate()
+    legacy: Any = np.random.get_state()
+    kind, key, *rest = legacy
+    return {"python": [version, list(words), gauss], "numpy": [kind, key.tolist(), *rest]}
+
+
+def write_random_state(state: Mapping[str, Sequence[Any]]) -> None:
+    """Restores `read_random_state`."""
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+    np.random.set_state(tuple(state["numpy"]))
 
 
 def expected_spec(variables: Mapping[str, Any]) -> Spec:

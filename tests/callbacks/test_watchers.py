@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from job.callbacks.best_epoch import BestEpoch
+from job.callbacks.callback_list import TrainCall
 from job.callbacks.progress import ProgressCallback
 from job.callbacks.prometheus import MetricsCallback
 from job.telemetry.progress_reporter import ProgressReporter
@@ -44,7 +45,6 @@ class Watched:
             target_steps=20,
             nonfinite_steps=lambda: self.nonfinite,
             early_stopping=stopping,
-            clock=lambda: self.now,
         )
         reporter = ProgressReporter(
             every_seconds=10,
@@ -60,7 +60,6 @@ class Watched:
             best=best,
             pairs_per_step=8,
             epochs=5,
-            clock=lambda: self.now,
         )
         value = SimpleNamespace(numpy=lambda: self.rate)
         optimizer = SimpleNamespace(learning_rate=SimpleNamespace(value=value))
@@ -68,15 +67,14 @@ class Watched:
         for callback in (self.metrics, self.progress):
             callback.set_model(self.model)
             callback.on_train_begin()
-            callback.on_epoch_begin(0)
+            callback.on_state_ready()
 
-    def call(self, first, last, seconds):
+    def call(self, steps, seconds):
+        self.now += seconds or 0.0
+        self.position = self.position.advanced(steps)
+        means = {"loss": 0.7, "accuracy": 0.6}
         for callback in (self.metrics, self.progress):
-            callback.on_train_batch_begin(first)
-        self.now += seconds
-        self.position = Position(0, last + 1, last + 1)
-        for callback in (self.metrics, self.progress):
-            callback.on_train_batch_end(last, {"loss": 0.7, "accuracy": 0.6})
+            callback.on_call_end(TrainCall(steps, seconds, means, may_save=True))
 
     def end_epoch(self):
         self.position = Position(1, 0, 4)
@@ -93,8 +91,8 @@ def watched():
 
 
 def test_steps_and_pairs_are_counted_and_the_compiling_call_is_not_timed(watched):
-    watched.call(0, 0, seconds=5.0)
-    watched.call(1, 3, seconds=0.6)
+    watched.call(1, seconds=None)
+    watched.call(3, seconds=0.6)
     assert watched.sample("train_steps_total") == 4
     assert watched.sample("train_examples_total") == 32
     assert watched.sample("train_step_duration_seconds_count") == 1
@@ -105,8 +103,8 @@ def test_steps_and_pairs_are_counted_and_the_compiling_call_is_not_timed(watched
 
 def test_only_new_steps_without_a_number_are_counted(watched):
     watched.nonfinite = 2
-    watched.call(0, 3, seconds=1)
-    watched.call(4, 7, seconds=1)
+    watched.call(4, seconds=1.0)
+    watched.call(4, seconds=1.0)
     assert watched.sample("train_nonfinite_steps_total") == 2
 
 

@@ -229,6 +229,8 @@ STATE = RunState(
     history=[{"loss": 1 / 3, "val_loss": math.nan}, {}],
     seconds=1.5,
     stop_reason="EarlyStopping",
+    epoch_begun=True,
+    random={"python": [3, [1, 2], None], "numpy": ["MT19937", [1, 2], 0, 1, 0.1]},
 )
 
 
@@ -259,6 +261,8 @@ def test_everything_but_the_variables_comes_back_exactly() -> None:
         (b'"sums":{', b'"sums":[],"x":{'),
         (b'"seconds":1.5', b'"seconds":"1.5"'),
         (b'"stop_reason":"EarlyStopping"', b'"stop_reason":null'),
+        (b'"epoch_begun":true', b'"epoch_begun":1'),
+        (b'"python":[', b'"python":1,"x":['),
     ],
 )
 def test_damaged_meta_is_refused(old: bytes, new: bytes) -> None:

@@ -1,5 +1,6 @@
 """What a snapshot contains, when it is committed, and what the listener hears of it."""
 
+import random
 from types import SimpleNamespace
 
 import keras
@@ -51,7 +52,7 @@ class Run:
         self.callback = Counting()
         self.callbacks = CallbackList([self.callback], model=keras.Model())
         self.checkpointer.attach(self.callbacks)
-        self.callbacks.begin()
+        self.checkpointer.put_back()
 
     def __getattr__(self, event):
         return lambda *args, **facts: self.heard.append((event, *args))
@@ -110,6 +111,31 @@ def test_a_callback_that_stopped_training_is_named_in_the_snapshot():
     first.save()
     second = Run(store, attempt="b")
     assert (second.state.stop_reason, second.callbacks.stop_reason) == ("callback", "callback")
+
+
+def test_a_position_is_committed_once_also_over_a_restart():
+    store = MemoryStore()
+    first = Run(store)
+    first.train(3)
+    first.save()
+    first.save()
+    second = Run(store, attempt="b")
+    second.save()
+    assert [one.step for one in head_of(store).checkpoints] == [3]
+    assert [one[0] for one in first.heard + second.heard].count("checkpoint_saved") == 1
+
+
+def test_the_generators_of_python_and_numpy_are_put_back():
+    store = MemoryStore()
+    first = Run(store)
+    random.seed(1)
+    np.random.seed(1)
+    np.random.standard_normal()  # leaves the second of a pair of numbers behind
+    first.train(1)
+    first.save()
+    expected = random.random(), np.random.standard_normal()
+    Run(store, attempt="b")
+    assert (random.random(), np.random.standard_normal()) == expected
 
 
 def test_a_failed_save_is_heard_and_raised():

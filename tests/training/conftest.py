@@ -1,6 +1,5 @@
 """A task small enough for unit tests: do two short strings begin with the same letter?"""
 
-import json
 from dataclasses import dataclass
 
 import keras
@@ -37,19 +36,14 @@ class Toy:
     data: TrainingData
 
     def loop(
-        self, *, epochs=2, callbacks=(), restored=None, validate=dict, stop=None, **schedule
+        self, *, epochs=2, callbacks=(), validate=dict, stop=None, **schedule
     ) -> TrainingLoop:
-        """A loop; `restored` is an earlier one, whose callbacks' state is taken over."""
-        before = restored._callbacks if restored else None
-        saved = (json.dumps(before.state_dict()), before.stop_reason) if before else ("{}", "")
         listed = CallbackList(callbacks, model=self.siamese.scorer)
-        listed.load_state_dict(json.loads(saved[0]), stop_reason=saved[1])
         saves = SavePolicy(schedule.get("every_steps", 1000))
-        steps_per_call = schedule.get("steps_per_call", 4)
         return TrainingLoop(
             step=self.step,
             data=self.data,
-            schedule=Schedule(epochs, steps_per_call, saves),
+            schedule=Schedule(epochs, schedule.get("grid_steps", 4), saves),
             callbacks=listed,
             validate=validate,
             stop=stop or StopSignal(),

@@ -43,6 +43,17 @@ class Recorder(keras.callbacks.Callback):
         return [call for call in self.calls if call[0] == name]
 
 
+def carried(loop):
+    """Puts the state of an earlier loop's callbacks into a later loop, by way of JSON."""
+    before = loop._callbacks
+    state, reason = json.dumps(before.state_dict()), before.stop_reason
+
+    def into(later):
+        return lambda: later._callbacks.load_state_dict(json.loads(state), stop_reason=reason)
+
+    return into
+
+
 def same(first, second):
     return first.keys() == second.keys() and all(
         np.array_equal(first[key], second[key]) for key in first
@@ -79,9 +90,9 @@ def test_loss_falls_on_a_task_that_can_be_learned(toy):
 
 def test_grouping_steps_into_calls_never_changes_a_weight(toy):
     results = []
-    for steps_per_call in (1, 4, 16):
+    for grid_steps in (1, 4, 16):
         run = toy()
-        _, state = run.train(epochs=3, steps_per_call=steps_per_call)
+        _, state = run.train(epochs=3, grid_steps=grid_steps)
         results.append((run.weights(), state.history))
     assert all(same(results[0][0], weights) for weights, _ in results)
     assert all(history == results[0][1] for _, history in results)
@@ -101,7 +112,7 @@ def test_a_run_stopped_at_any_step_and_restored_ends_in_the_same_bits(toy, stop_
 
     state = TrainState()
     loop = first.loop(
-        epochs=3, callbacks=[Recorder(pull)], stop=stop, steps_per_call=1, every_steps=1
+        epochs=3, callbacks=[Recorder(pull)], stop=stop, grid_steps=1, every_steps=1
     )
     assert loop.run(state) == "interrupted"
     assert state.position.global_step == stop_after
@@ -109,10 +120,10 @@ def test_a_run_stopped_at_any_step_and_restored_ends_in_the_same_bits(toy, stop_
     saved = first.weights()
     second = toy()
     write_variables(second.siamese.variables(), saved)
-    carried = TrainState(
+    restored = TrainState(
         state.position, json.loads(json.dumps(state.sums)), list(state.history)
     )
-    outcome, resumed = second.train(carried, epochs=3)
+    outcome, resumed = second.train(restored, epochs=3)
     assert outcome == "finished"
     assert same(second.weights(), expected)
     assert resumed.history == whole.history
@@ -151,8 +162,10 @@ def test_early_stopping_continues_counting_after_a_restart(toy):
     run, state, validate = toy(), TrainState(), worse_every_epoch()
     first = run.loop(epochs=3, callbacks=[stopping()], validate=validate)
     assert first.run(state) == "finished"
-    second = run.loop(epochs=20, callbacks=[stopping()], validate=validate, restored=first)
-    assert straight_outcome == second.run(state) == "stopped_early"
+    put_back = carried(first)
+    second = run.loop(epochs=20, callbacks=[stopping()], validate=validate)
+    outcome = second.run(state, put_back=put_back(second))
+    assert straight_outcome == outcome == "stopped_early"
     assert state.position.epoch == straight.position.epoch == 5
     assert second._callbacks.stop_reason == "EarlyStopping"
 
@@ -166,12 +179,12 @@ def test_a_stop_decided_before_the_restart_still_applies_and_more_patience_lifts
     first = run.loop(epochs=9, callbacks=stopping(2), **constant)
     assert first.run(state) == "stopped_early"
     assert state.stop_reason == "EarlyStopping"
-    stopped_at = state.position
-    again = run.loop(epochs=9, callbacks=stopping(2), restored=first, **constant)
-    assert again.run(state) == "stopped_early"
+    stopped_at, put_back = state.position, carried(first)
+    again = run.loop(epochs=9, callbacks=stopping(2), **constant)
+    assert again.run(state, put_back=put_back(again)) == "stopped_early"
     assert state.position == stopped_at
-    patient = run.loop(epochs=9, callbacks=stopping(4), restored=first, **constant)
-    assert patient.run(state) == "stopped_early"
+    patient = run.loop(epochs=9, callbacks=stopping(4), **constant)
+    assert patient.run(state, put_back=put_back(patient)) == "stopped_early"
     assert state.position.epoch == stopped_at.epoch + 2
 
 
@@ -184,7 +197,9 @@ def test_plateau_cuts_the_learning_rate_at_the_same_epoch_after_a_restart(toy):
     run, state = toy(), TrainState()
     first = run.loop(epochs=2, callbacks=plateau(), **constant)
     first.run(state)
-    run.loop(epochs=5, callbacks=plateau(), restored=first, **constant).run(state)
+    put_back = carried(first)
+    second = run.loop(epochs=5, callbacks=plateau(), **constant)
+    second.run(state, put_back=put_back(second))
     rates = [epoch["learning_rate"] for epoch in state.history]
     assert rates == [epoch["learning_rate"] for epoch in straight.history]
     assert rates[-1] < rates[0]
@@ -210,7 +225,7 @@ def test_a_callback_that_stops_inside_an_epoch_ends_that_epoch(toy):
 
     outcome, state = toy().train(callbacks=[Stopper()], validate=lambda: {"val_loss": 1.0})
     assert outcome == "stopped_early"
-    assert state.position == Position(epoch=1, step_in_epoch=0, global_step=1)
+    assert state.position == Position(epoch=1, step_in_epoch=0, global_step=4)  # one block
 
 
 def test_callbacks_are_closed_after_an_error(toy):

@@ -22,10 +22,11 @@ def test_running_means_are_over_pairs_and_do_not_depend_on_grouping():
 
 
 def test_an_epoch_s_end_starts_the_sums_anew_and_keeps_the_step_count():
-    state = TrainState()
+    state = TrainState(epoch_begun=True)
     state.add_steps(**measured(0.5, 0.5))
     state.end_epoch({"loss": 0.5})
     assert state.sums == {}
+    assert not state.epoch_begun
     assert state.running_means() == {}
     assert state.history == [{"loss": 0.5}]
     assert state.position == Position(epoch=1, step_in_epoch=0, global_step=2)
@@ -39,7 +40,7 @@ def test_steps_whose_loss_is_not_finite_are_counted_once():
 
 
 def test_a_state_continues_from_its_snapshot_and_does_not_change_it():
-    state = TrainState(seconds=1.5, stop_reason="EarlyStopping")
+    state = TrainState(seconds=1.5, stop_reason="EarlyStopping", epoch_begun=True)
     state.add_steps(**measured(0.5))
     state.end_epoch({"loss": 0.5})
     state.add_steps(**measured(0.25))

@@ -1,0 +1,48 @@
+import pytest
+
+from job.training.grid import HookGrid, grid_steps, steps_of_call
+
+
+@pytest.mark.parametrize(
+    ("step", "begin", "end", "is_edge"),
+    [
+        (0, 0, 4, True),
+        (1, 0, 4, False),
+        (3, 0, 4, False),
+        (4, 4, 8, True),
+        (8, 8, 10, True),  # the last block is shorter
+        (9, 8, 10, False),
+    ],
+)
+def test_blocks_begin_anew_in_each_epoch_and_end_with_it(step, begin, end, is_edge):
+    grid = HookGrid(block_steps=4, steps_in_epoch=10)
+    assert (grid.begin(step), grid.end(step), grid.is_edge(step)) == (begin, end, is_edge)
+
+
+def test_no_block_is_under_way_at_an_epoch_s_end():
+    assert HookGrid(block_steps=4, steps_in_epoch=10).is_edge(10)
+    assert HookGrid(block_steps=16, steps_in_epoch=10).end(3) == 10
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "steps"), [(0, 16), (1, 16), (32, 4), (100, 1), (1000, 1)]
+)
+def test_a_block_holds_no_more_batches_than_memory_should(megabytes, steps):
+    assert grid_steps(16, batch_bytes=megabytes << 20) == steps
+
+
+@pytest.mark.parametrize(
+    ("steps_left", "until_save", "seconds_per_step", "steps"),
+    [
+        (16, 100, None, 1),  # speed unknown: return soon
+        (16, 100, 0.01, 16),  # up to the block's end
+        (16, 100, 0.5, 4),  # two seconds of half-second steps
+        (16, 100, 60.0, 1),  # never none
+        (16, 3, 0.01, 3),  # up to the save
+        (16, 100, 0.0, 16),  # a clock too coarse to see a step
+    ],
+)
+def test_a_call_stops_at_whatever_comes_first(steps_left, until_save, seconds_per_step, steps):
+    assert steps == steps_of_call(
+        steps_left=steps_left, steps_until_save=until_save, seconds_per_step=seconds_per_step
+    )

@@ -409,28 +409,30 @@ class CheckpointManager:
         reason: str,
         *,
         results: Mapping[str, str] | None = None,
-        **facts: Json,
+        facts: Mapping[str, Json] | None = None,
     ) -> None:
         """Enters in HEAD how the attempt ended; a later start decides from HEAD alone.
 
         Args:
             status: The status of the run.
             reason: Why, for people.
-            results: Newest version of result files, by fixed name; the others stay.
-            **facts: What a later start needs to know: outcome, epochs, global_step.
+            results: Newest version of result files, by fixed name, from `files.publish`.
+            facts: What a later start needs to know: outcome, epochs, global_step.
 
         Raises:
             FencedError: A newer attempt holds the run.
         """
+        before = self.head.results
         self._lease.update(
             lambda head: replace(
                 head,
                 status=status,
                 reason=reason,
-                facts=facts,
+                facts=facts or {},
                 results={**head.results, **(results or {})},
             )
         )
+        self._garbage += [one for name, one in before.items() if name in (results or {})]
 
 
 def _listed_in(head: Head, listing: DirListing) -> dict[str, Sequence[str]]:

@@ -172,6 +172,34 @@ def load_weights(
     return {key: one for key, one in variables.items() if key.startswith(f"{MODEL}|")}
 
 
+def newest_weights(
+    store: ObjectStore, *, identity: Identity, expected: Spec, wants_best: bool
+) -> tuple[Head, CheckpointEntry | BestEntry, dict[str, NDArray[Any]]]:
+    """Reads the best or the last weights of a run that may be training meanwhile.
+
+    A checkpoint that is deleted while it is read is replaced by what HEAD names by then.
+
+    Raises:
+        CheckpointError: There are none, or they cannot be used.
+    """
+    known: CheckpointEntry | BestEntry | None = None
+    failure: CheckpointError | None = None
+    while True:
+        head = read_head(store)
+        if head is None or not head.checkpoints:
+            raise CheckpointError(
+                f"{store.uri} contains no committed checkpoint. Train the run first."
+            )
+        entry = head.best if wants_best and head.best is not None else head.checkpoints[-1]
+        if failure is not None and entry == known:
+            raise failure
+        known = entry
+        try:
+            return head, entry, load_weights(store, entry, identity=identity, expected=expected)
+        except CheckpointError as error:
+            failure = error
+
+
 def read_commit(
     store: ObjectStore, dir: str, *, identity: Identity, sha256: str | None
 ) -> Commit:

@@ -22,6 +22,7 @@ sampling, augmentation. `shards.py` divides the arrays into objects.
 import hashlib
 import io
 import json
+import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -184,6 +185,11 @@ def new_member(name: str) -> zipfile.ZipInfo:
 def spec_of(variables: Variables) -> Spec:
     """(shape, dtype name) by key."""
     return {key: (array.shape, array.dtype.name) for key, array in variables.items()}
+
+
+def num_bytes_of(spec: Spec) -> int:
+    """Size of all variables."""
+    return sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in spec.values())
 
 
 def encode_meta(state: RunState) -> bytes:

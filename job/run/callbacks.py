@@ -1,6 +1,7 @@
 """The callbacks of a run, built from its configuration, and their order."""
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -93,7 +94,12 @@ def build_callbacks(
         return checkpointer.state.position
 
     checkpoint = CheckpointCallback(
-        checkpointer, policy=training.schedule.saves, position=position, best=best
+        checkpointer,
+        policy=training.schedule.saves,
+        position=position,
+        epochs=training.schedule.epochs,
+        best=best,
+        now=time.monotonic,
     )
     run.listener.set_targets(training.target_steps, epochs=training.schedule.epochs)
     stoppers = (c for c in control if isinstance(c, keras.callbacks.EarlyStopping))

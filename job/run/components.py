@@ -245,7 +245,7 @@ def build_training(
     grid = grid_steps(section.steps_per_call, batch_bytes=data.largest_batch_bytes)
     if stored_grid_steps is not None and config.callbacks.custom:
         grid = stored_grid_steps
-    saves = SavePolicy(config.checkpoint.every_steps)
+    saves = SavePolicy(config.checkpoint.every_steps, config.checkpoint.every_seconds)
     return Training(step, data, Schedule(section.epochs, grid, saves))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+from job.checkpoints.records import StoredConfig
 from job.checkpoints.restore import read_head, read_stored
 from job.config.resume import as_record, binding_diff
 from job.config.root import Config
@@ -31,11 +32,13 @@ class RunDirectory:
         store: Its objects.
         lock: Held while this process may write to a local directory; None for a bucket, where
             HEAD.json alone decides who may write.
+        stored: What the run was started with; None for a new run.
     """
 
     uri: str
     store: ObjectStore
     lock: RunLock | None
+    stored: StoredConfig | None
 
     def locked(self) -> AbstractContextManager[object]:
         """Holds the lock during the block; it may be held already."""
@@ -98,15 +101,25 @@ def open_run_directory(
         env=env,
     )
     stored = read_stored(store)
-    differences = binding_diff(stored.config, as_record(config)) if stored is not None else []
+    if stored is not None:
+        require_same_config(stored, config=config, uri=uri)
+    local = local_folder(uri)
+    return RunDirectory(uri, store, None if local is None else RunLock(local), stored)
+
+
+def require_same_config(stored: StoredConfig, *, config: Config, uri: str) -> None:
+    """Rejects a configuration that the stored run cannot resume with.
+
+    Raises:
+        ConfigError: A binding key differs.
+    """
+    differences = binding_diff(stored.config, as_record(config))
     if differences:
         raise ConfigError(
             f"{uri} holds a run of another configuration:\n  "
             + "\n  ".join(differences)
             + "\nUndo the change to resume that run, or use another run.name."
         )
-    local = local_folder(uri)
-    return RunDirectory(uri, store, None if local is None else RunLock(local))
 
 
 def reported_complete(directory: RunDirectory, *, config: Config) -> bool:

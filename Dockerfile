@@ -1,9 +1,9 @@
-# The image of siamese-job: docs/image.md. Builds with and without BuildKit, hence without cache
-# mounts and other newer syntax.
+# The image of siamese-job: docs/image.md. It builds with and without BuildKit, so it uses no cache
+# mounts or other newer syntax.
 
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
-# What the program needs: the large layer, made again only when a lock changes.
+# Dependencies: the large layer, rebuilt only when a lock changes.
 FROM ${BASE_IMAGE} AS dependencies
 ARG ACCELERATOR=cpu
 RUN case "${ACCELERATOR}" in \
@@ -11,16 +11,16 @@ RUN case "${ACCELERATOR}" in \
     *) echo "ACCELERATOR is '${ACCELERATOR}'; allowed are: cpu, cuda." >&2; exit 2 ;; \
     esac
 COPY requirements/image-cpu.txt requirements/image-cuda.txt /build/
-# --no-deps: the lock is complete but for what no code imports. TensorFlow's C++ headers are for
-# building custom operations and a third of its size.
+# --no-deps: the lock is complete, except for requirements that no code imports. TensorFlow's C++
+# headers are needed only to build custom operations and are a third of its size.
 RUN python -m venv --without-pip /opt/venv \
     && python -m pip --python /opt/venv/bin/python install --no-cache-dir --no-deps \
         --only-binary :all: --require-hashes --disable-pip-version-check --progress-bar off \
         --requirement "/build/image-${ACCELERATOR}.txt" \
     && rm -rf /opt/venv/lib/python3*/site-packages/tensorflow/include
 
-# The program itself. Its environment has the path it will have, for the script's first line, but
-# holds the build backend only.
+# The program. The environment has its final path, which the first line of the script contains, but
+# holds only the build backend.
 FROM ${BASE_IMAGE} AS package
 COPY requirements/image-build.txt /build/
 RUN python -m venv --without-pip /opt/venv \
@@ -31,14 +31,14 @@ COPY pyproject.toml README.md LICENSE /build/source/
 COPY job /build/source/job
 RUN python -m pip --python /opt/venv/bin/python install --no-cache-dir --no-deps \
         --no-build-isolation --disable-pip-version-check --prefix /package /build/source
-# A checkout made under a strict umask must be readable by every user of the image.
+# Every user of the image must be able to read a checkout that was made under a strict umask.
 COPY examples /examples
 RUN chmod -R u=rwX,go=rX /examples
 
 FROM ${BASE_IMAGE}
-# Bytecode of the standard library, which slim images leave out and a read-only root could never
-# keep. Nothing is installed at run time, so the base's pip goes; nobody becomes somebody else,
-# so set-user-ID bits go; and nothing is writable by everybody but the volumes.
+# Compile the standard library: slim images omit its bytecode, and a read-only root cannot store it.
+# Nothing is installed at run time, so remove pip. No process changes its user, so clear set-user-ID
+# bits. Only the volumes are world-writable.
 RUN python -m compileall -q -x '/(test|tests|idlelib|lib2to3|ensurepip|(site|dist)-packages)/' \
         "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
     && for lib in /usr/local/lib/python3* /usr/lib/python3*; do \
@@ -54,8 +54,8 @@ COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=package /package /opt/venv
 COPY --from=package /examples /examples
 
-# Whoever runs it, under whatever number: nothing is written outside the two volumes, and nobody
-# is looked up in /etc/passwd. In a container the metrics are for others to read.
+# Any UID works: nothing is written outside the two volumes, and no user is looked up in
+# /etc/passwd. Metrics listen on all interfaces, because their readers are outside the container.
 ENV PATH=/opt/venv/bin:${PATH} \
     LANG=C.UTF-8 \
     USER=trainer \
@@ -75,7 +75,7 @@ STOPSIGNAL SIGTERM
 ENTRYPOINT ["siamese-job"]
 CMD ["--help"]
 
-# Last, because they change with every commit.
+# Last, because these change with every commit.
 ARG VERSION=unknown
 ARG REVISION=unknown
 ARG SOURCE=

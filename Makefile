@@ -1,6 +1,6 @@
-# Everything a person or CI does with this repository; `make help` lists it.
+# The commands for developers and CI; `make help` lists them.
 #
-# The environment lies in .venv. Each stamp in it names the inputs it was made from, and is
+# The environment is .venv. The name of each stamp in it contains a hash of its inputs. A stamp is
 # written after the last step, so an interrupted install is repeated and a finished one is not.
 
 SHELL := bash
@@ -12,26 +12,26 @@ SHELL := bash
 NAME ?= text
 BIN := .venv/bin
 
-# The container image; DOCKER_BUILD_FLAGS goes to `docker build` as it is.
+# The container image; DOCKER_BUILD_FLAGS is passed to `docker build` unchanged.
 BASE_IMAGE ?= python:3.11-slim-bookworm
 ACCELERATOR ?= cpu
 DOCKER ?= docker
 
-# A version manager's shim can be on the PATH and still refuse to run, so each one is tried.
+# A version manager's shim can be on the PATH but fail to run, so each candidate is run.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 ifndef PYTHON
 PYTHON := $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	"$$python" -c '$(SUPPORTED)' 2>/dev/null && { echo "$$python"; break; }; done)
 endif
 
-# Scripts in .venv name it by its full path, so a moved checkout needs a new one.
+# Scripts in .venv contain its absolute path, so a moved checkout needs a new .venv.
 key = $(shell { echo '$(CURDIR) $(PYTHON)'; cat /dev/null $(1); } | sha256sum | cut -c1-16)
 VENV := .venv/.made-$(call key)
 RUNTIME := .venv/.runtime-$(call key,pyproject.toml requirements/runtime.txt)
 DEV := .venv/.dev-$(call key,pyproject.toml requirements/runtime.txt requirements/dev.txt)
 
-# The folder of examples/data that an example reads, where it is made from a package that has to be
-# fetched. Each package gets a folder of its own, which the program's environment does not see.
+# The folder of examples/data that an example reads, if it is made from a fetched package. Each
+# package is installed in a separate folder, outside the program's environment.
 DATA_text-translation := verses
 DATA_sequences := watch
 DATA_book-lstm := digits
@@ -45,13 +45,13 @@ DATA_PACKAGE := $(filter .venv/example-data/$(DATA_$(NAME))/%,$(DATA_PACKAGES))
 # The script does nothing when its files are there and intact.
 PREPARE = PYTHONPATH=".venv/example-data/$(1)" $(BIN)/python -m "examples.data.$(1).prepare"
 
-# Locks are complete. Without --no-deps, pip looks at newer releases of what a package asks for with
-# an extra (pytest-cov: coverage[toml]), finds no hash of them and stops.
+# Locks are complete. Without --no-deps, pip considers newer releases of requirements with an extra
+# (pytest-cov: coverage[toml]), finds no hash for them and stops.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
-# Two makes at once take turns; whoever comes second finds the stamp.
+# Concurrent makes take turns; the second one finds the stamp.
 TAKE_TURNS := exec 9<Makefile; flock 9; if [ -e $$stamp ]; then exit 0; fi
 
-# One process for each of two cores; PYTEST_WORKERS=0 runs the tests in one process.
+# One process per core of a two-core machine; PYTEST_WORKERS=0 runs the tests in one process.
 PYTEST_WORKERS ?= 2
 IN_PARALLEL := --numprocesses $(PYTEST_WORKERS) --dist worksteal
 UNIT := not slow and not alone and not cluster and not chart and not image and not e2e
@@ -104,7 +104,7 @@ fmt: $(DEV)  ## Format the code and apply the safe fixes.
 	$(BIN)/ruff format .
 
 .PHONY: manifests
-manifests: $(DEV)  ## Write what follows from other files below charts/ and k8s/.
+manifests: $(DEV)  ## Write the generated files below charts/ and k8s/.
 	@$(BIN)/python -m tools.chart.generate
 
 .PHONY: e2e
@@ -116,8 +116,8 @@ lock: $(DEV)  ## Resolve pyproject.toml into requirements/ (LOCK_FLAGS=--upgrade
 	@$(LOCK) pyproject.toml --output-file requirements/runtime.txt
 	$(LOCK) pyproject.toml --extra dev --constraints requirements/runtime.txt \
 	    --output-file requirements/dev.txt
-	# The image: the same versions, TensorFlow in the build for the accelerator, and without
-	# what TensorFlow and astunparse ask for and no code imports.
+	# The image: the same versions, with the TensorFlow build for the accelerator and without
+	# requirements of TensorFlow and astunparse that no code imports.
 	tensorflow=$$(sed -n 's/^tensorflow==\([0-9.]*\).*/\1/p' requirements/runtime.txt)
 	unused=(--no-emit-package libclang --no-emit-package setuptools --no-emit-package wheel)
 	echo "tensorflow-cpu==$$tensorflow" | $(LOCK) pyproject.toml - "$${unused[@]}" \
@@ -127,12 +127,12 @@ lock: $(DEV)  ## Resolve pyproject.toml into requirements/ (LOCK_FLAGS=--upgrade
 	    --constraints requirements/runtime.txt --output-file requirements/image-cuda.txt
 	echo setuptools | $(LOCK) - --constraints requirements/runtime.txt \
 	    --output-file requirements/image-build.txt
-	# Only the data of these is read: what they need to run is not installed.
+	# Only the data files of these packages are read, so their requirements are not installed.
 	$(foreach set,$(DATA_SETS),echo '$(PACKAGE_$(set))' | $(LOCK) - --no-deps \
 	    --output-file requirements/data-$(set).txt;)
 
 .PHONY: image
-image:  ## Build the container image siamese-job:<version> and say how large and quick it is.
+image:  ## Build the container image siamese-job:<version> and print its size and start-up time.
 	@version=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' job/__init__.py)
 	tag=siamese-job:$$version
 	if [ '$(ACCELERATOR)' != cpu ]; then tag+='-$(ACCELERATOR)'; fi
@@ -155,12 +155,12 @@ clean:  ## Remove .venv and caches; runs/ stays.
 	    .import_linter_cache .coverage .coverage.* *.egg-info
 	find . -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Tests read the metrics endpoint with promtool and Prometheus themselves.
+# Tests read the metrics endpoint with the real promtool and Prometheus.
 .PHONY: system
 system:
 	@if command -v promtool >/dev/null && command -v prometheus >/dev/null; then exit 0; fi
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-	    # Another installation may be under way; its lock is waited for.
+	    # Wait for the lock of another installation in progress.
 	    apt_get=(apt-get -qq -o DPkg::Lock::Timeout=300)
 	    "$${apt_get[@]}" update
 	    DEBIAN_FRONTEND=noninteractive "$${apt_get[@]}" install -y --no-install-recommends \

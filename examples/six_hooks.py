@@ -1,12 +1,12 @@
-"""A callback of your own that uses all six hooks: it tells where the time of an epoch goes.
+"""A custom callback that uses all six hooks: it logs where the time of each epoch goes.
 
-Put a file like this beside the configuration and name it there::
+Put a file like this next to the configuration file, which names it::
 
     callbacks:
       custom:
       - target: six_hooks:Timekeeper
 
-It logs a line an epoch: `epoch timed epoch=3 calls=12 steps=180 training_seconds=4.1 ...`.
+It logs one line per epoch: `epoch timed epoch=3 calls=12 steps=180 training_seconds=4.1 ...`.
 """
 
 import logging
@@ -22,17 +22,17 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Tally:
-    """What has been counted.
+    """Counts and times of the current epoch.
 
     Attributes:
-        epoch: The epoch under way, counted from 0; -1 before the first.
+        epoch: The current epoch, counted from 0; -1 before the first.
         calls: Calls of the training function in it; each runs one or several steps.
         steps: Optimizer steps in it.
         training_seconds: Time inside those calls.
         other_seconds: Time between them: validation, checkpoints, other callbacks.
         slowest_call_seconds: The longest call; the first of a process also compiles.
-        run_seconds: Time of the epochs before this one.
-        last_loss: Training loss of the epoch before; None before the second.
+        run_seconds: Time of the previous epochs.
+        last_loss: Training loss of the previous epoch; None in the first.
     """
 
     epoch: int = -1
@@ -48,11 +48,11 @@ class Tally:
 class Timekeeper(keras.callbacks.Callback):
     """Counts and times the calls of each epoch.
 
-    It remembers over restarts: what it has counted is part of every checkpoint, so an epoch
-    that a second process finishes is counted whole, and steps that are done again count once.
+    Its state is part of every checkpoint, so an epoch that a second process finishes is counted
+    completely, and repeated steps count once.
 
     Args:
-        clock: Seconds from any beginning; never goes back.
+        clock: A monotonic clock, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -63,11 +63,11 @@ class Timekeeper(keras.callbacks.Callback):
         self._first_batch = 0
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Starts from nothing; after this hook a restart hands over what was counted before."""
+        """Resets the state; after this hook, a restart calls `set_state`."""
         self._tally = Tally()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Opens the epoch's account; one that a restart goes on with is open already."""
+        """Starts a new tally, unless a restart resumes this epoch."""
         before = self._tally
         if epoch != before.epoch:
             self._tally = Tally(
@@ -76,12 +76,12 @@ class Timekeeper(keras.callbacks.Callback):
         self._lap()
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """A call begins with this batch of the epoch."""
+        """A call starts with this batch of the epoch."""
         self._tally.other_seconds += self._lap()
         self._first_batch = batch
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """The call has ended with this batch, often some after the one it began with."""
+        """The call ends with this batch, often a few after its first one."""
         tally, seconds = self._tally, self._lap()
         tally.calls += 1
         tally.steps += batch - self._first_batch + 1
@@ -89,7 +89,7 @@ class Timekeeper(keras.callbacks.Callback):
         tally.slowest_call_seconds = max(tally.slowest_call_seconds, seconds)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Closes the account; `logs` holds what training and validation measured."""
+        """Logs the tally; `logs` has the metrics of training and validation."""
         tally, loss = self._tally, (logs or {})["loss"]
         tally.other_seconds += self._lap()
         shown: dict[str, object] = {
@@ -107,7 +107,7 @@ class Timekeeper(keras.callbacks.Callback):
         tally.last_loss = loss
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
-        """Comes last, also after an error or a signal: what was opened is closed here."""
+        """Called last, also after an error or a signal: release resources here."""
         log.info(
             "run timed",
             extra={
@@ -117,14 +117,14 @@ class Timekeeper(keras.callbacks.Callback):
         )
 
     def get_state(self) -> dict[str, Any]:
-        """What a restart needs: anything that JSON can hold."""
+        """State for a restart: any JSON value."""
         return asdict(self._tally)
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Takes back what `get_state` gave, in another process."""
+        """Restores the result of `get_state`, in another process."""
         self._tally = Tally(**state)
 
     def _lap(self) -> float:
-        """Seconds since this was last asked."""
+        """Seconds since the previous call."""
         before, self._mark = self._mark, self._clock()
         return self._mark - before

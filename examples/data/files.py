@@ -1,10 +1,10 @@
-"""What the preparation scripts share: reading a pinned package, writing the same bytes.
+"""Shared by the preparation scripts: reads pinned packages, writes reproducible files.
 
     .venv/bin/python -m examples.data.watch.prepare [FOLDER]
 
-A folder's SHA256SUMS names what its script makes and the sha256 of it. A table is stored as
-`.csv.gz`, and its sha256 is that of the `.csv`: other builds of zlib pack the same rows into
-other bytes.
+A folder's SHA256SUMS lists the files that its script writes. A table is stored as `.csv.gz`,
+and its sha256 is that of the `.csv`, because builds of zlib compress the same rows to different
+bytes.
 """
 
 import gzip
@@ -23,9 +23,9 @@ def package_file(path: str, *, pinned: str, sha256: str) -> bytes:
     """The bytes of a file in an installed package, read without importing the package.
 
     Args:
-        path: Below site-packages, the package's own folder first.
+        path: Relative to site-packages, beginning with the package's folder.
         pinned: The requirement that installs it, for messages.
-        sha256: What the file has to be. Nothing is read from any other version.
+        sha256: Expected digest of the file; other content is rejected.
     """
     spec = find_spec(path.split("/")[0])
     if spec is None or spec.origin is None:
@@ -40,7 +40,7 @@ def package_file(path: str, *, pinned: str, sha256: str) -> bytes:
 
 
 def gz(data: bytes) -> bytes:
-    """The data in gzip, without name and time stamp."""
+    """The data compressed with gzip, without name and time stamp."""
     packed = io.BytesIO()
     # Not gzip.compress: the header it writes depends on the version of Python.
     with gzip.GzipFile("", "wb", compresslevel=9, fileobj=packed, mtime=0) as stream:
@@ -49,18 +49,18 @@ def gz(data: bytes) -> bytes:
 
 
 def recorded(folder: Path) -> dict[str, str]:
-    """Name to sha256, as the folder's SHA256SUMS says."""
+    """Name to sha256, from the folder's SHA256SUMS."""
     lines = (folder / "SHA256SUMS").read_text().splitlines()
     return {name: digest for digest, name in (line.split() for line in lines)}
 
 
 def stored_as(name: str) -> str:
-    """The file that holds the contents of that name: tables are packed."""
+    """Name of the stored file: tables are compressed."""
     return f"{name}.gz" if name.endswith(".csv") else name
 
 
 def is_intact(folder: Path, name: str, *, sha256: str) -> bool:
-    """Whether the contents of that name are there and are what was recorded."""
+    """Whether the stored file exists and has the recorded content."""
     try:
         data = (folder / stored_as(name)).read_bytes()
         contents = gzip.decompress(data) if name != stored_as(name) else data
@@ -70,7 +70,7 @@ def is_intact(folder: Path, name: str, *, sha256: str) -> bool:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Writes the whole file or nothing: a killed run leaves no half of it under its name."""
+    """Writes the file atomically: a killed process leaves no partial file under its name."""
     number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
     try:
@@ -83,12 +83,12 @@ def replace(path: Path, data: bytes) -> None:
 
 
 def prepare(make: Callable[[], Mapping[str, bytes]], *, beside: Path) -> None:
-    """Makes the files of a folder, unless they are there and intact.
+    """Makes the files of a folder, unless they exist and are intact.
 
     Args:
-        make: Returns the contents by name, tables unpacked.
-        beside: The script's folder, which holds SHA256SUMS. Files go there too, or to the
-            folder named on the command line.
+        make: Returns the contents by name, tables uncompressed.
+        beside: The script's folder, which has SHA256SUMS. Files are written there, or to the
+            folder of the first command-line argument.
     """
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else beside
     sums = recorded(beside)

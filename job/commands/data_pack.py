@@ -17,14 +17,20 @@ from job.config.loader.load_config import LoadedConfig, load_config
 from job.config.uris import is_in_bucket
 from job.data.dataset import Dataset
 from job.data.load import load_dataset
-from job.data.packed.bucket import open_place, require_free_place, upload_pack
-from job.data.packed.pack import PackSummary, require_free, write_pack
+from job.data.packed.pack import (
+    OUT,
+    open_place,
+    require_free_folder,
+    require_free_prefix,
+    upload_pack,
+    write_pack,
+)
 from job.data.sources.paths import local_path
 from job.errors import ConfigError, ExitCode
 from job.run.read_data import data_access
 from job.storage.os_errors import PACKS, job_errors
 from job.storage.parallel import ParallelDownloader
-from job.types import SPLITS, Json
+from job.types import SPLITS
 
 
 def run(args: argparse.Namespace) -> ExitCode:
@@ -33,17 +39,18 @@ def run(args: argparse.Namespace) -> ExitCode:
     access = data_access(loaded.config, env=os.environ)
     with logs_on_stderr(loaded.config, level="WARNING"):
         pack = _pack_into_bucket if is_in_bucket(args.out) else _pack_into_folder
-        dataset, summary, out = pack(loaded, args.out, access=access, force=args.force)
-    return print_result(screen(dataset, summary, out=out))
+        shown = pack(loaded, args.out, access=access, force=args.force)
+    return print_result(shown)
 
 
-def screen(dataset: Dataset, summary: PackSummary, *, out: str) -> str:
-    """What was packed, as lines for the terminal."""
+def screen(dataset: Dataset, folder: Path, *, out: str) -> str:
+    """What was packed into a folder, as lines for the terminal."""
     pairs = [f"{split} {dataset.counts[split].pairs:,}" for split in SPLITS]
+    sizes = [path.stat().st_size for path in folder.iterdir()]
     lines = [
         f"packed {len(dataset.items):,} items of kind {dataset.kind} into {out}",
         f"pairs: {', '.join(pairs)}",
-        f"files: {summary.num_files}, {summary.num_bytes:,} bytes",
+        f"files: {len(sizes)}, {sum(sizes):,} bytes",
         f"fingerprint: {dataset.fingerprint}",
         f"use it with: --set {shlex.quote(f'data.packed={out}')}",
     ]
@@ -52,30 +59,38 @@ def screen(dataset: Dataset, summary: PackSummary, *, out: str) -> str:
 
 def _pack_into_folder(
     loaded: LoadedConfig, out: str, *, access: ParallelDownloader, force: bool
-) -> tuple[Dataset, PackSummary, str]:
+) -> str:
     # Not `Path.resolve`, which raises a RuntimeError for a loop of links.
-    folder = Path(os.path.realpath(local_path(out, key="OUT")))
+    folder = Path(os.path.realpath(local_path(out, key=OUT)))
     # Before the data is read, which may take long.
     _require_outside_sources(loaded, folder)
-    require_free(folder, force=force, key="OUT")
-    dataset, data = _loaded(loaded, access=access)
-    seed = loaded.config.run.seed
-    summary = write_pack(dataset, folder=folder, data=data, seed=seed, force=force)
-    return dataset, summary, str(folder)
+    require_free_folder(folder, force=force)
+    dataset = _packed(loaded, folder, access=access, force=force, key=OUT)
+    return screen(dataset, folder, out=str(folder))
 
 
 def _pack_into_bucket(
     loaded: LoadedConfig, out: str, *, access: ParallelDownloader, force: bool
-) -> tuple[Dataset, PackSummary, str]:
+) -> str:
     store = open_place(out, access=access)
     _require_outside_sources(loaded, store.uri)
-    require_free_place(store, force=force)
-    dataset, data = _loaded(loaded, access=access)
-    seed = loaded.config.run.seed
+    require_free_prefix(store, force=force)
     with _temporary_folder() as folder:
-        summary = write_pack(dataset, folder=folder, data=data, seed=seed, key="TMPDIR")
+        dataset = _packed(loaded, folder, access=access, force=False, key="TMPDIR")
         upload_pack(folder, store=store, access=access, force=force)
-    return dataset, summary, store.uri
+        return screen(dataset, folder, out=store.uri)
+
+
+def _packed(
+    loaded: LoadedConfig, folder: Path, *, access: ParallelDownloader, force: bool, key: str
+) -> Dataset:
+    """Reads the files, even if the configuration names a packed set, and packs them."""
+    seed = loaded.config.run.seed
+    section = loaded.config.data.model_copy(update={"packed": None})
+    dataset = load_dataset(section, folder=loaded.folder, seed=seed, access=access)
+    data = section.model_dump(mode="json")
+    write_pack(dataset, folder=folder, data=data, seed=seed, force=force, key=key)
+    return dataset
 
 
 @contextmanager
@@ -93,16 +108,6 @@ def _temporary_folder() -> Iterator[Path]:
         tempfile.TemporaryDirectory(prefix="siamese-pack-") as name,
     ):
         yield Path(name, "packed")
-
-
-def _loaded(
-    loaded: LoadedConfig, *, access: ParallelDownloader
-) -> tuple[Dataset, dict[str, Json]]:
-    """The data set read from its files, even if the configuration names a packed one."""
-    config = loaded.config
-    section = config.data.model_copy(update={"packed": None})
-    dataset = load_dataset(section, folder=loaded.folder, seed=config.run.seed, access=access)
-    return dataset, section.model_dump(mode="json")
 
 
 def _require_outside_sources(loaded: LoadedConfig, out: Path | str) -> None:
@@ -124,6 +129,6 @@ def _require_outside_sources(loaded: LoadedConfig, out: Path | str) -> None:
             is_inside = f"{out}/".startswith(f"{source.rstrip('/')}/")
         if is_inside:
             raise ConfigError(
-                f"OUT: '{out}' is in the folder that data.{key} names ({value!r}), and would "
+                f"{OUT}: '{out}' is in the folder that data.{key} names ({value!r}), and would "
                 "be read as data by the next run. Give a place outside it."
             )

@@ -17,7 +17,7 @@ from job.errors import ConfigError, ExitCode
 from job.run.directory import RunDirectory, open_run_directory
 from job.run.read_data import data_access
 from job.run.summary import result_lines
-from job.telemetry.tensorflow_output import captured_native_stderr, quieten_tensorflow
+from job.telemetry.tensorflow_output import quieten_tensorflow
 
 
 def run(args: argparse.Namespace) -> ExitCode:
@@ -47,13 +47,13 @@ def _measure(loaded: LoadedConfig, *, folder: RunDirectory) -> dict[str, Any]:
     # Words and means come from the data: with others the weights mean something else.
     require_same_data(stored, fingerprint=dataset.fingerprint, uri=folder.uri)
     quieten_tensorflow(os.environ)
-    with captured_native_stderr():
-        # TensorFlow takes seconds to import: everything that can be refused was, by now.
-        from job.evaluation.evaluate import evaluate
-        from job.models.pair_scorer import PairScorer
-        from job.run.components import build_components
-        from job.run.summary import result_json
-        from job.training.state import expected_spec, write_variables
+    # TensorFlow takes seconds to import: everything that can be refused was, by now.
+    from job.evaluation.evaluate import evaluate
+    from job.models.pair_scorer import PairScorer
+    from job.run.components import build_components
+    from job.run.summary import result_json
+    from job.training.state import expected_spec, write_variables
+
     assembly = build_components(config, dataset=dataset)
     variables = assembly.siamese.variables()
     head, entry, weights = newest_weights(

@@ -17,8 +17,10 @@ BUCKETS = ("gs://",)
 BUCKET_NAME = re.compile(
     r"(?=.{3,222}$)[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?)*"
 )
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 # `gs:/runs` is a typing error, not a folder of that name.
-_URI = re.compile(r"[a-z][a-z0-9+.-]*://|(gs|file|memory):", re.IGNORECASE)
+_INCOMPLETE = re.compile(r"://|(gs|file|memory):", re.IGNORECASE)
+_QUERY = re.compile(r"[?#]")
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,17 @@ def checked_place(value: str, *, allowed: Places) -> str:
     """Returns `value` if it can name one of the places, whether or not it exists.
 
     Raises:
-        ValueError: It has another scheme, or the bucket's name is invalid.
+        ValueError: It has another scheme, a query or a fragment, or the bucket's name is
+            invalid.
     """
-    if _URI.match(value) and not value.startswith(allowed.schemes):
+    if not is_path(value) and not value.startswith("file:") and (mark := _QUERY.search(value)):
+        # The message omits the rest, which may be a signature or a token.
+        raise ValueError(
+            "must be a URI without query and fragment, because credentials come from the "
+            f"environment (got {value[: mark.start()]!r} and a {mark[0]!r}). Remove the "
+            f"{mark[0]!r} and what follows"
+        )
+    if not is_path(value) and not value.startswith(allowed.schemes):
         raise ValueError(f"must be {allowed.words} (got {value!r})")
     if is_in_bucket(value) and not BUCKET_NAME.fullmatch(split_bucket(value)[0]):
         scheme = scheme_of(value)
@@ -56,6 +66,11 @@ def checked_place(value: str, *, allowed: Places) -> str:
     return value
 
 
+def is_path(value: str) -> bool:
+    """Whether `value` is a path and neither a URI nor a mistyped one."""
+    return not scheme_of(value) and not _INCOMPLETE.match(value)
+
+
 def is_in_bucket(value: str) -> bool:
     """Whether `value` is the URI of a bucket, a prefix or an object."""
     return value.startswith(BUCKETS)
@@ -63,8 +78,8 @@ def is_in_bucket(value: str) -> bool:
 
 def scheme_of(value: str) -> str:
     """The scheme of a URI with its slashes, as in "gs://"; "" for a path."""
-    scheme, mark, _ = value.partition("://")
-    return f"{scheme}{mark}" if mark else ""
+    found = _SCHEME.match(value)
+    return found[0] if found else ""
 
 
 def split_bucket(uri: str) -> tuple[str, str]:

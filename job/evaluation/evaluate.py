@@ -37,11 +37,11 @@ def score_split(
 
     Args:
         scorer: The model.
-        feed: The items as the model takes them.
+        feed: Collates the items.
         pairs: The split's pairs.
         batch_size: Items encoded at a time (fewer for large images and long sequences or
             texts), and consecutive pairs that an in-batch loss compares with each other.
-        items: The items of the data set; only their classes are read.
+        items: The items of the dataset; only their classes are read.
     """
     rows = pairs.items()
     values = _values_per_step(feed.input, embedding_size=scorer.embedding_size)
@@ -129,7 +129,7 @@ def evaluate(
     Args:
         scorer: The model.
         dataset: The splits to measure on.
-        feed: The items as the model takes them.
+        feed: Collates the items.
         criterion: `evaluation.threshold`.
         batch_size: As in `score_split`.
         check_stop: Called every few seconds; raises to stop the work, for example on SIGTERM.

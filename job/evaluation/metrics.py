@@ -136,7 +136,7 @@ def mcc(label: ArrayLike, score: ArrayLike, *, threshold: float) -> float:
 def _decisions(
     label: ArrayLike, score: ArrayLike, *, threshold: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """What holds and what is predicted, bool (P,) both."""
+    """Labels and predictions, bool (P,) both."""
     if math.isnan(threshold):
         raise ValueError("threshold: got nan. Give a number; infinity accepts no pair.")
     matches, scores = checked_pairs(label, score)

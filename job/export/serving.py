@@ -2,8 +2,8 @@
 
 B pairs or items, T time steps, F features, S pixels, D embedding size.
 
-The exported model takes strings, sequences with any padding, and images as bytes. Its users
-need no tokenizer of their own::
+The exported model takes strings, sequences with any padding, and images as bytes. Callers
+need no tokenizer::
 
     model = tf.saved_model.load("export/scorer")
     model.score(left=["recieve"], right=["receive"])["score"]
@@ -20,7 +20,7 @@ from job.preprocessing.vocabulary import Vocabulary
 
 
 class PairModule(tf.Module):
-    """Base of the modules that score pairs and embed items; each kind of item has its own.
+    """Base of the modules that score pairs and embed items, one subclass per kind of item.
 
     Args:
         siamese: The trained model, built outside any strategy.

@@ -45,7 +45,7 @@ def _characters(text_B: tf.Tensor) -> tf.RaggedTensor:
 def _words(text_B: tf.Tensor) -> tf.RaggedTensor:
     valid = tf.strings.unicode_transcode(text_B, "UTF-8", "UTF-8")
     spaced = tf.strings.regex_replace(valid, SEPARATOR_PATTERN, " ")
-    # A space goes behind every token; whatever is in no token is a space already.
+    # Put a space after every token; characters outside tokens are spaces already.
     return tf.strings.split(tf.strings.regex_replace(spaced, TOKEN_PATTERN, r"\0 "))
 
 

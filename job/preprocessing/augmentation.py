@@ -95,7 +95,7 @@ def augment_sequences(
     epoch: int,
     index: NDArray[np.int64],
 ) -> RaggedArray:
-    """Crops sequences and adds noise to what is left, in this order.
+    """Crops sequences and adds noise to the rest, in this order.
 
     Args:
         sequences: R rows of float32 (V, F).

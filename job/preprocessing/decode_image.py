@@ -34,7 +34,7 @@ _FORMATS: tuple[tuple[bytes, str, type[PngImageFile | JpegImageFile]], ...] = (
     (b"\x89PNG\r\n\x1a\n", "PNG", PngImageFile),
     (b"\xff\xd8\xff", "JPEG", JpegImageFile),
 )
-# Formats that are often found under the name of another: position, bytes there, format.
+# Formats that often have the extension of another: position, bytes there, format.
 _OTHER_FORMATS = (
     (0, b"GIF8", "a GIF file"),
     (8, b"WEBP", "a WebP file"),

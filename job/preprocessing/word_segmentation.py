@@ -18,7 +18,7 @@ Words end where Unicode's rules say, except where those need a dictionary::
 - Spaces, control characters and the zero-width space separate tokens and are dropped.
 - Every other character is a token, also if this Unicode version does not know it.
 
-The pattern uses only what the PyPI package `regex` and RE2, inside TensorFlow, read alike: no
+The pattern uses only syntax that the package `regex` and TensorFlow's RE2 interpret alike: no
 look-around, and Unicode properties instead of `re`'s classes. Both take the first alternative
 that matches, as long as possible. Their Unicode versions differ: `regex` and RE2 may split
 characters differently that were added to Unicode after 2021.

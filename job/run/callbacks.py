@@ -131,7 +131,7 @@ def _progress(
         every_seconds=run.config.logging.every_seconds,
         total_steps=training.target_steps,
         total_epochs=epochs,
-        screen=run.logging.screen,
+        terminal=run.logging.terminal,
     )
     return ProgressCallback(
         reporter,

@@ -24,7 +24,6 @@ from job.data.sampling.pair_sampling import drawn_pairs
 from job.distribution.strategy import open_strategy
 from job.models.siamese import Siamese, build_siamese
 from job.run.context import RunContext
-from job.telemetry.tensorflow_output import captured_native_stderr
 from job.training.grid import grid_steps
 from job.training.loop import Schedule, TrainingData, TrainingLoop
 from job.training.signals import StopSignal
@@ -107,15 +106,14 @@ def build_components(config: Config, *, dataset: Dataset) -> Components:
     """
     feed = collator_for(dataset, config.data)
     pairs = training_pairs(config, dataset=dataset, feed=feed)
-    with captured_native_stderr():
-        strategy = open_strategy(config.distribution, seed=config.run.seed)
-        with strategy.scope():
-            siamese = build_siamese(
-                config.model,
-                training=config.training,
-                item=feed.input,
-                seed=config.run.seed,
-            )
+    strategy = open_strategy(config.distribution, seed=config.run.seed)
+    with strategy.scope():
+        siamese = build_siamese(
+            config.model,
+            training=config.training,
+            item=feed.input,
+            seed=config.run.seed,
+        )
     components = Components(strategy, siamese, feed, pairs)
     log.info(
         "model built",

@@ -96,7 +96,7 @@ def finalize(
         log.info("model exported", extra={"folder": f"{run_uri(config)}/{FOLDER}"})
     _log_result(run, checkpointer, outcome=outcome, result=result)
     if run.logging.format != "json":
-        run.logging.screen.write_line(format_summary(summary, directory=run_uri(config)))
+        run.logging.terminal.write_line(format_summary(summary, directory=run_uri(config)))
 
 
 def _log_result(

@@ -10,6 +10,7 @@ from job.config.monitors import QUALITY_METRICS
 from job.errors import ExitCode, FencedError, JobError, StorageOutageError
 from job.run.artifacts import RunArtifacts
 from job.run.context import RunContext
+from job.telemetry.terminal import aligned_columns
 
 if TYPE_CHECKING:  # these import TensorFlow; `evaluate` rejects what it can before that
     from job.evaluation.evaluate import EvaluationResult
@@ -153,23 +154,18 @@ def result_lines(report: Mapping[str, Any]) -> list[str]:
         report: Has `threshold`, `threshold_chosen_for` and `metrics` as in `summary.json`.
     """
     metrics = report["metrics"]
-    baselines = {
-        f"baseline {name.replace('_', ' ')}": value
+    rows = [
+        (metric.title, *(f"{metrics[split][name]:.4f}" for split in ("test", "validation")))
+        for name, metric in QUALITY_METRICS.items()
+        if metric.is_exported
+    ]
+    rows += [
+        (f"ROC-AUC of baseline {name.replace('_', ' ')}", f"{value:.4f}", "")
         for name, value in metrics["test"]["baselines"].items()
-    }
-    width = max(26, *map(len, baselines))
-    lines = [f"{'':{width}}{'test':>10}{'validation':>12}"]
-    for name, metric in QUALITY_METRICS.items():
-        if metric.is_exported:
-            test, validation = metrics["test"][name], metrics["validation"][name]
-            lines.append(f"{metric.title:{width}}{test:>10.4f}{validation:>12.4f}")
-    lines += [
-        f"{title:{width}}{value:>10.4f}  (ROC-AUC of an untrained baseline)"
-        for title, value in baselines.items()
     ]
     threshold, criterion = report["threshold"], report["threshold_chosen_for"]
     return [
-        *lines,
+        aligned_columns(("", "test", "validation"), rows),
         "",
         f"a pair matches from score {threshold:.4f} (chosen on validation for {criterion})",
     ]

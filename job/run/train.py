@@ -11,7 +11,7 @@ from job.data.dataset import Dataset
 from job.run.context import RunContext, run_context
 from job.run.directory import RunDirectory, open_run_directory, reported_complete
 from job.run.read_data import read_data
-from job.telemetry.tensorflow_output import captured_native_stderr, quieten_tensorflow
+from job.telemetry.tensorflow_output import quieten_tensorflow
 from job.training.signals import StopSignal
 
 
@@ -43,15 +43,14 @@ def train(loaded: LoadedConfig, *, stop: StopSignal) -> None:
 
 def _train(run: RunContext, *, directory: RunDirectory, dataset: Dataset) -> None:
     """The part that needs TensorFlow."""
-    with captured_native_stderr():
-        from job.models.pair_scorer import PairScorer
-        from job.run.artifacts import RunArtifacts
-        from job.run.callbacks import build_callbacks, prepare_callbacks
-        from job.run.checkpointer import RunCheckpointer
-        from job.run.components import build_components, build_training, set_info_metrics
-        from job.run.finalize import commit_and_stop, finalize
-        from job.run.quality import evaluate_model, validation
-        from job.run.summary import recorded_failure
+    from job.models.pair_scorer import PairScorer
+    from job.run.artifacts import RunArtifacts
+    from job.run.callbacks import build_callbacks, prepare_callbacks
+    from job.run.checkpointer import RunCheckpointer
+    from job.run.components import build_components, build_training, set_info_metrics
+    from job.run.finalize import commit_and_stop, finalize
+    from job.run.quality import evaluate_model, validation
+    from job.run.summary import recorded_failure
 
     config, stop = run.config, run.stop
     stop.raise_if_requested()

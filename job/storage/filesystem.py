@@ -7,7 +7,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,15 +31,74 @@ def make_folders(folder: Path) -> None:
         sync_folder(folder.parent)
 
 
-def write_all(fd: int, data: bytes) -> None:
-    """Writes all of `data` to an open file.
+class NewFile:
+    """A file that is being written.
+
+    NumPy writes to any object other than a file of Python's in chunks, and an error keeps its
+    errno, which `ndarray.tofile` drops.
+
+    Attributes:
+        fd: Descriptor of the open file.
+        size: Bytes written.
+        crc32c: Castagnoli CRC of the bytes written.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.size = self.crc32c = 0
+
+    def write(self, data: bytes) -> int:
+        """Appends all of `data`.
+
+        Raises:
+            OSError: As `os.write` does.
+        """
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self.fd, rest) :]
+        self.crc32c = google_crc32c.extend(self.crc32c, bytes(data))
+        self.size += len(data)
+        return len(data)
+
+
+@contextmanager
+def durable_file(path: Path) -> Iterator[NewFile]:
+    """Creates or empties a file, and forces it to disk when the block succeeds.
 
     Raises:
-        OSError: As `os.write` does.
+        OSError: As `os.open`, `os.write` and `os.fsync` do.
     """
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        yield NewFile(fd)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def replacing(path: Path, *, partial: Path) -> Iterator[NewFile]:
+    """Writes a file that takes the name `path` when the block succeeds, complete and on disk.
+
+    After an error `path` is as it was. A killed process leaves `partial`.
+
+    Args:
+        path: The file; missing folders are made.
+        partial: Path of the incomplete file, on the same file system.
+
+    Raises:
+        OSError: As `durable_file` and `os.rename` do.
+    """
+    try:
+        with durable_file(partial) as file:
+            yield file
+        make_folders(path.parent)
+        os.rename(partial, path)
+        sync_folder(path.parent)
+    except Exception:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -25,16 +25,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import google_crc32c
-
 from job.errors import ConfigError
 from job.storage.filesystem import (
     chunks_of,
     crc32c_of,
     lock_exclusively,
     make_folders,
-    sync_folder,
-    write_all,
+    replacing,
 )
 from job.storage.object_store import (
     ListedObject,
@@ -95,18 +92,14 @@ class FileStore:
     def write(self, name: str, data: bytes, *, if_generation: int | None) -> ObjectStat:
         path = self._path(name)
         with job_errors("write", path, folder=self._folder, num_bytes=len(data)):
-            generation = self._write(path, (data,), if_generation)
-        return ObjectStat(name, len(data), generation, google_crc32c.value(data))
+            return self._write(name, (data,), if_generation)
 
     def write_file(self, name: str, path: Path, *, if_generation: int | None) -> ObjectStat:
         target = self._path(name)
         with job_errors("read", path, folder=path.parent), path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            crc32c = crc32c_of(chunks_of(file))
-            file.seek(0)
             with job_errors("write", target, folder=self._folder, num_bytes=size):
-                generation = self._write(target, chunks_of(file), if_generation)
-        return ObjectStat(name, size, generation, crc32c)
+                return self._write(name, chunks_of(file), if_generation)
 
     def list(self, prefix: str) -> list[ListedObject]:
         checked_prefix(prefix)
@@ -172,40 +165,29 @@ class FileStore:
         finally:
             os.close(lock)
 
-    def _write(self, path: Path, chunks: Iterable[bytes], if_generation: int | None) -> int:
+    def _write(
+        self, name: str, chunks: Iterable[bytes], if_generation: int | None
+    ) -> ObjectStat:
+        path = self._path(name)
         make_folders(self._folder)
         with self._locked() as lock:
             present = _checked_generation(path, if_generation)
             newest = max(present, os.fstat(lock).st_mtime_ns)
-            return self._replace(path, chunks, newest=newest)
-
-    def _replace(self, path: Path, chunks: Iterable[bytes], *, newest: int) -> int:
-        """Puts content at `path` durably and returns its generation, larger than `newest`."""
-        partial = self._folder / _PARTIAL
-        try:
-            fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
             try:
-                for chunk in chunks:
-                    write_all(fd, chunk)
-                generation = self._stamp(fd, newest=newest)
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-            make_folders(path.parent)
-            os.rename(partial, path)
-            sync_folder(path.parent)
-        except OSError:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
-            self._prune(path.parent)
-            raise
-        if _generation(path) != generation:
-            raise ConfigError(
-                f"'{path}' was stamped {generation} ns and reads {_generation(path)} ns. A run "
-                f"needs a file system that stores modification times exactly. Choose "
-                f"another folder (run.root)."
-            )
-        return generation
+                with replacing(path, partial=self._folder / _PARTIAL) as file:
+                    for chunk in chunks:
+                        file.write(chunk)
+                    generation = self._stamp(file.fd, newest=newest)
+            except OSError:
+                self._prune(path.parent)
+                raise
+            if _generation(path) != generation:
+                raise ConfigError(
+                    f"'{path}' was stamped {generation} ns and reads {_generation(path)} ns. A "
+                    "run needs a file system that stores modification times exactly. Choose "
+                    "another folder (run.root)."
+                )
+        return ObjectStat(name, file.size, generation, file.crc32c)
 
     def _stamp(self, fd: int, *, newest: int) -> int:
         """Sets the file's time to a generation above `newest` that the file system can keep."""

@@ -1,20 +1,22 @@
 """Copies objects of a bucket into a folder of this machine, so readers open local files only.
 
-The path of a copy is the mirror, the bucket and the object's name. Its modification time stands
-for the generation of the object: a copy with the right size and generation is not downloaded
-again. A download is verified by the bucket's checksum and then renamed to its path. Objects
-that a killed process had completed are kept; an object that it was downloading starts again::
+The path of a copy is the mirror, the bucket and the object's name. A copy with the size and
+generation of its object is not downloaded again. A download is verified by the bucket's
+checksum and then renamed to its path. Objects that a killed process had completed are kept; an
+object that it was downloading starts again::
 
     mirror = open_mirror(
         "gs://sets/faces", folder=None, access=ParallelDownloader(), key="data.root")
     found = mirror.fetch(["a.png", "b.png"])
 """
 
+import functools
 import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +30,7 @@ from job.errors import (
     PermissionDeniedError,
     StorageOutageError,
 )
-from job.storage.download import Copy, Part, is_copy, is_same
+from job.storage.download import download, is_copy, is_same
 from job.storage.filesystem import lock_exclusively, make_folders
 from job.storage.object_store import ListedObject, ObjectStat, ObjectStore
 from job.storage.os_errors import DATA, job_errors
@@ -41,7 +43,7 @@ KEY = "data.mirror"
 _LOCK = ".lock"
 _PARTIAL = ".partial"
 # An object may be replaced or damaged while it is copied, but not every time.
-_ROUNDS = 3
+_TRIES = 3
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_LOCKS = 0.5
 
@@ -124,29 +126,20 @@ class Mirror:
     ) -> dict[str, Path | FileProblem]:
         started = self._access.monotonic()
         found: dict[str, Path | FileProblem] = {}
-        left = dict(wanted)
+        absent: list[ObjectStat] = []
+        for name, seen in self._access.in_parallel(self._look, wanted.items()):
+            if isinstance(seen, ObjectStat):
+                absent.append(seen)
+            else:
+                found[name] = seen
+        self._remove_partial()
+        progress = _Progress(self.store.uri, absent, access=self._access)
+        copy = functools.partial(self._copy, progress=progress)
         num_bytes = num_copied = 0
-        for _ in range(_ROUNDS):
-            absent: list[ObjectStat] = []
-            for name, seen in self._access.in_parallel(self._look, left.items()):
-                if isinstance(seen, ObjectStat):
-                    absent.append(seen)
-                else:
-                    found[name] = seen
-            self._remove_partial()
-            copied = self._copied(absent)
-            found.update({name: self.folder / name for name in copied})
-            num_bytes += sum(copied.values())
-            num_copied += len(copied)
-            left = {one.name: None for one in absent if one.name not in copied}
-            if not left:
-                break
-        else:
-            raise StorageOutageError(
-                f"{self.store.uri}/{min(left)} was damaged or replaced each of the {_ROUNDS} "
-                "times it was copied. Nobody may write there meanwhile. Check it and the "
-                "network, and start again."
-            )
+        for name, result, size in self._access.in_parallel(copy, absent):
+            found[name] = result
+            num_bytes += size
+            num_copied += isinstance(result, Path)
         log.info(
             "data mirrored",
             extra={
@@ -175,30 +168,33 @@ class Mirror:
                 return name, FileProblem("missing", detail, "Check the path and the bucket.")
             return name, path if is_copy(path, seen) or is_same(path, seen) else seen
 
-    def _copied(self, absent: Sequence[ObjectStat]) -> dict[str, int]:
-        """Downloads objects; the size of each that succeeded, by name."""
-        copied: dict[str, int] = {}
-        done = 0
-        logged = self._access.monotonic()
-        for part in self._access.in_parallel(Part.fetch, self._parts(absent)):
-            done += part.length
-            if part.copy.is_whole:
-                copied[part.copy.name] = part.copy.size
-            if self._access.monotonic() - logged >= _SECONDS_BETWEEN_LINES:
-                logged = self._access.monotonic()
-                facts = {"source": self.store.uri, "bytes": done}
-                log.info(
-                    "mirroring", extra={**facts, "of_bytes": sum(one.size for one in absent)}
-                )
-        return copied
-
-    def _parts(self, absent: Iterable[ObjectStat]) -> Iterator[Part]:
-        for one in absent:
-            copy = Copy(self.store, one, path=self.folder / one.name, mirror=self._mirror)
-            yield from copy.parts(partial=self._mirror / _PARTIAL)
+    def _copy(
+        self, source: ObjectStat, *, progress: "_Progress"
+    ) -> tuple[str, Path | FileProblem, int]:
+        """Downloads an object: its name, its copy or why there is none, and its length."""
+        name, path = source.name, self.folder / source.name
+        seen: Path | FileProblem | ObjectStat = source
+        for _ in range(_TRIES):
+            if not isinstance(seen, ObjectStat):  # deleted since it was looked up
+                return name, seen, 0
+            with job_errors(
+                "write", path, folder=self._mirror, num_bytes=seen.size, purpose=DATA.at(KEY)
+            ):
+                # Each thread writes one file at a time; a name in a bucket may be too long.
+                partial = self._mirror / _PARTIAL / str(threading.get_ident())
+                if download(
+                    self.store, seen, path=path, partial=partial, received=progress.add
+                ):
+                    return name, path, seen.size
+            _, seen = self._look((name, None))
+        raise StorageOutageError(
+            f"{self.store.uri}/{name} was damaged or replaced each of the {_TRIES} times it "
+            "was copied. Nobody may write there meanwhile. Check it and the network, and "
+            "start again."
+        )
 
     def _remove_partial(self) -> None:
-        """Removes incomplete downloads of a killed process or an earlier round."""
+        """Removes incomplete downloads of a killed process."""
         partial = self._mirror / _PARTIAL
         with job_errors("delete", partial, folder=self._mirror, purpose=DATA.at(KEY)):
             for path in partial.iterdir():
@@ -235,6 +231,31 @@ class Mirror:
             yield
         finally:
             os.close(fd)
+
+
+class _Progress:
+    """Logs from time to time how much was downloaded."""
+
+    def __init__(
+        self, source: str, absent: Iterable[ObjectStat], *, access: ParallelDownloader
+    ) -> None:
+        self._source, self._access = source, access
+        self._of_bytes = sum(one.size for one in absent)
+        self._lock = threading.Lock()
+        self._done = 0
+        self._logged = access.monotonic()
+
+    def add(self, num_bytes: int) -> None:
+        """Counts a part that a thread received; an exception ends the thread's download."""
+        self._access.check_halted()
+        with self._lock:
+            self._done += num_bytes
+            now = self._access.monotonic()
+            if now - self._logged < _SECONDS_BETWEEN_LINES:
+                return
+            self._logged = now
+            facts = {"bytes": self._done, "of_bytes": self._of_bytes}
+            log.info("mirroring", extra={"source": self._source, **facts})
 
 
 def open_mirror(

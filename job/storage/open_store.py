@@ -19,7 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import unquote, urlsplit
 
-from job.config.uris import BUCKETS, is_in_bucket, scheme_of
+from job.config.uris import is_in_bucket, is_path, scheme_of
 from job.errors import ConfigError
 from job.storage.local import FileStore
 from job.storage.object_store import ObjectStore
@@ -28,8 +28,6 @@ from job.storage.os_errors import RUNS, MessageContext
 log = logging.getLogger(__name__)
 
 _NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
-# Typing errors such as `gs:/runs` are not taken for folders.
-_SCHEMES_WITHOUT_SLASHES = ("file:", "memory:", *(one.removesuffix("//") for one in BUCKETS))
 
 
 @dataclass(frozen=True)
@@ -78,10 +76,9 @@ def below(root: str, name: str) -> str:
 
     The slashes of `file:///` and of `/` stay; without them either would name something else.
     """
-    scheme, mark, rest = root.rpartition("://")
-    if mark and not rest:
-        return f"{root}{name}"
-    return f"{scheme}{mark}{rest.rstrip('/')}/{name}"
+    scheme = scheme_of(root)
+    rest = root.removeprefix(scheme)
+    return f"{root}{name}" if scheme and not rest else f"{scheme}{rest.rstrip('/')}/{name}"
 
 
 def open_store(
@@ -122,7 +119,7 @@ def local_folder(uri: str) -> Path | None:
         ConfigError: The scheme is unknown or lacks its slashes, or a file URI names another
             host or more than a path.
     """
-    if "://" not in uri and not uri.startswith(_SCHEMES_WITHOUT_SLASHES):
+    if is_path(uri):
         return Path(uri)
     parts = urlsplit(uri)
     is_local = parts.netloc in ("", "localhost") and not parts.query and not parts.fragment

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeVar
 
 from job.storage.object_store import ObjectStore
@@ -28,7 +29,7 @@ _LONGEST_PAUSE_SECONDS = 0.5
 
 
 class _HaltedError(Exception):
-    """Ends a pause after the work was cancelled."""
+    """Ends a call in progress after the work was cancelled."""
 
 
 def _nothing() -> None:
@@ -82,39 +83,42 @@ class ParallelDownloader:
         """Calls `work` for each item in several threads.
 
         Items are taken as threads become free, so `items` may be a long generator. After an
-        error of a thread or of `check`, or after Ctrl-C, no further item is started and pauses
-        end; calls in progress are completed first.
+        error of a thread or of `check_stop`, or after Ctrl-C, no further item is started; a
+        call in progress ends with its next pause or `check_halted`, or is completed.
 
         Yields:
             What `work` returned, in order of completion.
         """
         self._halt.clear()
+        left = iter(items)
         waiting: set[Future[Result]] = set()
         with ThreadPoolExecutor(NUM_THREADS, thread_name_prefix="data") as pool:
             try:
-                for item in items:
-                    waiting.add(pool.submit(work, item))
-                    while len(waiting) >= 2 * NUM_THREADS:
-                        yield from self._done(waiting)
-                while waiting:
-                    yield from self._done(waiting)
+                while True:
+                    free = 2 * NUM_THREADS - len(waiting)
+                    waiting.update(pool.submit(work, item) for item in islice(left, free))
+                    if not waiting:
+                        return
+                    self.check_stop()
+                    done, waiting = wait(
+                        waiting, _LONGEST_PAUSE_SECONDS, return_when=FIRST_COMPLETED
+                    )
+                    for future in done:
+                        yield future.result()
             except BaseException:
                 self._halt.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _done(self, waiting: set[Future[Result]]) -> Iterator[Result]:
-        self.check_stop()
-        done, _ = wait(waiting, timeout=_LONGEST_PAUSE_SECONDS, return_when=FIRST_COMPLETED)
-        waiting -= done
-        for future in done:
-            yield future.result()
+    def check_halted(self) -> None:
+        """Ends a call of `in_parallel` after the work was cancelled, by an exception."""
+        if self._halt.is_set():
+            raise _HaltedError
 
     def _pause(self, seconds: float) -> None:
         """Sleeps, but not after the work was cancelled."""
         while seconds > 0.0:
-            if self._halt.is_set():
-                raise _HaltedError
+            self.check_halted()
             step = min(seconds, _LONGEST_PAUSE_SECONDS)
             self.sleep(step)
             seconds -= step

@@ -3,7 +3,7 @@
 The loop reports every call into the compiled function; this decides whether to show it::
 
     progress = ProgressReporter(
-        every_seconds=10.0, total_steps=10_000, total_epochs=20, screen=setup.screen
+        every_seconds=10.0, total_steps=10_000, total_epochs=20, terminal=setup.terminal
     )
     progress.update(1200, epoch=2, steps=16, seconds=1.6, examples=4096, measured=measured)
 """
@@ -11,16 +11,21 @@ The loop reports every call into the compiled function; this decides whether to 
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from job.telemetry.logs.events import LogValue
 from job.telemetry.logs.text_line import format_duration, format_number, format_rate
-from job.telemetry.terminal import Screen
-from job.types import Json
+from job.telemetry.terminal import Terminal
+
+log = logging.getLogger(__name__)
 
 # Long enough to smooth a slow call, short enough to follow a change of speed.
 WINDOW_SECONDS = 30.0
+BAR_REDRAW_SECONDS = 0.2
+# A narrow terminal cuts the end of the text beside the bar.
+_BAR_ORDER = ("epoch", "loss", "eta", "pairs_per_second", "accuracy", "step", "lr", "step_ms")
+_BAR_NAMES = {"pairs_per_second": "pairs/s"}
 
 
 @dataclass(frozen=True)
@@ -65,38 +70,6 @@ class Throughput:
         return sum(call.examples for call in self._calls) / seconds if seconds > 0 else None
 
 
-def remaining_seconds(
-    seconds_per_step: float | None,
-    *,
-    steps_left: int,
-    pauses_left: int,
-    seconds_per_pause: float,
-) -> float | None:
-    """When training will be over, if it goes on as it does.
-
-    Args:
-        seconds_per_step: Wall time of a step; None when it is not known.
-        steps_left: Optimizer steps to go.
-        pauses_left: Ends of epochs to come, where validation and saving take time.
-        seconds_per_pause: Wall time of one of those.
-
-    Returns:
-        Seconds, or None when it is not known.
-    """
-    if seconds_per_step is None:
-        return None
-    return max(steps_left, 0) * seconds_per_step + max(pauses_left, 0) * seconds_per_pause
-
-
-log = logging.getLogger(__name__)
-
-BAR_REDRAW_SECONDS = 0.2
-_BAR_CELLS = 10
-_BAR_NAMES = {"pairs_per_second": "pairs/s"}
-# What a narrow terminal does without, first to last.
-_DISPENSABLE = ("step_ms", "lr", "step", "pairs_per_second", "accuracy", "epoch")
-
-
 @dataclass(frozen=True)
 class Measured:
     """What the last call measured, as plain floats.
@@ -113,16 +86,16 @@ class Measured:
 
 
 class ProgressReporter:
-    """Emits the event `training`, or draws the bar where the screen has one.
+    """Emits the event `training`, or draws the bar on a terminal.
 
     The first call of the process is shown at once, as a sign of life, and left out of the
     speed: it compiled.
 
     Args:
         every_seconds: Time between two lines where there is no bar.
-        total_steps: Optimizer steps to take since the run began; 0 when it is open ended.
-        total_epochs: Epochs to complete since the run began; 0 when it is open ended.
-        screen: Owner of standard output.
+        total_steps: Optimizer steps of the whole run.
+        total_epochs: Epochs of the whole run.
+        terminal: Owner of standard output.
         clock: Monotonic seconds.
     """
 
@@ -132,13 +105,13 @@ class ProgressReporter:
         every_seconds: float,
         total_steps: int,
         total_epochs: int,
-        screen: Screen,
+        terminal: Terminal,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._every_seconds = BAR_REDRAW_SECONDS if screen.has_bar else every_seconds
+        self._every_seconds = BAR_REDRAW_SECONDS if terminal.has_bar else every_seconds
         self._total_steps = total_steps
         self._total_epochs = total_epochs
-        self._screen = screen
+        self._terminal = terminal
         self._clock = clock
         self._pace = Throughput()
         self._seconds_per_pause = 0.0
@@ -178,18 +151,18 @@ class ProgressReporter:
             self._show(global_step, epoch=epoch, measured=measured)
 
     def finish(self) -> None:
-        """Takes the bar away."""
-        self._screen.clear_bar()
+        """Removes the bar."""
+        self._terminal.clear_progress()
 
     def _eta(self, global_step: int, *, epoch: int) -> float | None:
-        if self._total_steps <= 0:
+        """Seconds to the end of training at the present speed; None when it is not known."""
+        per_step = self._pace.seconds_per_step
+        if per_step is None:
             return None
-        return remaining_seconds(
-            self._pace.seconds_per_step,
-            steps_left=self._total_steps - global_step,
-            pauses_left=self._total_epochs - epoch,
-            seconds_per_pause=self._seconds_per_pause,
-        )
+        steps_left = max(self._total_steps - global_step, 0)
+        # A pause is the end of an epoch, where validation and saving take time.
+        pauses_left = max(self._total_epochs - epoch, 0)
+        return steps_left * per_step + pauses_left * self._seconds_per_pause
 
     def _show(self, global_step: int, *, epoch: int, measured: Measured) -> None:
         fields = progress_fields(
@@ -199,14 +172,10 @@ class ProgressReporter:
             pace=self._pace,
             eta_seconds=self.eta_seconds,
         )
-        if self._screen.has_bar:
-            text = bar_text(
-                fields,
-                done=global_step,
-                total=self._total_steps,
-                columns=self._screen.bar_columns,
+        if self._terminal.has_bar:
+            self._terminal.show_progress(
+                bar_text(fields), done=global_step, total=self._total_steps
             )
-            self._screen.show_bar(text)
         else:
             log.info("training", extra=fields)
 
@@ -222,8 +191,8 @@ def progress_fields(
     """The fields of a progress line, in their order; what is not known yet is left out.
 
     Args:
-        step: Optimizer steps taken, and to take (0: open ended).
-        epoch: Number of the epoch under way, from 1, and how many (0: open ended).
+        step: Optimizer steps taken, and of the whole run.
+        epoch: Number of the current epoch, from 1, and of the last one.
         measured: What the last call measured.
         pace: The speed.
         eta_seconds: Time to the end of training.
@@ -248,37 +217,16 @@ def progress_fields(
     return fields
 
 
-def bar_text(fields: dict[str, LogValue], *, done: int, total: int, columns: int) -> str:
-    """The same fields as one line with a bar before them, the dispensable left out if need be.
-
-    Args:
-        fields: From `progress_fields`.
-        done: Optimizer steps taken.
-        total: Optimizer steps to take; 0 leaves the bar out.
-        columns: Characters there is room for; the bar, loss and eta stay, however few.
-    """
-    parts = {key: f"{_BAR_NAMES.get(key, key)}={value.text}" for key, value in fields.items()}
-    bar = f"{_bar(done / total)}  " if total > 0 else ""
-    for dispensable in ("", *_DISPENSABLE):
-        parts.pop(dispensable, None)
-        text = bar + " ".join(parts.values())
-        if len(text) <= columns:
-            break
-    return text
-
-
-def _bar(share: float) -> str:
-    share = min(max(share, 0.0), 1.0)
-    filled = int(share * _BAR_CELLS)
-    return f"[{'=' * filled}{' ' * (_BAR_CELLS - filled)}] {int(share * 100):3d}%"
+def bar_text(fields: Mapping[str, LogValue]) -> str:
+    """The same fields for the side of a bar, the most important first."""
+    return " ".join(
+        f"{_BAR_NAMES.get(key, key)}={fields[key]}" for key in _BAR_ORDER if key in fields
+    )
 
 
 def _of(progress: tuple[int, int], *, key: str) -> LogValue:
     done, total = progress
-    fields: dict[str, Json] = {key: done}
-    if total <= 0:
-        return LogValue(str(done), fields)
-    return LogValue(f"{done}/{total}", {**fields, f"target_{key}s": total})
+    return LogValue(f"{done}/{total}", {key: done, f"target_{key}s": total})
 
 
 def _rounded(value: float, *, key: str) -> LogValue:

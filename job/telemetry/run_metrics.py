@@ -1,8 +1,8 @@
 """Gives a run's metric families their values, one method for each thing that happens in a run.
 
-The families are declared in `telemetry.families`. Counters belong to this process; what must
-outlive it (steps, epochs, attempts, the best value) is a gauge that the caller restores from
-the run's state, since a counter carried over would look to PromQL like a reset::
+`telemetry.metric_definitions` declares the families. Counters belong to this process. What
+outlives it (steps, epochs, attempts, the best value) is a gauge that the caller restores from
+the run's state, since PromQL would take a restored counter for a reset::
 
     metrics = RunMetrics(CollectorRegistry(), run="quora")
     metrics.set_phase("training")
@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
+    Gauge,
     GCCollector,
     PlatformCollector,
     ProcessCollector,
@@ -21,16 +22,14 @@ from prometheus_client import (
 )
 
 from job.telemetry.metric_definitions import (
+    EXPORTED_QUALITY,
     LEVELS,
     PHASES,
     CheckpointOperation,
+    MetricFamilies,
     Phase,
-    metrics_table,
 )
-from job.telemetry.metric_registry import BoundFamilies
 from job.types import Split
-
-__all__ = ["RunMetrics", "metrics_table"]
 
 
 class RunMetrics:
@@ -40,8 +39,8 @@ class RunMetrics:
     which say nothing that the start timestamps do not.
 
     Args:
-        registry: Where the families, and the client's own about process, platform and garbage
-            collector, are registered; each registry takes one `RunMetrics`.
+        registry: Where the families and the client's own collectors (process, platform, garbage
+            collector) are registered; each registry takes one `RunMetrics`.
         run: Name of the run, the value of the label `run` on every family.
         chief: Whether this is worker 0; the others export only what each worker has.
         clock: Seconds since 1970.
@@ -57,12 +56,13 @@ class RunMetrics:
     ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._clock = clock
+        self._run = run
         self._phase: Phase | None = None
-        self._families = BoundFamilies(registry, run=run, chief=chief)
+        self._families = MetricFamilies(registry, run=run, is_chief=chief)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-        self._families.set("attempt_start_timestamp_seconds", clock())
+        self._set(self._families.attempt_start, clock())
         self.set_phase("initializing")
         self.heartbeat()
 
@@ -74,62 +74,51 @@ class RunMetrics:
             return  # the loop says so after every call
         self._phase = phase
         for other in PHASES:
-            self._families.set("run_phase", float(other == phase), phase=other)
+            self._set(self._families.run_phase, other == phase, other)
 
     def describe_build(self, **labels: str) -> None:
         """Says which software runs; takes the labels of `siamese_build_info`, all of them."""
-        self._families.describe("build_info", labels)
+        self._describe(self._families.build_info, labels)
 
     def describe_run(self, **labels: str | int | float) -> None:
         """Says what the run was configured to do; takes all labels of `siamese_run_info`."""
-        self._families.describe("run_info", labels)
+        self._describe(self._families.run_info, labels)
 
     def start_attempt(self, attempts: int, *, run_started: float) -> None:
-        """Records which process of the run this is.
-
-        Args:
-            attempts: Processes the run has had, this one included; >= 1.
-            run_started: When the first of them began; seconds since 1970.
-        """
-        self._families.set("run_attempts", attempts)
-        self._families.set("run_start_timestamp_seconds", run_started)
+        """Records how many processes the run has had, and when (since 1970) the first began."""
+        self._set(self._families.run_attempts, attempts)
+        self._set(self._families.run_start, run_started)
 
     def preemption_noticed(self) -> None:
         """Counts a SIGTERM. Call it at a step's end: a signal handler must take no locks."""
-        self._families.count("preemption_notices_total")
+        self._families.preemption_notices.labels(self._run).inc()
 
     def count_log_message(self, levelno: int) -> None:
         """Counts one log line by its numeric severity, rounded down to a standard one."""
         level = LEVELS[min(max(levelno // 10 - 1, 0), len(LEVELS) - 1)]
-        self._families.count("log_messages_total", level=level)
+        self._families.log_messages.labels(self._run, level).inc()
 
     # Progress.
 
     def heartbeat(self) -> None:
         """Says that something finished just now; the stall alert watches this."""
-        self._families.set("last_progress_timestamp_seconds", self._clock())
+        self._set(self._families.last_progress, self._clock())
 
     def set_targets(self, steps: int, *, epochs: int) -> None:
-        """Records how far training is to go; 0 where it is open ended."""
-        self._families.set("target_steps", steps)
-        self._families.set("target_epochs", epochs)
+        """Records the planned length of training; 0 where it is open ended."""
+        self._set(self._families.target_steps, steps)
+        self._set(self._families.target_epochs, epochs)
 
     def set_position(self, global_step: int, *, epoch: int, target_steps: int) -> None:
-        """Records where training stands.
-
-        Args:
-            global_step: Optimizer steps since the run began.
-            epoch: Completed epochs.
-            target_steps: Optimizer steps to take in all; 0 leaves the share out.
-        """
-        self._families.set("global_step", global_step)
-        self._families.set("epoch", epoch)
+        """Records steps since the run began and completed epochs; target 0 is open ended."""
+        self._set(self._families.global_step, global_step)
+        self._set(self._families.epoch, epoch)
         if target_steps > 0:
-            self._families.set("progress_ratio", min(global_step / target_steps, 1.0))
+            self._set(self._families.progress, min(global_step / target_steps, 1.0))
 
     def set_remaining(self, seconds: float) -> None:
         """Records how long training is still expected to take."""
-        self._families.set("eta_timestamp_seconds", self._clock() + seconds)
+        self._set(self._families.eta, self._clock() + seconds)
 
     # Training.
 
@@ -145,20 +134,21 @@ class RunMetrics:
             examples: Pairs in those steps.
             nonfinite: How many of the steps had a loss that is not a finite number.
         """
-        self._families.count("train_steps_total", steps)
-        self._families.count("train_examples_total", examples)
-        self._families.count("train_nonfinite_steps_total", nonfinite)
+        families = self._families
+        families.train_steps.labels(self._run).inc(steps)
+        families.train_examples.labels(self._run).inc(examples)
+        families.train_nonfinite_steps.labels(self._run).inc(nonfinite)
         if seconds is not None:
-            self._families.observe("train_step_duration_seconds", seconds / steps)
+            families.train_step_duration.labels(self._run).observe(seconds / steps)
         self.heartbeat()
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """Records the learning rate of the last step."""
-        self._families.set("learning_rate", learning_rate)
+        self._set(self._families.learning_rate, learning_rate)
 
     def learning_rate_reduced(self) -> None:
         """Counts a cut of the learning rate."""
-        self._families.count("learning_rate_reductions_total")
+        self._families.learning_rate_reductions.labels(self._run).inc()
 
     # Quality.
 
@@ -170,114 +160,105 @@ class RunMetrics:
         Args:
             split: On which.
             loss: Mean loss; None when it was not measured.
-            quality: Values in [0, 1] by name, from `metric_definitions.EXPORTED_QUALITY`.
+            quality: Values in [0, 1] by name, from `EXPORTED_QUALITY`.
 
         Raises:
             ValueError: A name is none of those.
         """
+        if unknown := sorted(quality.keys() - set(EXPORTED_QUALITY)):
+            raise ValueError(
+                f"siamese_quality_ratio: got metric={unknown[0]!r}, it is one of "
+                f"{', '.join(EXPORTED_QUALITY)}. Add new ones to job/config/monitors.py."
+            )
         if loss is not None:
-            self._families.set("loss", loss, split=split)
+            self._set(self._families.loss, loss, split)
         for name, value in quality.items():
-            self._families.set("quality_ratio", value, split=split, metric=name)
+            self._set(self._families.quality, value, split, name)
 
     def set_decision_threshold(self, threshold: float) -> None:
         """Records the score from which a pair counts as a match."""
-        self._families.set("decision_threshold", threshold)
+        self._set(self._families.decision_threshold, threshold)
 
     def set_best(self, value: float, *, epoch: int) -> None:
         """Records the best value of the monitored measurement and when it was measured."""
-        self._families.set("monitor_best_value", value)
-        self._families.set("best_epoch", epoch)
+        self._set(self._families.best_value, value)
+        self._set(self._families.best_epoch, epoch)
 
     def set_early_stopping(
         self, epochs_since_improvement: int, *, patience_epochs: int
     ) -> None:
-        """Records how near the run is to being ended early; patience 0 is never."""
-        self._families.set("epochs_since_improvement", epochs_since_improvement)
-        self._families.set("early_stopping_patience_epochs", patience_epochs)
+        """Records how close early stopping is; patience 0 is never."""
+        self._set(self._families.epochs_since_improvement, epochs_since_improvement)
+        self._set(self._families.patience_epochs, patience_epochs)
 
     def early_stopped(self) -> None:
         """Records that early stopping ended training."""
-        self._families.set("early_stopped", 1)
+        self._set(self._families.early_stopped, 1)
 
     def validation_finished(self, seconds: float) -> None:
         """Records the wall time of one evaluation on the validation split."""
-        self._families.observe("validation_duration_seconds", seconds)
+        self._families.validation_duration.labels(self._run).observe(seconds)
         self.heartbeat()
 
     def set_activations(
         self, layer: str, *, mean: float, std: float, zero_ratio: float, norm: float
     ) -> None:
-        """Records how a layer answers to one validation pair.
-
-        Args:
-            layer: Its name; one of at most 12.
-            mean: Mean of its activations.
-            std: Their standard deviation.
-            zero_ratio: Share of them that are 0, in [0, 1].
-            norm: Square root of the sum of their squares.
-        """
-        self._families.set("activation_mean", mean, layer=layer)
-        self._families.set("activation_std", std, layer=layer)
-        self._families.set("activation_zero_ratio", zero_ratio, layer=layer)
-        self._families.set("activation_norm", norm, layer=layer)
+        """Records the activations of a layer for one validation pair; at most 12 layers."""
+        self._set(self._families.activation_mean, mean, layer)
+        self._set(self._families.activation_std, std, layer)
+        self._set(self._families.activation_zero_ratio, zero_ratio, layer)
+        self._set(self._families.activation_norm, norm, layer)
 
     # Data.
 
     def set_dataset(self, split: Split, *, examples: int, positive: int, negative: int) -> None:
-        """Records the size of a split.
+        """Records the distinct items, matching and other pairs of a split."""
+        self._set(self._families.dataset_examples, examples, split)
+        self._set(self._families.dataset_pairs, positive, split, "positive")
+        self._set(self._families.dataset_pairs, negative, split, "negative")
 
-        Args:
-            split: Which.
-            examples: Distinct items its pairs use.
-            positive: Pairs that match.
-            negative: Pairs that do not.
-        """
-        self._families.set("dataset_examples", examples, split=split)
-        self._families.set("dataset_pairs", positive, split=split, pair="positive")
-        self._families.set("dataset_pairs", negative, split=split, pair="negative")
-
-    def count_input_records(self, ok: int, *, corrupt: int = 0, filtered: int = 0) -> None:
-        """Counts input rows read: used, quarantined, and left out on purpose."""
-        self._families.count("input_records_total", ok, result="ok")
-        self._families.count("input_records_total", corrupt, result="corrupt")
-        self._families.count("input_records_total", filtered, result="filtered")
+    def count_input_records(self, ok: int, *, corrupt: int = 0) -> None:
+        """Counts input rows read: used, and quarantined."""
+        self._families.input_records.labels(self._run, "ok").inc(ok)
+        self._families.input_records.labels(self._run, "corrupt").inc(corrupt)
 
     # Checkpoints.
 
     def checkpoint_saved(self, step: int, *, bytes: int, seconds: float, retained: int) -> None:
-        """Records a committed checkpoint.
-
-        Args:
-            step: Optimizer step it holds.
-            bytes: Its size.
-            seconds: From the start of the save to the commit.
-            retained: Committed checkpoints kept afterwards.
-        """
+        """Records the checkpoint of `step`, and how many are retained after its commit."""
         self._checkpoint_done("save", seconds)
-        self._families.set("checkpoint_last_success_timestamp_seconds", self._clock())
-        self._families.set("checkpoint_last_step", step)
-        self._families.set("checkpoint_bytes", bytes)
-        self._families.set("checkpoints_retained", retained)
+        self._set(self._families.checkpoint_last_success, self._clock())
+        self._set(self._families.checkpoint_last_step, step)
+        self._set(self._families.checkpoint_bytes, bytes)
+        self._set(self._families.checkpoints_retained, retained)
 
     def checkpoint_restored(self, step: int, *, seconds: float) -> None:
-        """Records that the run goes on from the committed checkpoint of `step`."""
+        """Records that the run resumes from the committed checkpoint of `step`."""
         self._checkpoint_done("restore", seconds)
-        self._families.set("checkpoint_last_step", step)
-
-    def checkpoint_deleted(self, seconds: float) -> None:
-        """Records that an old checkpoint was removed."""
-        self._checkpoint_done("delete", seconds)
+        self._set(self._families.checkpoint_last_step, step)
 
     def checkpoint_failed(self, operation: CheckpointOperation = "save") -> None:
         """Counts a checkpoint operation that failed."""
-        self._families.count(
-            "checkpoint_operations_total", operation=operation, result="failure"
-        )
+        self._families.checkpoint_operations.labels(self._run, operation, "failure").inc()
 
     def _checkpoint_done(self, operation: CheckpointOperation, seconds: float) -> None:
-        self._families.observe("checkpoint_duration_seconds", seconds, operation=operation)
-        self._families.count(
-            "checkpoint_operations_total", operation=operation, result="success"
-        )
+        self._families.checkpoint_duration.labels(self._run, operation).observe(seconds)
+        self._families.checkpoint_operations.labels(self._run, operation, "success").inc()
         self.heartbeat()
+
+    def _set(self, gauge: Gauge, value: float, *labels: str) -> None:
+        gauge.labels(self._run, *labels).set(value)
+
+    def _describe(self, info: Gauge, labels: Mapping[str, object]) -> None:
+        """Sets an info gauge to 1 under the given labels and removes its previous series.
+
+        Raises:
+            ValueError: A label is missing or unknown.
+        """
+        # The exposition is UTF-8: one lone surrogate in a label would fail every scrape.
+        encodable = {
+            name: str(value).encode("utf-8", "backslashreplace").decode()
+            for name, value in labels.items()
+        }
+        info.clear()
+        info.labels(run=self._run, **encodable).set(1)

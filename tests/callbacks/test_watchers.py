@@ -13,7 +13,7 @@ from job.callbacks.progress import ProgressCallback
 from job.callbacks.prometheus import MetricsCallback
 from job.telemetry.progress_reporter import ProgressReporter
 from job.telemetry.run_metrics import RunMetrics
-from job.telemetry.terminal import Screen
+from job.telemetry.terminal import Terminal
 from job.types import Position
 
 EPOCH = {
@@ -50,7 +50,7 @@ class Watched:
             every_seconds=10,
             total_steps=20,
             total_epochs=5,
-            screen=Screen(None, has_bar=False),
+            terminal=Terminal(None, has_bar=False),
             clock=lambda: self.now,
         )
         self.progress = ProgressCallback(

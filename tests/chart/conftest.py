@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tools.chart.helm import Helm, HelmError, Rendered
+from tools.chart import helm
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts/siamese-job"
@@ -35,7 +35,7 @@ def values(changes: Values | None = None) -> Values:
 class Release:
     """A rendered release, its objects by what they are."""
 
-    def __init__(self, rendered: Rendered) -> None:
+    def __init__(self, rendered: helm.Rendered) -> None:
         self.objects = rendered.objects
         self.notes = rendered.notes
         (self.job,) = self.of_kind("Job")
@@ -71,14 +71,8 @@ class Release:
 Render = Callable[..., Release]
 
 
-@pytest.fixture(scope="session")
-def helm() -> Helm:
-    """The one way to Helm: the Python package, else the program on the PATH."""
-    return Helm.at_hand()
-
-
 @pytest.fixture
-def render(helm: Helm) -> Render:
+def render() -> Render:
     """Renders changes to the least values, or a whole values file given as text."""
 
     def render(
@@ -91,11 +85,11 @@ def render(helm: Helm) -> Render:
 
 
 @pytest.fixture
-def refusal(helm: Helm) -> Callable[..., str]:
+def refusal() -> Callable[..., str]:
     """Helm's message for values that it must refuse."""
 
     def refusal(changes: Values | None = None, *, given: Values | str | None = None) -> str:
-        with pytest.raises(HelmError) as caught:
+        with pytest.raises(helm.HelmError) as caught:
             helm.render(CHART, given or values(changes), name="typos")
         return str(caught.value)
 

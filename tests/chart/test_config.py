@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from job.config.loader.load_config import load_config
 from tests.chart.conftest import CHART, ROOT, Release, values
-from tools.chart.helm import Helm
+from tools.chart import helm
 
 pytestmark = pytest.mark.chart
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
@@ -24,7 +24,7 @@ def loaded(text: str, folder: Path) -> dict:
     return load_config(path, env={}, sets=[]).config.model_dump()
 
 
-def through_helm(text: str, *, helm: Helm) -> str:
+def through_helm(text: str) -> str:
     """The file that the container trains, from the text of a configuration file."""
     given = "config:\n" + textwrap.indent(text, "  ")
     return Release(helm.render(CHART, given, name="typos")).config_file
@@ -35,9 +35,9 @@ def without_metrics(config: dict) -> dict:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_every_example_is_trained_as_it_is_written(helm, path, tmp_path):
+def test_every_example_is_trained_as_it_is_written(path, tmp_path):
     text = path.read_text()
-    arrived = loaded(through_helm(text, helm=helm), tmp_path)
+    arrived = loaded(through_helm(text), tmp_path)
     assert without_metrics(arrived) == without_metrics(loaded(text, tmp_path))
 
 
@@ -66,8 +66,8 @@ metrics: {port: 9400, linger_seconds: 0}
 """
 
 
-def test_values_that_yaml_could_misread_arrive_exactly(helm, tmp_path):
-    arrived = loaded(through_helm(TRICKY, helm=helm), tmp_path)
+def test_values_that_yaml_could_misread_arrive_exactly(tmp_path):
+    arrived = loaded(through_helm(TRICKY), tmp_path)
     assert arrived == loaded(TRICKY, tmp_path)
     assert arrived["data"]["columns"]["left"] == "yes"
     assert arrived["training"]["epochs"] == 1_000_000
@@ -79,7 +79,7 @@ def test_values_that_yaml_could_misread_arrive_exactly(helm, tmp_path):
     rate=st.floats(5e-324, 1e300),
     name=st.text(st.characters(exclude_categories=["Cc", "Cs", "Cn", "Co"]), min_size=1),
 )
-def test_any_number_and_text_arrives(helm, seed, rate, name):
+def test_any_number_and_text_arrives(seed, rate, name):
     changes = {
         "config.run.seed": seed,
         "config.training.optimizer": {"kind": "adam", "learning_rate": rate},

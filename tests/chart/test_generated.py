@@ -14,7 +14,7 @@ from job import __version__
 from job.config.loader.load_config import load_config
 from tests.chart.conftest import CHART, ROOT, Release
 from tests.tiny import save_config
-from tools.chart import generate
+from tools.chart import generate, helm
 from tools.chart.values_comments import read_entries
 from tools.chart.values_from import BINARY, left_out, values_from
 
@@ -26,8 +26,8 @@ def test_nothing_of_the_chart_is_stale():
     assert generate.stale(generate.chart_files()) == []
 
 
-def test_the_plain_manifests_are_fresh(helm):
-    files = generate.manifests(helm)
+def test_the_plain_manifests_are_fresh():
+    files = generate.manifests()
     assert generate.stale({generate.PLAIN / name: text for name, text in files.items()}) == []
     assert generate.leftovers(generate.PLAIN, set(files)) == []
 
@@ -136,7 +136,7 @@ def test_the_schema_knows_every_key_of_the_configuration():
     assert set(keys(program)) == set(keys(SCHEMA["properties"]["config"]))
 
 
-def test_the_example_is_trained_from_the_values_made_of_it(helm, tmp_path):
+def test_the_example_is_trained_from_the_values_made_of_it(tmp_path):
     path = ROOT / "examples/text.yaml"
     made = values_from(path)
     release = Release(helm.render(CHART, made, name="typos"))
@@ -199,7 +199,7 @@ def test_values_hold_the_files_that_are_named_and_say_what_they_lack(
     assert all(line.startswith(words) for line, words in zip(lines, said, strict=True))
 
 
-def test_the_command_prints_values_that_helm_reads_back(helm, tmp_path):
+def test_the_command_prints_values_that_helm_reads_back(tmp_path):
     command = [sys.executable, "-m", "tools.chart.values_from", "examples/text.yaml"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     made = values_from(ROOT / "examples/text.yaml")

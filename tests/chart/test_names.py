@@ -2,13 +2,11 @@
 
 import re
 import shutil
-from importlib.util import find_spec
 
 import pytest
 import yaml
 
 from tests.chart.conftest import CHART
-from tools.chart.helm import Helm
 
 pytestmark = pytest.mark.chart
 
@@ -120,11 +118,3 @@ def test_a_release_that_looks_like_a_number_stays_text(render, release):
     rendered = render(name=release)
     assert rendered.template["metadata"]["labels"]["app.kubernetes.io/instance"] == release
     assert rendered.pod["serviceAccountName"] == release
-
-
-@pytest.mark.skipif(not shutil.which("helm"), reason="there is no helm on the PATH")
-@pytest.mark.skipif(not find_spec("helm_python"), reason="helm-python-sdk is not installed")
-def test_the_program_and_the_package_render_the_same():
-    text = (CHART / "ci/files.yaml").read_text()
-    program = Helm(shutil.which("helm"))
-    assert program.render(CHART, text, name="r") == Helm().render(CHART, text, name="r")

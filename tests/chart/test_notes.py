@@ -4,7 +4,7 @@ import pytest
 
 pytestmark = pytest.mark.chart
 
-LOST = "WARNING: this folder lies in the pod and goes with it"
+LOST = "WARNING: this directory is inside the pod and is lost with it"
 MISSING = "which is not in data.files"
 VOLUME = {"name": "v", "persistentVolumeClaim": {"claimName": "c"}}
 
@@ -71,7 +71,7 @@ def test_notes_warn_of_data_that_nothing_provides(render, changes, is_missing):
 )
 def test_notes_warn_of_a_packed_set_that_is_not_in_the_pod(render, packed, is_missing):
     notes = render({"config.data.packed": packed}).notes
-    assert ("WARNING: config.data.packed is pack, which would lie" in notes) == is_missing
+    assert ("WARNING: config.data.packed is pack, which is relative" in notes) == is_missing
 
 
 def test_a_folder_of_class_folders_is_in_the_data_files_by_its_files(render):

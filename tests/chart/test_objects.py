@@ -7,6 +7,7 @@ import yaml
 from job.config.loader.yaml12 import read_document
 from job.errors import EXIT_CODES
 from tests.chart.conftest import CHART, CI
+from tools.chart import helm
 
 pytestmark = pytest.mark.chart
 KUBERNETES = "1.34"
@@ -31,11 +32,11 @@ def test_the_validation_refuses_an_unknown_field(render):
 
 
 @ci_files
-def test_lint_finds_nothing(helm, path):
+def test_lint_finds_nothing(path):
     assert helm.lint(CHART, read_document(path.read_bytes()).values) == []
 
 
-def test_lint_finds_nothing_in_the_defaults(helm):
+def test_lint_finds_nothing_in_the_defaults():
     assert helm.lint(CHART, {}) == []
 
 

@@ -7,6 +7,7 @@ import uuid
 import pytest
 
 from tests.chart.conftest import CHART, CI, ROOT
+from tools.chart import helm
 
 pytestmark = [pytest.mark.chart, pytest.mark.cluster]
 
@@ -41,7 +42,7 @@ APPLY = ("apply", "--dry-run=server", "--validate=strict", "--output=name")
 
 
 @pytest.mark.parametrize("path", CI, ids=lambda path: path.stem)
-def test_the_server_accepts_a_release_in_a_restricted_namespace(helm, namespace, path):
+def test_the_server_accepts_a_release_in_a_restricted_namespace(namespace, path):
     rendered = helm.render(CHART, path.read_text(), name="typos")
     given = "---\n".join(rendered.files.values())
     accepted = kubectl(*APPLY, "--namespace", namespace, "--filename=-", given=given)

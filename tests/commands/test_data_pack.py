@@ -127,7 +127,7 @@ def test_a_set_packed_half_is_a_data_error_and_the_same_command_repairs_it(
         (packed / "dataset.json").unlink()
         (project / "packed.packing-x").mkdir()
         packed.rename(project / "packed.packing-x/new")
-        words = "packing was interrupted and left"
+        words = "An interrupted `siamese-job data pack` left"
     assert inspect(project, "data.packed=packed") == ExitCode.DATA == 3
     assert words in capsys.readouterr().err
     assert pack(project, packed) == ExitCode.FINISHED

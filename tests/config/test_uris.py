@@ -44,6 +44,15 @@ def test_another_scheme_is_refused(place: str, allowed: Places) -> None:
 
 
 @pytest.mark.parametrize(
+    "place", ["gs://b/x?sig=hidden", "gs://b/x#hidden", "https://b?hidden"]
+)
+def test_a_query_or_a_fragment_is_refused_and_not_repeated(place: str) -> None:
+    with pytest.raises(ValueError, match=r"must be a URI without query and frag") as caught:
+        checked_place(place, allowed=DATA_PLACES)
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "bucket", ["", "ab", "Models", "-ab", "a..b", "a" * 64, ".".join("a" * 120)]
 )
 def test_a_name_no_bucket_has_is_refused(bucket: str) -> None:

@@ -66,7 +66,7 @@ def test_the_emoji_are_one_row_a_picture_in_every_array(pictures):
 def test_the_counts_of_the_emoji_are_those_of_their_readme(pictures):
     text = readme("emoji")
     classes = set(pictures["class"].tolist())
-    assert f"{len(pictures['images']):,} pictures of {len(classes):,} emoji" in text
+    assert f"{len(pictures['images']):,} images of {len(classes):,} emoji" in text
     for vendor, count in Counter(pictures["vendor"].tolist()).items():
         assert f"| {vendor} | {count:,} |" in text
     for category, count in Counter(pictures["category"].tolist()).items():

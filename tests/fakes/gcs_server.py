@@ -13,9 +13,6 @@ Alone: `python -m tests.fakes.gcs_server --port 4443 --bucket runs`, and in the 
 
 import argparse
 import threading
-import time
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Self
 
 from tests.fakes.gcs.api import Api
@@ -33,8 +30,6 @@ class FakeGcs:
         bucket: Its name; no other bucket exists.
         port: TCP port; 0: any free one.
         host: Address of this machine to listen on.
-        now: Wall clock behind `timeCreated`.
-        seconds_between_writes: See `Bucket`.
         seconds_before_content: How long what comes with a request lies in the network before it
             is taken, as behind a slow link.
 
@@ -50,16 +45,9 @@ class FakeGcs:
         bucket: str = "runs",
         port: int = 0,
         host: str = "127.0.0.1",
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        seconds_between_writes: float = 0.0,
         seconds_before_content: float = 0.0,
     ) -> None:
-        self.bucket = Bucket(
-            bucket,
-            now=now,
-            monotonic=time.monotonic,
-            seconds_between_writes=seconds_between_writes,
-        )
+        self.bucket = Bucket(bucket)
         self.faults = Faults()
         self._http = HttpServer((host, port))
         self._http.faults = self.faults

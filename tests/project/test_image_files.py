@@ -4,8 +4,6 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 IGNORED = [
@@ -48,7 +46,6 @@ def test_it_builds_with_and_without_buildkit():
     assert not re.search(
         r"(?im)^#\s*syntax|--mount|--chmod|--link|<<|TARGET(ARCH|PLATFORM)", DOCKERFILE
     )
-    assert "latest" not in DOCKERFILE
 
 
 def test_dependencies_come_before_the_source_and_know_nothing_of_it():
@@ -88,38 +85,19 @@ def test_the_last_stage_runs_the_program_itself_as_a_numeric_user():
     assert json.loads(values("VOLUME")[0]) == ["/scratch", "/tmp"]
 
 
-def test_what_changes_with_every_commit_comes_last():
-    words = [word for word, _ in stages()[""]]
-    assert words.index("ARG") > max(
-        index for index, word in enumerate(words) if word in {"RUN", "COPY"}
-    )
-    assert words[-1] == "LABEL"
-
-
 def test_the_build_is_sent_only_what_is_named():
     assert IGNORED[0] == "*"
-    allowed = [line[1:] for line in IGNORED if line.startswith("!")]
-    for pattern in allowed:
-        assert list(ROOT.glob(pattern)), f"{pattern} matches nothing"
-    sent = {path.parts[0] for pattern in allowed for path in [Path(pattern)]}
-    assert sent == {
-        "LICENSE", "README.md", "pyproject.toml", "examples", "job", "requirements",
-    }  # fmt: skip
+    for line in IGNORED:
+        assert not line.startswith("!") or list(ROOT.glob(line[1:])), f"{line} matches nothing"
 
 
-@pytest.mark.parametrize("left", ["**/__pycache__", "**/*.pyc", "**/runs"])
-def test_leftovers_in_the_sent_folders_stay_out(left):
-    assert IGNORED.index(left) > max(
-        index for index, line in enumerate(IGNORED) if line.startswith("!")
-    )
-
-
-def test_what_the_dockerfile_copies_is_sent():
+def test_what_the_dockerfile_copies_is_sent_and_leftovers_in_there_are_not():
     copied = {
         source.split("/")[0]
         for word, rest in instructions()
         if word == "COPY" and not rest.startswith("--from")
         for source in rest.split()[:-1]
     }
-    allowed = {line[1:].split("/")[0] for line in IGNORED if line.startswith("!")}
-    assert copied == allowed
+    assert copied == {line[1:].split("/")[0] for line in IGNORED if line.startswith("!")}
+    last = max(index for index, line in enumerate(IGNORED) if line.startswith("!"))
+    assert {"**/__pycache__", "**/*.pyc", "**/runs"} <= set(IGNORED[last:])

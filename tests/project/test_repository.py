@@ -10,12 +10,7 @@ import pytest
 from job.errors import EXIT_CODES
 
 ROOT = Path(__file__).parents[2]
-MODULES = sorted((ROOT / "job").rglob("*.py"))
 DECISIONS = sorted((ROOT / "docs/adr").glob("*.md"))
-
-
-def make_targets() -> set[str]:
-    return set(re.findall(r"(?m)^\.PHONY: (\w+)$", (ROOT / "Makefile").read_text()))
 
 
 def committed_files() -> list[Path]:
@@ -41,17 +36,12 @@ def test_the_documented_exit_codes_are_the_real_ones():
     ]
 
 
-def test_every_make_command_of_the_readme_exists():
+def test_the_readme_shows_two_commands_and_every_make_target_that_it_names_exists():
     readme = (ROOT / "README.md").read_text()
-    named = set(re.findall(r"\bmake ([a-z0-9]+)", readme))
-    assert named >= {"example", "test"}
-    assert named <= make_targets()
-
-
-def test_the_readme_shows_each_of_the_two_commands_on_a_line_of_its_own():
-    readme = (ROOT / "README.md").read_text()
-    blocks = re.findall(r"(?m)^```\w*\n(make [a-z]+)\n```$", readme)
-    assert blocks == ["make example", "make test"]
+    targets = set(re.findall(r"(?m)^\.PHONY: (\w+)$", (ROOT / "Makefile").read_text()))
+    assert set(re.findall(r"\bmake ([a-z0-9]+)", readme)) <= targets
+    shown = re.findall(r"(?m)^```\w*\n(make [a-z]+)\n```$", readme)
+    assert shown == ["make example", "make test"]
 
 
 def headings_of(document: Path) -> set[str]:
@@ -74,58 +64,52 @@ def test_links_of_the_documents_lead_somewhere():
 
 OWN = {"KUBECONFIG": "mine"}
 IMAGE = {"E2E_IMAGE": "image"}
-EMPTY = {"KUBECONFIG": "", "E2E_IMAGE": "", "E2E_CLUSTER": ""}
+
+
+def run_ci(folder: Path, *, make: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Runs a copy of .ci/run whose `make` is the given shell script."""
+    for name, text in (
+        ("bin/make", f"#!/bin/sh\n{make}\n"),
+        ("checkout/.ci/run", (ROOT / ".ci/run").read_text()),
+    ):
+        path = folder / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        path.chmod(0o755)
+    return subprocess.run(
+        [folder / "checkout/.ci/run"], capture_output=True, text=True, check=False,
+        env={"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", **env},
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("beside_scripts", "given", "e2e", "said"),
+    ("has_scripts", "given", "e2e", "said"),
     [
-        (False, {}, None, "left out: neither KUBECONFIG nor ../shared/cluster/kube-up"),
-        (False, EMPTY, None, "left out: neither KUBECONFIG nor ../shared/cluster/kube-up"),
-        (True, {}, "e2e -- ../shared/cluster", ""),
-        (True, EMPTY, "e2e -- ../shared/cluster", ""),
-        (True, IMAGE, "e2e -image- ../shared/cluster", ""),
-        (False, OWN | IMAGE, "e2e mine-image-", ""),
-        (True, OWN | IMAGE, "e2e mine-image-", ""),
-        (False, OWN, None, "left out: E2E_IMAGE names no image"),
-        (True, OWN, "e2e -- ../shared/cluster", "E2E_IMAGE names no image"),
+        (False, {}, [], "left out: neither KUBECONFIG nor ../shared/cluster/kube-up"),
+        (False, OWN, [], "left out: E2E_IMAGE names no image"),
+        (False, OWN | IMAGE, ["e2e mine-image-"], ""),
+        (True, {"KUBECONFIG": "", "E2E_CLUSTER": ""}, ["e2e -- ../shared/cluster"], ""),
+        (True, OWN, ["e2e -- ../shared/cluster"], "E2E_IMAGE names no image"),
     ],
 )
-def test_ci_runs_the_test_command_and_the_scenarios_where_they_can(
-    tmp_path, beside_scripts, given, e2e, said
+def test_ci_runs_the_tests_and_the_scenarios_where_there_is_a_cluster(
+    tmp_path, has_scripts, given, e2e, said
 ):
-    make, script = tmp_path / "bin/make", tmp_path / "checkout/.ci/run"
-    for path in (make, script):
-        path.parent.mkdir(parents=True)
-    sees = '"$KUBECONFIG-$E2E_IMAGE-" $E2E_CLUSTER'
-    make.write_text(f'#!/bin/sh\necho $1 {sees} >> "{tmp_path}/calls"\n')
-    script.write_bytes((ROOT / ".ci/run").read_bytes())
-    start = tmp_path / "shared/cluster/kube-up"
-    if beside_scripts:
-        start.parent.mkdir(parents=True)
-        start.touch(0o755)
-    make.chmod(0o755)
-    env = {"PATH": f"{make.parent}:{os.environ['PATH']}", **given}
-    done = subprocess.run(
-        ["bash", str(script)], check=True, env=env, capture_output=True, text=True
-    )
-    test, *more = (tmp_path / "calls").read_text().splitlines()
+    if has_scripts:
+        (tmp_path / "shared/cluster").mkdir(parents=True)
+        (tmp_path / "shared/cluster/kube-up").touch(0o755)
+    calls = tmp_path / "calls"
+    make = f'echo $1 "$KUBECONFIG-$E2E_IMAGE-" $E2E_CLUSTER >> "{calls}"'
+    done = run_ci(tmp_path, make=make, **given)
+    assert done.returncode == 0, done.stderr
+    test, *more = calls.read_text().splitlines()
     assert test.split()[0] == "test"
-    assert more == ([e2e] if e2e else [])
+    assert more == e2e
     assert said in done.stdout
-    assert re.search(r"(?m)^ci: make test: \d+ s$", done.stdout)
-    assert (ROOT / ".ci/run").stat().st_mode & 0o111
 
 
 def test_ci_is_red_when_the_tests_are(tmp_path):
-    script = tmp_path / "checkout/.ci/run"
-    script.parent.mkdir(parents=True)
-    script.write_bytes((ROOT / ".ci/run").read_bytes())
-    make = tmp_path / "make"
-    make.write_text("#!/bin/sh\nexit 7\n")
-    make.chmod(0o755)
-    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    assert subprocess.run(["bash", str(script)], env=env, check=False).returncode == 7
+    assert run_ci(tmp_path, make="exit 7").returncode == 7
 
 
 def test_no_file_names_a_package_registry():

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from job.telemetry.metric_definitions import FAMILIES, PHASES
+from job.telemetry.metric_definitions import PHASES, RUN_LABELS
+from tests.telemetry.exported import FAMILIES
 
 FILE = Path(__file__).parents[2] / "charts/siamese-observability/dashboards/siamese-run.json"
 DASHBOARD = json.loads(FILE.read_text(encoding="utf-8"))
@@ -40,7 +41,7 @@ def as_grafana_sends(expr: str, *, run: str = "tiny", namespace: str | None = No
 
 def metrics_in(text: str) -> set[str]:
     """The families that a query asks or a description names."""
-    timers = {f.full_name for f in FAMILIES if f.kind in {"histogram", "summary"}}
+    timers = {f.name for f in FAMILIES.values() if f.kind in {"histogram", "summary"}}
     found = set()
     for name in re.findall(r"\bsiamese_\w+", text):
         family = re.sub("_(bucket|sum|count)$", "", name)
@@ -102,7 +103,7 @@ def test_a_query_asks_for_families_that_a_run_exports(query):
     assert query["datasource"] == DATASOURCE
     asked = metrics_in(query["expr"])
     assert asked
-    assert asked <= {family.full_name for family in FAMILIES}
+    assert asked <= FAMILIES.keys()
     selectors = re.findall(r"siamese_\w+(\{[^}]*\})?", query["expr"])
     for selector in selectors:
         assert selector.startswith('{namespace=~"$namespace",run="$run"')
@@ -113,9 +114,7 @@ def test_a_query_chooses_among_the_values_that_a_label_can_have(query):
     for name, label, values in re.findall(
         r'(siamese_\w+)\{[^}]*,(\w+)=~?"([^$"]+)"', query["expr"]
     ):
-        (family,) = [family for family in FAMILIES if family.full_name == name]
-        allowed = {known.name: known.values for known in family.labels}
-        assert set(values.split("|")) <= set(allowed[label])
+        assert set(values.split("|")) <= set(FAMILIES[name].labels[label])
 
 
 @each_query
@@ -157,9 +156,8 @@ def test_every_phase_has_a_text_and_a_colour():
 
 
 def test_the_configuration_shows_every_label_of_the_run():
-    (info,) = [family for family in FAMILIES if family.name == "run_info"]
     (query,) = [query for title, query in QUERIES if title == "Configuration"]
-    wanted = ["namespace", "run", *(label.name for label in info.labels)]
+    wanted = ["namespace", "run", *RUN_LABELS]
     assert f"by ({', '.join(wanted)})" in query["expr"]
 
 

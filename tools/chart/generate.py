@@ -18,7 +18,7 @@ import yaml
 from job import __version__
 from job.config.loader.yaml12 import read_document
 from job.errors import EXIT_CODES
-from tools.chart.helm import Helm
+from tools.chart import helm
 from tools.chart.values_comments import read_entries, table
 from tools.chart.values_schema import values_schema
 
@@ -65,7 +65,7 @@ def chart_readme() -> str:
     return TABLE.sub(lambda found: f"{found[1]}{rows}\n{found[2]}", text)
 
 
-def manifests(helm: Helm) -> dict[str, str]:
+def manifests() -> dict[str, str]:
     """The files of k8s/single by name: the example, with the data that the image holds."""
     config = read_document((ROOT / EXAMPLE).read_bytes()).values
     config["data"]["root"] = EXAMPLES_IN_IMAGE
@@ -115,7 +115,7 @@ def main() -> int:
     check = parser.parse_args().check
     # The chart's own files first: the manifests are rendered with them.
     found = _settle(chart_files(), write=not check)
-    plain = {PLAIN / name: text for name, text in manifests(Helm.at_hand()).items()}
+    plain = {PLAIN / name: text for name, text in manifests().items()}
     found += _settle(plain, write=not check)
     for path in leftovers(PLAIN, {path.name for path in plain}):
         found.append(path)

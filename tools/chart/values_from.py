@@ -18,6 +18,7 @@ import yaml
 
 from job.config.loader.load_config import load_config
 from job.config.loader.yaml12 import read_document
+from job.config.uris import is_in_bucket
 from job.errors import DataError, JobError
 
 KEYS = ("train", "validation", "test", "items")
@@ -44,19 +45,14 @@ def values_from(config: Path) -> dict[str, Any]:
     loaded = load_config(config, env={}, sets=[])
     values: dict[str, Any] = read_document(config.read_bytes()).values
     data = values["data"]
-    if data.get("packed") or is_bucket(data.get("root") or ""):
+    if data.get("packed") or is_in_bucket(data.get("root") or ""):
         return {"config": values, "data": {"files": {}}}
     folder = loaded.folder / (data.pop("root", None) or "")
     files = {}
     for key in KEYS:
-        if (path := data.get(key)) and not is_bucket(path):
+        if (path := data.get(key)) and not is_in_bucket(path):
             files |= _contents(folder, path, key=f"data.{key}")
     return {"config": values, "data": {"files": files}}
-
-
-def is_bucket(path: str) -> bool:
-    """Whether a data path names an object of a bucket, which pods read for themselves."""
-    return path.startswith("gs://")
 
 
 def _contents(folder: Path, path: str, *, key: str) -> dict[str, str]:
@@ -90,12 +86,12 @@ def left_out(config: Path, values: Mapping[str, Any]) -> list[str]:
     data = values["config"]["data"]
     packed = data.get("packed")
     lines = []
-    if packed and not is_bucket(packed):
+    if packed and not is_in_bucket(packed):
         lines.append(
             f"data.packed: {packed} is left out. Pack into a bucket, or put it into a volume, "
             "and name that place in config.data.packed."
         )
-    elif not packed and not is_bucket(data.get("root") or ""):
+    elif not packed and not is_in_bucket(data.get("root") or ""):
         lines += [
             f"data.{key}: the files that the rows of {data[key]} name are left out. Pack the "
             "data (`siamese-job data pack`) into a bucket or a volume and name the pack in "

@@ -1,5 +1,5 @@
 {{/*
-What the schema cannot say: each combination of values that cannot work, and what to do instead.
+Rejects combinations of values that the schema cannot exclude, and says what to do instead.
 */}}
 {{- define "siamese-job.checks" -}}
 {{- include "siamese-job.checkConfig" . -}}
@@ -67,7 +67,7 @@ What the schema cannot say: each combination of values that cannot work, and wha
 {{- end -}}
 {{- end -}}
 
-{{/* Helm's server-side apply refuses a list with two entries of one name. */}}
+{{/* Helm's server-side apply rejects a list with two entries of the same name. */}}
 {{- define "siamese-job.checkEnvironment" -}}
 {{- $set := list "JOB_COMPLETION_INDEX" "JOB_FAILURES" "JOB_PREEMPTIONS" "JOB_UID" "POD_NAME" -}}
 {{- $read := "^SIAMESE_(RUN|RUN__NAME|RUN__ROOT|DATA|DATA__.*|METRICS|METRICS__(ENABLED|HOST|PORT))$" -}}

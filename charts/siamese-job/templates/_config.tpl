@@ -1,7 +1,7 @@
 {{/*
-The configuration file that the container trains: the user's, and what only the chart can know.
-JSON, which is YAML too, because it says of every value what it is: `toYaml` would write some
-whole numbers as 1e+06.
+The configuration file of the container: the user's, plus keys that depend on the chart. It is
+JSON, which is also YAML, because JSON keeps the type of every value: `toYaml` would write some
+integers as 1e+06.
 */}}
 {{- define "siamese-job.config" -}}
 {{- $config := deepCopy .Values.config -}}
@@ -22,7 +22,7 @@ whole numbers as 1e+06.
 {{- toPrettyJson $config -}}
 {{- end -}}
 
-{{/* Whether data are copied from a bucket, which /tmp would be too small for: text for true. */}}
+{{/* Whether data is downloaded from a bucket; /tmp may be too small for it. Text for true. */}}
 {{- define "siamese-job.readsBucket" -}}
 {{- range $key := list "root" "packed" "train" "validation" "test" "items" -}}
 {{- if hasPrefix "gs://" (dig "data" $key "" $.Values.config | default "") -}}true{{- end -}}
@@ -34,7 +34,7 @@ whole numbers as 1e+06.
 {{- if dig "metrics" "enabled" true .Values.config -}}true{{- end -}}
 {{- end -}}
 
-{{/* Every interface; in the container a narrower one is of no use. */}}
+{{/* All interfaces: probes and Prometheus reach the container from outside. */}}
 {{- define "siamese-job.metricsHost" -}}
 {{- dig "metrics" "host" "0.0.0.0" .Values.config -}}
 {{- end -}}
@@ -49,20 +49,20 @@ whole numbers as 1e+06.
 {{- end -}}
 
 {{/*
-Whether text survives as text: a control character, a byte order mark or one of Unicode's own
-line ends does not survive every YAML writer and reader on the way. Text for true.
+Whether the content can be stored as text. Control characters, byte order marks and Unicode line
+separators do not survive all YAML writers and readers in between. Text for true.
 */}}
 {{- define "siamese-job.isPlain" -}}
 {{- $plain := "^[\\t\\r\\n -~\\x{A0}-\\x{2027}\\x{202A}-\\x{D7FF}\\x{E000}-\\x{FEFE}\\x{FF00}-\\x{FFFD}\\x{10000}-\\x{10FFFF}]*$" -}}
 {{- if regexMatch $plain . -}}true{{- end -}}
 {{- end -}}
 
-{{/* The key of a path in the ConfigMap, where a key may hold no slash. */}}
+{{/* The key of a path in the ConfigMap; a key must not contain a slash. */}}
 {{- define "siamese-job.dataKey" -}}
 {{- printf "%s-%s" (sha256sum . | trunc 8) (regexReplaceAllLiteral "[^-._a-zA-Z0-9]" (base .) "_" | trunc 200) -}}
 {{- end -}}
 
-{{/* Where the run is kept, as an absolute path or a URI. */}}
+{{/* Absolute path or URI of the run's root. */}}
 {{- define "siamese-job.root" -}}
 {{- $root := dig "run" "root" "runs" .Values.config | trimPrefix "file://" -}}
 {{- if contains "://" $root -}}
@@ -74,7 +74,7 @@ line ends does not survive every YAML writer and reader on the way. Text for tru
 {{- end -}}
 {{- end -}}
 
-{{/* What keeps that place: `bucket`, `volume` (the user's), `scratch` (nothing) or `image`. */}}
+{{/* Where the root is: `bucket`, `volume` (the user's), `scratch` (lost with the pod) or `image`. */}}
 {{- define "siamese-job.rootKind" -}}
 {{- $root := include "siamese-job.root" . -}}
 {{- $kind := "image" -}}

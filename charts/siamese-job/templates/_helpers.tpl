@@ -1,10 +1,10 @@
 {{/*
-What the objects of a release are called, and what they are labelled with.
+Names and labels of the objects of a release.
 
-Names carry a hash of what they name, because a Job and an immutable ConfigMap cannot be
-changed: other values are other objects. 46 characters of the release leave room for the hash,
-the index of a pod and its random suffix within the 63 of a host name. A dot may be in the name
-of a release, but not in that of a host.
+Names contain a hash of the content, because a Job and an immutable ConfigMap cannot be changed:
+other values give other objects. With 46 characters of the release name, the hash, the index of a
+pod and its random suffix fit into the 63 characters of a host name. A release name may contain a
+dot; a host name may not.
 */}}
 {{- define "siamese-job.base" -}}
 {{- .Release.Name | replace "." "-" | trunc 46 | trimSuffix "-" -}}
@@ -14,7 +14,7 @@ of a release, but not in that of a host.
 {{- toJson . | sha256sum | trunc 8 -}}
 {{- end -}}
 
-{{/* The image is no part of it: a run goes on with another image. */}}
+{{/* The hash does not cover the image: a run resumes with another image. */}}
 {{- define "siamese-job.runName" -}}
 {{- $parts := list .Release.Name .Values.config .Values.data.files -}}
 {{- $derived := printf "%s-%s" (include "siamese-job.base" .) (include "siamese-job.hash" $parts) -}}
@@ -46,14 +46,14 @@ of a release, but not in that of a host.
 {{- with $image.digest }}@{{ . }}{{ end -}}
 {{- end -}}
 
-{{/* Of pods. No version among them: a template cannot change, and selectors use them. */}}
+{{/* Labels of pods, without a version: the template is immutable, and selectors use them. */}}
 {{- define "siamese-job.podLabels" -}}
 app.kubernetes.io/name: siamese-job
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: trainer
 {{- end -}}
 
-{{/* Of every object. */}}
+{{/* Labels of every object. */}}
 {{- define "siamese-job.labels" -}}
 {{ include "siamese-job.podLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}

@@ -1,7 +1,7 @@
 {{/*
-What cannot be changed in a Job that exists; its hash is in the Job's name. The exit codes are
-those of job/errors.py, by way of files/exit-codes.yaml; the first rule that matches decides, so
-a pod that was taken away is never blamed for how it ended.
+The immutable part of a Job, whose hash is in the Job's name. The exit codes are generated from
+job/errors.py into files/exit-codes.yaml. The first matching rule decides, so the exit code of a
+disrupted pod is ignored.
 */}}
 {{- define "siamese-job.fixedSpec" -}}
 {{- $codes := .Files.Get "files/exit-codes.yaml" | fromYaml -}}

@@ -1,4 +1,4 @@
-{{/* The pod template. Whatever is in here is in the hash of the Job's name. */}}
+{{/* The pod template. The hash in the Job's name covers all of it. */}}
 {{- define "siamese-job.podTemplate" -}}
 metadata:
   labels:
@@ -63,7 +63,7 @@ env:
 - name: JOB_PREEMPTIONS
   valueFrom: {fieldRef: {fieldPath: "metadata.annotations['batch.kubernetes.io/job-index-ignored-failure-count']"}}
 {{- if include "siamese-job.metricsEnabled" . }}
-# The image's own value beats the configuration file; this one is the file's.
+# The environment overrides the configuration file, and the image sets this variable.
 - name: SIAMESE_METRICS__HOST
   value: {{ include "siamese-job.metricsHost" . | quote }}
 {{- end }}
@@ -80,7 +80,7 @@ ports:
 {{- if include "siamese-job.metricsEnabled" . }}
 - name: metrics
   containerPort: {{ include "siamese-job.metricsPort" . }}
-# Until training begins; a pod that is slower is killed, which counts as a failure.
+# Succeeds once training begins. A slower pod is killed, which counts as a failure.
 startupProbe:
   httpGet: {path: /startupz, port: metrics}
   periodSeconds: 10
@@ -90,8 +90,8 @@ readinessProbe:
   httpGet: {path: /readyz, port: metrics}
   periodSeconds: 10
   timeoutSeconds: 5
-# For a process that answers nothing any more. A thread of its own answers, so a training step that
-# hangs is not noticed here; activeDeadlineSeconds of the Job ends that.
+# Detects a process that no longer responds. A separate thread responds, so a training step that
+# hangs goes unnoticed here; activeDeadlineSeconds of the Job ends it.
 livenessProbe:
   httpGet: {path: /livez, port: metrics}
   periodSeconds: 30

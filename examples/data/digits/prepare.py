@@ -2,8 +2,8 @@
 
     .venv/bin/python -m examples.data.digits.prepare [FOLDER]
 
-A recording is 6 to 92 frames of 13 cepstral coefficients. Who speaks is not in the package, so
-only a split by digit is honest: by recording, the same voices would be on both sides.
+A recording has 6 to 92 frames of 13 cepstral coefficients. The package does not identify
+speakers, so recordings are split by digit: otherwise splits would share voices.
 """
 
 import io

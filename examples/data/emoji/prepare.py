@@ -2,9 +2,9 @@
 
     .venv/bin/python -m examples.data.emoji.prepare FOLDER PACKAGE.tgz...
 
-The five packages are those of VENDORS, in any order. Needs resvg-py 0.5.0, which draws SVG and
-is not among the project's requirements. Two pictures match when they show the same emoji; names
-that mean one emoji are folded into one class.
+The five packages are those of VENDORS, in any order. The script needs resvg-py 0.5.0, which
+renders SVG and is not a requirement of the project. Two images match if they show the same
+emoji; names of the same emoji are folded into one class.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ RENDERER = "0.5.0"
 SIZE = 32  # pixels
 MIN_VENDORS = 4
 
-# Vendors draw these alike, some of them with the very same picture.
+# Vendors draw these alike, some of them with the identical image.
 FOLDS = (
     (re.compile(r"^(man|woman|person)-(?=.)"), ""),
     (re.compile(r"^family-.*"), "family"),
@@ -49,7 +49,7 @@ IconSet = Mapping[str, Any]  # icons.json
 
 
 class Drawing(NamedTuple):
-    """One vendor's picture of an emoji."""
+    """One vendor's image of an emoji."""
 
     emoji: str
     vendor: str
@@ -57,14 +57,14 @@ class Drawing(NamedTuple):
 
 
 def folded(name: str) -> str:
-    """The emoji that an icon shows, whoever is in it and wherever they look."""
+    """The emoji that an icon shows, without gender and direction."""
     for pattern, replacement in FOLDS:
         name = pattern.sub(replacement, name)
     return name
 
 
 def of_enough_vendors(drawings: Iterable[Drawing]) -> list[Drawing]:
-    """The drawings of emoji that at least MIN_VENDORS have."""
+    """The drawings of emoji that at least MIN_VENDORS vendors draw."""
     drawings = list(drawings)
     vendors: dict[str, set[str]] = defaultdict(set)
     for drawing in drawings:
@@ -73,7 +73,7 @@ def of_enough_vendors(drawings: Iterable[Drawing]) -> list[Drawing]:
 
 
 def drawings_of(sets: Mapping[str, IconSet]) -> list[Drawing]:
-    """What is drawn, by emoji, then by vendor; no skin tones, no names kept for old users."""
+    """The drawings, sorted by emoji, then vendor, without skin tones and deprecated names."""
     drawings = [
         Drawing(folded(name), vendor, name)
         for vendor in VENDORS
@@ -83,22 +83,22 @@ def drawings_of(sets: Mapping[str, IconSet]) -> list[Drawing]:
     return of_enough_vendors(sorted(drawings, key=lambda drawing: drawing.emoji))
 
 
-def distinct(pictures: Mapping[Drawing, np.ndarray]) -> dict[Drawing, np.ndarray]:
-    """Each picture once. One that two emoji share goes: it would be a match and a non-match."""
+def distinct(images: Mapping[Drawing, np.ndarray]) -> dict[Drawing, np.ndarray]:
+    """Removes duplicates, and images of two emoji, which would be a match and a non-match."""
     emoji: dict[bytes, set[str]] = defaultdict(set)
-    for drawing, picture in pictures.items():
-        emoji[picture.tobytes()].add(drawing.emoji)
+    for drawing, image in images.items():
+        emoji[image.tobytes()].add(drawing.emoji)
     kept: dict[bytes, Drawing] = {}
-    for drawing, picture in pictures.items():
-        if len(emoji[picture.tobytes()]) == 1:
-            kept.setdefault(picture.tobytes(), drawing)
-    return {drawing: pictures[drawing] for drawing in of_enough_vendors(kept.values())}
+    for drawing, image in images.items():
+        if len(emoji[image.tobytes()]) == 1:
+            kept.setdefault(image.tobytes(), drawing)
+    return {drawing: images[drawing] for drawing in of_enough_vendors(kept.values())}
 
 
 def categories(
     drawings: Iterable[Drawing], *, of_icon: Mapping[str, Mapping[str, str]]
 ) -> dict[str, str]:
-    """Emoji to the category that most drawings of it have; vendors do not all agree."""
+    """Emoji to the most frequent category of its drawings; vendors may disagree."""
     votes: dict[str, Counter[str]] = defaultdict(Counter)
     for emoji, vendor, name in drawings:
         if name in of_icon[vendor]:
@@ -110,7 +110,7 @@ def categories(
 
 
 def svg(icons: IconSet, name: str) -> str:
-    """The icon as a picture of its own."""
+    """The icon as a complete SVG file."""
     icon = icons["icons"][name]
     left, top, width, height = (
         icon.get(key, icons.get(key, default))
@@ -134,21 +134,21 @@ def drawn(text: str) -> np.ndarray:
 
 
 def arrays_of(
-    pictures: Mapping[Drawing, np.ndarray], *, category: Mapping[str, str]
+    images: Mapping[Drawing, np.ndarray], *, category: Mapping[str, str]
 ) -> dict[str, np.ndarray]:
     """The arrays of the file."""
-    emoji = np.array([drawing.emoji for drawing in pictures])
+    emoji = np.array([drawing.emoji for drawing in images])
     return {
-        "images": np.stack(list(pictures.values())),
+        "images": np.stack(list(images.values())),
         "class": emoji,
         "group": emoji,
-        "vendor": np.array([drawing.vendor for drawing in pictures]),
-        "category": np.array([category[drawing.emoji] for drawing in pictures]),
+        "vendor": np.array([drawing.vendor for drawing in images]),
+        "category": np.array([category[drawing.emoji] for drawing in images]),
     }
 
 
 def opened(path: Path) -> tuple[str, dict[str, Any], dict[str, str]]:
-    """Vendor, icons.json, and icon to category, of a package that is one of VENDORS."""
+    """Vendor, icons.json, and icon to category, from one of the packages of VENDORS."""
     data = path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     vendor = next((name for name, known in VENDORS.items() if known == digest), None)
@@ -168,7 +168,7 @@ def opened(path: Path) -> tuple[str, dict[str, Any], dict[str, str]]:
 
 
 def main() -> None:
-    """Writes emoji.npz into the folder named first, from the packages named after it."""
+    """Writes emoji.npz into the folder of the first argument, from the packages of the rest."""
     from importlib.metadata import version
 
     if version("resvg-py") != RENDERER:
@@ -177,14 +177,14 @@ def main() -> None:
     sets = {vendor: icons for vendor, icons, _ in packages}
     if sets.keys() != VENDORS.keys():
         raise SystemExit(f"give the packages of {', '.join(VENDORS)}; got {', '.join(sets)}")
-    pictures = {
+    images = {
         drawing: drawn(svg(sets[drawing.vendor], drawing.name)) for drawing in drawings_of(sets)
     }
-    pictures = distinct(pictures)
-    category = categories(pictures, of_icon={vendor: by for vendor, _, by in packages})
-    data = encode_npz(arrays_of(pictures, category=category), compressed=True)
+    images = distinct(images)
+    category = categories(images, of_icon={vendor: by for vendor, _, by in packages})
+    data = encode_npz(arrays_of(images, category=category), compressed=True)
     files.replace(Path(sys.argv[1]) / "emoji.npz", data)
-    print(f"emoji.npz: {len(pictures)} pictures, {len(category)} emoji, {len(data):,} bytes")
+    print(f"emoji.npz: {len(images)} images, {len(category)} emoji, {len(data):,} bytes")
 
 
 if __name__ == "__main__":

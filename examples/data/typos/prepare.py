@@ -3,9 +3,9 @@
     pip install codespell==2.4.3 numpy
     python examples/data/typos/prepare.py [FOLDER]
 
-A match is (misspelling, its correction). Its hard negative is (the same misspelling, the other
-correction of the same split that shares most character n-grams with it). A word family, all
-corrections that begin with the same four letters, lies in one split. Deterministic to the byte.
+A match is (misspelling, its correction). Its hard negative is (the same misspelling, the
+nearest other correction of the same split by character n-grams). A word family, all corrections
+that begin with the same four letters, is in one split. The output is deterministic to the byte.
 """
 
 import csv
@@ -23,7 +23,7 @@ import numpy as np
 VERSION = "2.4.3"
 SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
 FAMILY_LETTERS = 4
-TYPOS_PER_WORD = 4  # more would not fit a ConfigMap beside the configuration
+TYPOS_PER_WORD = 4  # more would exceed the 300 KiB limit of the chart's `data.files`
 GRAM_SIZES = (2, 3)
 
 
@@ -40,12 +40,12 @@ def corrections() -> list[tuple[str, str]]:
 
 
 def hashed(text: str) -> bytes:
-    """Bytes that depend on the text alone, in no order a person would choose."""
+    """Pseudo-random bytes that depend only on the text."""
     return hashlib.sha256(text.encode()).digest()
 
 
 def split_of(word: str) -> str:
-    """The split that the word's family lies in."""
+    """The split of the word's family."""
     draw = int.from_bytes(hashed(word[:FAMILY_LETTERS].lower())[:4], "big") / 2**32
     if draw < SHARES["train"]:
         return "train"
@@ -74,8 +74,8 @@ class NearestOther:
     def __call__(self, typo: str, *, correction: str) -> str:
         found = [self._postings[gram] for gram in grams(typo) if gram in self._postings]
         shared = np.bincount(np.concatenate(found), minlength=len(self._words))
-        # Cosine of the two sets of n-grams but for a factor that is the typo's own. Equals go
-        # to the first word of the alphabet.
+        # Cosine of the two sets of n-grams, up to a factor that depends on the typo alone. Ties
+        # go to the alphabetically first word.
         cosine = shared / self._sizes
         cosine[self._row[correction]] = -1.0
         return self._words[int(cosine.argmax())]
@@ -97,7 +97,7 @@ def rows_of(pairs: list[tuple[str, str]]) -> list[tuple[str, str, int]]:
 
 
 def compressed(rows: list[tuple[str, str, int]]) -> bytes:
-    """The rows as CSV in gzip, without name and time stamp."""
+    """The rows as gzipped CSV, without name and time stamp."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("left", "right", "label"))
@@ -110,7 +110,7 @@ def compressed(rows: list[tuple[str, str, int]]) -> bytes:
 
 
 def main() -> None:
-    """Writes the three files into the folder named on the command line, or beside this one."""
+    """Writes the three files into the folder of the first argument, default: this script's."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     pairs: dict[str, list[tuple[str, str]]] = {split: [] for split in SHARES}
     for typo, word in corrections():

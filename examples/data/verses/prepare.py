@@ -2,8 +2,8 @@
 
     .venv/bin/python -m examples.data.verses.prepare [FOLDER]
 
-A match is (a verse in English, the same verse in Japanese). A non-match takes its Japanese from
-another verse of the same split, drawn by hash. A book lies in one split, and books that retell
+A match is (a verse in English, the same verse in Japanese). The Japanese text of a non-match is
+another verse of the same split, selected by hash. A book is in one split, and books that retell
 one another (Samuel, Kings, Chronicles, Isaiah and so on; the first three gospels) in the same.
 """
 
@@ -28,8 +28,8 @@ VALIDATION_BOOKS = {21, 26, 66}  # Ecclesiastes, Ezekiel, Revelation
 TEST_BOOKS = {18, 20, 43, 44, 45, 46, 47}  # Job, Proverbs, John to Second Corinthians
 
 FOOTNOTE = re.compile(r"\s*\{[^}]*\}")
-TITLE_MARK = "&gt; "  # where a psalm's title stood; Japanese has the title itself
-ABSENT = "[なし]"  # "none": manuscripts differ in whether there is such a verse
+TITLE_MARK = "&gt; "  # replaces a psalm's title; the Japanese text has the title
+ABSENT = "[なし]"  # "none": not all manuscripts have such a verse
 # A line of the Japanese file: book, chapter:verse, the same in Japanese, the text.
 LINE = re.compile(r"(\w+) (\d+):(\d+) \S+ \d+:\d+ (.+)")
 
@@ -45,7 +45,7 @@ class Verse(NamedTuple):
 
 
 def english_verses(text: str) -> dict[Place, str]:
-    """Place to text, without the footnotes, which stand in braces in the middle of it."""
+    """Place to text, without the footnotes, which are in braces."""
     rows = [row for row in csv.reader(io.StringIO(text)) if row and row[0].isdigit()]
     return {
         (int(book), int(chapter), int(verse)): FOOTNOTE.sub("", words)
@@ -56,7 +56,7 @@ def english_verses(text: str) -> dict[Place, str]:
 
 
 def japanese_verses(text: str) -> dict[Place, str]:
-    """Place to text. The file names books in its own way, but has them in the usual order."""
+    """Place to text. The file names books differently, but has them in the usual order."""
     books: dict[str, int] = {}
     verses = {}
     for line in text.splitlines():
@@ -68,7 +68,7 @@ def japanese_verses(text: str) -> dict[Place, str]:
 
 
 def split_of(place: Place) -> str:
-    """The split that the verse's book lies in."""
+    """The split of the verse's book."""
     if place[0] in TEST_BOOKS:
         return "test"
     return "validation" if place[0] in VALIDATION_BOOKS else "train"
@@ -77,10 +77,10 @@ def split_of(place: Place) -> str:
 def split_verses(
     english: dict[Place, str], japanese: dict[Place, str]
 ) -> dict[str, list[Verse]]:
-    """The verses that both languages have, by split; a text occurs in one split and once.
+    """The verses that both languages have, by split; no text occurs twice.
 
-    Formulas ("The word of Yahweh came to me, saying,") recur. Of a text that does, in either
-    language, the first verse is kept, test before validation before train.
+    Formulas ("The word of Yahweh came to me, saying,") recur. If a text recurs in either
+    language, only the first verse is used, in the order test, validation, train.
     """
     chosen: dict[str, list[Verse]] = {split: [] for split in SPLITS}
     seen: set[str] = set()
@@ -96,15 +96,16 @@ def split_verses(
 
 
 def drawn(verse: Verse) -> bytes:
-    """Bytes that depend on the verse's place alone, in no order a person would choose."""
+    """Pseudo-random bytes that depend only on the verse's place."""
     return hashlib.sha256("{}:{}:{}".format(*verse.place).encode()).digest()
 
 
 def rows_of(verses: list[Verse]) -> list[tuple[str, str, int]]:
     """The rows of one split, in the order of the verses, each match before its non-match.
 
-    Verses stand in a circle, by hash; the next one gives the Japanese of the non-match. So
-    each text is in one match and one non-match, and neither side alone tells the label.
+    Verses form a circle in the order of their hashes, and the next verse gives the Japanese
+    text of the non-match. Each text is thus in one match and one non-match, and neither side
+    alone reveals the label.
     """
     circle = sorted(verses, key=drawn)
     after = dict(zip(circle, circle[1:] + circle[:1], strict=True))

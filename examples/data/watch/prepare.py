@@ -30,7 +30,7 @@ SPLIT_OF_PERSON = {
 
 def recordings() -> list[tuple[np.ndarray, str, int]]:
     """Samples (time, 6), exercise and person of each recording."""
-    # The file is a pickle, which can run anything: `package_file` returns only the known one.
+    # The file is a pickle, which can run any code: `package_file` returns only the pinned one.
     data = files.package_file(SOURCE, pinned=PINNED, sha256=SHA256)
     loaded = np.load(io.BytesIO(data), allow_pickle=True).item()
     exercises = [str(loaded["y_labels"][number]) for number in loaded["y"]]
@@ -39,7 +39,7 @@ def recordings() -> list[tuple[np.ndarray, str, int]]:
 
 
 def windows(samples: np.ndarray) -> list[np.ndarray]:
-    """The whole windows of a recording; what is left at its end is dropped."""
+    """The whole windows of a recording; the remainder is dropped."""
     starts = range(0, len(samples) - WINDOW + 1, STRIDE)
     return [samples[start : start + WINDOW] for start in starts]
 

@@ -50,7 +50,7 @@ class Items(Protocol):
     """Gives the items that the cells of rows name."""
 
     def prefetch(self, cells: Iterable[str]) -> None:
-        """Announces cells that will be looked up, in that order; need not do anything."""
+        """Announces cells that will be looked up, in that order; may do nothing."""
         return None
 
     def lookup(self, cell: str, *, column: str | None) -> ItemRef | Problem:

@@ -34,7 +34,7 @@ Decode = Callable[[BinaryIO, int], Values | Problem]
 
 # A path is shown longer than a text: its end is what identifies it.
 _PATH_CHARACTERS = 200
-# An image file above this is larger than any that `data.size` could do justice to.
+# A larger image file has more detail than any practical `data.size` can use.
 MAX_IMAGE_BYTES = 64 << 20
 
 
@@ -101,7 +101,7 @@ class TextReader:
 
 @dataclass(frozen=True)
 class FileReader:
-    """Items in files of their own; cells hold paths below `data.root`.
+    """Items in separate files; cells hold paths below `data.root`.
 
     Args:
         files: The files below `data.root`.

@@ -42,6 +42,7 @@ REMEDY = "Pack the data again with `siamese-job data pack`, or copy the set agai
 WITHOUT_EFFECT = ("root", "packed", "mirror", "augmentation")
 
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+_Name = Annotated[str, Field(pattern=f"^({'|'.join(ARRAY_NAMES)})$")]
 _Count = Annotated[int, Field(ge=0)]
 _Crc32c = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -89,19 +90,9 @@ class PackRecord:
     statistics: Mapping[str, Any] | None
     quarantine: Quarantine
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    files: Mapping[str, FileRecord]
+    files: Mapping[_Name, FileRecord]
     settings: Mapping[str, Any]
     crc32c: _Crc32c = 0
-
-    def __post_init__(self) -> None:
-        unknown = sorted(self.files.keys() - ARRAY_NAMES)
-        missing = sorted({"values", "offsets"} - self.files.keys())
-        for split in SPLITS:
-            names = {f"{split}_{side}" for side in SIDES}
-            if names & self.files.keys():
-                missing += sorted(names - self.files.keys())
-        if unknown or missing:
-            raise ValueError(f"files: unknown {unknown}, missing {missing}")
 
 
 _ADAPTER: TypeAdapter[PackRecord] = TypeAdapter(PackRecord)

@@ -9,8 +9,7 @@ What is verified: `dataset.json` by its own checksum; length, type and shape of 
 checksum of files of at most `CHECKED_BYTES`; and, in a bucket, the checksum of every object.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +111,10 @@ def open_pack(folder: Path, *, data: Mapping[str, Json], seed: int) -> Dataset:
         )
     try:
         return _dataset(record, arrays, sampling=data.get("sampling"))
+    except KeyError as error:
+        raise DataError(
+            f"{KEY}: {RECORD_NAME} lists no {error.args[0]}.npy ({folder}). {REMEDY}"
+        ) from error
     except ValueError as error:
         raise DataError(
             f"{KEY}: the files of {folder} do not fit together ({error}). {REMEDY}"
@@ -150,10 +153,11 @@ def _mirrored(
 
 def _read_record(folder: Path) -> PackRecord:
     path = folder / RECORD_NAME
-    with _reading(path):
-        if not path.exists():
+    with job_errors("read", path, folder=folder, purpose=PACKS.at(KEY)):
+        if not path.is_file():  # reading a pipe would block
             raise DataError(_missing(folder))
-        return parse(path.read_bytes(), place=f"{KEY}: '{path}'")
+        content = path.read_bytes()
+    return parse(content, place=f"{KEY}: '{path}'")
 
 
 def _require_same_settings(
@@ -176,28 +180,24 @@ def _missing(folder: Path) -> str:
             f"{KEY}: '{folder}' contains no {RECORD_NAME}, which is written last: it is not a "
             f"packed data set, or an incomplete one. {REMEDY}"
         )
-    left_behind = interrupted_work(folder)
-    if left_behind:
-        names = ", ".join(
-            repr(str(found)) for work in left_behind for found in sorted(work.iterdir())
-        )
-        return (
-            f"{KEY}: there is no folder '{folder}': packing was interrupted and left {names}. "
-            "Run the same `siamese-job data pack` again, or rename one of them that contains "
-            f"{RECORD_NAME}."
-        )
+    left_behind = ", ".join(f"'{work}'" for work in interrupted_work(folder))
+    hint = (
+        f" An interrupted `siamese-job data pack` left {left_behind}: a folder in there that "
+        f"contains {RECORD_NAME} is a whole set and may be renamed."
+    )
     return (
-        f"{KEY}: there is no folder '{folder}'. Run `siamese-job data pack CONFIG '{folder}'`, "
-        f"or set {KEY} to null to read the files themselves."
+        f"{KEY}: there is no folder '{folder}'.{hint if left_behind else ''} Run `siamese-job "
+        f"data pack CONFIG '{folder}'`, or set {KEY} to null to read the files themselves."
     )
 
 
 def _open_array(path: Path, record: FileRecord) -> NDArray[Any]:
     """The array of a file, read-only and memory-mapped."""
     place = str(path.parent)
-    with _reading(path):
-        size = path.stat().st_size
-        crc32c = record.crc32c
+    with job_errors("read", path, folder=path.parent, purpose=PACKS.at(KEY)):
+        if not path.is_file():
+            raise DataError(f"{KEY}: there is no file {path.name} in {place}. {REMEDY}")
+        size, crc32c = path.stat().st_size, record.crc32c
         if size <= CHECKED_BYTES:
             crc32c = google_crc32c.value(path.read_bytes())
         _require_intact(path.name, record, size=size, crc32c=crc32c, place=place)
@@ -228,20 +228,6 @@ def _require_intact(
             f"{KEY}: {name} has crc32c {crc32c:08x} and was written with "
             f"{record.crc32c:08x}: it is damaged ({place}). {REMEDY}"
         )
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Translates what the system says about a file of a set."""
-    with job_errors("read", path, folder=path.parent, purpose=PACKS.at(KEY)):
-        try:
-            if path.exists() and not path.is_file():  # reading a pipe would block
-                raise FileNotFoundError(path)
-            yield
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise DataError(
-                f"{KEY}: there is no file {path.name} in {path.parent}. {REMEDY}"
-            ) from error
 
 
 def _dataset(

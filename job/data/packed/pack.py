@@ -1,29 +1,33 @@
-"""Writes a data set as a folder of `.npy` files, complete or not at all.
+"""Writes a data set as a packed set, to a folder or into a bucket, complete or not at all.
 
 ::
 
     write_pack(dataset, folder=Path("pairs.packed"), data=data, seed=0)
 
+    store = open_place("gs://sets/pairs", access=access)
+    upload_pack(Path("pairs.packed"), store=store, access=access, force=False)
+
 Files are written to `<folder>.packing-XXXX/new` and forced to disk, then that folder is
 renamed. A set that is replaced is renamed to `<folder>.packing-XXXX/replaced` first, so a
-process killed between the two renames leaves both sets, and opening `<folder>` names them.
+process killed between the two renames leaves both sets, and opening `<folder>` names them. In a
+bucket `dataset.json` is deleted first and written last, so a process killed in between leaves a
+prefix that cannot be opened and that the next call overwrites.
 """
 
 import errno
+import glob
 import os
 import shutil
-import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
+from job.config.uris import has_prefix
 from job.data.dataset import Dataset
 from job.data.packed.manifest import (
     FILE_NAMES,
@@ -36,24 +40,19 @@ from job.data.packed.manifest import (
     settings_that_matter,
 )
 from job.errors import ConfigError
-from job.storage.filesystem import lock_exclusively, make_folders, sync_folder
+from job.storage.filesystem import durable_file, lock_exclusively, make_folders, sync_folder
+from job.storage.object_store import (
+    ListedObject,
+    ObjectMissingError,
+    ObjectStat,
+    ObjectStore,
+    PreconditionFailedError,
+)
 from job.storage.os_errors import PACKS, job_errors
+from job.storage.parallel import ParallelDownloader
 from job.types import Json
 
-_NEW, _REPLACED = "new", "replaced"
-
-
-@dataclass(frozen=True)
-class PackSummary:
-    """What was written.
-
-    Attributes:
-        num_files: Files in the folder.
-        num_bytes: Their total length.
-    """
-
-    num_files: int
-    num_bytes: int
+OUT = "OUT"
 
 
 def write_pack(
@@ -63,8 +62,8 @@ def write_pack(
     data: Mapping[str, Json],
     seed: int,
     force: bool = False,
-    key: str = "OUT",
-) -> PackSummary:
+    key: str = OUT,
+) -> None:
     """Writes a data set to a folder, which is complete afterwards or unchanged.
 
     Args:
@@ -76,16 +75,13 @@ def write_pack(
         key: What named the folder, for messages.
 
     Raises:
-        ConfigError: The folder contains a packed set and `force` is off, or other files.
+        ConfigError: See `require_free_folder`; or another process packs into it.
         DiskFullError: There is no space; nothing is left behind.
         PermissionDeniedError: The folder may not be written.
     """
     arrays = _arrays(dataset)
     num_bytes = sum(array.nbytes for array in arrays.values())
     with _replacing(folder, num_bytes=num_bytes, force=force, key=key) as new:
-        files = {
-            name: _write_array(new / f"{name}.npy", array) for name, array in arrays.items()
-        }
         statistics: Any = dataset.statistics
         record = PackRecord(
             schema=SCHEMA,
@@ -94,17 +90,15 @@ def write_pack(
             statistics=None if statistics is None else statistics.to_json(),
             quarantine=dataset.quarantine,
             fingerprint=dataset.fingerprint,
-            files=files,
+            files={name: _write_array(new, name, array) for name, array in arrays.items()},
             settings=settings_that_matter(data, form=dataset.items.form, seed=seed),
         )
-        content = dumps(record)
-        with _new_file(new / RECORD_NAME) as file:
-            file.write(content)
-    return PackSummary(len(files) + 1, sum(one.bytes for one in files.values()) + len(content))
+        with durable_file(new / RECORD_NAME) as file:
+            file.write(dumps(record))
 
 
-def require_free(folder: Path, *, force: bool, key: str) -> None:
-    """Refuses a folder with files that must not be lost.
+def require_free_folder(folder: Path, *, force: bool, key: str = OUT) -> list[str]:
+    """Refuses a folder with files that must not be lost; its names, all of a packed set.
 
     Raises:
         ConfigError: It contains a packed set and `force` is off, or other files, or cannot be a
@@ -113,34 +107,91 @@ def require_free(folder: Path, *, force: bool, key: str) -> None:
     """
     with job_errors("write", folder, folder=folder, purpose=PACKS.at(key)):
         try:
-            mode = folder.stat().st_mode
+            names = os.listdir(folder)
         except FileNotFoundError:
-            return
-        if not stat.S_ISDIR(mode):
-            raise ConfigError(f"{key}: '{folder}' is a file. Give the path of a new folder.")
-        others = sorted(set(os.listdir(folder)) - FILE_NAMES)
-        if others:
-            raise ConfigError(
-                f"{key}: '{folder}' contains files that are not part of a packed data set, "
-                f"such as {others[0]!r}, and is not replaced. Give an empty or a new folder."
-            )
-        if (folder / RECORD_NAME).exists() and not force:
-            raise ConfigError(
-                f"{key}: '{folder}' already contains a packed data set. Give another folder, "
-                "or --force to replace it."
-            )
+            return []
+    _require_free(names, place=f"'{folder}'", force=force, key=key)
+    return names
 
 
 def interrupted_work(folder: Path) -> list[Path]:
     """Folders that interrupted processes left next to `folder`, sorted."""
-    prefix = _work_prefix(folder)
-    with suppress(FileNotFoundError, NotADirectoryError):
-        return sorted(one for one in folder.parent.iterdir() if one.name.startswith(prefix))
-    return []
+    return sorted(folder.parent.glob(f"{glob.escape(_work_prefix(folder))}*"))
 
 
-def _work_prefix(folder: Path) -> str:
-    return f"{folder.name}.packing-"
+def open_place(uri: str, *, access: ParallelDownloader) -> ObjectStore:
+    """The store that a packed set is to be written to; sends no request.
+
+    Raises:
+        ConfigError: The URI names no bucket, or a bucket without a prefix.
+    """
+    if not has_prefix(uri):
+        raise ConfigError(
+            f"{OUT}: '{uri}' is a bucket. A packed data set needs a prefix, as in "
+            f"'{uri.rstrip('/')}/pairs'."
+        )
+    return access.open(uri, key=OUT, purpose=PACKS)
+
+
+def require_free_prefix(store: ObjectStore, *, force: bool) -> dict[str, ListedObject]:
+    """Refuses a prefix with objects that must not be lost; its objects by name.
+
+    Raises:
+        ConfigError: It contains a packed set and `force` is off, or other objects.
+        JobError: The bucket fails.
+    """
+    found = {one.name: one for one in store.list("")}
+    _require_free(found, place=store.uri, force=force, key=OUT)
+    return found
+
+
+def upload_pack(
+    folder: Path, *, store: ObjectStore, access: ParallelDownloader, force: bool
+) -> None:
+    """Writes a folder that `write_pack` wrote into a bucket.
+
+    Args:
+        folder: The folder.
+        store: The prefix.
+        access: When to stop.
+        force: Whether to replace an existing packed set.
+
+    Raises:
+        ConfigError: See `require_free_prefix`; or another process packs into it.
+        JobError: The bucket fails.
+    """
+    before = require_free_prefix(store, force=force)
+    names = sorted(path.name for path in folder.iterdir() if path.name != RECORD_NAME)
+
+    def send(name: str) -> ObjectStat:
+        return store.write_file(name, folder / name, if_generation=None)
+
+    try:
+        # The record first: without it nobody opens what is there.
+        for name in sorted(before.keys() - names, key=lambda name: name != RECORD_NAME):
+            store.delete(name, if_generation=before[name].generation)
+        for _ in access.in_parallel(send, names):
+            pass
+        store.write_file(RECORD_NAME, folder / RECORD_NAME, if_generation=0)
+    except (ObjectMissingError, PreconditionFailedError) as error:
+        raise ConfigError(
+            f"{OUT}: another process is packing into {store.uri}. Pack again with --force once "
+            "it has ended."
+        ) from error
+
+
+def _require_free(names: Collection[str], *, place: str, force: bool, key: str) -> None:
+    others = sorted(set(names) - FILE_NAMES)
+    if others:
+        raise ConfigError(
+            f"{key}: {place} contains files that are not part of a packed data set, such as "
+            f"{others[0]!r}, and is not replaced. Give an empty or a new place."
+        )
+    if RECORD_NAME in names and not force:
+        raise ConfigError(
+            f"{key}: {place} already contains a packed data set. Give another place, or "
+            "--force to replace it."
+        )
 
 
 @contextmanager
@@ -153,17 +204,21 @@ def _replacing(folder: Path, *, num_bytes: int, force: bool, key: str) -> Iterat
     with job_errors(
         "write", folder, folder=folder.parent, num_bytes=num_bytes, purpose=PACKS.at(key)
     ):
-        require_free(folder, force=force, key=key)
+        require_free_folder(folder, force=force, key=key)
         make_folders(folder.parent)
         left_behind = interrupted_work(folder)
         work = Path(tempfile.mkdtemp(prefix=_work_prefix(folder), dir=folder.parent))
-        new, replaced = work / _NEW, work / _REPLACED
+        new, replaced = work / "new", work / "replaced"
         try:
             with _locked(work, key=key):
                 new.mkdir()  # mkdtemp makes a folder that only its owner may read
                 yield new
                 sync_folder(new)
-                _put_in_place(new, folder, replaced=replaced, key=key)
+                # Again: another process may have packed in the meantime.
+                if require_free_folder(folder, force=force, key=key):
+                    _rename(folder, replaced, key=key)
+                _rename(new, folder, key=key)
+                sync_folder(folder.parent)
         except (Exception, KeyboardInterrupt):
             with suppress(OSError):
                 if replaced.exists() and not folder.exists():
@@ -176,6 +231,10 @@ def _replacing(folder: Path, *, num_bytes: int, force: bool, key: str) -> Iterat
                     shutil.rmtree(path)
 
 
+def _work_prefix(folder: Path) -> str:
+    return f"{folder.name}.packing-"
+
+
 @contextmanager
 def _locked(work: Path, *, key: str) -> Iterator[bool]:
     """Locks a folder while its process lives; False if another process has it."""
@@ -186,70 +245,36 @@ def _locked(work: Path, *, key: str) -> Iterator[bool]:
         os.close(fd)
 
 
-def _put_in_place(new: Path, folder: Path, *, replaced: Path, key: str) -> None:
+def _rename(old: Path, new: Path, *, key: str) -> None:
     try:
-        if folder.exists() and os.listdir(folder):
-            folder.rename(replaced)
-        new.rename(folder)
+        old.rename(new)
     except OSError as error:
         if error.errno == errno.EBUSY:
             raise ConfigError(
-                f"{key}: '{folder}' is the mount point of a volume and cannot be replaced. "
-                "Give a folder below it."
+                f"{key}: '{new}' is the mount point of a volume and cannot be replaced. Give a "
+                "folder below it."
             ) from error
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
             raise ConfigError(
-                f"{key}: another process packed into '{folder}' at the same time. Give another "
-                "folder, or --force to replace it."
+                f"{key}: another process packed into '{new}' at the same time. Give another "
+                "place, or --force to replace it."
             ) from error
         raise
-    sync_folder(folder.parent)
 
 
 def _arrays(dataset: Dataset) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {
+    arrays: dict[str, NDArray[Any] | None] = {
         "values": dataset.items.values.values,
         "offsets": dataset.items.values.offsets,
+        "classes": dataset.items.item_class,
+        "training_items": dataset.training_items,
     }
-    if dataset.items.item_class is not None:
-        arrays["classes"] = dataset.items.item_class
-    if dataset.training_items is not None:
-        arrays["training_items"] = dataset.training_items
     for split, pairs in dataset.pairs.items():
-        for side in SIDES:
-            arrays[f"{split}_{side}"] = getattr(pairs, side)
-    return arrays
+        arrays |= {f"{split}_{side}": getattr(pairs, side) for side in SIDES}
+    return {name: array for name, array in arrays.items() if array is not None}
 
 
-class _Checksummed:
-    """A file that counts what is written.
-
-    NumPy writes to any other object than a file of Python's in chunks, and an error keeps its
-    errno, which `ndarray.tofile` drops.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.size = self.crc32c = 0
-
-    def write(self, data: bytes) -> int:
-        self._file.write(data)
-        self.crc32c = google_crc32c.extend(self.crc32c, bytes(data))
-        self.size += len(data)
-        return len(data)
-
-
-def _write_array(path: Path, array: NDArray[Any]) -> FileRecord:
-    with _new_file(path) as file:
-        checksummed = _Checksummed(file)
-        np.save(checksummed, array, allow_pickle=False)
-    return FileRecord(array.dtype.str, array.shape, checksummed.size, checksummed.crc32c)
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[BinaryIO]:
-    """A new file that is forced to disk when the block succeeds."""
-    with path.open("xb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
+def _write_array(folder: Path, name: str, array: NDArray[Any]) -> FileRecord:
+    with durable_file(folder / f"{name}.npy") as file:
+        np.save(file, array, allow_pickle=False)
+    return FileRecord(array.dtype.str, array.shape, file.size, file.crc32c)

@@ -1,6 +1,6 @@
 """Builds the arrays of training and evaluation batches.
 
-Both functions are pure: the same arguments give the same bytes, whatever step is first.
+Both functions are pure: the same arguments give the same bytes, whichever step is first.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """The pairs of each batch: functions of (seed, epoch, step) alone.
 
-Training thus resumes at any step from three integers, whatever was requested before. Pairs come
+Training thus resumes at any step from three integers, regardless of earlier calls. Pairs come
 from files (`ShuffledPairs`) or are drawn (`job.data.sampling.pair_sampling`)::
 
     epoch = sampler.epoch(3)

@@ -1,6 +1,6 @@
-"""Resolves the files that a data section names, and tells the form of each.
+"""Resolves the files that a data section names, and determines the form of each.
 
-Opens nothing, so that a mistake in the last path shows before the first file is read::
+It opens no file, so a mistake in the last path is found before the first file is read::
 
     sources = resolve_sources(section, files=DataFiles.below(section.root, folder=folder))
     sources["train"].path
@@ -23,7 +23,7 @@ _FOLDERS = (
     "data.rows: items."
 )
 
-# What a file is for; `items` holds the items that pair files name by ID.
+# Purpose of a file; `items` holds the items that pair files name by ID.
 Role = Split | Literal["items"]
 
 

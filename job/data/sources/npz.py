@@ -165,7 +165,7 @@ def open_npz(path: Path, *, where: str) -> Iterator[Npz]:
 
 
 def _refuse_bomb(archive: zipfile.ZipFile, *, packed: int, where: str) -> None:
-    # zipfile reads at most the declared size of a member, so the sum bounds what is unpacked.
+    # zipfile reads at most the declared size of a member, so the sum bounds the unpacked size.
     unpacked = sum(info.file_size for info in archive.infolist())
     if unpacked > max(FREE_BYTES, MAX_EXPANSION * packed):
         raise DataError(

@@ -12,16 +12,13 @@ A path in a row is looked up without an exception, since it rejects that row alo
 """
 
 import posixpath
-import re
 import stat
 from pathlib import Path
 
-from job.config.uris import is_in_bucket
+from job.config.uris import is_in_bucket, scheme_of
 from job.errors import DataError, PermissionDeniedError
 from job.storage.mirror import FileProblem
 from job.storage.object_store import checked_name
-
-_URI = re.compile(r"^([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
 
 def local_path(value: str, *, key: str) -> str:
@@ -150,7 +147,7 @@ def object_name(value: str, *, root: str) -> str | FileProblem:
 
 
 def _below(value: str, *, key: str, root: Path) -> tuple[Path, int] | FileProblem:
-    """The path and mode of what is below `root`."""
+    """The resolved path below `root`, and its mode."""
     if is_in_bucket(value):
         return _outside(value, "a bucket", str(root))
     return _uri_problem(value) or _resolved(value, key=key, root=root, is_below=True)
@@ -171,7 +168,7 @@ def _resolved(
             f"{key}: {value!r} may not be read ({path}: permission denied). Give this user "
             "read access to the file and to every folder above it."
         ) from error
-    # RuntimeError: a circle of links; ValueError: a NUL character.
+    # RuntimeError: a loop of links; ValueError: a NUL character.
     except (OSError, RuntimeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return FileProblem(
@@ -192,11 +189,11 @@ def _outside(value: str, place: str, root: str) -> FileProblem:
 
 
 def _uri_problem(value: str) -> FileProblem | None:
-    match = _URI.match(value)
-    if not match:
+    scheme = scheme_of(value)
+    if not scheme:
         return None
     return FileProblem(
         "outside",
-        f"{value!r}: {match[1]}:// is not supported",
+        f"{value!r}: {scheme} is not supported",
         "Give the path of a file on this machine, or of one in gs://bucket/prefix.",
     )

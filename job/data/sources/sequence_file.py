@@ -60,7 +60,7 @@ def read_sequence(
         file: Positioned at its start.
         num_bytes: Size of the file.
         max_length: Largest number of time steps.
-        features: Number of features, where it is known already.
+        features: Number of features, if it is known already.
 
     Returns:
         float32 (T, F), or the problem that the header shows.

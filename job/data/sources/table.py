@@ -51,7 +51,7 @@ class TableFormat:
     unit: Unit = "line"
 
 
-# Every format of tables, by extension; each may have a further `.gz`.
+# Every format of tables, by extension; each may be followed by `.gz`.
 TABLE_FORMATS: Mapping[str, TableFormat] = {
     ".csv": TableFormat(partial(delimited_records, delimiter=",")),
     ".tsv": TableFormat(partial(delimited_records, delimiter="\t")),
@@ -71,7 +71,7 @@ def unknown_format(name: str, *, key: str, known: Sequence[str], hint: str = "")
         name: The path as the configuration gives it.
         key: Dotted key that holds it.
         known: The extensions that this key accepts.
-        hint: Further sentences, with a leading blank.
+        hint: Additional sentences, with a leading space.
     """
     suffix = extension(name)
     received = f"{suffix!r} is not a known format" if suffix else "the name has no extension"

@@ -1,7 +1,6 @@
 """A log record as an event: a fixed name, flat fields in their order, perhaps a traceback.
 
-Everything that leaves through a formatter passes `read_event`, which redacts secrets and bounds
-sizes; formatters only decide how it looks::
+Formatters take a record apart with these functions and only decide how it looks::
 
     log.info("checkpoint committed", extra={"step": 1200, "seconds": 0.1})
 """
@@ -9,14 +8,13 @@ sizes; formatters only decide how it looks::
 import logging
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from job.telemetry.logs.redaction import REDACTED, names_a_secret, redact
 from job.telemetry.logs.text_line import format_number, one_line, quoted_if_needed
 from job.types import Json
 
+# containerd cuts a line of a container's log at 16 KiB.
 MAX_VALUE_CHARACTERS = 4096
-MAX_TRACEBACK_CHARACTERS = 65536
 
 # What logging itself puts on every record; everything else came in through `extra`.
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
@@ -39,60 +37,9 @@ class LogValue:
         return self.text
 
 
-@dataclass(frozen=True)
-class Event:
-    """One thing that happened.
-
-    Attributes:
-        created: Seconds since 1970.
-        severity: DEBUG, INFO, WARNING, ERROR or CRITICAL.
-        name: What happened; the whole text for libraries that log sentences.
-        shown: Key and text of each field, for a line.
-        fields: The same for a JSON object, every value serialisable.
-        stack_trace: Lines of a traceback; "" without one.
-    """
-
-    created: float
-    severity: str
-    name: str
-    shown: tuple[tuple[str, str], ...] = ()
-    fields: Mapping[str, Json] = field(default_factory=dict)
-    stack_trace: str = ""
-
-    @property
-    def tail(self) -> str:
-        """The fields in logfmt: `step=1200 file="a b.csv"`."""
-        return " ".join(f"{one_line(key)}={quoted_if_needed(text)}" for key, text in self.shown)
-
-    @property
-    def line(self) -> str:
-        """The whole event for a person, without time and severity, in one line."""
-        return f"{one_line(self.name)} {self.tail}".rstrip()
-
-
-def read_event(record: logging.LogRecord) -> Event:
-    """What a log record says, redacted, bounded and ready to be laid out.
-
-    An exception becomes the field `error` and the stack trace.
-    """
-    extra = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
-    if record.exc_info and record.exc_info[1] is not None:
-        error = record.exc_info[1]
-        extra.setdefault("error", "".join(traceback.format_exception_only(error)).strip())
-    fields: dict[str, Json] = {}
-    for key, value in extra.items():
-        if isinstance(value, LogValue) and not names_a_secret(key):
-            fields.update({name: _plain(name, part) for name, part in value.fields.items()})
-        else:
-            fields[key] = _plain(key, value)
-    return Event(
-        created=record.created,
-        severity=severity(record.levelno),
-        name=_bounded(redact(record.getMessage()).strip(), MAX_VALUE_CHARACTERS),
-        shown=tuple((key, _text(_plain(key, value))) for key, value in extra.items()),
-        fields=fields,
-        stack_trace=_bounded(redact(_stack_trace(record)), MAX_TRACEBACK_CHARACTERS),
-    )
+def event_name(record: logging.LogRecord) -> str:
+    """What happened; a whole sentence from a library that logs sentences."""
+    return _bounded(record.getMessage().strip())
 
 
 def severity(levelno: int) -> str:
@@ -100,7 +47,36 @@ def severity(levelno: int) -> str:
     return _SEVERITIES[min(max(levelno // 10 - 1, 0), len(_SEVERITIES) - 1)]
 
 
-def _stack_trace(record: logging.LogRecord) -> str:
+def extra_fields(record: logging.LogRecord) -> dict[str, object]:
+    """The fields as they were logged; an exception becomes the field `error`."""
+    extra = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+    if record.exc_info and record.exc_info[1] is not None:
+        lines = traceback.format_exception_only(record.exc_info[1])
+        extra.setdefault("error", "".join(lines).strip())
+    return extra
+
+
+def json_fields(record: logging.LogRecord) -> dict[str, Json]:
+    """The fields for a JSON object."""
+    fields: dict[str, Json] = {}
+    for key, value in extra_fields(record).items():
+        fields |= value.fields if isinstance(value, LogValue) else {key: _plain(value)}
+    return fields
+
+
+def logfmt_fields(record: logging.LogRecord) -> str:
+    """The fields for a person: `step=1200 file="a b.csv"`."""
+    shown = {key: _text(_plain(value)) for key, value in extra_fields(record).items()}
+    return " ".join(f"{one_line(key)}={quoted_if_needed(text)}" for key, text in shown.items())
+
+
+def event_line(record: logging.LogRecord) -> str:
+    """Name and fields in one line."""
+    return f"{one_line(event_name(record))} {logfmt_fields(record)}".rstrip()
+
+
+def stack_trace(record: logging.LogRecord) -> str:
+    """Lines of a traceback; "" without one."""
     parts = []
     if record.exc_info and record.exc_info[1] is not None:
         parts.append("".join(traceback.format_exception(record.exc_info[1])))
@@ -111,32 +87,21 @@ def _stack_trace(record: logging.LogRecord) -> str:
     return "\n".join(part.rstrip("\n") for part in parts)
 
 
-def _plain(key: str, value: object) -> Json:
-    if names_a_secret(key):
-        return REDACTED
+def _plain(value: object) -> Json:
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
-        return float(value)
+        return float(value)  # an np.float64 is a float, too
     if isinstance(value, Mapping):
-        return {str(name): _plain(str(name), part) for name, part in value.items()}
+        return {str(name): _plain(part) for name, part in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
-        return [_plain(key, part) for part in value]
-    number = _numpy_scalar(value)
-    if number is not None:
-        return number
-    return _bounded(redact(str(value)), MAX_VALUE_CHARACTERS)
-
-
-def _numpy_scalar(value: object) -> bool | int | float | None:
-    # Recognised by its methods: this layer knows no NumPy, and a scalar of it is what a
-    # measurement usually is.
-    item = getattr(value, "item", None)
-    if callable(item) and getattr(value, "ndim", None) == 0:
+        return [_plain(part) for part in value]
+    # Scalars of NumPy and TensorFlow, which this layer does not import.
+    if getattr(value, "ndim", None) == 0 and callable(item := getattr(value, "item", None)):
         number = item()
         if isinstance(number, bool | int | float):
             return number
-    return None
+    return _bounded(str(value))
 
 
 def _text(value: Json) -> str:
@@ -153,7 +118,8 @@ def _text(value: Json) -> str:
     return str(value)
 
 
-def _bounded(text: str, limit: int) -> str:
-    if len(text) <= limit:
+def _bounded(text: str) -> str:
+    if len(text) <= MAX_VALUE_CHARACTERS:
         return text
-    return f"{text[:limit]}... ({len(text) - limit} more characters)"
+    omitted = len(text) - MAX_VALUE_CHARACTERS
+    return f"{text[:MAX_VALUE_CHARACTERS]}... ({omitted} more characters)"

@@ -5,14 +5,23 @@ A formatter turns a `logging.LogRecord` into the text of one event without its f
     TextFormatter().format(record)  # 2026-01-02T15:04:05.678Z INFO  resumed step=1200
 """
 
-import json
 import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from job.telemetry.logs.events import read_event
+from pythonjsonlogger.json import JsonFormatter as JsonLoggerFormatter
+
+from job.telemetry.logs.events import (
+    event_line,
+    event_name,
+    json_fields,
+    logfmt_fields,
+    severity,
+    stack_trace,
+)
 from job.telemetry.logs.text_line import one_line
 from job.types import Json
 
@@ -33,9 +42,8 @@ class TextFormatter(logging.Formatter):
     """`2026-01-02T15:04:05.678Z INFO  event key=value`; a traceback follows, indented."""
 
     def format(self, record: logging.LogRecord) -> str:
-        event = read_event(record)
-        line = f"{rfc3339(event.created)} {event.severity:<5} {event.line}"
-        return line + _indented(event.stack_trace)
+        start = f"{rfc3339(record.created)} {severity(record.levelno):<5}"
+        return f"{start} {event_line(record)}{_indented(stack_trace(record))}"
 
 
 class ConsoleFormatter(logging.Formatter):
@@ -54,22 +62,22 @@ class ConsoleFormatter(logging.Formatter):
         self._local = local
 
     def format(self, record: logging.LogRecord) -> str:
-        event = read_event(record)
-        parts = [self._painted(time.strftime("%H:%M:%S", self._local(event.created)), _DIM)]
-        if event.severity != "INFO":
-            parts.append(self._painted(event.severity, _COLOURS.get(event.severity, _DIM)))
-        parts.append(one_line(event.name))
+        parts = [self._painted(time.strftime("%H:%M:%S", self._local(record.created)), _DIM)]
+        level = severity(record.levelno)
+        if level != "INFO":
+            parts.append(self._painted(level, _COLOURS.get(level, _DIM)))
+        parts.append(one_line(event_name(record)))
         line = " ".join(parts)
-        if event.shown:
-            line += "  " + self._painted(event.tail, _DIM)
-        return line + _indented(event.stack_trace)
+        if fields := logfmt_fields(record):
+            line += "  " + self._painted(fields, _DIM)
+        return line + _indented(stack_trace(record))
 
     def _painted(self, text: str, colour: str) -> str:
         return f"{colour}{text}{_RESET}" if self._colour else text
 
 
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line.
+class JsonFormatter(JsonLoggerFormatter):
+    """One JSON object a line, pure ASCII.
 
     Keys: `time`, `severity`, `message` (the line a person would read), `event`, `run`,
     `worker`, then the fields of the event, then `stack_trace`. A field that has one of those
@@ -84,45 +92,42 @@ class JsonFormatter(logging.Formatter):
     def __init__(
         self, *, run: str, worker: int, context: Callable[[], Mapping[str, Json]] = dict
     ) -> None:
-        super().__init__()
-        self._run = run
-        self._worker = worker
+        super().__init__(static_fields={"run": run, "worker": worker})
         self._context = context
 
-    def format(self, record: logging.LogRecord) -> str:
-        event = read_event(record)
-        document: dict[str, Json] = {
-            "time": rfc3339(event.created),
-            "severity": event.severity,
-            "message": event.line,
-            "event": event.name,
-            "run": self._run,
-            "worker": self._worker,
+    def add_fields(
+        self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
+    ) -> None:
+        log_data |= {
+            "time": rfc3339(record.created),
+            "severity": severity(record.levelno),
+            "message": event_line(record),
+            "event": event_name(record),
+            **self.static_fields,
         }
-        own = {*document, "stack_trace"}
-        for key, value in {**self._context(), **event.fields}.items():
-            document[f"{key}_" if key in own else key] = value
-        if event.stack_trace:
-            document["stack_trace"] = event.stack_trace
-        # Pure ASCII: no line separator of Unicode's, and no terminal or pipe that cannot
-        # encode it.
-        return json.dumps(_finite(document), ensure_ascii=True, allow_nan=False)
+        own = {*log_data, "stack_trace"}
+        for key, value in {**self._context(), **json_fields(record)}.items():
+            log_data[f"{key}_" if key in own else key] = value
+        if trace := stack_trace(record):
+            log_data["stack_trace"] = trace
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        return {_finite(key): _finite(value) for key, value in log_data.items()}
 
 
-def _finite(value: Json) -> Json:
-    """JSON has no NaN: those become the strings "NaN", "Infinity", "-Infinity"."""
+def _finite(value: Any) -> Any:
+    """The value as strict JSON: no NaN, no infinity, no lone surrogate."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
     if isinstance(value, str):
-        # A lone surrogate would be written as an escape that no strict parser accepts.
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, Mapping):
-        return {str(_finite(key)): _finite(part) for key, part in value.items()}
+        return {_finite(key): _finite(part) for key, part in value.items()}
     if isinstance(value, Sequence):
         return [_finite(part) for part in value]
     return value
 
 
-def _indented(stack_trace: str) -> str:
+def _indented(trace: str) -> str:
     # Indented, so that a line that begins with a time is an event.
-    return "".join("\n    " + one_line(line) for line in stack_trace.split("\n") if line)
+    return "".join("\n    " + one_line(line) for line in trace.split("\n") if line)

@@ -1,7 +1,7 @@
 """Sets logging up for one run, and puts it back.
 
 Modules log with `logging.getLogger(__name__)`, a fixed event name as the message and the facts
-in `extra`; everything else (format, severity, secrets, the terminal) is decided here::
+in `extra`; everything else (format, severity, the terminal) is decided here::
 
     with configure_logging(
         format="auto", level="INFO", stream=sys.stdout, run="quora", worker=0,
@@ -13,12 +13,11 @@ in `extra`; everything else (format, severity, secrets, the terminal) is decided
 import contextlib
 import logging
 import os
-from types import TracebackType
 from typing import Literal, Self, TextIO
 
 from job.telemetry.logs.formatters import ConsoleFormatter, JsonFormatter, TextFormatter
 from job.telemetry.run_metrics import RunMetrics
-from job.telemetry.terminal import Screen, supports_colour, supports_escape_codes
+from job.telemetry.terminal import Terminal, supports_colour, supports_escape_codes
 from job.types import Json
 
 LogFormat = Literal["auto", "console", "text", "json"]
@@ -53,14 +52,19 @@ class LoggingSetup:
 
     Attributes:
         format: The format in use.
-        screen: Owner of the stream; progress draws its bar there.
+        terminal: Owner of the stream; progress draws its bar there.
     """
 
     def __init__(
-        self, *, handler: "ScreenHandler", format: ResolvedFormat, level: int, screen: Screen
+        self,
+        *,
+        handler: "TerminalHandler",
+        format: ResolvedFormat,
+        level: int,
+        terminal: Terminal,
     ) -> None:
         self.format: ResolvedFormat = format
-        self.screen = screen
+        self.terminal = terminal
         self._handler = handler
         root = logging.getLogger()
         self._before = (root.level, list(root.handlers))
@@ -73,11 +77,11 @@ class LoggingSetup:
         self._handler.context["step"] = step
 
     def close(self) -> None:
-        """Takes the bar away and restores the root logger; a second call does nothing."""
+        """Removes the bar and restores the root logger; a second call does nothing."""
         root = logging.getLogger()
         if self._handler not in root.handlers:
             return
-        self.screen.clear_bar()
+        self.terminal.clear_progress()
         logging.captureWarnings(False)
         level, handlers = self._before
         root.setLevel(level)
@@ -88,30 +92,25 @@ class LoggingSetup:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
-class ScreenHandler(logging.Handler):
-    """Formats records onto a screen and counts them; never raises into the caller.
+class TerminalHandler(logging.Handler):
+    """Writes records to a terminal and counts them; never raises into the caller.
 
     Args:
-        screen: Where to.
+        terminal: Where to.
         metrics: Counts the lines by severity; None counts nothing.
 
     Attributes:
         context: Fields that every JSON event carries.
     """
 
-    def __init__(self, screen: Screen, *, metrics: RunMetrics | None) -> None:
+    def __init__(self, terminal: Terminal, *, metrics: RunMetrics | None) -> None:
         super().__init__()
         self.context: dict[str, Json] = {}
-        self._screen = screen
+        self._terminal = terminal
         self._metrics = metrics
         self._is_counting = False
         self.addFilter(_is_wanted)
@@ -121,7 +120,7 @@ class ScreenHandler(logging.Handler):
             line = self.format(record)
         except Exception:  # noqa: BLE001 - a value that cannot be shown must not end a run
             line = self._told_plainly(record)
-        self._screen.write_line(line)
+        self._terminal.write_line(line)
         # A signal handler that logs while this thread is counting would wait for ever on the
         # counter's lock, which is not reentrant; its line goes uncounted.
         if self._metrics is not None and not self._is_counting:
@@ -163,12 +162,12 @@ def configure_logging(
         metrics: Counts the lines; None counts nothing.
 
     Returns:
-        What undoes it, with the format in use and the screen that progress draws on.
+        What undoes it, with the format in use and the terminal that progress draws on.
     """
     resolved = resolve_format(format, is_terminal=is_terminal)
     can_redraw = supports_escape_codes(is_terminal=is_terminal, env=os.environ)
-    screen = Screen(stream, has_bar=can_redraw and resolved == "console")
-    handler = ScreenHandler(screen, metrics=metrics)
+    terminal = Terminal(stream, has_bar=can_redraw and resolved == "console")
+    handler = TerminalHandler(terminal, metrics=metrics)
     handler.setFormatter(
         {
             "console": ConsoleFormatter(
@@ -181,7 +180,7 @@ def configure_logging(
     threshold = logging.getLevelNamesMapping()[level]
     if worker != 0 and threshold == logging.INFO:
         threshold = logging.WARNING
-    return LoggingSetup(handler=handler, format=resolved, level=threshold, screen=screen)
+    return LoggingSetup(handler=handler, format=resolved, level=threshold, terminal=terminal)
 
 
 def _is_wanted(record: logging.LogRecord) -> bool:

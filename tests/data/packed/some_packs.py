@@ -20,7 +20,7 @@ from job.data.dataset import (
     fingerprint_of,
 )
 from job.data.packed.open_packed import open_pack
-from job.data.packed.pack import PackSummary, write_pack
+from job.data.packed.pack import write_pack
 from job.data.quarantine import BadRow, Quarantine
 from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.ragged import RaggedArray, offsets_of
@@ -98,8 +98,8 @@ def record_of(section: DataConfig) -> dict[str, Json]:
 DATA = record_of(section_of())
 
 
-def pack(dataset: Dataset, folder: Path, **options: Any) -> PackSummary:
-    return write_pack(dataset, folder=folder, **{"data": DATA, "seed": 0} | options)
+def pack(dataset: Dataset, folder: Path, **options: Any) -> None:
+    write_pack(dataset, folder=folder, **{"data": DATA, "seed": 0} | options)
 
 
 def opened(folder: Path, **options: Any) -> Dataset:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from job.data.dataset import Dataset
-from job.data.packed.bucket import open_place, upload_pack
 from job.data.packed.open_packed import open_packed
+from job.data.packed.pack import open_place, upload_pack
 from job.errors import ConfigError, DataError, PermissionDeniedError, StorageOutageError
 from job.storage.object_store import ObjectStore
 from job.storage.parallel import ParallelDownloader
@@ -148,7 +148,7 @@ def test_a_place_that_is_taken_is_not_written_unasked(gcs: FakeGcs, access, fold
 @pytest.mark.parametrize("force", [False, True])
 def test_a_place_of_other_things_is_never_touched(gcs: FakeGcs, access, folder, force):
     gcs.bucket.insert({"name": "team/pairs/thesis.tex"}, b"x", if_generation=0)
-    with pytest.raises(ConfigError, match=r"contains objects .*'thesis\.tex'"):
+    with pytest.raises(ConfigError, match=r"contains files .*'thesis\.tex'"):
         upload(folder, access=access, force=force)
     assert list(gcs.bucket.objects) == ["team/pairs/thesis.tex"]
 

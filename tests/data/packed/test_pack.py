@@ -1,6 +1,5 @@
 """What is packed is what is opened, and only where reading the files would give the same."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 
 from job.data.dataset import Dataset, ItemTable, SplitCounts, fingerprint_of
 from job.data.packed import open_packed
-from job.data.packed.pack import PackSummary
 from job.data.quarantine import NOTHING_QUARANTINED
 from job.errors import ConfigError, DataError
 from job.preprocessing.ragged import RaggedArray
@@ -22,18 +20,6 @@ from tests.data.packed.some_packs import (
 )
 
 FORMS = ("text", "sequence", "encoded", "decoded")
-
-
-@pytest.fixture(autouse=True)
-def _no_power_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is forced to disk takes long, and is there without while there is power."""
-    monkeypatch.setattr(os, "fsync", lambda fd: None)
-
-
-@pytest.fixture
-def packed(tmp_path: Path) -> Path:
-    pack(dataset_of(), tmp_path / "out")
-    return tmp_path / "out"
 
 
 @pytest.mark.parametrize("with_classes", [False, True])
@@ -67,13 +53,6 @@ def test_the_files_are_npy_files_that_others_can_read(packed):
     dataset = dataset_of()
     np.testing.assert_array_equal(np.load(packed / "values.npy"), dataset.items.values.values)
     np.testing.assert_array_equal(np.load(packed / "test_label.npy"), [1, 0])
-
-
-def test_the_summary_counts_what_is_in_the_folder(tmp_path):
-    summary = pack(dataset_of(), tmp_path / "out")
-    sizes = [path.stat().st_size for path in (tmp_path / "out").iterdir()]
-    assert summary == PackSummary(len(sizes), sum(sizes))
-    assert len(sizes) == 2 + 3 * 3 + 1
 
 
 def test_arrays_larger_than_a_chunk_and_in_any_order_of_memory_survive(tmp_path):

@@ -24,18 +24,6 @@ from tests.data.packed.some_packs import (
 )
 
 
-@pytest.fixture(autouse=True)
-def _no_power_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is forced to disk takes long, and is there without while there is power."""
-    monkeypatch.setattr(os, "fsync", lambda fd: None)
-
-
-@pytest.fixture
-def packed(tmp_path: Path) -> Path:
-    pack(dataset_of(), tmp_path / "out")
-    return tmp_path / "out"
-
-
 def edit_record(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Changes dataset.json and makes its checksum right again, if it is still a record."""
     path = folder / "dataset.json"
@@ -69,26 +57,13 @@ def pipe(name: str) -> Callable[[Path], object]:
 
 DAMAGE = {
     "a pipe": (pipe("values.npy"), (r"there is no file values\.npy in",)),
-    "a pipe for the record": (pipe("dataset.json"), ("dataset.json",)),
     "a bit of the values": (
         lambda folder: flip(folder / "values.npy", -1),
         (r"values\.npy has crc32c [0-9a-f]{8} and was written with [0-9a-f]{8}",),
     ),
-    "a bit of a label": (
-        lambda folder: flip(folder / "test_label.npy", -1),
-        (r"test_label\.npy has crc32c",),
-    ),
-    "a bit of a header": (
-        lambda folder: flip(folder / "train_left.npy", 30),
-        (r"train_left\.npy has crc32c",),
-    ),
     "a file cut short": (
         cut("offsets.npy", 8),
         (r"offsets\.npy has \d+ bytes and was written with \d+", "copied or written in part"),
-    ),
-    "a file too long": (
-        lambda folder: os.truncate(folder / "values.npy", 1000),
-        (r"values\.npy has \d+ bytes",),
     ),
     "a missing file": (
         lambda folder: (folder / "test_left.npy").unlink(),
@@ -103,8 +78,6 @@ DAMAGE = {
         ("contains no dataset.json, which is written last", "an incomplete one"),
     ),
     "dataset.json cut short": (cut("dataset.json", 20), (r"dataset\.json': JSON: ",)),
-    "dataset.json empty": (text(""), (r"dataset\.json': JSON: ",)),
-    "dataset.json no object": (text("[]"), (r"dataset\.json': JSON: ",)),
     "dataset.json nested": (text("[" * 100_000), (r"dataset\.json': JSON: ",)),
     "dataset.json edited": (
         lambda folder: (folder / "dataset.json").write_text(
@@ -122,19 +95,8 @@ DAMAGE = {
         record(lambda r: r.update(schema=1)),
         (r"schema: Input should be 2 \(got 1\)",),
     ),
-    "no schema": (record(lambda r: r.pop("schema")), ("schema: ",)),
-    "true for a schema": (record(lambda r: r.update(schema=True)), ("schema: .*True",)),
     "a missing key": (record(lambda r: r.pop("fingerprint")), ("fingerprint: ",)),
     "an unknown key": (record(lambda r: r.update(more=1)), ("more: ",)),
-    "an unknown form": (record(lambda r: r.update(form="audio")), ("form: ",)),
-    "a number as text": (
-        record(lambda r: r["files"]["values"].update(crc32c="1")),
-        (r"files\.values\.crc32c: ",),
-    ),
-    "a count below zero": (
-        record(lambda r: r["files"]["values"].update(bytes=-1)),
-        (r"files\.values\.bytes: ",),
-    ),
     "another shape": (
         record(lambda r: r["files"]["values"].update(shape=[1 << 40])),
         (r"values\.npy is \|u1 \(\d+,\) and was written as \|u1 \(1099511627776,\)",),
@@ -149,11 +111,11 @@ DAMAGE = {
     ),
     "an unknown array": (
         record(lambda r: r["files"].update({"../x": r["files"]["values"]})),
-        (r"files: unknown \['\.\./x'\]",),
+        (r"files\.\.\./x",),
     ),
     "an array that is not listed": (
         record(lambda r: r["files"].pop("test_right")),
-        (r"missing \['test_right'\]",),
+        (r"dataset\.json lists no test_right\.npy",),
     ),
     "statistics of no kind": (
         record(lambda r: r.update(statistics={"kind": "nothing"})),
@@ -211,7 +173,7 @@ def test_a_shorter_file_whose_record_is_right_is_refused(packed):
     """As `offsets must end with the number of values`: a file of another set."""
     values = np.load(packed / "values.npy")[:-1]
     (packed / "values.npy").unlink()
-    written = asdict(_write_array(packed / "values.npy", values))
+    written = asdict(_write_array(packed, "values", values))
     edit_record(packed, lambda r: r["files"].update(values=written | {"shape": [len(values)]}))
     with pytest.raises(DataError, match=r"do not fit together .*offsets must begin with 0"):
         opened(packed)

@@ -4,10 +4,12 @@ import errno
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from job.data.dataset import Dataset
+from job.data.packed import pack as pack_module
 from job.errors import ConfigError, DataError, DiskFullError, PermissionDeniedError
 from tests.data.packed.some_packs import (
     Calls,
@@ -19,18 +21,6 @@ from tests.data.packed.some_packs import (
     opened,
     pack,
 )
-
-
-@pytest.fixture(autouse=True)
-def _no_power_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is forced to disk takes long, and is there without while there is power."""
-    monkeypatch.setattr(os, "fsync", lambda fd: None)
-
-
-@pytest.fixture
-def packed(tmp_path: Path) -> Path:
-    pack(dataset_of(), tmp_path / "out")
-    return tmp_path / "out"
 
 
 def test_what_is_there_is_not_replaced_unasked(packed):
@@ -61,7 +51,9 @@ def test_an_empty_folder_and_a_new_one_are_places(tmp_path):
     assert (tmp_path / "empty2").is_dir()
 
 
-@pytest.mark.parametrize(("name", "words"), [("file", "is a file"), ("file/x", "cannot write")])
+@pytest.mark.parametrize(
+    ("name", "words"), [("file", "must be a folder"), ("file/x", "cannot write")]
+)
 def test_a_file_is_no_place(tmp_path, name, words):
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigError, match=words):
@@ -74,24 +66,23 @@ def test_the_root_of_the_system_is_no_place():
         pack(dataset_of(), Path("/"))
 
 
-def test_a_process_that_was_faster_is_noticed_and_its_set_is_kept(tmp_path, monkeypatch):
-    faster = dataset_of(seed=1)
+@pytest.mark.parametrize(
+    ("moment", "words"),
+    [("_write_array", "already contains"), ("_rename", "another process packed into")],
+)
+def test_the_set_of_a_faster_process_is_kept(tmp_path, monkeypatch, moment, words):
+    faster, real = dataset_of(seed=1), getattr(pack_module, moment)
 
-    real = os.listdir
-
-    def listdir(folder: Path) -> list[str]:
-        if folder != tmp_path / "out":
-            return real(folder)
+    def late(*args: Any, **options: Any) -> Any:
         monkeypatch.undo()
-        pack(faster, folder)
-        return []
+        pack(faster, tmp_path / "out")
+        return real(*args, **options)
 
-    (tmp_path / "out").mkdir()
-    monkeypatch.setattr("job.data.packed.pack.require_free", lambda *args, **options: None)
-    monkeypatch.setattr("job.data.packed.pack.os.listdir", listdir)
-    with pytest.raises(ConfigError, match="another process packed into"):
+    monkeypatch.setattr(pack_module, moment, late)
+    with pytest.raises(ConfigError, match=words):
         pack(dataset_of(), tmp_path / "out")
     assert_same(opened(tmp_path / "out"), faster)
+    assert list(tmp_path.iterdir()) == [tmp_path / "out"]
 
 
 def test_a_place_that_may_not_be_written_is_permission_denied(open_folder, unprivileged):
@@ -157,10 +148,11 @@ def state(folder: Path, *, old: Dataset, new: Dataset) -> str:
 
 def test_everything_is_on_disk_before_it_takes_its_name(tmp_path):
     with counted(Calls(at=None, what=crash)) as calls:
-        summary = pack(dataset_of(), tmp_path / "out")
+        pack(dataset_of(), tmp_path / "out")
+    num_files = len(list((tmp_path / "out").iterdir()))
     at = calls.made.index("rename")
     # Each file, and the names in the folder; then the new name.
-    assert calls.made[:at].count("fsync") == summary.num_files + 1
+    assert calls.made[:at].count("fsync") == num_files + 1
     assert calls.made[at - 1] == "fsync"
     assert calls.made[at : at + 3] == ["rename", "open", "fsync"]
 
@@ -173,7 +165,7 @@ def test_a_half_written_set_is_refused_and_the_same_command_repairs_it(tmp_path)
     with pytest.raises(DataError) as caught:
         opened(folder)
     assert caught.value.exit_code == 3
-    for words in (str(work), "interrupted", "Run the same `siamese-job data pack` again"):
+    for words in (str(work), "An interrupted `siamese-job data pack` left", "Run `siamese-job"):
         assert words in str(caught.value)
     with pytest.raises(DataError, match=r"contains no dataset\.json, which is written last"):
         opened(work / "new")

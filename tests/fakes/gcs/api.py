@@ -62,8 +62,6 @@ class Api:
         if upload_id is not None:
             session = self.bucket.sessions.get(upload_id)
             name = session.resource["name"] if session else ""
-            if request.method == "DELETE":
-                return "cancel", name, lambda: self._cancel(upload_id)
             if part_of_upload(request) is None:
                 return "status", name, lambda: self._status(upload_id)
             return "part", name, lambda: self._part(request, upload_id)
@@ -140,10 +138,6 @@ class Api:
             return json_answer(done.resource(self.bucket.name))
         have = len(self.bucket.session(upload_id).data)
         return Answer(308, headers={"Range": f"bytes=0-{have - 1}"} if have else {})
-
-    def _cancel(self, upload_id: str) -> Answer:
-        self.bucket.cancel(upload_id)
-        return Answer(499)
 
     def _found(self, request: Request, name: str) -> Stored:
         return self.bucket.get(

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -58,7 +58,7 @@ class Stored:
 
 
 @dataclass
-class RunContext:
+class UploadSession:
     """An upload in parts that is under way."""
 
     resource: Mapping[str, Any]
@@ -80,27 +80,13 @@ class Bucket:
 
     Args:
         name: Of the bucket.
-        now: Wall clock.
-        monotonic: Clock in seconds, for the rate limit.
-        seconds_between_writes: Shortest time between two writes of one name; 0: no limit.
-            Cloud Storage has about 1.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        now: Callable[[], datetime],
-        monotonic: Callable[[], float],
-        seconds_between_writes: float = 0.0,
-    ) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
         self.denied: set[str] = set()
         self.objects: dict[str, Stored] = {}
-        self.sessions: dict[str, RunContext] = {}
-        self._now, self._monotonic = now, monotonic
-        self._pause = seconds_between_writes
-        self._written_at: dict[str, float] = {}
+        self.sessions: dict[str, UploadSession] = {}
         self._generation = 1_700_000_000_000_000
         self._lock = threading.RLock()
 
@@ -142,14 +128,13 @@ class Bucket:
                 self.allow("storage.objects.delete")
             self._check(name, if_generation)
             self._check_hashes(resource, data)
-            self._check_rate(name)
             self._generation += 1
             kept = ("contentType", "cacheControl", "contentEncoding", "metadata")
             stored = Stored(
                 name,
                 bytes(data),
                 self._generation,
-                self._now().astimezone(UTC),
+                datetime.now(UTC),
                 {key: resource[key] for key in kept if key in resource},
             )
             self.objects[name] = stored
@@ -181,10 +166,10 @@ class Bucket:
             self.allow("storage.objects.create")
             self._check(resource["name"], if_generation)
             upload_id = f"upload-{len(self.sessions) + 1}"
-            self.sessions[upload_id] = RunContext(resource, if_generation)
+            self.sessions[upload_id] = UploadSession(resource, if_generation)
             return upload_id
 
-    def session(self, upload_id: str) -> RunContext:
+    def session(self, upload_id: str) -> UploadSession:
         found = self.sessions.get(upload_id)
         if found is None:
             raise ApiError(404, "No such upload session.", reason="notFound")
@@ -211,11 +196,6 @@ class Bucket:
             )
             return session.done
 
-    def cancel(self, upload_id: str) -> None:
-        with self._lock:
-            self.session(upload_id)
-            del self.sessions[upload_id]
-
     def _check(self, name: str, if_generation: int | None) -> None:
         found = self.objects.get(name)
         present = 0 if found is None else found.generation
@@ -237,17 +217,6 @@ class Bucket:
                     f'Provided {label} "{resource[key]}" doesn\'t match calculated {label} '
                     f'"{computed}".',
                 )
-
-    def _check_rate(self, name: str) -> None:
-        now = self._monotonic()
-        if now - self._written_at.get(name, float("-inf")) < self._pause:
-            raise ApiError(
-                429,
-                f"The object {self.name}/{name} exceeded the rate limit for object mutation "
-                f"operations (create, update, and delete). Please reduce your request rate.",
-                reason="rateLimitExceeded",
-            )
-        self._written_at[name] = now
 
 
 def _no_object(bucket: str, name: str) -> ApiError:

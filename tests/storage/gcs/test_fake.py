@@ -16,7 +16,6 @@ from job.storage.gcs.failures import (
     NotFoundError,
 )
 from job.storage.gcs.requests import BucketRequests, Content, Timeouts
-from job.storage.gcs.store import GsStore
 from tests.fakes.gcs_server import FakeGcs, Fault
 
 REPOSITORY = Path(__file__).parents[3]
@@ -65,16 +64,6 @@ def test_fake_keeps_the_rules_of_uploads_in_parts(gcs: FakeGcs) -> None:
     assert opened.put(right, data[half:], content_range=rest).status_code == 200
     assert opened.read("a", generation=opened.stat("a").generation) == data
     opened.close()
-
-
-def test_fake_limits_how_often_one_object_is_written() -> None:
-    with FakeGcs(seconds_between_writes=3600.0) as server:
-        store = GsStore("gs://runs/typos", emulator=server.url, sleep=lambda _: forget())
-        forget = server.bucket._written_at.clear
-        for _ in range(2):
-            store.write("a", b"1", if_generation=None)
-        assert server.faults.count("insert") == 3
-        store.close()
 
 
 def test_fake_runs_alone() -> None:

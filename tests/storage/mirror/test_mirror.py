@@ -143,14 +143,14 @@ def test_a_link_in_the_mirror_is_no_copy_however_alike(store, tmp_path):
 
 def test_a_copy_is_on_disk_before_it_takes_its_name(store, tmp_path, monkeypatch):
     done = []
-    for name in ("fsync", "replace"):
+    for name in ("fsync", "rename"):
         real = getattr(os, name)
         monkeypatch.setattr(
             os, name, lambda *args, real=real, name=name: (done.append(name), real(*args))[1]
         )
     store.write("a", content(3 * PART), if_generation=0)
     mirror_of(store, tmp_path).fetch(["a"])
-    assert done[-2:] == ["fsync", "replace"]
+    assert done[-3:] == ["fsync", "rename", "fsync"]
 
 
 def test_a_missing_object_spoils_nothing_else(store, tmp_path):

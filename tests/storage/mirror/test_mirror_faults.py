@@ -3,7 +3,6 @@
 import errno
 import logging
 import os
-import threading
 
 import pytest
 
@@ -88,34 +87,48 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-def killed_after(store: Watched, num_parts: int) -> None:
-    """Ends the process at a part; those before have arrived."""
-    lock = threading.Lock()
-
-    def count(name: str, data: bytes) -> bytes:
-        with lock:
-            if len(store.ranges) > num_parts:
-                raise Killed
-        return data
-
-    store.meanwhile = count
-
-
 def test_objects_completed_before_a_kill_are_kept_and_the_others_start_again(tmp_path):
     store = Watched()
-    for name in ("a", "b", "c"):
-        store.write(name, content(20 * PART), if_generation=0)
-    killed_after(store, 50)
+    store.write("small", content(PART), if_generation=0)
+    store.write("large", content(20 * PART), if_generation=0)
+
+    def kill(name: str, data: bytes) -> bytes:
+        if len(store.ranges) > 3:
+            raise Killed
+        return data
+
+    mirror_of(store, tmp_path).fetch(["small"])
+    store.meanwhile = kill
     with pytest.raises(Killed):
-        mirror_of(store, tmp_path).fetch(["a", "b", "c"])
-    before = {path.name for path in (tmp_path / "sets/faces").iterdir()}
-    assert before
-    assert not {"a", "b", "c"} <= before
+        mirror_of(store, tmp_path).fetch(["small", "large"])
+    assert [path.name for path in (tmp_path / "sets/faces").iterdir()] == ["small"]
+    assert len(list((tmp_path / ".partial").iterdir())) == 1
     store.ranges.clear()
     store.meanwhile = lambda name, data: data
-    found = mirror_of(store, tmp_path).fetch(["a", "b", "c"])
-    assert {path.read_bytes() for path in found.values()} == {content(20 * PART)}
-    assert {name for name, _ in store.ranges} == {"a", "b", "c"} - before
+    found = mirror_of(store, tmp_path).fetch(["small", "large"])
+    assert found["large"].read_bytes() == content(20 * PART)
+    assert store.ranges == [("large", part * PART) for part in range(20)]
+    assert list((tmp_path / ".partial").iterdir()) == []
+
+
+def test_a_request_to_stop_ends_a_download_at_its_next_part(tmp_path):
+    store = Watched()
+    store.write("a", content(1000 * PART), if_generation=0)
+
+    def check() -> None:
+        if store.ranges:
+            raise InterruptedByUserError("stop")
+
+    access = ParallelDownloader(check_stop=check)
+
+    def wait(name: str, data: bytes) -> bytes:
+        assert access._halt.wait(10.0)
+        return data
+
+    store.meanwhile = wait
+    with pytest.raises(InterruptedByUserError):
+        mirror_of(store, tmp_path, access=access).fetch(["a"])
+    assert len(store.ranges) == 1
     assert list((tmp_path / ".partial").iterdir()) == []
 
 
@@ -134,7 +147,7 @@ def test_a_disk_that_refuses_says_what_to_do(store, tmp_path, monkeypatch, numbe
 
     store.write("a", content(3 * PART), if_generation=0)
     with monkeypatch.context() as patch:
-        patch.setattr(os, "pwrite", refuse)
+        patch.setattr(os, "write", refuse)
         with pytest.raises(kind, match=words):
             mirror_of(store, tmp_path).fetch(["a"])
     assert not (tmp_path / "sets/faces/a").exists()

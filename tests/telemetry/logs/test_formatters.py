@@ -187,26 +187,7 @@ def test_a_traceback_is_one_string_in_json():
     assert parsed["stack_trace"].endswith("\nValueError: boom")
 
 
-def test_secrets_are_taken_out_wherever_they_stand():
-    canary = "c4n4ry" + "S3cretC4n4ry"
-    made = record(
-        f"get https://h/?sig={canary}", client_secret=canary, nested=[f"a://b:{canary}@h"]
-    )
-    made.mapping = {"password": canary}
-    made.shown_password = LogValue(canary, {"x": canary})
-    try:
-        try:
-            raise ValueError(f"Authorization: Bearer {canary}")
-        except ValueError as cause:
-            raise RuntimeError("request failed") from cause
-    except RuntimeError:
-        made.exc_info = sys.exc_info()
-    for shown in (text(made), json.dumps(document(made))):
-        assert canary not in shown
-        assert "Authorization: [redacted]" in shown
-
-
-def test_a_huge_value_is_cut_after_its_secrets_are_gone():
+def test_a_huge_value_is_cut():
     line = text(record(note="x" * (MAX_VALUE_CHARACTERS + 5)))
     assert line.endswith('x... (5 more characters)"')
     assert len(line) < MAX_VALUE_CHARACTERS + 200

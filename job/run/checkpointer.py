@@ -23,7 +23,8 @@ from job.checkpoints.records import Best, BestEntry, Owner, Provenance, Status
 from job.checkpoints.serialization import RunState, num_bytes_of, state_sha256
 from job.config.resume import as_record
 from job.data.dataset import Dataset
-from job.distribution.hardware import describe_environment
+from job.distribution.hardware import Topology, describe_environment
+from job.distribution.strategy import describe_gpu
 from job.errors import CheckpointError, JobError
 from job.models.siamese import Siamese
 from job.run.components import Components, Training, library_versions
@@ -82,8 +83,17 @@ class RunCheckpointer:
         components: Components,
         training: Training,
         dataset: Dataset,
+        custom_code: Mapping[str, str],
     ) -> Self:
         """Takes the run over from an earlier attempt, or starts it.
+
+        Args:
+            run: The surroundings of the process.
+            directory: Where the run is stored.
+            components: The model and its devices.
+            training: The schedule.
+            dataset: The data.
+            custom_code: Hash of the source of custom callbacks, by module.
 
         Raises:
             ConfigError: The run was started with another configuration or other data.
@@ -95,10 +105,16 @@ class RunCheckpointer:
         run.listener.set_phase("restoring")
         config, pod = run.config, run.pod
         environment = describe_environment(
-            libraries=library_versions(dataset.kind),
-            num_replicas=components.strategy.num_replicas_in_sync,
-            global_batch_size=config.training.global_batch_size,
-            devices=components.device_kind,
+            Topology(
+                num_replicas=components.strategy.num_replicas_in_sync,
+                global_batch_size=config.training.global_batch_size,
+                devices=components.device_kind,
+                compute_threads=components.compute_threads,
+                tf32=config.training.tf32,
+                gpu=describe_gpu(),
+            ),
+            libraries={**library_versions(dataset.kind), **custom_code},
+            env=os.environ,
         )
         is_bucket = directory.lock is None
         manager = CheckpointManager.acquire(
@@ -117,7 +133,10 @@ class RunCheckpointer:
                 dataset.fingerprint,
                 versions={name: str(one) for name, one in environment["versions"].items()},
                 topology=environment["topology"],
-                derived={"grid_steps": training.schedule.grid_steps},
+                derived={
+                    "grid_steps": training.schedule.grid_steps,
+                    "compute_threads": components.compute_threads,
+                },
             ),
             retention=Retention(config.checkpoint.keep_last),
             check=partial(require_same_config, config=config, uri=directory.uri),

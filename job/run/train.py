@@ -54,10 +54,12 @@ def _train(run: RunContext, *, directory: RunDirectory, dataset: Dataset) -> Non
 
     config, stop = run.config, run.stop
     stop.raise_if_requested()
-    components = build_components(config, dataset=dataset)
+    stored = directory.stored.derived if directory.stored else {}
+    components = build_components(
+        config, dataset=dataset, stored_threads=stored.get("compute_threads")
+    )
     stop.install()  # TensorFlow may have replaced the handlers
     set_info_metrics(run, components, dataset_sha256=dataset.fingerprint)
-    stored = directory.stored.derived if directory.stored else {}
     training = build_training(
         config, components, dataset, stored_grid_steps=stored.get("grid_steps")
     )
@@ -66,7 +68,9 @@ def _train(run: RunContext, *, directory: RunDirectory, dataset: Dataset) -> Non
 
     # Nothing has been written so far, and everything that can be rejected has been.
     with directory.locked():
-        checkpointer = RunCheckpointer.acquire(run, directory, components, training, dataset)
+        checkpointer = RunCheckpointer.acquire(
+            run, directory, components, training, dataset, custom_code=prepared.custom_code
+        )
         artifacts = RunArtifacts(checkpointer.files, is_chief=run.cluster.is_chief)
         state = checkpointer.restore()
         with recorded_failure(run, checkpointer, artifacts):

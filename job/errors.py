@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
     NO_PROGRESS = 5
     PERMISSION = 6
     STORAGE_OUTAGE = 69
-    DISK_FULL = 74
+    LOCAL_STORAGE = 74
     PREEMPTED = 75
     PEER_LOST = 76
     STALLED = 77
@@ -57,20 +57,34 @@ EXIT_CODES: tuple[ExitCodeRow, ...] = (
         "FailJob",
     ),
     ExitCodeRow(ExitCode.DIVERGED, "diverged (non-finite loss, by policy)", "FailJob"),
-    ExitCodeRow(ExitCode.NO_PROGRESS, "no progress over several restarts", "FailJob"),
+    ExitCodeRow(
+        ExitCode.NO_PROGRESS, "trained several times, committed nothing new", "FailJob"
+    ),
     ExitCodeRow(
         ExitCode.PERMISSION,
-        "permission denied, or the run is owned by another live process or Job",
+        "permission denied for good, or the run belongs to another release or Job",
         "FailJob",
     ),
-    ExitCodeRow(ExitCode.STORAGE_OUTAGE, "storage outage beyond its budget", "Count"),
-    ExitCodeRow(ExitCode.DISK_FULL, "disk full", "Count"),
+    ExitCodeRow(ExitCode.STORAGE_OUTAGE, "storage outage beyond its budget", "Ignore"),
+    ExitCodeRow(
+        ExitCode.LOCAL_STORAGE,
+        "disk full, or the run's lock still held after waiting",
+        "Count",
+    ),
     ExitCodeRow(ExitCode.PREEMPTED, "preempted, state committed", "Ignore"),
     ExitCodeRow(ExitCode.PEER_LOST, "peer lost", "Ignore"),
-    ExitCodeRow(ExitCode.STALLED, "watchdog: no progress, stacks dumped", "Count"),
+    ExitCodeRow(
+        ExitCode.STALLED,
+        "no progress, killed by a probe, or startup budget spent",
+        "Count",
+    ),
     ExitCodeRow(ExitCode.FENCED, "fenced by a newer attempt", "Ignore"),
     ExitCodeRow(ExitCode.INTERRUPTED, "Ctrl-C, state committed", "none"),
-    ExitCodeRow(ExitCode.TERMINATED, "SIGTERM before the handler was up", "Ignore"),
+    ExitCodeRow(
+        ExitCode.TERMINATED,
+        "SIGTERM before the handler was up, or a second one before the commit",
+        "Ignore",
+    ),
 )
 
 
@@ -95,6 +109,10 @@ class CallbackError(JobError):
     exit_code = ExitCode.UNEXPECTED
 
 
+class StopError(JobError):
+    """A signal asked the process to stop."""
+
+
 class DataError(JobError):
     """Input data is missing, or bad beyond `data.max_bad_fraction`."""
 
@@ -114,13 +132,13 @@ class DivergedError(JobError):
 
 
 class NoProgressError(JobError):
-    """Several attempts trained and none of them committed anything new."""
+    """Several attempts trained and committed nothing new."""
 
     exit_code = ExitCode.NO_PROGRESS
 
 
 class PermissionDeniedError(JobError):
-    """A file, folder or bucket refused access, or another live process owns the run."""
+    """A file, folder or bucket refused access, or the run belongs to another Job."""
 
     exit_code = ExitCode.PERMISSION
 
@@ -134,13 +152,25 @@ class StorageOutageError(JobError):
 class DiskFullError(JobError):
     """A write failed for want of space; nothing already committed was touched."""
 
-    exit_code = ExitCode.DISK_FULL
+    exit_code = ExitCode.LOCAL_STORAGE
 
 
-class PreemptedError(JobError):
+class LockHeldError(JobError):
+    """Another live process kept the run's lock for as long as this one waited."""
+
+    exit_code = ExitCode.LOCAL_STORAGE
+
+
+class PreemptedError(StopError):
     """SIGTERM arrived; everything up to the last finished step is committed."""
 
     exit_code = ExitCode.PREEMPTED
+
+
+class StalledError(StopError):
+    """The process made no progress: it was killed for that, or ended itself."""
+
+    exit_code = ExitCode.STALLED
 
 
 class FencedError(JobError):
@@ -149,7 +179,7 @@ class FencedError(JobError):
     exit_code = ExitCode.FENCED
 
 
-class InterruptedByUserError(JobError):
+class InterruptedByUserError(StopError):
     """Ctrl-C arrived; everything up to the last finished step is committed."""
 
     exit_code = ExitCode.INTERRUPTED

@@ -12,11 +12,13 @@ error reaches training at the next `poll` or `wait`::
 
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from job.checkpoints.manager import CheckpointManager, SaveResult
 from job.checkpoints.records import Best, Status
 from job.checkpoints.serialization import RunState
+
+_TICK_SECONDS = 1.0
 
 
 class BackgroundSaves:
@@ -84,10 +86,18 @@ class BackgroundSaves:
         """
         return None if self.is_busy else self.wait()
 
-    def wait(self) -> SaveResult | None:
-        """Waits for the save in flight, not for deletes; returns and raises as `poll`."""
+    def wait(self, *, tick: Callable[[], None] = lambda: None) -> SaveResult | None:
+        """Waits for the save in flight, not for deletes; returns and raises as `poll`.
+
+        Args:
+            tick: Called about every second while it waits.
+        """
+        if self._save is None:
+            return None
+        while not wait([self._save], timeout=_TICK_SECONDS).done:
+            tick()
         save, self._save = self._save, None
-        return None if save is None else save.result()
+        return save.result()
 
     def close(self) -> None:
         """Waits for everything, deletes included; a stop request cuts deletes short."""

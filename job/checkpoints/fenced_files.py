@@ -20,9 +20,8 @@ from job.checkpoints.lease import Lease, write_if_generation
 from job.errors import (
     DiskFullError,
     FencedError,
-    InterruptedByUserError,
     JobError,
-    PreemptedError,
+    StopError,
     StorageOutageError,
 )
 from job.storage.object_store import (
@@ -186,7 +185,7 @@ class EpochFiles:
             if old <= epoch - self._keep:
                 try:
                     self._files.delete(self._name(old))
-                except (FencedError, PreemptedError, InterruptedByUserError):
+                except (FencedError, StopError):
                     raise
                 except JobError as error:
                     facts = {"object": self._name(old), "reason": str(error)}

@@ -12,7 +12,7 @@ from job.checkpoints.layout import COMMIT, CheckpointDir, DirListing
 from job.checkpoints.records import Head, Identity
 from job.checkpoints.restore import read_commit
 from job.checkpoints.shards import is_resume_object
-from job.errors import InterruptedByUserError, JobError, PreemptedError, StorageOutageError
+from job.errors import JobError, StopError, StorageOutageError
 from job.storage.object_store import ObjectMissingError, ObjectStore
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def delete_objects(store: ObjectStore, names: Iterable[str]) -> None:
             store.delete(name, if_generation=None)
         except ObjectMissingError:
             continue
-        except (PreemptedError, InterruptedByUserError):
+        except StopError:
             raise
         except JobError as error:
             facts = {"object": name, "reason": str(error)}

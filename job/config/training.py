@@ -76,6 +76,14 @@ class TrainingConfig(Section):
         "the steps. Affects speed, never the result.",
         json_schema_extra=MUTABLE,
     )
+    stall_seconds: float | None = Field(
+        300.0,
+        gt=0.0,
+        description="Longest time without progress in a step or in validation. Then the "
+        "process writes the stacks of its threads and ends with exit code 77. Six times as "
+        "long while data is loaded, the model compiled or exported. Null: no limit.",
+        json_schema_extra=MUTABLE,
+    )
     compute_threads: int | None = Field(
         None,
         ge=1,

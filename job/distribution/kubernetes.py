@@ -15,6 +15,8 @@ from pathlib import Path
 # Mount points whose content is lost with the pod: the chart's emptyDir volumes and the root.
 SCRATCH = frozenset({Path("/scratch"), Path("/tmp"), Path("/dev/shm"), Path("/")})
 
+_DEFAULT_GRACE_SECONDS = 30
+
 
 @dataclass(frozen=True)
 class Pod:
@@ -22,15 +24,24 @@ class Pod:
 
     Attributes:
         name: Name of the pod; "" if the chart did not set it.
+        namespace: Its namespace; "" if the chart did not set it.
+        release: Helm release that made the Job; "" if the chart did not set it.
         job_uid: UID of the Job.
         num_failures: Failed pods of this index that count towards `backoffLimitPerIndex`.
         num_preemptions: Failed pods of this index that do not count.
+        grace_seconds: Time from SIGTERM to SIGKILL; the default of Kubernetes if not set.
+        max_startup_seconds: Time in which training must begin, or the startup probe has the pod
+            killed; None if there is no such probe.
     """
 
     name: str
+    namespace: str
+    release: str
     job_uid: str
     num_failures: int
     num_preemptions: int
+    grace_seconds: int
+    max_startup_seconds: int | None
 
 
 def pod_of(env: Mapping[str, str]) -> Pod | None:
@@ -40,16 +51,21 @@ def pod_of(env: Mapping[str, str]) -> Pod | None:
         env: `JOB_UID` and `POD_NAME` from the pod's labels and name, `JOB_FAILURES` and
             `JOB_PREEMPTIONS` from the annotations `batch.kubernetes.io/job-index-failure-count`
             and `batch.kubernetes.io/job-index-ignored-failure-count`, which are absent or empty
-            while they are zero.
+            while they are zero. `POD_NAMESPACE`, `POD_RELEASE`, `POD_GRACE_SECONDS` and
+            `POD_MAX_STARTUP_SECONDS` from the pod and the chart's values.
     """
     job_uid = env.get("JOB_UID", "")
     if not job_uid:
         return None
     return Pod(
         name=env.get("POD_NAME", ""),
+        namespace=env.get("POD_NAMESPACE", ""),
+        release=env.get("POD_RELEASE", ""),
         job_uid=job_uid,
         num_failures=_count(env.get("JOB_FAILURES", "")),
         num_preemptions=_count(env.get("JOB_PREEMPTIONS", "")),
+        grace_seconds=_count(env.get("POD_GRACE_SECONDS", "")) or _DEFAULT_GRACE_SECONDS,
+        max_startup_seconds=_count(env.get("POD_MAX_STARTUP_SECONDS", "")) or None,
     )
 
 

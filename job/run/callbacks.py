@@ -120,6 +120,7 @@ def build_callbacks(
     stoppers = (c for c in control if isinstance(c, keras.callbacks.EarlyStopping))
     metrics = MetricsCallback(
         run.metrics,
+        set_phase=run.listener.set_phase,
         position=position,
         best=best,
         pairs_per_step=run.config.training.global_batch_size,

@@ -268,7 +268,7 @@ class RunCheckpointer:
             JobError: It failed; the commit before it is intact.
         """
         try:
-            result = self._saves.wait()
+            result = self._saves.wait(tick=self._run.stop.note_progress)
         except JobError:
             self._run.listener.checkpoint_failed()
             raise

@@ -30,24 +30,29 @@ from job.telemetry.termination_message import write_termination_message
 
 log = logging.getLogger(__name__)
 
+# What a process needs after its last commit, to end before it is killed.
+_MARGIN_SECONDS = 3.0
+
 
 def commit_and_stop(run: RunContext, checkpointer: RunCheckpointer) -> NoReturn:
     """Commits the state after a signal, if it can be done in time, and ends the process.
 
     Raises:
         PreemptedError: After SIGTERM.
+        StalledError: After SIGTERM for a cause.
         InterruptedByUserError: After Ctrl-C.
     """
     position = checkpointer.state.position
     log.info("stopping", extra={"signal": run.stop.name, "step": position.global_step})
-    lost = checkpointer.stop(f"stopped by {run.stop.name}", seconds_left=run.stop.seconds_left)
+    seconds_left = run.grace_seconds - run.stop.seconds_since - _MARGIN_SECONDS
+    lost = checkpointer.stop(f"stopped by {run.stop.name}", seconds_left=seconds_left)
     if lost:
         log.warning("final save skipped", extra={"lost_steps": lost, "why": "too little time"})
         raise run.stop.error(
             f"A save would have taken longer than the grace period. The last {lost} steps are "
             "lost; the same command resumes from the commit before."
         )
-    run.stop.is_committed = True
+    run.stop.mark_committed()
     raise run.stop.error(
         f"Step {position.global_step} (epoch {position.epoch + 1}) is committed; the same "
         "command resumes from there."

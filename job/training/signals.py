@@ -1,48 +1,90 @@
 """Turns SIGTERM and Ctrl-C into a stop at the next safe point.
 
 The handler only records the signal; `raise_if_requested` raises it where the state is
-consistent. A second signal exits at once. TensorFlow may replace the handlers when it opens the
-devices, so `install` is called again after that.
+consistent. A second signal exits at once. A SIGTERM that Kubernetes sends because a probe
+failed ends in `StalledError`, which counts as a failure. TensorFlow may replace the handlers
+when it opens the devices, so `install` is called again after that.
 """
 
 import os
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from job.errors import ExitCode, InterruptedByUserError, JobError, PreemptedError
+from job.errors import (
+    ExitCode,
+    InterruptedByUserError,
+    JobError,
+    PreemptedError,
+    StalledError,
+)
 
 # How much of the 15 s that spot nodes grant may be spent waiting for a store to come back.
 _WAIT_LIMIT_SECONDS = 8.0
 _POLL_SECONDS = 0.1
 
-_CODES = {signal.SIGTERM: ExitCode.PREEMPTED, signal.SIGINT: ExitCode.INTERRUPTED}
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopSignal:
     """Whether this process was asked to stop, and by which signal.
 
-    Long-running functions take `check_stop`: pass `raise_if_requested`.
+    Long-running functions take `check_stop`: pass `raise_if_requested`. The main thread polls
+    at every safe point, so the time of the last poll tells whether it makes progress.
+
+    Attributes:
+        polled_at: Monotonic time of the main thread's last poll.
+        is_noticed: Whether the main thread knows of the signal and is ending.
     """
 
     def __init__(self) -> None:
+        self.polled_at = time.monotonic()
+        self.is_noticed = False
         self._signal: signal.Signals | None = None
+        self._received_at: float | None = None
+        self._cause = ""
+        self._find_cause: Callable[[], str] = lambda: ""
+        self._is_committed = False
         self._waited_seconds = 0.0
         self._is_interruptible = False
 
     def install(self) -> None:
         """Handles SIGTERM and SIGINT from now on; main thread only."""
-        for number in _CODES:
+        for number in _SIGNALS:
             signal.signal(number, self._receive)
+
+    def look_for_cause(self, find_cause: Callable[[], str]) -> None:
+        """Has `find_cause` called when SIGTERM arrives, in the signal handler.
+
+        Args:
+            find_cause: Returns for what fault of this process Kubernetes ends it; "" for none.
+        """
+        self._find_cause = find_cause
+
+    def mark_committed(self) -> None:
+        """Everything up to the last finished step is committed; nothing more is written."""
+        self._is_committed = True
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None:
-            os._exit(_CODES[signal.Signals(number)])
+            os._exit(self.code_at_once(signal.Signals(number)))
         self._signal = signal.Signals(number)
+        self._received_at = time.monotonic()
+        if self._signal is signal.SIGTERM:
+            self._cause = self._find_cause()
         if self._is_interruptible:
             self.raise_if_requested()
+
+    def code_at_once(self, second: signal.Signals) -> ExitCode:
+        """The code of a process that ends without waiting for a safe point."""
+        if second is signal.SIGINT:
+            return ExitCode.INTERRUPTED
+        if self._cause:
+            return ExitCode.STALLED
+        return ExitCode.PREEMPTED if self._is_committed else ExitCode.TERMINATED
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -50,6 +92,7 @@ class StopSignal:
 
         Raises:
             PreemptedError: After SIGTERM.
+            StalledError: After SIGTERM for a cause.
             InterruptedByUserError: After Ctrl-C.
         """
         self._is_interruptible = True
@@ -62,7 +105,20 @@ class StopSignal:
     @property
     def requested(self) -> bool:
         """Whether a signal has arrived."""
+        self.note_progress()
+        if self._signal is not None:
+            self.is_noticed = True
         return self._signal is not None
+
+    @property
+    def seconds_since(self) -> float:
+        """Time since the signal arrived; 0 if none has."""
+        return 0.0 if self._received_at is None else time.monotonic() - self._received_at
+
+    def note_progress(self) -> None:
+        """The main thread is at a safe point, or waits for something that has its own limit."""
+        if threading.current_thread() is threading.main_thread():
+            self.polled_at = time.monotonic()
 
     @property
     def name(self) -> str:
@@ -73,6 +129,8 @@ class StopSignal:
         """The error that ends the process; `done` says what is safe by now."""
         if self._signal is signal.SIGINT:
             return InterruptedByUserError(f"Interrupted (Ctrl-C). {done}")
+        if self._cause:
+            return StalledError(f"Stopped by SIGTERM: {self._cause}. {done}")
         return PreemptedError(f"Stopped by SIGTERM. {done}")
 
     def raise_if_requested(self) -> None:
@@ -80,9 +138,10 @@ class StopSignal:
 
         Raises:
             PreemptedError: After SIGTERM.
+            StalledError: After SIGTERM for a cause.
             InterruptedByUserError: After Ctrl-C.
         """
-        if self._signal is not None:
+        if self.requested:
             raise self.error("The same command resumes from the last checkpoint, if any.")
 
     def sleep(self, seconds: float) -> None:
@@ -95,7 +154,8 @@ class StopSignal:
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0.0:
             step = min(left, _POLL_SECONDS)
-            if self.requested:
+            self.note_progress()
+            if self._signal is not None:
                 # Time spent waiting counts, not time since the signal: a commit that takes long
                 # and meets one error on its way is not an outage.
                 self._waited_seconds += step

@@ -6,7 +6,7 @@ Put a file like this next to the configuration file, which names it::
       custom:
       - target: six_hooks:Timekeeper
 
-It logs one line per epoch: `epoch timed epoch=3 calls=12 steps=180 training_seconds=4.1 ...`.
+It logs one line per epoch: `epoch timed epoch=3 blocks=12 steps=180 training_seconds=4.1 ...`.
 """
 
 import logging
@@ -26,27 +26,27 @@ class Tally:
 
     Attributes:
         epoch: The current epoch, counted from 0; -1 before the first.
-        calls: Calls of the training function in it; each runs one or several steps.
+        blocks: Blocks of optimizer steps in it; batch hooks enclose each.
         steps: Optimizer steps in it.
-        training_seconds: Time inside those calls.
+        training_seconds: Time inside those blocks.
         other_seconds: Time between them: validation, checkpoints, other callbacks.
-        slowest_call_seconds: The longest call; the first of a process also compiles.
+        slowest_block_seconds: The longest block; the first of a process also compiles.
         run_seconds: Time of the previous epochs.
         last_loss: Training loss of the previous epoch; None in the first.
     """
 
     epoch: int = -1
-    calls: int = 0
+    blocks: int = 0
     steps: int = 0
     training_seconds: float = 0.0
     other_seconds: float = 0.0
-    slowest_call_seconds: float = 0.0
+    slowest_block_seconds: float = 0.0
     run_seconds: float = 0.0
     last_loss: float | None = None
 
 
 class Timekeeper(keras.callbacks.Callback):
-    """Counts and times the calls of each epoch.
+    """Counts and times the blocks of each epoch.
 
     Its state is part of every checkpoint, so an epoch that a second process finishes is counted
     completely, and repeated steps count once.
@@ -67,26 +67,23 @@ class Timekeeper(keras.callbacks.Callback):
         self._tally = Tally()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Starts a new tally, unless a restart resumes this epoch."""
+        """Starts a new tally; a resume then restores what the epoch had counted."""
         before = self._tally
-        if epoch != before.epoch:
-            self._tally = Tally(
-                epoch, run_seconds=before.run_seconds, last_loss=before.last_loss
-            )
+        self._tally = Tally(epoch, run_seconds=before.run_seconds, last_loss=before.last_loss)
         self._lap()
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """A call starts with this batch of the epoch."""
+        """A block starts with this batch of the epoch."""
         self._tally.other_seconds += self._lap()
         self._first_batch = batch
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """The call ends with this batch, often a few after its first one."""
+        """The block ends with this batch, often a few after its first one."""
         tally, seconds = self._tally, self._lap()
-        tally.calls += 1
+        tally.blocks += 1
         tally.steps += batch - self._first_batch + 1
         tally.training_seconds += seconds
-        tally.slowest_call_seconds = max(tally.slowest_call_seconds, seconds)
+        tally.slowest_block_seconds = max(tally.slowest_block_seconds, seconds)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Logs the tally; `logs` has the metrics of training and validation."""
@@ -94,11 +91,11 @@ class Timekeeper(keras.callbacks.Callback):
         tally.other_seconds += self._lap()
         shown: dict[str, object] = {
             "epoch": epoch + 1,
-            "calls": tally.calls,
+            "blocks": tally.blocks,
             "steps": tally.steps,
             "training_seconds": round(tally.training_seconds, 3),
             "other_seconds": round(tally.other_seconds, 3),
-            "slowest_call_seconds": round(tally.slowest_call_seconds, 3),
+            "slowest_block_seconds": round(tally.slowest_block_seconds, 3),
         }
         if tally.last_loss is not None:
             shown["loss_change"] = round(loss - tally.last_loss, 4)

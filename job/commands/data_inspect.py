@@ -11,9 +11,8 @@ from job.config.loader.load_config import load_config
 from job.data.load import load_dataset
 from job.errors import DataError, ExitCode
 from job.inspection.format_report import format_report
-from job.inspection.issues import Finding, find
+from job.inspection.issues import Finding, find_issues
 from job.inspection.measure import inspect_dataset
-from job.inspection.untrained_baselines import untrained_roc_auc
 from job.run.read_data import data_access
 
 
@@ -33,24 +32,16 @@ def run(args: argparse.Namespace) -> ExitCode:
             seed=config.run.seed,
             access=data_access(config, env=os.environ),
         )
-    inspection = inspect_dataset(
-        dataset,
-        section=config.data,
-        seed=config.run.seed,
-        global_batch_size=config.training.global_batch_size,
-    )
-    findings = find(inspection, section=config.data)
-    baselines = untrained_roc_auc(dataset, section=config.data)
+    inspection = inspect_dataset(dataset, section=config.data)
+    findings = find_issues(inspection, section=config.data)
     if args.json:
         report = {
             **inspection.to_json(),
-            "baselines": baselines,
             "findings": [finding.to_json() for finding in findings],
         }
         result = print_result(json.dumps(report, indent=2, allow_nan=False) + "\n")
     else:
-        screen = format_report(inspection, findings=findings, baselines=baselines)
-        result = print_result(screen)
+        result = print_result(format_report(inspection, findings=findings))
     if args.strict and findings:
         raise DataError(_complaint(findings))
     return result

@@ -14,7 +14,7 @@ from job.data.dataset import Dataset, ItemTable, PairTable
 from job.data.pipeline.batches import item_batches
 from job.data.pipeline.collators import Collator
 from job.errors import DivergedError
-from job.evaluation.baselines.score import baseline_scores
+from job.evaluation.baselines import baseline_scores
 from job.evaluation.metrics import METRICS, roc_auc
 from job.evaluation.thresholds import choose_threshold
 from job.models.pair_scorer import PairScorer, PairScores

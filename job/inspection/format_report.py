@@ -1,20 +1,30 @@
-"""What `data inspect` found, on one page for a person."""
+"""The result of `data inspect` as one page for a person."""
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
-from job.inspection.chunking import Distribution
-from job.inspection.classes import ClassCounts
-from job.inspection.issues import FEW_CLASSES, Finding
-from job.inspection.items import Matrix
+from job.inspection.duplicates import Matrix
+from job.inspection.issues import Finding
 from job.inspection.measure import Inspection, SplitInspection
-from job.types import Kind, Split
+from job.types import Split
+
+# (header, rows) -> the table as text, without a line feed at its end.
+Table = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
 
 _FIRST_COLUMN = 24
+_WIDTH = 96
+_ROWS_SHOWN = 10
+_TOKENS_SHOWN = 10
+_SCRIPTS_SHOWN = 3
+_FEATURES_SHOWN = 10
+
+# From here on, hardly a pair is ranked wrongly.
+_SOLVED_ROC_AUC = 0.99
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns under their headings, the first to the left, numbers to the right."""
+def aligned_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns under their headings: the first aligned to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     widths[0] = max(widths[0], _FIRST_COLUMN)
     lines = []
@@ -24,53 +34,36 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-_ROWS_SHOWN = 10
-_TOKENS_SHOWN = 10
-_WIDTH = 96
-
-# From here on, hardly a pair is in the wrong order.
-_NOTHING_TO_GAIN = 0.99
-
-_PLURAL: Mapping[Kind, str] = {"text": "texts", "sequence": "sequences", "image": "pictures"}
-
-
 def format_report(
-    inspection: Inspection,
-    *,
-    findings: Sequence[Finding],
-    baselines: Mapping[Split, Mapping[str, float]],
+    inspection: Inspection, *, findings: Sequence[Finding], table: Table = aligned_columns
 ) -> str:
-    """The inspection as text, ending in a line feed.
+    """The inspection as text that ends in a line feed.
 
     Args:
         inspection: Of the data set.
-        findings: What is wrong with it.
-        baselines: ROC-AUC of scores that need no learning, by split and name.
+        findings: From `find_issues`.
+        table: Draws a table.
     """
-    blocks = [
-        f"{inspection.num_items:,} distinct items of kind {inspection.kind}, "
-        f"fingerprint {inspection.fingerprint[:16]}",
-        _pairs(inspection),
-        _classes(inspection),
-        _lengths(inspection),
-        _pictures(inspection),
-        _features(inspection),
-        _oddities(inspection),
-        _overlap(inspection),
-        _copies(inspection),
-        _unknown(inspection),
-        _one_sided(inspection),
-        _baselines(baselines),
+    blocks = (
+        f"{inspection.num_items:,} distinct {inspection.kind}s, fingerprint "
+        f"{inspection.fingerprint[:16]}",
+        _pairs(inspection, table),
+        _classes(inspection, table),
+        _lengths(inspection, table),
+        "\n".join(_item_notes(inspection)),
+        "\n".join(_duplicates(inspection)),
+        _untrained(inspection, table),
         _quarantined(inspection),
         _found(findings),
-    ]
+    )
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _pairs(inspection: Inspection) -> str:
+def _pairs(inspection: Inspection, table: Table) -> str:
+    drawn = inspection.has_drawn_pairs
     rows = [
         (
-            _name(inspection, split),
+            "train (drawn)" if drawn and split == "train" else split,
             f"{it.counts.pairs:,}",
             f"{it.counts.positive:,}",
             f"{it.counts.negative:,}",
@@ -79,25 +72,10 @@ def _pairs(inspection: Inspection) -> str:
         )
         for split, it in inspection.splits.items()
     ]
-    text = table(("pairs", "all", "matches", "non-matches", "matching", "items"), rows)
-    if inspection.has_drawn_pairs:
-        number = inspection.splits["train"].num_looked_at
-        text += (
-            f"\n  Each epoch draws its own; the first {number:,} of the first are looked at."
-        )
-    return text
+    return table(("pairs", "all", "matches", "non-matches", "matching", "items"), rows)
 
 
-def _name(inspection: Inspection, split: Split) -> str:
-    return "train, drawn" if split == "train" and inspection.has_drawn_pairs else split
-
-
-def _classes(inspection: Inspection) -> str:
-    classes = {
-        split: it.classes for split, it in inspection.splits.items() if it.classes is not None
-    }
-    if not classes:
-        return ""
+def _classes(inspection: Inspection, table: Table) -> str:
     rows = [
         (
             split,
@@ -108,125 +86,68 @@ def _classes(inspection: Inspection) -> str:
             f"{it.num_single:,}",
             "-" if split == "train" else f"{it.num_in_training:,}",
         )
-        for split, it in classes.items()
-    ]
-    header = ("classes", "all", "least items", "median", "most", "of one item", "in train")
-    return "\n".join([table(header, rows), *_class_notes(classes)])
-
-
-def _class_notes(classes: Mapping[Split, ClassCounts]) -> Iterator[str]:
-    number = classes["train"].num_classes
-    if number < FEW_CLASSES:
-        yield (
-            f"  Training has {number}, fewer than {FEW_CLASSES}: 6 or 7 overfit, 36 worked in "
-            "our measurements.\n  Scores on classes it never saw will disappoint."
-        )
-    known = [
-        split
-        for split, it in classes.items()
-        if split != "train" and it.num_in_training == it.num_classes
-    ]
-    if known:
-        yield (
-            f"  Training has every class of {' and '.join(known)}: scores there say nothing of "
-            "new classes."
-        )
-
-
-def _lengths(inspection: Inspection) -> str:
-    unit = "time steps" if inspection.kind == "sequence" else "characters"
-    rows = [
-        (split, *_percentiles(it.lengths))
-        for split, it in inspection.splits.items()
-        if it.lengths is not None
-    ]
-    header = (f"{unit} of an item", "least", "median", "90 %", "99 %", "most")
-    return table(header, rows) if rows else ""
-
-
-def _pictures(inspection: Inspection) -> str:
-    rows = [
-        (
-            split,
-            *_percentiles(it.pictures.brightness),
-            f"{it.pictures.num_plain:,}",
-            f"{it.pictures.num_looked_at:,}",
-        )
-        for split, it in inspection.splits.items()
-        if it.pictures is not None
-    ]
-    percentiles = ("least", "median", "90 %", "99 %", "most")
-    header = ("brightness (0 to 255)", *percentiles, "of one colour", "looked at")
-    return table(header, rows) if rows else ""
-
-
-def _features(inspection: Inspection) -> str:
-    features = inspection.features
-    if features is None:
-        return ""
-    rows = [
-        (split, f"{it.value:g}", str(it.feature), f"{it.deviations:,.1f}")
-        for split, it in features.furthest.items()
+        for split, it in ((name, split.classes) for name, split in inspection.splits.items())
         if it is not None
     ]
-    header = ("furthest from the mean", "value", "feature", "training deviations")
+    header = ("classes", "all", "least items", "median", "most", "single item", "in train")
+    if not rows:
+        return ""
+    known = [row[0] for row in rows[1:] if row[-1] == row[1]]
     text = table(header, rows)
-    if features.num_constant:
-        shown = ", ".join(map(str, features.constant))
-        more = ", ..." if features.num_constant > len(features.constant) else ""
+    if known:
         text += (
-            f"\n  Never change in training: {features.num_constant:,} of "
-            f"{features.num_features:,} features ({shown}{more})."
+            f"\n  Training has every class of {' and '.join(known)}: scores there say nothing "
+            "about new classes."
         )
     return text
 
 
-def _oddities(inspection: Inspection) -> str:
+def _lengths(inspection: Inspection, table: Table) -> str:
+    unit = "time steps" if inspection.kind == "sequence" else "characters"
     rows = [
-        (
-            _name(inspection, split),
-            f"{it.odd.num_duplicates:,}",
-            f"{it.odd.num_mirrored:,}",
-            f"{it.odd.num_contradictory:,}",
-            f"{it.odd.num_identical:,}",
-        )
-        for split, it in inspection.splits.items()
+        (split, *(f"{round(n, 1):g}" for n in (it.min, it.median, it.p90, it.p99, it.max)))
+        for split, it in ((name, split.lengths) for name, split in inspection.splits.items())
+        if it is not None
     ]
-    header = ("odd pairs", "repeated", "mirrored", "both labels", "item with itself")
-    return table(header, rows)
+    header = (f"{unit} per item", "min", "median", "90 %", "99 %", "max")
+    return table(header, rows) if rows else ""
 
 
-def _overlap(inspection: Inspection) -> str:
-    return _matrix("items shared with", inspection.shared_items, diagonal=False)
-
-
-def _copies(inspection: Inspection) -> str:
-    """Equal items; texts of pair files are told apart by nothing but their content."""
-    title = f"equal {_PLURAL[inspection.kind]}"
-    counts = [n for others in inspection.equal_items.values() for n in others.values()]
-    if not any(counts):
-        is_by_content = inspection.kind == "text" and not inspection.has_drawn_pairs
-        return "" if is_by_content else f"{title} under two names: none"
-    text = _matrix(f"{title} in", inspection.equal_items, diagonal=True)
-    if inspection.num_contradictory_items:
-        text += f"\n  Of different classes: {inspection.num_contradictory_items:,} of them."
-    return text
-
-
-def _unknown(inspection: Inspection) -> str:
-    lines: list[str] = []
+def _item_notes(inspection: Inspection) -> Iterator[str]:
+    """Lines about the items that only one kind has."""
     for split, it in inspection.splits.items():
-        tokens = it.tokens
-        # All characters of training are known; of its words only the frequent ones.
-        if tokens is None or (split == "train" and not tokens.num_unknown):
-            continue
-        if not lines:
-            lines.append(f"{tokens.kind} that are not known from training")
-        lines.append(f"  {split}: {_unknown_of(it)}")
-    return "\n".join(lines)
+        if it.texts is not None:
+            scripts = [
+                f"{name} {share:.1%}"
+                for name, share in list(it.texts.scripts.items())[:_SCRIPTS_SHOWN]
+            ]
+            yield (
+                f"{split}: {it.texts.mean_words:.1f} words per text; "
+                f"{it.texts.num_distinct_characters:,} different characters; letters: "
+                f"{', '.join(scripts) or 'none'}"
+            )
+    for split, it in inspection.splits.items():
+        # Every character of training is known; only frequent words are.
+        if it.tokens is not None and (split != "train" or it.tokens.num_unknown):
+            yield f"unknown {it.tokens.kind}, {split}: {_unknown(it)}"
+    for split, it in inspection.splits.items():
+        if it.plain_images is not None:
+            plain = it.plain_images
+            yield (
+                f"images of a single colour, {split}: {plain.num_plain:,} of "
+                f"{plain.num_images:,} inspected"
+            )
+    features = inspection.features
+    if features is not None and features.constant:
+        shown = ", ".join(map(str, features.constant[:_FEATURES_SHOWN]))
+        more = ", ..." if len(features.constant) > _FEATURES_SHOWN else ""
+        yield (
+            f"constant in training: {len(features.constant):,} of {features.num_features:,} "
+            f"features ({shown}{more})"
+        )
 
 
-def _unknown_of(it: SplitInspection) -> str:
+def _unknown(it: SplitInspection) -> str:
     tokens = it.tokens
     if tokens is None or not tokens.num_unknown:
         return "none"
@@ -239,28 +160,60 @@ def _unknown_of(it: SplitInspection) -> str:
     )
 
 
-def _one_sided(inspection: Inspection) -> str:
-    title = "guessing validation labels from one side alone (ROC-AUC, 0.5 = nothing to gain)"
-    it = inspection.one_sided
-    if it.left is None or it.right is None:
-        return f"{title}\n  not asked: the pairs of training or validation have one label only"
-    return f"{title}\n  left {it.left:.3f}, right {it.right:.3f}"
+def _duplicates(inspection: Inspection) -> Iterator[str]:
+    """One line for each kind of duplicate; only counts above zero."""
+    for title, name in (
+        ("repeated pairs", "num_duplicates"),
+        ("mirrored pairs", "num_mirrored"),
+        ("pairs with both labels", "num_contradictory"),
+        ("pairs of an item with itself", "num_identical"),
+    ):
+        counts = {
+            split: getattr(it.odd, name)
+            for split, it in inspection.splits.items()
+            if it.odd is not None
+        }
+        yield f"{title}: {_counts(counts)}"
+    yield f"items in two splits: {_counts(_between(inspection.shared_items))}"
+    equal = inspection.equal_items
+    within: dict[str, int] = {split: equal[split][split] for split in equal}
+    contradictory = inspection.num_contradictory_items
+    classes = f"; {contradictory:,} with several classes" if contradictory else ""
+    yield f"equal items under two names: {_counts(within | _between(equal))}{classes}"
 
 
-def _baselines(baselines: Mapping[Split, Mapping[str, float]]) -> str:
-    names = next(iter(baselines.values()), {})
-    if not names:
-        return ""
+def _between(matrix: Matrix) -> dict[str, int]:
+    splits: list[Split] = list(matrix)
+    return {
+        f"{one} and {other}": matrix[one][other]
+        for position, one in enumerate(splits)
+        for other in splits[position + 1 :]
+    }
+
+
+def _counts(counts: Mapping[Any, int]) -> str:
+    return (
+        ", ".join(f"{count:,} in {where}" for where, count in counts.items() if count) or "none"
+    )
+
+
+def _untrained(inspection: Inspection, table: Table) -> str:
+    it, baselines = inspection.one_sided, inspection.baselines
     rows = [
         (name.replace("_", " "), *(f"{measured[name]:.3f}" for measured in baselines.values()))
-        for name in names
+        for name in next(iter(baselines.values()))
     ]
-    text = table(("ROC-AUC without learning", *baselines), rows)
-    best = max(max(measured.values()) for measured in baselines.values())
-    if best >= _NOTHING_TO_GAIN:
+    for side, roc_auc in (("left", it.left), ("right", it.right)):
+        if roc_auc is not None:
+            cells = [f"{roc_auc:.3f}" if split == it.split else "-" for split in baselines]
+            rows.append((f"{side} item alone", *cells))
+    text = table(("ROC-AUC without training", *baselines), rows)
+    if it.left is None:
+        text += "\n  One item alone: not measured, the pairs of a split have one label only."
+    if max(max(measured.values()) for measured in baselines.values()) >= _SOLVED_ROC_AUC:
         text += (
-            "\n  Told apart without learning, these pairs cannot show what a model adds."
-            "\n  Non-matches that resemble each other can."
+            "\n  A baseline solves these pairs, so they cannot show what a model adds."
+            "\n  Add non-matches that resemble each other."
         )
     return text
 
@@ -270,16 +223,16 @@ def _quarantined(inspection: Inspection) -> str:
     if not quarantine.num_bad:
         return f"bad rows: none of {quarantine.rows_read:,}"
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in sorted(quarantine.counts.items()))
-    head = f"bad rows: {quarantine.num_bad:,} of {quarantine.rows_read:,} kept out ({reasons})"
+    head = f"bad rows: {quarantine.num_bad:,} of {quarantine.rows_read:,} ({reasons})"
     shown = [f"  {_printable(str(row))}" for row in quarantine.samples[:_ROWS_SHOWN]]
     more = quarantine.num_bad - len(shown)
     return "\n".join([head, *shown, *([f"  and {more:,} more"] if more else [])])
 
 
 def _printable(text: str) -> str:
-    """The text with what a terminal would obey written as escapes; a file may be named so."""
+    """Escapes what a terminal would interpret: it may be part of a file name."""
     return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
 
 
@@ -291,21 +244,3 @@ def _found(findings: Sequence[Finding]) -> str:
         for finding in findings
     ]
     return "\n".join(["findings (with --strict: exit code 3)", *lines])
-
-
-def _percentiles(it: Distribution) -> list[str]:
-    return [f"{round(value, 1):g}" for value in (it.min, it.median, it.p90, it.p99, it.max)]
-
-
-def _matrix(title: str, matrix: Matrix, *, diagonal: bool) -> str:
-    rows = [
-        (
-            one,
-            *(
-                "-" if one == other and not diagonal else f"{count:,}"
-                for other, count in others.items()
-            ),
-        )
-        for one, others in matrix.items()
-    ]
-    return table((title, *matrix), rows)

@@ -1,12 +1,11 @@
-"""What is wrong with a data set, by names that scripts may rely on (docs/inspect.md).
+"""Findings: what makes a score on these data mislead, or the data contradict themselves.
 
-A finding says that a score on these data would mislead, or that the data contradict
-themselves; what is merely good to know is no finding.
+Scripts may rely on the names (docs/inspect.md). What is merely good to know is no finding.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Literal, TypeAlias
 
 from job.config.data import DataConfig
@@ -31,16 +30,16 @@ FindingName = Literal[
 
 # Below this many of either label, a ROC-AUC of 0.5 is only known to about +- 0.06.
 FEW_PAIRS = 50
-# Measured: with 6 or 7 training classes a model was no better on unseen ones than comparing
-# pixels or numbers, with 36 it was. Where between the line lies is a guess.
+# Measured: with 6 or 7 training classes a model was no better on unseen ones than an untrained
+# baseline, with 36 it was. The line between is a guess.
 FEW_CLASSES = 30
-# Tokens that say nothing are like words blacked out; one in twenty is felt.
+# An unknown token is like a word blacked out; one in twenty is noticeable.
 UNKNOWN_SHARE = 0.05
 # Measurements lie within some ten deviations; a placeholder such as -9999 does not.
 EXTREME_DEVIATIONS = 100.0
-# Above this, one side alone tells so much that a model may never look at the other.
+# Above this, one side alone predicts so much that a model may never look at the other.
 ONE_SIDED_ROC_AUC = 0.65
-# Few pairs reach that by chance: it has to be this many standard deviations above 0.5 as well.
+# Few pairs reach that by chance: it must be this many standard deviations above 0.5 as well.
 _ONE_SIDED_DEVIATIONS = 3.0
 
 
@@ -49,9 +48,9 @@ class Finding:
     """Something that is wrong.
 
     Attributes:
-        name: Which rule found it.
-        split: Where; None: in the data as a whole.
-        detail: How much of it, and what to do, as one line.
+        name: The rule that found it.
+        split: The split that has it; None: the data as a whole.
+        detail: What was found and what to do, as one line.
     """
 
     name: FindingName
@@ -66,129 +65,119 @@ class Finding:
         return asdict(self)
 
 
-_Found: TypeAlias = Iterator[Finding]
+_Findings: TypeAlias = Iterator[Finding]
 
 
-def find(inspection: Inspection, *, section: DataConfig) -> list[Finding]:
-    """What is wrong with a data set, in the order of its names above.
+def find_issues(inspection: Inspection, *, section: DataConfig) -> list[Finding]:
+    """The findings of a data set, in the order of their names above.
 
     Args:
         inspection: Of the data set.
         section: The data section it was made from.
     """
-    rules: Iterable[Callable[[Inspection], _Found]] = (
-        _bad_rows,
-        _few_pairs,
-        _odd_pairs,
-        _items,
-        lambda it: _classes(it, section=section),
-        _tokens,
-        _features,
-        _one_sided,
+    return list(
+        chain(
+            _pairs(inspection),
+            _items(inspection),
+            _classes(inspection, section=section),
+            _values(inspection),
+            _one_sided(inspection),
+        )
     )
-    return [finding for rule in rules for finding in rule(inspection)]
 
 
-def _bad_rows(inspection: Inspection) -> _Found:
+def _pairs(inspection: Inspection) -> _Findings:
     bad, rows = inspection.quarantine.num_bad, inspection.quarantine.rows_read
     if bad:
-        yield Finding(
-            "bad_rows", None, f"rows kept out: {bad:,} of {rows:,}; correct or remove them"
-        )
-
-
-def _few_pairs(inspection: Inspection) -> _Found:
+        yield Finding("bad_rows", None, f"{bad:,} of {rows:,} rows; correct or remove them")
+    # Drawn training pairs are as many as the configuration says. Drawn pairs contradict one
+    # another where items do, which is a finding of the items.
+    drawn = inspection.has_drawn_pairs
     for split, it in inspection.splits.items():
-        if split == "train" and inspection.has_drawn_pairs:
-            continue
         positive, negative = it.counts.positive, it.counts.negative
-        if min(positive, negative) < FEW_PAIRS:
+        if min(positive, negative) < FEW_PAIRS and not (drawn and split == "train"):
             yield Finding(
                 "few_pairs",
                 split,
                 f"{positive:,} matches and {negative:,} non-matches; with fewer than "
-                f"{FEW_PAIRS} of either, scores are mostly chance",
+                f"{FEW_PAIRS} of either, scores are mostly chance; add pairs",
             )
-
-
-def _odd_pairs(inspection: Inspection) -> _Found:
-    # Drawn pairs contradict one another where items do, which is said of the items.
-    if inspection.has_drawn_pairs:
-        return
-    for split, it in inspection.splits.items():
-        if it.odd.num_contradictory:
+    odd = {split: it.odd for split, it in inspection.splits.items() if it.odd and not drawn}
+    for split, pairs in odd.items():
+        if pairs.num_contradictory:
             yield Finding(
                 "contradictory_pairs",
                 split,
-                f"pairs that occur with both labels: {it.odd.num_contradictory:,}; decide "
-                "which label holds",
+                f"{pairs.num_contradictory:,} pairs occur with both labels; decide which "
+                "label is right",
             )
-    for split, it in inspection.splits.items():
-        if it.odd.num_identical_negative:
+    for split, pairs in odd.items():
+        if pairs.num_identical_negative:
             yield Finding(
                 "identical_negatives",
                 split,
-                "pairs of an item with itself that are said not to match: "
-                f"{it.odd.num_identical_negative:,}; remove them",
+                f"{pairs.num_identical_negative:,} pairs of an item with itself are labelled "
+                "as non-matches; remove them",
             )
 
 
-def _items(inspection: Inspection) -> _Found:
+def _items(inspection: Inspection) -> _Findings:
     if inspection.num_contradictory_items:
         yield Finding(
             "contradictory_items",
             None,
-            f"equal items of different classes: {inspection.num_contradictory_items:,}; decide "
-            "which class holds",
+            f"{inspection.num_contradictory_items:,} equal items have different classes; "
+            "decide which class is right",
         )
-    for one, other in _two_splits(inspection):
+    two_splits = list(combinations([name for name in SPLITS if name in inspection.splits], 2))
+    for one, other in two_splits:
         shared = inspection.shared_items[one][other]
         if shared:
             yield Finding(
                 "shared_items",
                 other,
-                f"items that {one} holds too: {shared:,} of "
-                f"{inspection.splits[other].counts.items:,}, which flatters scores; keep each "
-                "in one split, or have them cut by data.split.by: identity",
+                f"{shared:,} of {inspection.splits[other].counts.items:,} items are in {one} "
+                "too, which flatters scores; keep each in one split, or cut with "
+                "data.split.by: identity",
             )
-    for one, other in _two_splits(inspection):
+    for one, other in two_splits:
         equal = inspection.equal_items[one][other]
         if equal:
             yield Finding(
                 "equal_items",
                 other,
-                f"items that {one} holds too, under other names: {equal:,}, which flatters "
-                "scores; keep one of each",
+                f"{equal:,} items are in {one} under other names, which flatters scores; keep "
+                "one of each",
             )
 
 
-def _classes(inspection: Inspection, *, section: DataConfig) -> _Found:
+def _classes(inspection: Inspection, *, section: DataConfig) -> _Findings:
     training = inspection.splits["train"].classes
-    if training is None:
-        return
     has_new_classes = False
     for split, it in inspection.splits.items():
         if it.classes is None or split == "train":
             continue
         known, total = it.classes.num_in_training, it.classes.num_classes
         has_new_classes |= known < total
-        if 0 < known < total and not _straddles_on_purpose(section, split):
+        # A split cut by row or group does not keep classes whole on purpose.
+        was_cut = getattr(section, split) is None and section.split.by != "identity"
+        if 0 < known < total and not was_cut:
             yield Finding(
                 "shared_classes",
                 split,
-                f"classes that train holds too: {known:,} of {total:,}, so that scores answer "
-                "two questions at once; give all of them to train, or none",
+                f"{known:,} of {total:,} classes are in train too, so scores mix known and new "
+                "classes; give all of them to train, or none",
             )
-    if has_new_classes and training.num_classes < FEW_CLASSES:
+    if training is not None and has_new_classes and training.num_classes < FEW_CLASSES:
         yield Finding(
             "few_classes",
             "train",
-            f"{training.num_classes:,} classes (6 or 7 overfit, 36 worked in our "
-            "measurements): scores on unseen classes will disappoint; add classes",
+            f"{training.num_classes:,} classes, fewer than {FEW_CLASSES} (6 or 7 overfit, 36 "
+            "worked in our measurements): scores on new classes will disappoint; add classes",
         )
 
 
-def _tokens(inspection: Inspection) -> _Found:
+def _values(inspection: Inspection) -> _Findings:
     for split, it in inspection.splits.items():
         if it.tokens is not None and it.tokens.share > UNKNOWN_SHARE and split != "train":
             yield Finding(
@@ -197,9 +186,6 @@ def _tokens(inspection: Inspection) -> _Found:
                 f"{it.tokens.share:.1%} of the {it.tokens.kind} are unknown from training, "
                 f"more than {UNKNOWN_SHARE:.0%}; train on texts like these",
             )
-
-
-def _features(inspection: Inspection) -> _Found:
     features = inspection.features
     if features is None:
         return
@@ -207,22 +193,21 @@ def _features(inspection: Inspection) -> _Found:
         yield Finding(
             "constant_features",
             "train",
-            "features that never change in training but do elsewhere: "
-            f"{features.num_constant_elsewhere:,}; leave them out, or train on data where they "
-            "change",
+            f"{features.num_constant_elsewhere:,} features change in validation or test but "
+            "never in training; leave them out, or train on data where they change",
         )
-    for split, it in features.furthest.items():
-        if it is not None and it.deviations > EXTREME_DEVIATIONS:
+    for split, furthest in features.furthest.items():
+        if furthest.deviations > EXTREME_DEVIATIONS:
             yield Finding(
                 "extreme_values",
                 split,
-                f"{it.value:g} in feature {it.feature} is {it.deviations:,.0f} deviations from "
-                f"the training mean, more than {EXTREME_DEVIATIONS:.0f}; if it stands for a "
-                "gap, fill or cut it",
+                f"{furthest.value:g} in feature {furthest.feature} is "
+                f"{furthest.deviations:,.0f} deviations from the training mean, more than "
+                f"{EXTREME_DEVIATIONS:.0f}; if it stands for a gap, fill or cut it",
             )
 
 
-def _one_sided(inspection: Inspection) -> _Found:
+def _one_sided(inspection: Inspection) -> _Findings:
     it = inspection.one_sided
     for side, roc_auc in (("left", it.left), ("right", it.right)):
         if roc_auc is None or it.deviation is None:
@@ -236,19 +221,10 @@ def _one_sided(inspection: Inspection) -> _Found:
             )
         elif roc_auc < 1.0 - limit:
             what = (
-                f"tells the opposite of the label (ROC-AUC {roc_auc:.3f}, less than "
-                f"{1.0 - limit:.2f}): what training holds of an item decides what is left for "
-                "validation; keep each item in one split"
+                f"predicts the opposite of the label (ROC-AUC {roc_auc:.3f}, less than "
+                f"{1.0 - limit:.2f}): the pairs that training holds of an item determine those "
+                "left for validation; keep each item in one split"
             )
         else:
             continue
-        yield Finding("one_sided", "validation", f"the {side} item alone {what}")
-
-
-def _two_splits(inspection: Inspection) -> Iterator[tuple[Split, Split]]:
-    return combinations([split for split in SPLITS if split in inspection.splits], 2)
-
-
-def _straddles_on_purpose(section: DataConfig, split: Split) -> bool:
-    """Whether the split was cut in a way that does not keep classes whole."""
-    return getattr(section, split) is None and section.split.by != "identity"
+        yield Finding("one_sided", it.split, f"the {side} item alone {what}")

@@ -2,32 +2,74 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from job.config.data import DataConfig
-from job.data.dataset import Dataset, PairTable, SplitCounts
+from job.data.dataset import Dataset, SplitCounts
 from job.data.pipeline.collators import ImageCollator, collator_for
 from job.data.quarantine import Quarantine
-from job.inspection.chunking import Distribution
-from job.inspection.classes import ClassCounts, class_counts
-from job.inspection.images import PictureInspection, inspect_pictures
-from job.inspection.items import (
+from job.inspection.duplicates import (
     Matrix,
+    PairAnomalies,
     content_of,
     equal_items,
     num_contradictory_items,
     shared_items,
 )
-from job.inspection.pairs import PairAnomalies, first_training_pairs, odd_pairs
-from job.inspection.probe import OneSided, one_sided
-from job.inspection.probe_features import marks_of
-from job.inspection.sequences import FeatureInspection, inspect_features
-from job.inspection.texts import UnknownTokens, characters_of, unknown_tokens
+from job.inspection.item_measures import (
+    Distribution,
+    FeatureMeasures,
+    PlainImages,
+    TextMeasures,
+    UnknownTokens,
+    subsample,
+)
+from job.inspection.untrained import OneSided, baseline_roc_auc, max_sampled, one_sided
 from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.vocabulary import Vocabulary
 from job.types import SPLITS, Json, Kind, Split
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """The classes of one split.
+
+    Attributes:
+        num_classes: Classes.
+        least: Items of the smallest class.
+        median: Items of the middle one.
+        most: Items of the largest.
+        num_single: Classes of one item, from which no match can be drawn.
+        num_in_training: Classes that training has, too; for training: all of them.
+    """
+
+    num_classes: int
+    least: int
+    median: float
+    most: int
+    num_single: int
+    num_in_training: int
+
+    @classmethod
+    def of(cls, classes: NDArray[np.int64], *, training: NDArray[np.int64]) -> "ClassCounts":
+        """Counts the classes of a split.
+
+        Args:
+            classes: int64 (R,), the class of each item of the split.
+            training: int64 (M,), the class of each training item.
+        """
+        found, sizes = np.unique(classes, return_counts=True)
+        return cls(
+            num_classes=len(found),
+            least=int(sizes.min()),
+            median=float(np.median(sizes)),
+            most=int(sizes.max()),
+            num_single=int(np.count_nonzero(sizes == 1)),
+            num_in_training=int(np.isin(found, training).sum()),
+        )
 
 
 @dataclass(frozen=True)
@@ -35,38 +77,41 @@ class SplitInspection:
     """One split.
 
     Attributes:
-        counts: How much it holds.
-        num_looked_at: Pairs that `odd` is about: all, or the first that training draws.
-        odd: Of these pairs.
-        lengths: Of the items, each once: characters of texts, steps of sequences.
-        classes: Of labelled items.
-        tokens: What the vocabulary lacks; of texts.
-        pictures: Of pictures.
+        counts: Its size.
+        odd: Repeated and contradictory pairs; None for pairs that training draws.
+        steps: Time steps of sequences, each item once.
+        texts: Characters of texts.
+        classes: Classes of labelled items.
+        tokens: Tokens of texts that are unknown from training.
+        plain_images: Images of a single colour, in a sample.
     """
 
     counts: SplitCounts
-    num_looked_at: int
-    odd: PairAnomalies
-    lengths: Distribution | None
-    classes: ClassCounts | None
-    tokens: UnknownTokens | None
-    pictures: PictureInspection | None
+    odd: PairAnomalies | None = None
+    steps: Distribution | None = None
+    texts: TextMeasures | None = None
+    classes: ClassCounts | None = None
+    tokens: UnknownTokens | None = None
+    plain_images: PlainImages | None = None
+
+    @property
+    def lengths(self) -> Distribution | None:
+        """Characters of texts, or time steps of sequences."""
+        return self.steps if self.texts is None else self.texts.lengths
 
     def to_json(self) -> Mapping[str, Json]:
-        tokens = (
-            None if self.tokens is None else {**asdict(self.tokens), "share": self.tokens.share}
-        )
         return {
             "num_pairs": self.counts.pairs,
             "num_positive": self.counts.positive,
             "num_negative": self.counts.negative,
             "num_items": self.counts.items,
-            "num_looked_at": self.num_looked_at,
-            **asdict(self.odd),
+            **({} if self.odd is None else asdict(self.odd)),
             "lengths": _record(self.lengths),
+            "texts": _record(self.texts),
             "classes": _record(self.classes),
-            "unknown_tokens": tokens,
-            "pictures": _record(self.pictures),
+            "unknown_tokens": self.tokens
+            and {**asdict(self.tokens), "share": self.tokens.share},
+            "plain_images": _record(self.plain_images),
         }
 
 
@@ -78,16 +123,16 @@ class Inspection:
         kind: What an item is.
         num_items: Distinct items.
         fingerprint: sha256 of the content.
-        has_drawn_pairs: Whether pairs are drawn from labelled items.
+        has_drawn_pairs: Whether training pairs are drawn from labelled items.
         splits: Each split by itself.
-        shared_items: Items that two splits have in common; of a split with itself: its items.
-        equal_items: Contents that two splits have under different item numbers; of a split with
-            itself: its items that repeat the content of another one.
-        num_contradictory_items: Contents that are said to be of several classes; None for data
-            without classes.
-        one_sided: How well one side alone tells the label.
-        features: Of sequences.
-        quarantine: Rows that were kept out.
+        shared_items: Items that two splits have in common; for a split with itself: its items.
+        equal_items: Contents that two splits hold under different item numbers; for a split
+            with itself: its items that repeat the content of another one.
+        num_contradictory_items: Contents of several classes; None for data without classes.
+        one_sided: How well one side alone predicts the label.
+        baselines: ROC-AUC of the untrained baselines on validation and test, by name.
+        features: Features of sequences.
+        quarantine: Rejected rows.
     """
 
     kind: Kind
@@ -99,7 +144,8 @@ class Inspection:
     equal_items: Matrix
     num_contradictory_items: int | None
     one_sided: OneSided
-    features: FeatureInspection | None
+    baselines: Mapping[Split, Mapping[str, float]]
+    features: FeatureMeasures | None
     quarantine: Quarantine
 
     def to_json(self) -> dict[str, Json]:
@@ -112,56 +158,44 @@ class Inspection:
             "shared_items": _table(self.shared_items),
             "equal_items": _table(self.equal_items),
             "num_contradictory_items": self.num_contradictory_items,
+            "one_sided_split": self.one_sided.split,
             "left_only_roc_auc": self.one_sided.left,
             "right_only_roc_auc": self.one_sided.right,
             "features": _record(self.features),
             "quarantine": self.quarantine.to_json(),
+            "baselines": _table(self.baselines),
         }
 
 
-def inspect_dataset(
-    dataset: Dataset, *, section: DataConfig, seed: int, global_batch_size: int
-) -> Inspection:
+def inspect_dataset(dataset: Dataset, *, section: DataConfig) -> Inspection:
     """Measures a data set.
 
     Args:
         dataset: The data.
         section: The data section it was made from.
-        seed: `run.seed`; where pairs are drawn, it decides which.
-        global_batch_size: `training.global_batch_size`; likewise.
-
-    Raises:
-        ConfigError: Labelled items do not make a batch.
     """
-    train = first_training_pairs(
-        dataset, section=section, seed=seed, global_batch_size=global_batch_size
-    )
-    pairs: dict[Split, PairTable] = {**dataset.pairs, "train": train}
-    rows = {split: _items_of(dataset, split) for split in SPLITS if split in pairs}
-    content = content_of(dataset.items.values)
-    classes = dataset.items.item_class
-    contradictory = None
-    if classes is not None:
-        contradictory = num_contradictory_items(classes, content=content)
-    features = None
-    if isinstance(dataset.statistics, FeatureStats):
-        features = inspect_features(dataset.items.values, rows, moments=dataset.statistics)
-    marks = marks_of(dataset, section=section, train=rows["train"])
+    items, stats = dataset.items, dataset.statistics
+    rows = {split: _items_of(dataset, split) for split in SPLITS if split in dataset.counts}
+    content = content_of(items.values)
+    contradictory = features = None
+    if items.item_class is not None:
+        contradictory = num_contradictory_items(items.item_class, content=content)
+    if isinstance(stats, FeatureStats):
+        features = FeatureMeasures.of(items.values, rows, stats=stats)
     return Inspection(
         kind=dataset.kind,
-        num_items=len(dataset.items),
+        num_items=len(items),
         fingerprint=dataset.fingerprint,
         has_drawn_pairs=dataset.training_items is not None,
         splits={
-            split: _inspect_split(
-                dataset, split, section=section, pairs=pairs[split], rows=rows, content=content
-            )
+            split: _inspect_split(dataset, split, section=section, rows=rows, content=content)
             for split in rows
         },
-        shared_items=shared_items(rows, num_items=len(dataset.items)),
+        shared_items=shared_items(rows),
         equal_items=equal_items(rows, content=content),
         num_contradictory_items=contradictory,
-        one_sided=one_sided(marks, train=train, held_out=pairs["validation"]),
+        one_sided=one_sided(dataset, section=section),
+        baselines=baseline_roc_auc(dataset, section=section),
         features=features,
         quarantine=dataset.quarantine,
     )
@@ -172,7 +206,7 @@ def _items_of(dataset: Dataset, split: Split) -> NDArray[np.int64]:
     if split == "train" and dataset.training_items is not None:
         return dataset.training_items
     pairs = dataset.pairs[split]
-    # As `pairs.items()`, but in the time it takes to look at each pair once.
+    # As `pairs.items()`, in linear time.
     holds = np.zeros(len(dataset.items), np.bool_)
     holds[pairs.left] = holds[pairs.right] = True
     return np.flatnonzero(holds)
@@ -183,41 +217,31 @@ def _inspect_split(
     split: Split,
     *,
     section: DataConfig,
-    pairs: PairTable,
     rows: Mapping[Split, NDArray[np.int64]],
     content: NDArray[np.int64],
 ) -> SplitInspection:
-    items, statistics, own = dataset.items, dataset.statistics, rows[split]
-    lengths = classes = tokens = pictures = None
-    if items.kind == "text":
-        lengths = Distribution.of(characters_of(items.values, own))
-    if items.kind == "sequence":
-        lengths = Distribution.of(items.values.lengths_of(own))
+    items, own, measures = dataset.items, rows[split], dict[str, Any]()
+    collator = collator_for(dataset, section)
+    if split in dataset.pairs:
+        measures["odd"] = PairAnomalies.of(dataset.pairs[split], content=content)
     if items.item_class is not None:
-        training_classes = items.item_class[rows["train"]]
-        classes = class_counts(items.item_class[own], training_classes=training_classes)
-    if isinstance(statistics, Vocabulary):
-        tokens = unknown_tokens(items, own, vocabulary=statistics)
-    feed = collator_for(dataset, section)
-    if isinstance(feed, ImageCollator):
-        pictures = inspect_pictures(feed, own)
-    return SplitInspection(
-        dataset.counts[split],
-        len(pairs),
-        odd_pairs(pairs, content=content),
-        lengths,
-        classes,
-        tokens,
-        pictures,
-    )
+        classes, training = items.item_class[own], items.item_class[rows["train"]]
+        measures["classes"] = ClassCounts.of(classes, training=training)
+    if isinstance(dataset.statistics, Vocabulary):
+        measures["texts"] = TextMeasures.of(items.values, own)
+        measures["tokens"] = UnknownTokens.of(items, own, vocabulary=dataset.statistics)
+    elif isinstance(collator, ImageCollator):
+        sample = subsample(own, max_sampled(items))
+        measures["plain_images"] = PlainImages.of(collator, sample)
+    else:
+        measures["steps"] = Distribution.of(items.values.lengths_of(own))
+    return SplitInspection(dataset.counts[split], **measures)
 
 
-def _table(matrix: Matrix) -> Json:
-    return {
-        one: {other: count for other, count in others.items()} for one, others in matrix.items()
-    }
+def _table(matrix: Mapping[Split, Mapping[Any, Json]]) -> Json:
+    return {row: dict(columns) for row, columns in matrix.items()}
 
 
-def _record(value: object) -> Json:
+def _record(value: Any) -> Json:
     """A dataclass as JSON, None as null."""
-    return None if value is None else asdict(value)  # type: ignore[call-overload]
+    return None if value is None else asdict(value)

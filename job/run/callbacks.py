@@ -108,6 +108,7 @@ def build_callbacks(
     def position() -> Position:
         return checkpointer.state.position
 
+    run.logging.track_step(lambda: position().global_step)
     checkpoint = CheckpointCallback(
         checkpointer,
         policy=training.schedule.saves,

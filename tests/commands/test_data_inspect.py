@@ -33,62 +33,60 @@ def config(tmp_path: Path) -> str:
     return str(tmp_path / "c.yaml")
 
 
-SCREEN = """\
-63 distinct items of kind text, fingerprint FINGERPRINT
+PAGE = """\
+63 distinct texts, fingerprint FINGERPRINT
 
 pairs                     all  matches  non-matches  matching  items
 train                      37       19           18     51.4%     54
 validation                  4        2            2     50.0%      6
 test                        2        1            1     50.0%      4
 
-characters of an item     least  median  90 %  99 %  most
-train                         3       3     3     3     3
-validation                    3       3     3     3     3
-test                          1     1.5   2.7     3     3
+characters per item       min  median  90 %  99 %  max
+train                       3       3     3     3    3
+validation                  3       3     3     3    3
+test                        1     1.5   2.7     3    3
 
-odd pairs                 repeated  mirrored  both labels  item with itself
-train                            1         0            0                 0
-validation                       0         0            0                 0
-test                             0         0            0                 0
+train: 1.0 words per text; 13 different characters; letters: LATIN 100.0%
+validation: 1.0 words per text; 7 different characters; letters: LATIN 100.0%
+test: 1.0 words per text; 7 different characters; letters: LATIN 100.0%
+unknown characters, validation: none
+unknown characters, test: 4 in 3 of 4 items, 57.14% of all: '\\x1b' 'b' '\u00e9' '\u00ea'
 
-items shared with         train  validation  test
-train                         -           0     1
-validation                    0           -     0
-test                          1           0     -
+repeated pairs: 1 in train
+mirrored pairs: none
+pairs with both labels: none
+pairs of an item with itself: none
+items in two splits: 1 in train and test
+equal items under two names: none
 
-characters that are not known from training
-  validation: none
-  test: 4 in 3 of 4 items, 57.14% of all: '\\x1b' 'b' '\u00e9' '\u00ea'
-
-guessing validation labels from one side alone (ROC-AUC, 0.5 = nothing to gain)
-  left 0.500, right 1.000
-
-ROC-AUC without learning  validation   test
-ngram cosine                   0.500  0.500
+ROC-AUC without training  validation   test
+ngram cosine                   0.500  0.000
 edit similarity                0.500  0.500
+left item alone                0.500      -
+right item alone               1.000      -
 
-bad rows: 1 of 44 kept out (1 label)
+bad rows: 1 of 44 (1 label)
   pairs.csv line 43: label must be 0 or 1, got '2' in ['a', 'b', '2']
 
 findings (with --strict: exit code 3)
-  bad_rows: rows kept out: 1 of 44; correct or remove them
+  bad_rows: 1 of 44 rows; correct or remove them
   few_pairs (train): 19 matches and 18 non-matches; with fewer than 50 of either, scores are
-    mostly chance
+    mostly chance; add pairs
   few_pairs (validation): 2 matches and 2 non-matches; with fewer than 50 of either, scores are
-    mostly chance
+    mostly chance; add pairs
   few_pairs (test): 1 matches and 1 non-matches; with fewer than 50 of either, scores are mostly
-    chance
-  shared_items (test): items that train holds too: 1 of 4, which flatters scores; keep each in
-    one split, or have them cut by data.split.by: identity
+    chance; add pairs
+  shared_items (test): 1 of 4 items are in train too, which flatters scores; keep each in one
+    split, or cut with data.split.by: identity
   unknown_tokens (test): 57.1% of the characters are unknown from training, more than 5%; train
     on texts like these
 """
 
 
-def test_inspect_shows_a_screen(config, capsys):
+def test_inspect_shows_a_page(config, capsys):
     assert run("inspect", config, "--set", "run.seed=0") == ExitCode.FINISHED
     lines = capsys.readouterr().out.splitlines(keepends=True)
-    expected = SCREEN.splitlines(keepends=True)
+    expected = PAGE.splitlines(keepends=True)
     assert lines[0].startswith(expected[0].split("FINGERPRINT")[0])
     assert "".join(lines[1:]) == "".join(expected[1:])
 
@@ -100,11 +98,11 @@ def test_inspect_gives_json(config, capsys):
     assert record["splits"]["train"]["num_duplicates"] == 1
     assert record["quarantine"]["counts"] == {"label": 1}
     assert len(record["fingerprint"]) == 64
-    assert record["baselines"]["test"] == {"ngram_cosine": 0.5, "edit_similarity": 0.5}
+    assert record["baselines"]["test"] == {"ngram_cosine": 0.0, "edit_similarity": 0.5}
     assert record["findings"][0] == {
         "name": "bad_rows",
         "split": None,
-        "detail": "rows kept out: 1 of 44; correct or remove them",
+        "detail": "1 of 44 rows; correct or remove them",
     }
     assert record["findings"][1]["split"] == "train"
 
@@ -134,7 +132,7 @@ def test_strict_names_each_finding_after_the_report_and_ends_with_3(config, caps
     code = main(["data", "inspect", config, "--set", "run.seed=0", "--strict"])
     assert code == ExitCode.DATA
     written = capsys.readouterr()
-    assert written.out.splitlines(keepends=True)[1:] == SCREEN.splitlines(keepends=True)[1:]
+    assert written.out.splitlines(keepends=True)[1:] == PAGE.splitlines(keepends=True)[1:]
     head, *lines = written.err.splitlines()
     assert head == "siamese-job: data inspect --strict: 6 findings:"
     assert [line.split()[0].rstrip(":") for line in lines] == [
@@ -153,7 +151,7 @@ def test_strict_leaves_json_whole(config, capsys):
     assert "bad_rows" in {finding["name"] for finding in record["findings"]}
 
 
-def test_strict_is_content_with_good_data(tmp_path, capsys):
+def test_strict_accepts_good_data(tmp_path, capsys):
     random = np.random.default_rng(0)
     for split in SPLITS:
         words = ["".join(random.choice(list("abcdefghij"), 8)) for _ in range(240)]

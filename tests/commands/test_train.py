@@ -117,7 +117,10 @@ def pull_plug(project, number, *, after_steps):
     )
     return save_config(
         project,
-        lambda config: config.update(callbacks={"custom": [{"target": "plug:Plug"}]}),
+        lambda config: config.update(
+            callbacks={"custom": [{"target": "plug:Plug"}]},
+            training=config["training"] | {"steps_per_call": 2},
+        ),
     )
 
 
@@ -234,6 +237,7 @@ def test_json_logs_are_one_object_a_line(project, capsys):
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {record["run"] for record in records} == {"tiny"}
     assert "run finished" in {record["event"] for record in records}
+    assert all("step" in record for record in records if record["event"] == "epoch finished")
 
 
 def spoil_after_first_epoch(project, *, module):

@@ -12,7 +12,7 @@ import pytest
 from job.config.data import TextDataConfig
 from job.data.dataset import Dataset
 from job.data.load import load_dataset
-from job.inspection.issues import find
+from job.inspection.issues import find_issues
 from job.inspection.measure import Inspection, inspect_dataset
 from job.types import SPLITS
 
@@ -28,7 +28,7 @@ def typos() -> Dataset:
 
 @pytest.fixture(scope="module")
 def inspection(typos: Dataset) -> Inspection:
-    return inspect_dataset(typos, section=SECTION, seed=0, global_batch_size=256)
+    return inspect_dataset(typos, section=SECTION)
 
 
 def test_the_files_fit_a_config_map():
@@ -75,12 +75,12 @@ def test_every_misspelling_is_one_match_and_one_hard_non_match(typos):
 
 
 def test_one_side_does_not_give_the_label_away(inspection):
-    assert inspection.one_sided.left == 0.5
+    assert inspection.one_sided.left == pytest.approx(0.5, abs=0.02)
     assert inspection.one_sided.right < 0.6
 
 
 def test_nothing_is_found_to_be_wrong(inspection):
-    assert find(inspection, section=SECTION) == []
+    assert find_issues(inspection, section=SECTION) == []
 
 
 @pytest.mark.slow

@@ -36,12 +36,13 @@ def timekeeper(monkeypatch):
 class Run:
     """A made-up process that calls the hooks in the order of the training loop."""
 
-    def __init__(self, timekeeper, memory=None):
+    def __init__(self, timekeeper, *, epoch=None, memory=None):
         self.now = 1_000.0
         self.callback = timekeeper(clock=lambda: self.now)
         self.hooks = keras.callbacks.CallbackList([self.callback], add_history=False)
         self.hooks.on_train_begin()
         if memory is not None:
+            self.hooks.on_epoch_begin(epoch)
             self.callback.set_state(memory)
 
     def call(self, first, last, *, seconds, before=0.0):
@@ -83,13 +84,13 @@ def test_an_epoch_is_a_line_that_says_where_its_time_went(timekeeper, caplog):
     run.call(0, 15, seconds=2.0)
     run.end_epoch(1, loss=0.5, seconds=1.0)
     run.hooks.on_train_end()
-    first = {"epoch": 1, "calls": 2, "steps": 17, "training_seconds": 7.0}
-    second = {"epoch": 2, "calls": 1, "steps": 16, "training_seconds": 2.0}
+    first = {"epoch": 1, "blocks": 2, "steps": 17, "training_seconds": 7.0}
+    second = {"epoch": 2, "blocks": 1, "steps": 16, "training_seconds": 2.0}
     assert lines(caplog) == [
-        ("epoch timed", first | {"other_seconds": 1.75, "slowest_call_seconds": 5.0}),
+        ("epoch timed", first | {"other_seconds": 1.75, "slowest_block_seconds": 5.0}),
         (
             "epoch timed",
-            second | {"other_seconds": 1.0, "slowest_call_seconds": 2.0, "loss_change": -0.25},
+            second | {"other_seconds": 1.0, "slowest_block_seconds": 2.0, "loss_change": -0.25},
         ),
         ("run timed", {"epochs_begun": 2, "finished_epochs_seconds": 11.75}),
     ]
@@ -111,8 +112,7 @@ def test_an_epoch_that_a_restart_finishes_is_counted_whole(timekeeper, caplog, s
     caplog.set_level(logging.INFO)
     straight.end_epoch(1, loss=0.5, seconds=1.0)
 
-    resumed = Run(timekeeper, stopped)
-    resumed.hooks.on_epoch_begin(1)
+    resumed = Run(timekeeper, epoch=1, memory=stopped)
     train(resumed, range(stop_after, 3))
     resumed.end_epoch(1, loss=0.5, seconds=1.0)
     expected, found = lines(caplog)

@@ -117,7 +117,7 @@ def sequences(items: Sequence[np.ndarray]) -> RaggedArray:
     return RaggedArray(np.concatenate(items).astype(np.float32), offsets_of(lengths))
 
 
-def pictures(pixels: np.ndarray) -> RaggedArray:
+def images(pixels: np.ndarray) -> RaggedArray:
     """uint8 (N, S, S, 3), decoded."""
     count, size = pixels.shape[:2]
     offsets = offsets_of(np.full(count, size, np.int64))

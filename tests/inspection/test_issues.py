@@ -10,13 +10,11 @@ import pytest
 from job.config.data import DataConfig
 from job.data.dataset import SplitCounts
 from job.data.quarantine import NOTHING_QUARANTINED, Quarantine
-from job.inspection.classes import ClassCounts
-from job.inspection.issues import FindingName, find
-from job.inspection.measure import Inspection, SplitInspection
-from job.inspection.pairs import PairAnomalies
-from job.inspection.probe import OneSided
-from job.inspection.sequences import FeatureInspection, Furthest
-from job.inspection.texts import UnknownTokens
+from job.inspection.duplicates import PairAnomalies
+from job.inspection.issues import FindingName, find_issues
+from job.inspection.item_measures import FeatureMeasures, Furthest, UnknownTokens
+from job.inspection.measure import ClassCounts, Inspection, SplitInspection
+from job.inspection.untrained import OneSided
 from job.types import SPLITS
 
 NOTHING_ODD = PairAnomalies(0, 0, 0, 0, 0)
@@ -24,16 +22,7 @@ NOTHING_ODD = PairAnomalies(0, 0, 0, 0, 0)
 
 def split(**changes) -> SplitInspection:
     """A split without fault."""
-    fine = SplitInspection(
-        counts=SplitCounts(100, 50, 80),
-        num_looked_at=100,
-        odd=NOTHING_ODD,
-        lengths=None,
-        classes=None,
-        tokens=None,
-        pictures=None,
-    )
-    return replace(fine, **changes)
+    return replace(SplitInspection(SplitCounts(100, 50, 80), odd=NOTHING_ODD), **changes)
 
 
 def matrix(**shared) -> dict:
@@ -56,18 +45,23 @@ def inspection(splits=None, **changes) -> Inspection:
         shared_items=matrix(),
         equal_items=matrix(),
         num_contradictory_items=None,
-        one_sided=OneSided(0.5, 0.5, 0.02),
+        one_sided=one_sided(0.5, 0.5, 0.02),
+        baselines={},
         features=None,
         quarantine=NOTHING_QUARANTINED,
     )
     return replace(fine, **changes)
 
 
+def one_sided(*measured) -> OneSided:
+    return OneSided("validation", *measured)
+
+
 SECTION = DataConfig(kind="text", train="train.csv")
 
 
 def found(it: Inspection, section: DataConfig = SECTION) -> list[tuple[str, str | None]]:
-    return [(finding.name, finding.split) for finding in find(it, section=section)]
+    return [(finding.name, finding.split) for finding in find_issues(it, section=section)]
 
 
 def test_nothing_is_found_where_nothing_is_wrong():
@@ -76,8 +70,8 @@ def test_nothing_is_found_where_nothing_is_wrong():
 
 def test_a_row_that_was_kept_out_is_a_finding():
     it = inspection(quarantine=Quarantine(500, {"label": 2, "empty": 1}, ()))
-    (finding,) = find(it, section=SECTION)
-    assert str(finding) == "bad_rows: rows kept out: 3 of 500; correct or remove them"
+    (finding,) = find_issues(it, section=SECTION)
+    assert str(finding) == "bad_rows: 3 of 500 rows; correct or remove them"
 
 
 @pytest.mark.parametrize(
@@ -116,8 +110,8 @@ def test_repeated_and_mirrored_pairs_are_no_findings():
 def test_an_item_that_two_splits_hold_is_a_finding_of_the_later(name, one, other):
     it = inspection(**{name: matrix(**{f"{one}_{other}": 1})})
     assert found(it) == [(name, other)]
-    (finding,) = find(it, section=SECTION)
-    assert f"items that {one} holds too" in finding.detail
+    (finding,) = find_issues(it, section=SECTION)
+    assert f"in {one}" in finding.detail
 
 
 def test_copies_within_a_split_are_no_finding_unless_their_classes_differ():
@@ -188,9 +182,8 @@ def test_more_than_one_unknown_token_in_twenty_is_a_finding(unknown, is_finding)
     assert found(inspection({"train": split(tokens=tokens)})) == []
 
 
-def features(*, elsewhere: int = 0, deviations: float = 3.0) -> FeatureInspection:
-    furthest = {"train": None, "test": Furthest(-9999.0, 4, deviations)}
-    return FeatureInspection(6, 2, (0, 1), elsewhere, furthest)
+def features(*, elsewhere: int = 0, deviations: float = 3.0) -> FeatureMeasures:
+    return FeatureMeasures(6, (0, 1), elsewhere, {"test": Furthest(-9999.0, 4, deviations)})
 
 
 def test_a_constant_feature_is_a_finding_where_it_changes_after_training():
@@ -205,21 +198,21 @@ def test_a_value_beyond_a_hundred_deviations_is_a_finding(deviations, is_finding
 
 
 @pytest.mark.parametrize(
-    ("one_sided", "sides"),
+    ("measured", "sides"),
     [
-        (OneSided(0.65, 0.65, 0.02), []),
-        (OneSided(0.66, 0.36, 0.02), ["left"]),
-        (OneSided(0.5, 0.34, 0.02), ["right"]),
-        (OneSided(0.66, 0.99, 0.02), ["left", "right"]),
-        # Of few pairs that can be chance.
-        (OneSided(0.66, 0.8, 0.1), []),
-        (OneSided(0.66, 0.81, 0.1), ["right"]),
-        (OneSided(0.25, 0.19, 0.1), ["right"]),
-        (OneSided(), []),
+        ((0.65, 0.65, 0.02), []),
+        ((0.66, 0.36, 0.02), ["left"]),
+        ((0.5, 0.34, 0.02), ["right"]),
+        ((0.66, 0.99, 0.02), ["left", "right"]),
+        # Few pairs reach that by chance.
+        ((0.66, 0.8, 0.1), []),
+        ((0.66, 0.81, 0.1), ["right"]),
+        ((0.25, 0.19, 0.1), ["right"]),
+        ((), []),
     ],
 )
-def test_a_side_that_tells_the_label_is_a_finding_unless_it_may_be_chance(one_sided, sides):
-    findings = find(inspection(one_sided=one_sided), section=SECTION)
+def test_a_side_that_predicts_the_label_is_a_finding_unless_it_may_be_chance(measured, sides):
+    findings = find_issues(inspection(one_sided=one_sided(*measured)), section=SECTION)
     assert [finding.name for finding in findings] == ["one_sided"] * len(sides)
     for finding, side in zip(findings, sides, strict=True):
         assert f"the {side} item alone" in finding.detail
@@ -230,21 +223,21 @@ def test_a_side_that_tells_the_label_is_a_finding_unless_it_may_be_chance(one_si
     ("roc_auc", "words"),
     [
         (0.91, "gives the label away (ROC-AUC 0.910, more than 0.65)"),
-        (0.09, "tells the opposite of the label (ROC-AUC 0.090, less than 0.35)"),
+        (0.09, "predicts the opposite of the label (ROC-AUC 0.090, less than 0.35)"),
     ],
 )
-def test_the_finding_says_which_way_a_side_tells_the_label(roc_auc, words):
-    one_sided = OneSided(roc_auc, 0.5, 0.02)
-    (finding,) = find(inspection(one_sided=one_sided), section=SECTION)
+def test_the_finding_says_which_way_a_side_predicts_the_label(roc_auc, words):
+    it = inspection(one_sided=one_sided(roc_auc, 0.5, 0.02))
+    (finding,) = find_issues(it, section=SECTION)
     assert finding.detail.startswith(f"the left item alone {words}")
 
 
 def test_a_finding_is_one_line_and_becomes_json():
     it = inspection(shared_items=matrix(train_test=1234))
-    (finding,) = find(it, section=SECTION)
+    (finding,) = find_issues(it, section=SECTION)
     assert str(finding) == (
-        "shared_items (test): items that train holds too: 1,234 of 80, which flatters scores; "
-        "keep each in one split, or have them cut by data.split.by: identity"
+        "shared_items (test): 1,234 of 80 items are in train too, which flatters scores; keep "
+        "each in one split, or cut with data.split.by: identity"
     )
     assert finding.to_json() == {
         "name": "shared_items",

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from job.callbacks.callback_list import RunCallback
 from job.errors import ConfigError, DivergedError
 from job.training.signals import StopSignal
 from job.training.state import TrainState, write_variables
@@ -146,6 +147,68 @@ def test_a_signal_during_validation_leaves_the_epoch_open_and_nothing_is_lost(to
     run.loop(epochs=1, validate=lambda: {"val_loss": 1.0}).run(state)
     assert state.history == whole.history
     assert same(run.weights(), expected)
+
+
+@pytest.mark.parametrize(
+    ("position", "epoch_begun", "before", "after"),
+    [
+        (Position(1, 0, STEPS), False, [], [("epoch_begin", 1), ("batch_begin", 0)]),
+        (Position(1, 0, STEPS), True, [("epoch_begin", 1)], [("batch_begin", 0)]),
+        (
+            Position(0, 2, 2),
+            True,
+            [("epoch_begin", 0), ("batch_begin", 0)],
+            [("batch_end", 3), ("batch_begin", 4)],
+        ),
+        (Position(0, 4, 4), True, [("epoch_begin", 0)], [("batch_begin", 4)]),
+        (
+            Position(0, STEPS - 1, STEPS - 1),
+            True,
+            [("epoch_begin", 0), ("batch_begin", 4)],
+            [("batch_end", STEPS - 1), ("epoch_end", 0)],
+        ),
+        (Position(0, STEPS, STEPS), True, [("epoch_begin", 0)], [("epoch_end", 0)]),
+    ],
+)
+def test_state_is_put_back_after_the_begin_hooks_of_what_is_under_way(
+    toy, position, epoch_begun, before, after
+):
+    recorder = Recorder()
+    state = TrainState(position, epoch_begun=epoch_begun)
+    if position.step_in_epoch:
+        state.sums = {"loss": 1.0, "correct": 1.0, "pairs": 2.0}
+    loop = toy().loop(callbacks=[recorder], grid_steps=4)
+    loop.run(state, put_back=lambda: recorder.calls.append("put back"))
+    calls = [call[:2] if isinstance(call, tuple) else call for call in recorder.calls]
+    begun = ["train_begin", *before, "put back"]
+    assert calls[: len(begun)] == begun
+    assert calls[len(begun) :][: len(after)] == after
+
+
+def test_a_stop_is_noticed_before_the_next_epoch_begins(toy):
+    recorder, stop, state = Recorder(), StopSignal(), TrainState()
+    stop._receive(15, None)
+    assert toy().loop(callbacks=[recorder], stop=stop).run(state) == "interrupted"
+    assert recorder.calls == ["train_begin", "train_end"]
+    assert not state.epoch_begun
+
+
+def test_a_loss_that_is_not_finite_ends_its_block_and_is_not_saved(toy):
+    class Calls(RunCallback):
+        def __init__(self):
+            super().__init__()
+            self.calls = []
+
+        def on_call_end(self, call):
+            self.calls.append((call.steps, call.may_save))
+
+    recorder, calls = Recorder(), Calls()
+    nan = keras.callbacks.TerminateOnNaN()
+    with pytest.raises(DivergedError, match="at step 2 "):
+        # The first two calls of a process have one step each.
+        toy(learning_rate=1e38).train(callbacks=[nan, recorder, calls], grid_steps=4)
+    assert recorder.named("batch_end") == [("batch_end", 1)]
+    assert calls.calls == [(1, True), (1, False)]
 
 
 def test_early_stopping_continues_counting_after_a_restart(toy):

@@ -86,14 +86,15 @@ class JsonFormatter(JsonLoggerFormatter):
     Args:
         run: Name of the run.
         worker: Rank of this process.
-        context: Fields of every event that does not have them itself; read for each event.
+        step: The current step, a field of every event that does not have its own; None before
+            training.
     """
 
     def __init__(
-        self, *, run: str, worker: int, context: Callable[[], Mapping[str, Json]] = dict
+        self, *, run: str, worker: int, step: Callable[[], int | None] = lambda: None
     ) -> None:
         super().__init__(static_fields={"run": run, "worker": worker})
-        self._context = context
+        self._step = step
 
     def add_fields(
         self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
@@ -106,7 +107,9 @@ class JsonFormatter(JsonLoggerFormatter):
             **self.static_fields,
         }
         own = {*log_data, "stack_trace"}
-        for key, value in {**self._context(), **json_fields(record)}.items():
+        step = self._step()
+        current: dict[str, Json] = {} if step is None else {"step": step}
+        for key, value in (current | json_fields(record)).items():
             log_data[f"{key}_" if key in own else key] = value
         if trace := stack_trace(record):
             log_data["stack_trace"] = trace

@@ -13,12 +13,12 @@ in `extra`; everything else (format, severity, the terminal) is decided here::
 import contextlib
 import logging
 import os
+from collections.abc import Callable
 from typing import Literal, Self, TextIO
 
 from job.telemetry.logs.formatters import ConsoleFormatter, JsonFormatter, TextFormatter
 from job.telemetry.run_metrics import RunMetrics
 from job.telemetry.terminal import Terminal, supports_colour, supports_escape_codes
-from job.types import Json
 
 LogFormat = Literal["auto", "console", "text", "json"]
 ResolvedFormat = Literal["console", "text", "json"]
@@ -72,9 +72,9 @@ class LoggingSetup:
         root.setLevel(level)
         logging.captureWarnings(True)
 
-    def at_step(self, step: int) -> None:
-        """Stamps the JSON events that do not say their step with this one from now on."""
-        self._handler.context["step"] = step
+    def track_step(self, step: Callable[[], int]) -> None:
+        """Gives every JSON record the step that `step` returns at the time."""
+        self._handler.step = step
 
     def close(self) -> None:
         """Removes the bar and restores the root logger; a second call does nothing."""
@@ -104,12 +104,12 @@ class TerminalHandler(logging.Handler):
         metrics: Counts the lines by severity; None counts nothing.
 
     Attributes:
-        context: Fields that every JSON event carries.
+        step: Returns the current step; None before training.
     """
 
     def __init__(self, terminal: Terminal, *, metrics: RunMetrics | None) -> None:
         super().__init__()
-        self.context: dict[str, Json] = {}
+        self.step: Callable[[], int | None] = lambda: None
         self._terminal = terminal
         self._metrics = metrics
         self._is_counting = False
@@ -174,7 +174,7 @@ def configure_logging(
                 colour=supports_colour(is_terminal=is_terminal, env=os.environ)
             ),
             "text": TextFormatter(),
-            "json": JsonFormatter(run=run, worker=worker, context=lambda: handler.context),
+            "json": JsonFormatter(run=run, worker=worker, step=lambda: handler.step()),
         }[resolved]
     )
     threshold = logging.getLevelNamesMapping()[level]

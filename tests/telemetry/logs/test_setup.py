@@ -73,7 +73,7 @@ def test_an_event_goes_to_the_stream_in_the_format_in_use(configure, stream):
 
 def test_json_says_run_worker_and_the_current_step(configure, stream):
     setup = configure(format="json", worker=2, level="DEBUG")
-    setup.at_step(1200)
+    setup.track_step(lambda: 1200)
     log.info("resumed")
     parsed = json.loads(stream.getvalue())
     assert (parsed["run"], parsed["worker"], parsed["step"]) == ("quora", 2, 1200)

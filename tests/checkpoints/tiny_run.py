@@ -153,16 +153,18 @@ class Attempt:
         while state.position.epoch < EPOCHS:
             if state.position.global_step == self.stop_at:
                 self._save(state, {}, None)
-                manager.finish("preempted", "SIGTERM", global_step=self.durable)
+                manager.finish("preempted", "SIGTERM", facts={"global_step": self.durable})
                 return state
             if state.position.step_in_epoch == STEPS_PER_EPOCH:
                 state, metrics, best = epoch_ended(state)
                 self._save(state, metrics, best)
                 continue
             state = stepped(state)
-            if self.policy.should_save(state.position, last_saved_step=self.durable):
+            if self.policy.is_due(
+                state.position.global_step, steps=1, seconds=0.0, cost_seconds=None
+            ):
                 self._save(state, {}, None)
-        manager.finish("completed", "all epochs done", epochs=EPOCHS)
+        manager.finish("completed", "all epochs done", facts={"epochs": EPOCHS})
         return state
 
     def _save(self, state: RunState, metrics: dict[str, float], best: Best | None) -> None:

@@ -109,6 +109,10 @@ class CallbackError(JobError):
     exit_code = ExitCode.UNEXPECTED
 
 
+class StopError(JobError):
+    """A signal asked the process to stop."""
+
+
 class DataError(JobError):
     """Input data is missing, or bad beyond `data.max_bad_fraction`."""
 
@@ -157,13 +161,13 @@ class LockHeldError(JobError):
     exit_code = ExitCode.LOCAL_STORAGE
 
 
-class PreemptedError(JobError):
+class PreemptedError(StopError):
     """SIGTERM arrived; everything up to the last finished step is committed."""
 
     exit_code = ExitCode.PREEMPTED
 
 
-class StalledError(JobError):
+class StalledError(StopError):
     """The process made no progress: it was killed for that, or ended itself."""
 
     exit_code = ExitCode.STALLED
@@ -175,7 +179,7 @@ class FencedError(JobError):
     exit_code = ExitCode.FENCED
 
 
-class InterruptedByUserError(JobError):
+class InterruptedByUserError(StopError):
     """Ctrl-C arrived; everything up to the last finished step is committed."""
 
     exit_code = ExitCode.INTERRUPTED

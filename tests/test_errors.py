@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from job import errors
-from job.errors import EXIT_CODES, CallbackError, ExitCode, JobError
+from job.errors import EXIT_CODES, CallbackError, ExitCode, JobError, StopError
 
 FROZEN = {
     0: "none",
@@ -48,9 +48,9 @@ def test_every_error_is_a_job_error_with_a_code_of_the_table(error):
     assert error.exit_code != ExitCode.FINISHED
 
 
-def test_only_the_base_error_and_a_callback_s_are_unexpected():
+def test_only_base_classes_and_a_callback_s_error_are_unexpected():
     unexpected = [error for error in ERRORS if error.exit_code == ExitCode.UNEXPECTED]
-    assert set(unexpected) == {JobError, CallbackError}
+    assert set(unexpected) == {JobError, StopError, CallbackError}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import keras
 from job.callbacks.best_epoch import BestEpoch
 from job.callbacks.callback_list import RunCallback, TrainCall
 from job.models.optimizers import read_learning_rate
+from job.telemetry.metric_definitions import Phase
 from job.telemetry.run_metrics import RunMetrics
 from job.types import Position
 
@@ -18,6 +19,7 @@ class MetricsCallback(RunCallback):
 
     Args:
         metrics: The families.
+        set_phase: Tells every listener what the run does.
         position: Tells where training stands.
         best: The best epoch so far.
         pairs_per_step: The global batch size.
@@ -30,6 +32,7 @@ class MetricsCallback(RunCallback):
         self,
         metrics: RunMetrics,
         *,
+        set_phase: Callable[[Phase], None],
         position: Callable[[], Position],
         best: BestEpoch,
         pairs_per_step: int,
@@ -39,6 +42,7 @@ class MetricsCallback(RunCallback):
     ) -> None:
         super().__init__()
         self._metrics = metrics
+        self._set_phase = set_phase
         self._position = position
         self._best = best
         self._pairs_per_step = pairs_per_step
@@ -48,7 +52,7 @@ class MetricsCallback(RunCallback):
         self._nonfinite_before = 0
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        self._metrics.set_phase("compiling")
+        self._set_phase("compiling")
         self._show_position()
 
     def on_state_ready(self) -> None:
@@ -57,7 +61,7 @@ class MetricsCallback(RunCallback):
     def on_call_end(self, call: TrainCall) -> None:
         nonfinite = self._nonfinite_steps() - self._nonfinite_before
         self._nonfinite_before += nonfinite
-        self._metrics.set_phase("training")
+        self._set_phase("training")
         self._metrics.observe_steps(
             call.steps,
             seconds=call.seconds,

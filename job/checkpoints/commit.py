@@ -1,24 +1,25 @@
-"""One save and one delete: the objects of a checkpoint, and which checkpoints stay.
+"""One save: the objects of a checkpoint, its commit record, and which checkpoints stay.
 
 Entering a checkpoint in HEAD is left to the manager, which holds the lease.
 """
 
 import hashlib
-import logging
+from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import google_crc32c
 import numpy as np
 
-from job.checkpoints.canonical_json import DamagedError
-from job.checkpoints.layout import COMMIT, META, STATE, CheckpointDir, list_dirs
+from job.checkpoints.layout import COMMIT, CheckpointDir
 from job.checkpoints.lease import write_if_generation
 from job.checkpoints.policy import Retention
 from job.checkpoints.records import (
     SCHEMA,
     Best,
     BestCheckpoint,
+    BestEntry,
     CheckpointEntry,
     CommitRecord,
     Head,
@@ -26,34 +27,12 @@ from job.checkpoints.records import (
     Provenance,
     dumps,
 )
-from job.checkpoints.restore import read_commit
-from job.checkpoints.serialization import RunState, Variables, encode_meta, encode_variables
-from job.errors import (
-    CheckpointError,
-    ConfigError,
-    DiskFullError,
-    PermissionDeniedError,
-    StorageOutageError,
-)
-from job.storage.object_store import (
-    ObjectMissingError,
-    ObjectStat,
-    ObjectStore,
-    PreconditionFailedError,
-)
+from job.checkpoints.serialization import RunState, Variables, encode_meta, spec_of
+from job.checkpoints.shards import encode_shard, plan_shards
+from job.errors import StorageOutageError
+from job.storage.object_store import ObjectStore
 
-log = logging.getLogger(__name__)
-
-# Training goes on after these: what was not deleted only costs space. Not every `JobError`: a
-# stop request also arrives as one, raised while waiting for the store. After an outage nothing
-# more is tried, because the next object would cost another outage budget.
-NON_FATAL_DELETE_ERRORS = (
-    CheckpointError,
-    ConfigError,
-    DiskFullError,
-    PermissionDeniedError,
-    StorageOutageError,
-)
+UPLOADS = 4
 
 
 @dataclass(frozen=True)
@@ -61,6 +40,8 @@ class Written:
     """A checkpoint that is committed and not yet in HEAD."""
 
     entry: CheckpointEntry
+    best: BestEntry | None
+    names: tuple[str, ...]
     num_bytes: int
 
 
@@ -69,143 +50,98 @@ def write_checkpoint(
     dir: CheckpointDir,
     state: RunState,
     *,
+    head: Head,
     provenance: Provenance,
     metrics: Mapping[str, float],
-    best: BestCheckpoint | None,
+    best: Best | None,
+    created: str,
+    uploads: int = UPLOADS,
 ) -> Written:
     """Writes data first and the commit record last.
 
-    `dir` was never used before; `best` is the best checkpoint, this one included.
+    Args:
+        store: The run directory.
+        dir: A directory that was never used before.
+        state: The snapshot.
+        head: HEAD of the attempt that writes.
+        provenance: What the attempt runs.
+        metrics: Metrics at this point; may be empty.
+        best: The best epoch so far, as in `CheckpointManager.save`.
+        created: UTC time for the record.
+        uploads: Objects written at the same time.
 
     Raises:
         StorageOutageError: The store holds other bytes than were sent.
     """
-    objects = (
-        _put_object(store, dir.path, STATE, encode_variables(state.variables)),
-        _put_object(store, dir.path, META, encode_meta(state)),
-    )
+    is_best = best is not None and best.step == dir.step
+    known = None if head.best is None else head.best.checkpoint
+    best_checkpoint = _best(best, dir) if best is not None and is_best else known
+    objects = _write_objects(store, dir, state, split=is_best, uploads=uploads)
     commit = CommitRecord(
         schema=SCHEMA,
         run=provenance.run,
+        lineage=head.lineage,
+        created=created,
         step=dir.step,
         epoch=state.position.epoch,
         step_in_epoch=state.position.step_in_epoch,
         token=dir.token,
+        writer=head.owner.nonce,
         nonce=dir.nonce,
         config_sha256=provenance.config_sha256,
         fingerprint=provenance.fingerprint,
         versions=provenance.versions,
         topology=provenance.topology,
-        objects=objects,
+        objects=tuple(objects),
         metrics={name: float(value) for name, value in metrics.items()},
         finite=all_finite(state.variables),
-        best=best,
+        best=best_checkpoint,
     )
     data = dumps(commit)
-    generation = _put_new(store, f"{dir.path}/{COMMIT}", data).generation
-    metric = None if best is None else commit.metrics.get(best.monitor)
+    _put(store, f"{dir.path}/{COMMIT}", data)
     sha256 = hashlib.sha256(data).hexdigest()
     return Written(
-        CheckpointEntry(dir.step, dir.path, sha256, generation, metric),
+        CheckpointEntry(dir.step, dir.path, sha256, commit.finite),
+        BestEntry.of(best_checkpoint, commit_sha256=sha256)
+        if is_best and best_checkpoint is not None
+        else head.best,
+        (*(one.name for one in objects), COMMIT),
         sum(one.size for one in objects),
     )
 
 
-def all_finite(variables: Variables) -> bool:
-    """Whether no variable contains NaN or infinity."""
-    return all(bool(np.isfinite(array).all()) for array in variables.values())
-
-
-def updated_best(
-    known: BestCheckpoint | None, best: Best | None, *, dir: CheckpointDir
-) -> BestCheckpoint | None:
-    """The best checkpoint once `dir` is committed.
-
-    Args:
-        known: The best one so far.
-        best: The best epoch according to the callbacks; only one that ends at this directory's
-            step changes the result.
-        dir: The new checkpoint.
-    """
-    if best is None or best.step != dir.step:
-        return known
+def _best(best: Best, dir: CheckpointDir) -> BestCheckpoint:
     return BestCheckpoint(dir.path, best.step, best.epoch, best.monitor, float(best.value))
 
 
-def apply_retention(
-    known: Sequence[CheckpointEntry],
-    entry: CheckpointEntry,
-    *,
-    best: BestCheckpoint | None,
-    retention: Retention,
-) -> list[CheckpointEntry]:
-    """The checkpoints that stay once `entry` is committed, oldest first.
-
-    The new checkpoint and the best one always stay.
-    """
-    everything = [*known, entry]
-    steps = [one.step for one in everything]
-    drop = set(retention.to_delete(steps, best=None if best is None else best.step))
-    pinned = {entry.dir} if best is None else {entry.dir, best.dir}
-    return [
-        one
-        for one in everything
-        # A periodic save can fall on the last step of an epoch. The save at the epoch's end
-        # then has the same step and contains more.
-        if one.dir in pinned or (one.step not in drop and one.step != entry.step)
-    ]
-
-
-def delete_checkpoints(
-    store: ObjectStore, entries: Sequence[CheckpointEntry], *, run: str
-) -> None:
-    """Deletes checkpoints that HEAD no longer lists.
-
-    A checkpoint that cannot be deleted only costs space, so it is logged. The next attempt
-    collects what an outage leaves, or it costs space.
-    """
-    for entry in entries:
-        try:
-            _delete_checkpoint(store, entry, run=run)
-        except NON_FATAL_DELETE_ERRORS as error:
-            _log_not_deleted(entry.dir, error)
-            if isinstance(error, StorageOutageError):
-                return
-
-
-def collect_garbage(store: ObjectStore, head: Head) -> None:
-    """Deletes what earlier attempts left half-written or half-deleted.
-
-    Only directories without a commit record, which no attempt can enter in HEAD any more: the
-    earlier attempt is fenced, and a takeover only adopts commits of the attempt before it.
-
-    Raises:
-        StorageOutageError: The store cannot be listed.
-    """
-    for found in list_dirs(store).uncommitted:
-        if found.token >= head.token or found.path in head.referenced_dirs:
-            continue
-        try:
-            for listed in store.list(f"{found.path}/"):
-                _delete(store, listed.name, generation=listed.generation)
-        except NON_FATAL_DELETE_ERRORS as error:
-            _log_not_deleted(found.path, error)
-            if isinstance(error, StorageOutageError):
-                return
+def _write_objects(
+    store: ObjectStore, dir: CheckpointDir, state: RunState, *, split: bool, uploads: int
+) -> list[ObjectRecord]:
+    """Encodes one shard after the other while up to `uploads` of them are on their way."""
+    meta = encode_meta(state)
+    shards = plan_shards(spec_of(state.variables), split=split)
+    encoded = (
+        (shard.name, encode_shard(shard, state.variables, meta=meta)) for shard in shards
+    )
+    if uploads == 1 or len(shards) == 1:
+        return [_put_object(store, dir.path, name, data) for name, data in encoded]
+    records: list[ObjectRecord] = []
+    with ThreadPoolExecutor(uploads, thread_name_prefix="upload") as pool:
+        pending: deque[Future[ObjectRecord]] = deque()
+        for name, data in encoded:
+            if len(pending) == uploads:
+                records.append(pending.popleft().result())
+            pending.append(pool.submit(_put_object, store, dir.path, name, data))
+        records.extend(one.result() for one in pending)
+    return records
 
 
 def _put_object(store: ObjectStore, dir: str, name: str, data: bytes) -> ObjectRecord:
-    stat = _put_new(store, f"{dir}/{name}", data)
-    return ObjectRecord(
-        name=name,
-        size=stat.size,
-        crc32c=stat.crc32c,
-        sha256=hashlib.sha256(data).hexdigest(),
-        generation=stat.generation,
-    )
+    crc32c = _put(store, f"{dir}/{name}", data)
+    return ObjectRecord(name, len(data), crc32c, hashlib.sha256(data).hexdigest())
 
 
-def _put_new(store: ObjectStore, name: str, data: bytes) -> ObjectStat:
+def _put(store: ObjectStore, name: str, data: bytes) -> int:
     stat = write_if_generation(store, name, data, if_generation=0)
     if stat is None or (stat.size, stat.crc32c) != (len(data), google_crc32c.value(data)):
         raise StorageOutageError(
@@ -213,45 +149,29 @@ def _put_new(store: ObjectStore, name: str, data: bytes) -> ObjectStat:
             "object as sent. Check the disk or bucket, and start again; the run resumes from "
             "its last commit."
         )
-    return stat
+    return stat.crc32c
 
 
-def _delete_checkpoint(store: ObjectStore, entry: CheckpointEntry, *, run: str) -> None:
-    try:
-        commit, _ = read_commit(store, entry.dir, run=run, sha256=entry.commit_sha256)
-    except DamagedError as error:
-        _log_not_deleted(entry.dir, error)
-        return
-    _delete_known(store, f"{entry.dir}/{COMMIT}", entry.commit_sha256, entry.commit_generation)
-    for one in commit.objects:
-        _delete_known(store, f"{entry.dir}/{one.name}", one.sha256, one.generation)
+def all_finite(variables: Variables) -> bool:
+    """Whether no variable contains NaN or infinity."""
+    return all(bool(np.isfinite(array).all()) for array in variables.values())
 
 
-def _delete_known(store: ObjectStore, name: str, sha256: str, generation: int) -> None:
-    """Deletes an object if it is still the committed one."""
-    try:
-        store.delete(name, if_generation=generation)
-    except ObjectMissingError:
-        return
-    except PreconditionFailedError:
-        # A copied run directory has new generations. The content tells whether this is the
-        # same object.
-        try:
-            found = store.read(name)
-        except ObjectMissingError:
-            return
-        if hashlib.sha256(found.data).hexdigest() == sha256:
-            _delete(store, name, generation=found.generation)
-        else:
-            log.warning("object not deleted", extra={"object": name, "reason": "changed"})
+def apply_retention(
+    known: Sequence[CheckpointEntry], entry: CheckpointEntry, *, retention: Retention
+) -> list[CheckpointEntry]:
+    """The checkpoints that a run can still resume from once `entry` is committed.
 
+    Args:
+        known: In HEAD so far, oldest first.
+        entry: The new checkpoint; it stays.
+        retention: How many stay. The newest one with finite variables stays in addition, so
+            that a model that diverged can be trained again from there.
 
-def _delete(store: ObjectStore, name: str, *, generation: int) -> None:
-    try:
-        store.delete(name, if_generation=generation)
-    except (ObjectMissingError, PreconditionFailedError):
-        return
-
-
-def _log_not_deleted(dir: str, error: Exception) -> None:
-    log.warning("checkpoint not deleted", extra={"dir": dir, "reason": str(error)})
+    Returns:
+        Oldest first.
+    """
+    everything = [*known, entry]
+    kept = set(everything[-retention.keep_last :])
+    kept |= set([one for one in everything if one.finite][-1:])
+    return [one for one in everything if one in kept]

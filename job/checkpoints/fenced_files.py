@@ -1,22 +1,29 @@
 """Files of a run that are not checkpoints, written by the attempt that holds the run only.
 
 A checkpoint's name is unique, so a late write of a fenced attempt harms nothing. Files such as
-`summary.json` have fixed names: every change checks the lease first::
+`quarantine.json` have fixed names: every change checks the lease first. Results have both: an
+object of a unique name, which HEAD names, and a copy under the fixed name for people::
 
     files = FencedFiles(store, lease)
-    files.write("summary.json", data)
+    files.write("quarantine.json", data)
+    results = files.publish({"summary.json": data}, directory="results/0007-000001-1a2b3c4d")
     EpochFiles(files, directory="activations", keep=3, key="keep_epochs").write(7, data)
 """
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
-from job.checkpoints.commit import NON_FATAL_DELETE_ERRORS
-from job.checkpoints.lease import Lease
-from job.errors import DiskFullError, StorageOutageError
+from job.checkpoints.lease import Lease, write_if_generation
+from job.errors import (
+    DiskFullError,
+    FencedError,
+    JobError,
+    StopError,
+    StorageOutageError,
+)
 from job.storage.object_store import (
     ObjectMissingError,
     ObjectStat,
@@ -33,6 +40,8 @@ class RunFiles(Protocol):
     """Replaces, deletes and lists files of a run directory."""
 
     def write(self, name: str, data: bytes) -> None: ...
+
+    def publish(self, files: Mapping[str, bytes], *, directory: str) -> dict[str, str]: ...
 
     def delete(self, name: str) -> None: ...
 
@@ -68,6 +77,32 @@ class FencedFiles:
             ),
             doing="written",
         )
+
+    def publish(self, files: Mapping[str, bytes], *, directory: str) -> dict[str, str]:
+        """Writes results under unique names, then replaces their copies under fixed names.
+
+        Args:
+            files: Content by fixed name.
+            directory: A directory that was never used before.
+
+        Returns:
+            Unique name of each file, by fixed name: for HEAD.
+
+        Raises:
+            FencedError: A newer attempt holds the run; no copy was replaced after it began.
+            StorageOutageError: Something that is not an attempt keeps writing a copy.
+        """
+        unique = {name: f"{directory}/{name}" for name in files}
+        for name, data in files.items():
+            write_if_generation(self._store, unique[name], data, if_generation=0)
+        seen = {one.name: one.generation for one in self._store.list("")}
+        self._lease.verify()
+        for name, data in files.items():
+            try:
+                self._store.write(name, data, if_generation=seen.get(name, 0))
+            except PreconditionFailedError:
+                self.write(name, data)
+        return unique
 
     def delete(self, name: str) -> None:
         """Deletes a file that may be gone already.
@@ -150,7 +185,9 @@ class EpochFiles:
             if old <= epoch - self._keep:
                 try:
                     self._files.delete(self._name(old))
-                except NON_FATAL_DELETE_ERRORS as error:
+                except (FencedError, StopError):
+                    raise
+                except JobError as error:
                     facts = {"object": self._name(old), "reason": str(error)}
                     log.warning("object not deleted", extra=facts)
                     if isinstance(error, StorageOutageError):

@@ -2,15 +2,17 @@
 
     HEAD.json                                   the only record that is replaced
     config.json                                 configuration the run was started with
-    ckpt/<step>-<attempt>-<nonce>/state-00000-of-00001.npz
-    ckpt/<same>/meta.json
+    ckpt/<step>-<attempt>-<nonce>/*.npz         variables and meta.json; see shards.py
     ckpt/<same>/COMMIT.json                     written last
+    results/<step>-<attempt>-<nonce>/...        what HEAD names as the newest results
+    summary.json, history.json, export/...      copies of those under fixed names
 
 A checkpoint directory carries the attempt and a random nonce, so no name is used twice: nothing
 is overwritten, and a late write of a dead attempt cannot hit a live checkpoint.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -20,8 +22,6 @@ HEAD = "HEAD.json"
 CONFIG = "config.json"
 CHECKPOINTS = "ckpt/"
 COMMIT = "COMMIT.json"
-META = "meta.json"
-STATE = "state-00000-of-00001.npz"
 
 DIR_PATTERN = r"^ckpt/([0-9]{12,15})-([0-9]{6,9})-([0-9a-f]{8})$"
 
@@ -59,27 +59,37 @@ class DirListing:
     """The checkpoint directories in a store, oldest step first.
 
     Attributes:
-        committed: Directories with a commit record.
-        uncommitted: Directories without one.
+        objects: Names of the objects in each directory.
     """
 
-    committed: tuple[CheckpointDir, ...]
-    uncommitted: tuple[CheckpointDir, ...]
+    objects: Mapping[str, Sequence[str]]
+
+    @property
+    def committed(self) -> list[CheckpointDir]:
+        """Directories with a commit record."""
+        return [one for one in self._dirs if COMMIT in self.objects[one.path]]
+
+    @property
+    def uncommitted(self) -> list[CheckpointDir]:
+        """Directories without one."""
+        return [one for one in self._dirs if COMMIT not in self.objects[one.path]]
 
     @property
     def newest_token(self) -> int:
-        return max((one.token for one in self.committed + self.uncommitted), default=0)
+        """The newest attempt that wrote anything, 0 if none did."""
+        return max((one.token for one in self._dirs), default=0)
+
+    @property
+    def _dirs(self) -> list[CheckpointDir]:
+        parsed = (CheckpointDir.parse(path) for path in self.objects)
+        return sorted(one for one in parsed if one is not None)
 
 
 def list_dirs(store: ObjectStore) -> DirListing:
     """Lists the checkpoint directories; other names below `ckpt/` are ignored."""
-    committed: set[CheckpointDir] = set()
-    seen: set[CheckpointDir] = set()
+    objects: dict[str, list[str]] = {}
     for listed in store.list(CHECKPOINTS):
         path, _, name = listed.name.rpartition("/")
-        found = CheckpointDir.parse(path)
-        if found is not None:
-            seen.add(found)
-            if name == COMMIT:
-                committed.add(found)
-    return DirListing(tuple(sorted(committed)), tuple(sorted(seen - committed)))
+        if CheckpointDir.parse(path) is not None:
+            objects.setdefault(path, []).append(name)
+    return DirListing(objects)

@@ -6,14 +6,17 @@ is involved, and the time an attempt was paused for does not matter.
 """
 
 import logging
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 import google_crc32c
 
 from job.checkpoints.canonical_json import DamagedError
-from job.checkpoints.layout import HEAD
+from job.checkpoints.layout import CONFIG, HEAD
 from job.checkpoints.records import RECORD_LIMIT_BYTES, Head, NewerSchemaError, dumps, parse
-from job.errors import FencedError, StorageOutageError
+from job.checkpoints.restore import read_stored
+from job.errors import CheckpointError, FencedError, StorageOutageError
 from job.storage.object_store import (
     ObjectMissingError,
     ObjectStat,
@@ -55,47 +58,69 @@ def write_if_generation(
 
 
 class Lease:
-    """HEAD.json as this attempt last wrote it.
+    """HEAD.json as this attempt last wrote it; safe to use from several threads.
 
     Args:
         store: The run directory.
         head: The record that took the run over.
         generation: Generation of that write.
+        timestamp: Returns the UTC time for the record.
+        pace: Called before each write: a bucket accepts about one write a second to a name.
     """
 
-    def __init__(self, store: ObjectStore, head: Head, *, generation: int) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        head: Head,
+        *,
+        generation: int,
+        timestamp: Callable[[], str],
+        pace: Callable[[], None],
+    ) -> None:
         self._store = store
         self._head = head
         self._generation = generation
+        self._timestamp = timestamp
+        self._pace = pace
+        self._lock = threading.Lock()
 
     @property
     def head(self) -> Head:
         return self._head
 
-    def write(self, wanted: Head) -> None:
+    def update(self, change: Callable[[Head], Head]) -> Head:
         """Replaces HEAD if this attempt still holds the run.
 
-        This attempt's last HEAD is the truth until another attempt takes over. Damage, an older
-        copy of that record or a missing HEAD is therefore overwritten.
+        This attempt's last HEAD is the truth until another attempt takes over. Damage or an
+        older copy of that record is therefore overwritten. A missing HEAD is written again only
+        if config.json of this run is still there.
 
         Args:
-            wanted: The new record; its `seq` is set here.
+            change: The new record from the current one; `seq` and `written` are set here.
+
+        Returns:
+            The record as written.
 
         Raises:
-            FencedError: Another attempt holds the run.
+            FencedError: Another attempt holds the run, or the run was removed.
             StorageOutageError: Something that is not an attempt kept changing HEAD.
         """
-        wanted = replace(wanted, seq=self._head.seq + 1)
-        data = dumps(wanted)
-        for _ in range(_TRIES):
-            written = write_if_generation(
-                self._store, HEAD, data, if_generation=self._generation
+        with self._lock:
+            self._pace()
+            wanted = replace(
+                change(self._head), seq=self._head.seq + 1, written=self._timestamp()
             )
+            self._generation = self._write(dumps(wanted))
+            self._head = wanted
+            return wanted
+
+    def _write(self, data: bytes) -> int:
+        generation = self._generation
+        for _ in range(_TRIES):
+            written = write_if_generation(self._store, HEAD, data, if_generation=generation)
             if written is not None:
-                self._generation = written.generation
-                self._head = wanted
-                return
-            self._generation = self._require_no_other_attempt(replaces=True)
+                return written.generation
+            generation = self._require_no_other_attempt(replaces=True)
         raise StorageOutageError(
             f"{self._store.uri}/{HEAD} changed {_TRIES} times during one write. Only attempt "
             f"{self._head.token} may write it. Find the other writer and start again; the run "
@@ -106,15 +131,17 @@ class Lease:
         """Checks that this attempt still holds the run; writes nothing.
 
         Raises:
-            FencedError: Another attempt holds it.
+            FencedError: Another attempt holds it, or the run was removed.
         """
-        self._require_no_other_attempt(replaces=False)
+        with self._lock:
+            self._require_no_other_attempt(replaces=False)
 
     def _require_no_other_attempt(self, *, replaces: bool) -> int:
         """Returns the generation of HEAD, 0 if missing; raises if another attempt wrote it."""
         try:
             found = self._store.read(HEAD, limit_bytes=RECORD_LIMIT_BYTES)
         except ObjectMissingError:
+            self._require_not_removed()
             return 0
         except ObjectTooLargeError:
             listed = self._store.list(HEAD)
@@ -133,6 +160,19 @@ class Lease:
                 facts = {"store": self._store.uri, "reason": str(error)}
                 log.warning("head replaced", extra=facts)
         return found.generation
+
+    def _require_not_removed(self) -> None:
+        """Tells a lost HEAD from a deleted run, whose successor must not inherit anything."""
+        try:
+            stored = read_stored(self._store)
+        except CheckpointError:
+            return  # damaged, so not removed
+        if stored is None or stored.lineage != self._head.lineage:
+            raise FencedError(
+                f"run '{self._head.run}': the run was removed from {self._store.uri} while "
+                f"this process trained it ({HEAD} and this run's {CONFIG} are gone). Nothing "
+                "more is written. Start the run again if that was a mistake."
+            )
 
     def _require_own(self, other: Head) -> None:
         mine = self._head

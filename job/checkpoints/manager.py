@@ -14,34 +14,42 @@ HEAD.json, deletes.
 """
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Self
 
 from job.checkpoints.acquire import (
-    ensure_config,
     find_head,
     next_head,
     none_usable,
     reject,
+    require_config,
     warn_if_environment_changed,
     with_checkpoints,
 )
 from job.checkpoints.canonical_json import DamagedError
-from job.checkpoints.commit import (
-    apply_retention,
-    collect_garbage,
-    delete_checkpoints,
-    updated_best,
-    write_checkpoint,
-)
+from job.checkpoints.commit import UPLOADS, apply_retention, write_checkpoint
 from job.checkpoints.fenced_files import FencedFiles
-from job.checkpoints.layout import HEAD, CheckpointDir
+from job.checkpoints.garbage import delete_objects, left_behind, unneeded
+from job.checkpoints.layout import COMMIT, HEAD, CheckpointDir, DirListing, list_dirs
 from job.checkpoints.lease import Lease, write_if_generation
 from job.checkpoints.policy import Retention
-from job.checkpoints.records import Best, Head, Owner, Provenance, Status, dumps
-from job.checkpoints.restore import Restored, load_dir, load_entry
-from job.checkpoints.serialization import RunState, Spec
+from job.checkpoints.records import (
+    Best,
+    CheckpointEntry,
+    Head,
+    Identity,
+    Owner,
+    Provenance,
+    Status,
+    StoredConfig,
+    dumps,
+)
+from job.checkpoints.restore import Restored, load_entry, load_weights
+from job.checkpoints.serialization import RunState, Spec, Variables
 from job.errors import FencedError
 from job.storage.object_store import ObjectStore
 from job.types import Json
@@ -49,6 +57,38 @@ from job.types import Json
 log = logging.getLogger(__name__)
 
 _ACQUIRE_TRIES = 20
+
+
+def _accept(stored: StoredConfig) -> None:
+    """Any stored configuration will do."""
+
+
+def _utc_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a manager takes from outside; tests replace it.
+
+    Attributes:
+        now: Monotonic clock in seconds.
+        sleep: Waits for so many seconds.
+        timestamp: UTC time for records, for people only.
+        nonce: Returns eight fresh hexadecimal digits.
+        lineage: Returns 32 fresh hexadecimal digits.
+        uploads: Objects written at the same time.
+        head_seconds: Least time between two writes of HEAD. Cloud Storage accepts about one
+            write a second to one name.
+    """
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    timestamp: Callable[[], str] = _utc_now
+    nonce: Callable[[], str] = lambda: secrets.token_hex(4)
+    lineage: Callable[[], str] = lambda: secrets.token_hex(16)
+    uploads: int = UPLOADS
+    head_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,13 +108,30 @@ class SaveResult:
     seconds: float
 
 
+@dataclass
+class _Pace:
+    """Keeps writes of HEAD apart."""
+
+    around: Surroundings
+    last: float = field(default=float("-inf"))
+
+    def __call__(self) -> None:
+        early = self.last + self.around.head_seconds - self.around.now()
+        if early > 0.0:
+            self.around.sleep(early)
+        self.last = self.around.now()
+
+
 class CheckpointManager:
     """Reads and writes the checkpoints of a run that this attempt holds.
 
-    Created by `acquire`; not thread-safe.
+    Created by `acquire`. One thread at a time may call `save` and `collect_garbage`; `files`
+    and `finish` may be used from another.
 
     Attributes:
         files: The other files of the run directory, under the same lease.
+        identity: The run's.
+        stored: What the run was started with.
     """
 
     def __init__(
@@ -82,18 +139,24 @@ class CheckpointManager:
         store: ObjectStore,
         *,
         lease: Lease,
+        identity: Identity,
+        stored: StoredConfig,
         provenance: Provenance,
         retention: Retention,
-        now: Callable[[], float],
-        nonce: Callable[[], str],
+        around: Surroundings,
+        garbage: Sequence[str],
+        objects: Mapping[str, Sequence[str]],
     ) -> None:
         self.files = FencedFiles(store, lease)
+        self.identity = identity
+        self.stored = stored
         self._store = store
         self._lease = lease
         self._provenance = provenance
         self._retention = retention
-        self._now = now
-        self._nonce = nonce
+        self._around = around
+        self._garbage = list(garbage)
+        self._objects = dict(objects)
 
     @classmethod
     def acquire(
@@ -103,40 +166,83 @@ class CheckpointManager:
         owner: Owner,
         provenance: Provenance,
         retention: Retention,
-        now: Callable[[], float],
-        nonce: Callable[[], str],
+        check: Callable[[StoredConfig], None] = _accept,
+        takeover: bool = False,
+        around: Surroundings | None = None,
     ) -> Self:
-        """Takes the run over from any attempt that holds it; the newest attempt wins.
+        """Takes the run over from an earlier attempt, or starts it; the newest attempt wins.
 
-        The caller compares the stored configuration with its own before. The nonce of `owner`
-        must be new; `now` is a monotonic clock in seconds, and `nonce` returns eight fresh
-        hexadecimal digits.
+        Args:
+            store: The run directory.
+            owner: This process; its nonce is new.
+            provenance: What this process runs.
+            retention: How many checkpoints stay.
+            check: Raises ConfigError if the stored configuration does not allow this one.
+            takeover: Whether the unfinished run of another release may be taken over.
+            around: Clocks and random numbers.
 
         Raises:
-            ConfigError: The directory belongs to another run, or the data differs.
-            CheckpointError: Checkpoints exist, HEAD is lost and none can be used; or a newer
-                version of the program wrote them.
+            ConfigError: The directory belongs to another run, or configuration or data differ.
+            PermissionDeniedError: The run belongs to another release.
+            NoProgressError: Too many attempts trained and committed nothing new.
+            CheckpointError: Checkpoints exist, HEAD is lost and none can be used; config.json
+                is lost; or a newer version of the program wrote them.
             FencedError: Other attempts kept taking the run at the same time.
         """
+        around = around or Surroundings()
         run = provenance.run
         for _ in range(_ACQUIRE_TRIES):
             found = find_head(store, run=run)
-            head = next_head(store, found, run=run, owner=owner)
-            ensure_config(store, provenance)
+            stored = require_config(
+                store,
+                provenance,
+                check=check,
+                lineage=around.lineage,
+                writer=owner.nonce,
+                created=around.timestamp(),
+                has_head=found.generation > 0,
+            )
+            if stored is None:
+                continue
+            identity = Identity(run, stored.lineage, stored.fingerprint)
+            listing = list_dirs(store)
+            head = next_head(
+                store,
+                found,
+                listing,
+                identity=identity,
+                owner=owner,
+                takeover=takeover,
+                created=around.timestamp(),
+            )
+            pace = _Pace(around)
+            pace()
             written = write_if_generation(
                 store, HEAD, dumps(head), if_generation=found.generation
             )
             if written is None:
                 continue
-            lease = Lease(store, head, generation=written.generation)
-            collect_garbage(store, head)
+            lease = Lease(
+                store,
+                head,
+                generation=written.generation,
+                timestamp=around.timestamp,
+                pace=pace,
+            )
+            is_rebuilt = found.head is None or found.head.lineage != identity.lineage
+            garbage = [
+                *left_behind(store, listing, head, identity=identity, is_rebuilt=is_rebuilt)
+            ]
             return cls(
                 store,
                 lease=lease,
+                identity=identity,
+                stored=stored,
                 provenance=provenance,
                 retention=retention,
-                now=now,
-                nonce=nonce,
+                around=around,
+                garbage=garbage,
+                objects=_listed_in(head, listing),
             )
         raise FencedError(
             f"run '{run}': other attempts took it over {_ACQUIRE_TRIES} times while this one "
@@ -169,29 +275,61 @@ class CheckpointManager:
         head = self.head
         for entry in reversed(head.checkpoints):
             try:
-                restored = load_entry(self._store, entry, run=head.run, expected=expected)
+                restored = load_entry(
+                    self._store, entry, identity=self.identity, expected=expected
+                )
             except DamagedError as error:
                 head = reject(head, entry.dir, reason=str(error))
                 continue
             if head is not self.head:
                 usable = self.head.checkpoints[: self.head.checkpoints.index(entry) + 1]
-                self._lease.write(with_checkpoints(head, usable, best=restored.commit.best))
+                self._enter_usable(head, usable)
             warn_if_environment_changed(restored.commit, self._provenance)
             return restored
         if head.rejected:
             raise none_usable(self._store, head.rejected)
         return None
 
-    def load(self, dir: str, *, expected: Spec) -> Restored:
-        """Loads one checkpoint of HEAD.
+    def _enter_usable(self, judged: Head, usable: Sequence[CheckpointEntry]) -> None:
+        best = judged.best
+        rejected = {one.dir for one in judged.rejected}
+        if best is not None and (best.dir in rejected or best.step > usable[-1].step):
+            log.warning("best checkpoint lost", extra={"dir": best.dir, "epoch": best.epoch})
+            best = None
+        self._lease.update(
+            lambda head: with_checkpoints(
+                replace(head, rejected=judged.rejected), usable, best=best
+            )
+        )
+
+    def load_weights(self, entry: CheckpointEntry, *, expected: Spec) -> Variables:
+        """Loads the weights of one checkpoint of HEAD.
 
         Raises:
-            CheckpointError: It is not in HEAD, or cannot be used.
+            CheckpointError: They cannot be used.
         """
-        return load_dir(self._store, self.head, dir=dir, expected=expected)
+        return load_weights(self._store, entry, identity=self.identity, expected=expected)
+
+    def load_best_weights(self, *, expected: Spec) -> Variables | None:
+        """Loads the weights of the best epoch; None if no epoch was measured.
+
+        Raises:
+            CheckpointError: They cannot be used.
+        """
+        if self.head.best is None:
+            return None
+        return load_weights(
+            self._store, self.head.best, identity=self.identity, expected=expected
+        )
 
     def save(
-        self, state: RunState, *, metrics: Mapping[str, float], best: Best | None = None
+        self,
+        state: RunState,
+        *,
+        metrics: Mapping[str, float],
+        best: Best | None = None,
+        status: Status = "running",
+        reason: str = "",
     ) -> SaveResult:
         """Commits the state; it is durable when this returns.
 
@@ -200,31 +338,37 @@ class CheckpointManager:
             metrics: Metrics at this point; may be empty.
             best: The best epoch so far. If it ends at this step, this checkpoint becomes HEAD's
                 best; an earlier one, or None, leaves it unchanged.
+            status: The status of the run once this is committed.
+            reason: Why, for people.
 
         Raises:
             FencedError: A newer attempt holds the run; nothing was entered or deleted.
             ValueError: The state is older than the newest checkpoint.
         """
-        started = self._now()
+        started = self._around.now()
         step = state.position.global_step
-        if self.head.checkpoints and step < self.head.checkpoints[-1].step:
-            raise ValueError(
-                f"step {step} is older than {self.head.last}; restore before saving"
-            )
-        dir = CheckpointDir(step, self.attempt, self._nonce())
-        new_best = updated_best(self.head.best, best, dir=dir)
+        before = self.head
+        if before.checkpoints and step < before.checkpoints[-1].step:
+            raise ValueError(f"step {step} is older than {before.last}; restore before saving")
+        dir = CheckpointDir(step, self.attempt, self._around.nonce())
         written = write_checkpoint(
             self._store,
             dir,
             state,
+            head=before,
             provenance=self._provenance,
             metrics=metrics,
-            best=new_best,
+            best=best,
+            created=self._around.timestamp(),
+            uploads=self._around.uploads,
         )
-        before = self.head.checkpoints
-        kept = apply_retention(before, written.entry, best=new_best, retention=self._retention)
-        self._lease.write(with_checkpoints(self.head, kept, best=new_best))
-        result = SaveResult(dir.path, step, written.num_bytes, self._now() - started)
+        kept = apply_retention(before.checkpoints, written.entry, retention=self._retention)
+        head = self._lease.update(
+            lambda head: replace(
+                with_checkpoints(head, kept, best=written.best), status=status, reason=reason
+            )
+        )
+        result = SaveResult(dir.path, step, written.num_bytes, self._around.now() - started)
         log.info(
             "checkpoint committed",
             extra={
@@ -234,19 +378,63 @@ class CheckpointManager:
                 "seconds": result.seconds,
             },
         )
-        dropped = [one for one in before if one not in kept]
-        delete_checkpoints(self._store, dropped, run=self.head.run)
+        self._objects[dir.path] = written.names
+        self._garbage += unneeded(self._objects, head)
+        self._objects = {
+            dir: names for dir, names in self._objects.items() if dir in head.referenced_dirs
+        }
         return result
 
-    def finish(self, status: Status, reason: str, **facts: Json) -> None:
+    def collect_garbage(self) -> None:
+        """Deletes what is not needed any more; a failure is logged and costs only space.
+
+        Raises:
+            PreemptedError: SIGTERM arrived while the store did not answer.
+            InterruptedByUserError: The same for Ctrl-C.
+        """
+        garbage, self._garbage = self._garbage, []
+        delete_objects(self._store, garbage)
+
+    def begin_training(self) -> None:
+        """Enters in HEAD that this attempt trains: it must commit something, or it counts.
+
+        Raises:
+            FencedError: A newer attempt holds the run.
+        """
+        self._lease.update(lambda head: replace(head, has_trained=True))
+
+    def finish(
+        self,
+        status: Status,
+        reason: str,
+        *,
+        results: Mapping[str, str] | None = None,
+        facts: Mapping[str, Json] | None = None,
+    ) -> None:
         """Enters in HEAD how the attempt ended; a later start decides from HEAD alone.
 
         Args:
             status: The status of the run.
             reason: Why, for people.
-            **facts: What a later start needs to know: outcome, epochs, global_step.
+            results: Newest version of result files, by fixed name, from `files.publish`.
+            facts: What a later start needs to know: outcome, epochs, global_step.
 
         Raises:
             FencedError: A newer attempt holds the run.
         """
-        self._lease.write(replace(self.head, status=status, reason=reason, facts=facts))
+        before = self.head.results
+        self._lease.update(
+            lambda head: replace(
+                head,
+                status=status,
+                reason=reason,
+                facts=facts or {},
+                results={**head.results, **(results or {})},
+            )
+        )
+        self._garbage += [one for name, one in before.items() if name in (results or {})]
+
+
+def _listed_in(head: Head, listing: DirListing) -> dict[str, Sequence[str]]:
+    dirs = head.referenced_dirs - {one.dir for one in head.rejected}
+    return {dir: listing.objects.get(dir, (COMMIT,)) for dir in dirs}

@@ -2,16 +2,19 @@
 
 ::
 
-    Retention(keep_last=3).to_delete([10, 20, 30, 40], best=10)  # -> []
-    SavePolicy(every_steps=100).steps_until_save(250)            # -> 50
-    NoProgress(limit=3).check(3, step=250)                       # raises NoProgressError
+    SavePolicy(every_steps=100).steps_until_save(250)  # -> 50
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from job.errors import NoProgressError
-from job.types import Position
+# Attempts in a row that trained and committed nothing new, after which a run is given up.
+MAX_FRUITLESS = 5
+
+# Saves by measured cost: their share of the time, and the bounds of the interval in seconds.
+COST_SHARE = 0.03
+FIRST_SECONDS = 30.0
+MIN_SECONDS = 10.0
+MAX_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -28,73 +31,53 @@ class Retention:
         if self.keep_last < 1:
             raise ValueError(f"keep_last is {self.keep_last}; keep at least 1")
 
-    def to_delete(self, steps: Sequence[int], *, best: int | None) -> list[int]:
-        """Returns the steps whose checkpoints can be deleted, oldest first."""
-        kept = set(sorted(set(steps))[-self.keep_last :]) | {best}
-        return [step for step in sorted(set(steps)) if step not in kept]
-
 
 @dataclass(frozen=True)
 class SavePolicy:
-    """Saves at every multiple of a number of steps.
+    """When a save is due within training.
 
-    Multiples of the step count, not "N steps after the last save": an attempt that resumed at
-    step 130 then saves at the same steps as an undisturbed run. The end of an epoch is saved in
-    any case. The loop and the checkpoint callback share one instance, so that no call of the
-    training function runs past a save.
+    By steps: at multiples of the step count, not "N steps after the last save", so an attempt
+    that resumed at step 130 saves at the same steps as an undisturbed run. By seconds: so long
+    after the save before. With neither, by measured cost: saves take `COST_SHARE` of the time,
+    and one is due every `MAX_SECONDS` at least.
 
-    Attributes:
-        every_steps: Optimizer steps between two saves, >= 1.
-    """
-
-    every_steps: int
-
-    def __post_init__(self) -> None:
-        if self.every_steps < 1:
-            raise ValueError(f"every_steps is {self.every_steps}; use at least 1")
-
-    def should_save(self, position: Position, *, last_saved_step: int) -> bool:
-        """Whether a multiple has been reached since `last_saved_step`."""
-        due = position.global_step // self.every_steps
-        return due > last_saved_step // self.every_steps
-
-    def steps_until_save(self, global_step: int) -> int:
-        """Steps to the next multiple, in [1, every_steps]."""
-        return self.every_steps - global_step % self.every_steps
-
-
-@dataclass(frozen=True)
-class NoProgress:
-    """Ends a run whose attempts train and never commit.
-
-    A crash that comes back at the same step would repeat until the Job's deadline. An attempt
-    that was preempted, or ended before its first training step, says nothing about that and is
-    not counted.
+    The loop and the checkpoint callback share one instance: a call of the training function
+    ends where a save by steps is due.
 
     Attributes:
-        limit: Attempts in a row that may train without a new commit, >= 1.
+        every_steps: Optimizer steps between two saves, >= 1; None if they do not decide.
+        every_seconds: Seconds between two saves, > 0; None if they do not decide.
     """
 
-    limit: int
+    every_steps: int | None = None
+    every_seconds: float | None = None
 
-    def __post_init__(self) -> None:
-        if self.limit < 1:
-            raise ValueError(f"limit is {self.limit}; allow at least 1 attempt")
+    @property
+    def saves_every_epoch(self) -> bool:
+        """Whether every epoch's end is saved: only where steps decide."""
+        return self.every_steps is not None
 
-    def check(self, num_attempts: int, *, step: int) -> None:
-        """Returns if another attempt may train.
+    def is_due(
+        self, global_step: int, *, steps: int, seconds: float, cost_seconds: float | None
+    ) -> bool:
+        """Whether a save is due.
 
         Args:
-            num_attempts: Attempts that trained since the last commit and committed nothing.
-            step: Optimizer steps at the last commit; 0 if there is none.
-
-        Raises:
-            NoProgressError: The limit is reached.
+            global_step: Optimizer steps taken.
+            steps: How many of them since the last question.
+            seconds: Time since the last save.
+            cost_seconds: What that save cost training; None if there was none.
         """
-        if num_attempts >= self.limit:
-            raise NoProgressError(
-                f"{num_attempts} attempts trained and committed nothing after step {step}. At "
-                f"most {self.limit} in a row may do so. Read the log of the last attempt for "
-                "what ended it; remove that cause, or lower checkpoint.every_steps so that a "
-                "commit comes before it, and start again."
-            )
+        if self.every_steps is not None:
+            return global_step // self.every_steps > (global_step - steps) // self.every_steps
+        if self.every_seconds is not None:
+            return seconds >= self.every_seconds
+        if cost_seconds is None:
+            return seconds >= FIRST_SECONDS
+        return seconds >= min(max(cost_seconds / COST_SHARE, MIN_SECONDS), MAX_SECONDS)
+
+    def steps_until_save(self, global_step: int) -> int | None:
+        """Steps to the next save, in [1, every_steps]; None if steps do not decide."""
+        if self.every_steps is None:
+            return None
+        return self.every_steps - global_step % self.every_steps

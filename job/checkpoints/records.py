@@ -2,7 +2,9 @@
 
 `CommitRecord` (COMMIT.json) makes a checkpoint exist and lists its objects. `Head` (HEAD.json)
 lists the checkpoints that count, who may write, and the status of the run. `StoredConfig`
-(config.json) is what the run was started with::
+(config.json) is what the run was started with; its random `lineage` is the run's identity and
+is repeated in every other record, so that nothing of a deleted run is ever taken for a part of
+its successor::
 
     head = parse(Head, store.read(HEAD).data)
     store.write(HEAD, dumps(replace(head, seq=head.seq + 1)), if_generation=generation)
@@ -11,24 +13,26 @@ lists the checkpoints that count, who may write, and the status of the run. `Sto
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from job.checkpoints import canonical_json
 from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.layout import DIR_PATTERN
+from job.errors import ConfigError
 from job.types import Json
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 RECORD_LIMIT_BYTES = 1 << 20
 
 Status = Literal["running", "preempted", "completed", "failed"]
 Count = Annotated[int, Field(ge=0)]
 Token = Annotated[int, Field(ge=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Lineage = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 DirPath = Annotated[str, Field(pattern=DIR_PATTERN)]
 # No slash and no leading dot: a record cannot point out of its directory.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
@@ -49,7 +53,6 @@ class ObjectRecord:
     size: Count
     crc32c: Annotated[int, Field(ge=0, lt=2**32)]
     sha256: Sha256
-    generation: Token
 
 
 @dataclass(frozen=True)
@@ -89,10 +92,13 @@ class CommitRecord:
     Attributes:
         schema: Version of this record.
         run: Name of the run.
+        lineage: Identity of the run, as in config.json.
+        created: UTC time of the record, ISO 8601; for people.
         step: Optimizer steps taken.
         epoch: Completed epochs.
         step_in_epoch: Optimizer steps taken in the current epoch.
         token: Attempt that wrote it.
+        writer: Nonce of that attempt's process.
         nonce: Random part of its directory's name.
         config_sha256: Hash of that attempt's resolved configuration.
         fingerprint: Fingerprint of the training data.
@@ -106,12 +112,15 @@ class CommitRecord:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    schema: Literal[1]
+    schema: Literal[2]
     run: str
+    lineage: Lineage
+    created: str
     step: Count
     epoch: Count
     step_in_epoch: Count
     token: Token
+    writer: str
     nonce: str
     config_sha256: Sha256
     fingerprint: str
@@ -128,6 +137,8 @@ class Owner:
     """The process that holds a run.
 
     Attributes:
+        namespace: Kubernetes namespace, or "" outside a cluster.
+        release: Helm release, or "" outside a cluster.
         job: UID of its Kubernetes Job, or "" outside a cluster.
         host: Host or pod name.
         pid: Process ID there.
@@ -136,23 +147,69 @@ class Owner:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
+    namespace: str
+    release: str
     job: str
     host: str
     pid: Count
     nonce: Annotated[str, Field(min_length=1)]
 
+    @property
+    def full_release(self) -> str:
+        """`namespace/release`, or "" outside a cluster."""
+        return f"{self.namespace}/{self.release}" if self.release else ""
+
 
 @dataclass(frozen=True)
 class CheckpointEntry:
-    """A checkpoint in HEAD; the hash ties it to exactly one commit record."""
+    """A checkpoint in HEAD that a run can resume from.
+
+    Attributes:
+        step: Optimizer steps taken.
+        dir: Its directory.
+        commit_sha256: Hash of its commit record: ties the entry to exactly that record.
+        finite: Whether every variable is free of NaN and infinity.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     step: Count
     dir: DirPath
     commit_sha256: Sha256
-    commit_generation: Token
-    metric: float | None
+    finite: bool
+
+
+@dataclass(frozen=True)
+class BestEntry:
+    """The best checkpoint in HEAD; once it is not among `Head.checkpoints`, only its weights.
+
+    Attributes:
+        dir: Its directory.
+        commit_sha256: Hash of its commit record.
+        step: Optimizer steps at the end of the best epoch.
+        epoch: Completed epochs at its end.
+        monitor: Name of the compared metric.
+        value: Its value.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    dir: DirPath
+    commit_sha256: Sha256
+    step: Count
+    epoch: Count
+    monitor: str
+    value: float
+
+    @classmethod
+    def of(cls, best: BestCheckpoint, *, commit_sha256: str) -> Self:
+        """HEAD's entry for the best checkpoint of a commit record."""
+        return cls(best.dir, commit_sha256, best.step, best.epoch, best.monitor, best.value)
+
+    @property
+    def checkpoint(self) -> BestCheckpoint:
+        """The same as a commit record contains it."""
+        return BestCheckpoint(self.dir, self.step, self.epoch, self.monitor, self.value)
 
 
 @dataclass(frozen=True)
@@ -172,40 +229,56 @@ class Head:
     Attributes:
         schema: Version of this record.
         run: Name of the run.
+        lineage: Identity of the run, as in config.json.
         token: Number of the attempt that may write; smaller ones are fenced.
         owner: That attempt's process.
         seq: Number of writes of this record.
+        written: UTC time of the record, ISO 8601; for people.
         status: Status of the run.
         reason: Why it has that status; empty while it runs.
         facts: Values that `finish` stored: outcome, epochs and so on.
-        checkpoints: The checkpoints that count, oldest first.
+        results: Newest version of each result file, by its fixed name.
+        checkpoints: The checkpoints that the run can resume from, oldest first.
         last: Directory of the newest one.
         best: The best one.
         rejected: Unusable checkpoints.
         superseded: Jobs that lost the run to another one, oldest first.
+        has_trained: Whether this attempt has begun to train.
+        fruitless: Attempts in a row, of one Job, that trained and committed nothing new.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    schema: Literal[1]
+    schema: Literal[2]
     run: str
+    lineage: Lineage
     token: Token
     owner: Owner
     seq: Count
+    written: str
     status: Status
     reason: str
     facts: Mapping[str, Any]
+    results: Mapping[str, str]
     checkpoints: tuple[CheckpointEntry, ...]
     last: DirPath | None
-    best: BestCheckpoint | None
+    best: BestEntry | None
     rejected: tuple[Rejected, ...]
     superseded: tuple[str, ...]
+    has_trained: bool
+    fruitless: Count
 
     @property
     def referenced_dirs(self) -> frozenset[str]:
         """Every directory listed in HEAD, usable or rejected."""
-        return frozenset(
-            {one.dir for one in self.checkpoints} | {one.dir for one in self.rejected}
+        listed = [one.dir for one in self.checkpoints] + [one.dir for one in self.rejected]
+        return frozenset(listed if self.best is None else [*listed, self.best.dir])
+
+    @property
+    def is_best_restorable(self) -> bool:
+        """Whether the best checkpoint is complete: its training state is still there."""
+        return self.best is not None and any(
+            one.dir == self.best.dir for one in self.checkpoints
         )
 
     def __post_init__(self) -> None:
@@ -215,8 +288,6 @@ class Head:
             raise ValueError("checkpoints are repeated or out of order")
         if self.last != (dirs[-1] if dirs else None):
             raise ValueError(f"last is {self.last}, the newest checkpoint is {dirs[-1:]}")
-        if self.best is not None and self.best.dir not in dirs:
-            raise ValueError(f"best is {self.best.dir}, which is not among the checkpoints")
 
 
 @dataclass(frozen=True)
@@ -225,17 +296,26 @@ class StoredConfig:
 
     Attributes:
         schema: Version of this record.
+        lineage: Identity of the run: random, so a run of the same name that was deleted and
+            started again is another one.
+        created: UTC time, ISO 8601; for people.
+        writer: Nonce of the process that started the run.
         config: The resolved configuration.
         config_sha256: Its hash.
         fingerprint: Fingerprint of the training data.
+        derived: Settings that the first attempt derived and later ones use again, by name.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    schema: Literal[1]
+    schema: Literal[2]
+    lineage: Lineage
+    created: str
+    writer: str
     config: Mapping[str, Any]
     config_sha256: Sha256
     fingerprint: str
+    derived: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -248,6 +328,7 @@ class Provenance:
         fingerprint: Fingerprint of the training data.
         versions: Library versions by name.
         topology: Replicas, global batch, threads, CPU.
+        derived: As in `StoredConfig`, if this attempt starts the run.
     """
 
     run: str
@@ -255,11 +336,27 @@ class Provenance:
     fingerprint: str
     versions: Mapping[str, str]
     topology: Mapping[str, str | int | float | bool]
+    derived: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def config_sha256(self) -> str:
         """Hash of the resolved configuration, hexadecimal."""
         return config_sha256(self.config)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What every record of one run has in common.
+
+    Attributes:
+        run: Name of the run.
+        lineage: Its random identity.
+        fingerprint: Fingerprint of its training data.
+    """
+
+    run: str
+    lineage: str
+    fingerprint: str
 
 
 def config_sha256(config: Mapping[str, Json]) -> str:
@@ -275,8 +372,20 @@ _ADAPTERS: dict[Any, TypeAdapter[Any]] = {
 
 
 def dumps(record: Record) -> bytes:
-    """Encodes a record as canonical JSON."""
-    return canonical_json.dumps(_ADAPTERS[type(record)].dump_python(record))
+    """Encodes a record as canonical JSON.
+
+    Raises:
+        ConfigError: It is longer than `parse` accepts.
+    """
+    data = canonical_json.dumps(_ADAPTERS[type(record)].dump_python(record))
+    if len(data) > RECORD_LIMIT_BYTES:
+        raise ConfigError(
+            f"{type(record).__name__}: the record has {len(data)} bytes, more than the "
+            f"{RECORD_LIMIT_BYTES} that can be read back. The configuration and the list of "
+            "checkpoints are stored in such records. Shorten callbacks.custom arguments, or "
+            "lower checkpoint.keep_last."
+        )
+    return data
 
 
 def parse(kind: type[_R], data: bytes) -> _R:

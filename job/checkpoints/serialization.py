@@ -3,10 +3,10 @@
 A checkpoint has five named parts:
 
 ============  =================================  ============================================
-part          content                            stored in
+part          content                            stored as
 ============  =================================  ============================================
-MODEL         weights, seed generators           state-00000-of-00001.npz, keys "model|<path>"
-OPTIMIZER     moments, iterations, learning rate the same, keys "optimizer|<path>"
+MODEL         weights, seed generators           .npz, keys "model|<path>"
+OPTIMIZER     moments, iterations, learning rate .npz, keys "optimizer|<path>"
 TRAIN_STATE   position, running sums of the      meta.json
               epoch, wall time, stop reason,
               random generators of Python and
@@ -16,25 +16,17 @@ HISTORY       metrics of each finished epoch     meta.json
 ============  =================================  ============================================
 
 Everything else is a function of the configuration and the seed: the order of the pairs,
-sampling, augmentation.
-
-Encoding is deterministic: equal state gives equal bytes. Decoding trusts nothing: names,
-counts, sizes and array headers are compared with what the model expects before an array is
-allocated, so a damaged or hostile file costs no more memory than the model. `numpy.load` opens
-the .npz; member names are percent-encoded variable keys::
-
-    data = encode_variables(state.variables)
-    variables = decode_variables(data, expected=spec_of(state.variables))
+sampling, augmentation. `shards.py` divides the arrays into objects.
 """
 
 import hashlib
 import io
 import json
+import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import quote
 
 import numpy as np
 from numpy.lib import format as npy
@@ -43,6 +35,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from job.checkpoints import canonical_json
 from job.checkpoints.canonical_json import DamagedError
+from job.errors import CallbackError
 from job.types import Json, Position
 
 MODEL = "model"
@@ -56,7 +49,6 @@ Spec = Mapping[str, tuple[tuple[int, ...], str]]
 
 META_SCHEMA = 2
 META_LIMIT_BYTES = 64 << 20
-_HEADER_LIMIT_BYTES = 16 << 10
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip file can hold
 
 
@@ -177,59 +169,27 @@ def encode_npz(arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False) 
             content = io.BytesIO()
             # `ascontiguousarray` would turn a scalar into a vector.
             npy.write_array(content, np.asarray(array, order="C"), allow_pickle=False)
-            member = zipfile.ZipInfo(f"{key}.npy", _EPOCH)
-            member.create_system = 3  # Unix, on every platform
+            member = new_member(f"{key}.npy")
             member.compress_type = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
             archive.writestr(member, content.getvalue(), compresslevel=9)
     return out.getvalue()
 
 
+def new_member(name: str) -> zipfile.ZipInfo:
+    """A member of an archive whose bytes depend on neither clock nor platform."""
+    member = zipfile.ZipInfo(name, _EPOCH)
+    member.create_system = 3  # Unix
+    return member
+
+
 def spec_of(variables: Variables) -> Spec:
-    """(shape, dtype name) by key, as `decode_variables` expects."""
+    """(shape, dtype name) by key."""
     return {key: (array.shape, array.dtype.name) for key, array in variables.items()}
 
 
-def state_limit_bytes(expected: Spec) -> int:
-    """The largest .npz that variables of this spec can need, in bytes."""
-    return sum(
-        _num_bytes(shape, dtype) + _HEADER_LIMIT_BYTES + 8 * len(_member(key)) + 1024
-        for key, (shape, dtype) in expected.items()
-    ) + (64 << 10)
-
-
-def encode_variables(variables: Variables) -> bytes:
-    """Encodes variables as an uncompressed .npz with one member each.
-
-    Raises:
-        TypeError: A variable's dtype cannot be stored without pickle.
-    """
-    return encode_npz(
-        {quote(key, safe=""): little_endian(variables[key]) for key in sorted(variables)}
-    )
-
-
-def decode_variables(data: bytes, *, expected: Spec) -> dict[str, NDArray[Any]]:
-    """Decodes an .npz that holds exactly the expected variables.
-
-    Args:
-        data: From `encode_variables`.
-        expected: (shape, dtype) by key, as from `spec_of`.
-
-    Raises:
-        DamagedError: The archive is broken, a key is missing or unknown, or a shape, dtype or
-            declared size differs.
-    """
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = _checked_members(archive.infolist(), expected)
-            return {
-                key: _read_array(archive, members[_member(key)], key, shape, np.dtype(dtype))
-                for key, (shape, dtype) in expected.items()
-            }
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise DamagedError(f"not a readable .npz ({error})") from error
-    except (ValueError, OverflowError) as error:
-        raise DamagedError(f"a damaged array in the .npz ({error})") from error
+def num_bytes_of(spec: Spec) -> int:
+    """Size of all variables."""
+    return sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in spec.values())
 
 
 def encode_meta(state: RunState) -> bytes:
@@ -237,8 +197,9 @@ def encode_meta(state: RunState) -> bytes:
 
     Raises:
         TypeError: A value is not plain Python.
+        CallbackError: It is longer than `decode_state` accepts.
     """
-    return canonical_json.dumps(
+    data = canonical_json.dumps(
         {
             "schema": META_SCHEMA,
             TRAIN_STATE: {
@@ -253,6 +214,15 @@ def encode_meta(state: RunState) -> bytes:
             HISTORY: state.history,
         }
     )
+    if len(data) > META_LIMIT_BYTES:
+        sizes = {name: len(canonical_json.dumps(one)) for name, one in state.callbacks.items()}
+        largest = max(sizes, key=lambda name: sizes[name], default="none")
+        raise CallbackError(
+            f"callback states and history have {len(data)} bytes as JSON, more than the "
+            f"{META_LIMIT_BYTES} of a checkpoint. The largest state is that of {largest}. "
+            "Return less from its get_state()."
+        )
+    return data
 
 
 def decode_state(variables: Variables, meta: bytes) -> RunState:
@@ -280,63 +250,3 @@ def decode_state(variables: Variables, meta: bytes) -> RunState:
         epoch_begun=train_state["epoch_begun"],
         random=train_state["random"],
     )
-
-
-def _member(key: str) -> str:
-    """Maps a key such as "model|lstm/kernel" to a name without special characters."""
-    return quote(key, safe="") + ".npy"
-
-
-def _num_bytes(shape: tuple[int, ...], dtype: str) -> int:
-    size = np.dtype(dtype).itemsize
-    for length in shape:
-        size *= length
-    return size
-
-
-def _checked_members(
-    members: list[zipfile.ZipInfo], expected: Spec
-) -> dict[str, zipfile.ZipInfo]:
-    """Compares the archive's directory with the expected variables; reads no member."""
-    wanted = {_member(key): _num_bytes(*spec) for key, spec in expected.items()}
-    found = {member.filename: member for member in members}
-    if len(found) != len(members):
-        raise DamagedError("a member occurs twice")
-    if found.keys() != wanted.keys():
-        missing, unknown = sorted(wanted.keys() - found), sorted(found.keys() - wanted)
-        raise DamagedError(
-            f"not the model's variables: missing {missing[:3]}, unknown {unknown[:3]}"
-        )
-    for name, member in found.items():
-        if (
-            member.compress_type != zipfile.ZIP_STORED
-            or member.compress_size != member.file_size
-        ):
-            raise DamagedError(f"{name} is compressed")
-        extra = member.file_size - wanted[name]
-        if not 0 < extra <= _HEADER_LIMIT_BYTES:
-            raise DamagedError(
-                f"{name} declares {member.file_size} bytes, expected a header "
-                f"and {wanted[name]}"
-            )
-    return found
-
-
-def _read_array(
-    archive: zipfile.ZipFile,
-    member: zipfile.ZipInfo,
-    key: str,
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-) -> NDArray[Any]:
-    with archive.open(member) as file:
-        if npy.read_magic(file) != (1, 0):
-            raise DamagedError(f"{key}: not an array of format 1.0")
-        found = npy.read_array_header_1_0(file, max_header_size=_HEADER_LIMIT_BYTES)
-        if found != (tuple(shape), False, dtype.newbyteorder("<")):
-            raise DamagedError(
-                f"{key}: shape {found[0]} of {found[2]}, expected {tuple(shape)} of {dtype}"
-            )
-        content = file.read()  # of the declared size; its CRC is checked at the end
-    array = np.frombuffer(content, dtype=dtype.newbyteorder("<")).reshape(shape)
-    return array.astype(dtype, copy=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from job.checkpoints.acquire import require_same_data
-from job.checkpoints.restore import load_best, load_last, read_head, read_stored
+from job.checkpoints.records import Identity
+from job.checkpoints.restore import newest_weights, read_head, read_stored
 from job.commands.shared import logs_on_stderr, print_result
 from job.config.loader.load_config import LoadedConfig, load_config
 from job.data.load import load_dataset
@@ -55,13 +56,13 @@ def _measure(loaded: LoadedConfig, *, folder: RunDirectory) -> dict[str, Any]:
 
     assembly = build_components(config, dataset=dataset)
     variables = assembly.siamese.variables()
-    spec = expected_spec(variables)
-    wants_best = config.evaluation.weights == "best" and head.best is not None
-    load = load_best if wants_best else load_last
-    restored = load(folder.store, head, expected=spec)
-    if restored is None:  # unreachable while HEAD has checkpoints, and cheap to refuse
-        raise ConfigError(f"{folder.uri} holds no committed checkpoint.")
-    write_variables(variables, restored.state.variables)
+    head, entry, weights = newest_weights(
+        folder.store,
+        identity=Identity(config.run.name, stored.lineage, stored.fingerprint),
+        expected=expected_spec(variables),
+        wants_best=config.evaluation.weights == "best",
+    )
+    write_variables({key: variables[key] for key in weights}, weights)
     findings = evaluate(
         PairScorer(assembly.siamese, check_stop=_go_on),
         dataset=dataset,
@@ -72,8 +73,8 @@ def _measure(loaded: LoadedConfig, *, folder: RunDirectory) -> dict[str, Any]:
     )
     return {
         "run": config.run.name,
-        "weights": "best" if wants_best else "last",
-        "global_step": restored.state.position.global_step,
+        "weights": "best" if entry is head.best else "last",
+        "global_step": entry.step,
         "best": asdict(head.best) if head.best else None,
         **result_json(findings),
     }

@@ -40,6 +40,13 @@ class RunConfig(Section):
         json_schema_extra=MUTABLE,
     )
 
+    takeover: bool = Field(
+        False,
+        description="Whether to take over an unfinished run that belongs to another Helm "
+        "release. That release loses the run for good.",
+        json_schema_extra=MUTABLE,
+    )
+
     @field_validator("root")
     @classmethod
     def _can_be_opened(cls, root: str) -> str:

@@ -76,6 +76,27 @@ class TrainingConfig(Section):
         "the steps. Affects speed, never the result.",
         json_schema_extra=MUTABLE,
     )
+    stall_seconds: float | None = Field(
+        300.0,
+        gt=0.0,
+        description="Longest time without progress in a step or in validation. Then the "
+        "process writes the stacks of its threads and ends with exit code 77. Six times as "
+        "long while data is loaded, the model compiled or exported. Null: no limit.",
+        json_schema_extra=MUTABLE,
+    )
+    compute_threads: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="Threads of one TensorFlow operation, which decide the last bits of a "
+        "result. Null: every core. A CPU limit of the container takes precedence. The first "
+        "attempt stores the number and later ones use it again.",
+    )
+    tf32: bool = Field(
+        False,
+        description="Whether a GPU may compute float32 products in TensorFloat-32: faster, "
+        "with 10 bits of mantissa instead of 23.",
+    )
     optimizer: Optimizer = Field(
         default_factory=AdamConfig, description="The optimizer and its learning rate."
     )

@@ -1,28 +1,54 @@
 """The software and hardware that affect the last bits of a result. Does not import TensorFlow.
 
 Two attempts give the same bits if all of it is equal. A checkpoint records it, and a resume
-logs what differs.
+logs what differs. The number of compute threads is chosen here, stored with the run, and used
+again by every later attempt, whatever machine it runs on.
 """
 
+import math
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 # Instruction sets that TensorFlow's kernels are selected by.
 _CPU_FEATURES = ("fma", "avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile")
+# Limit of this container: quota and period in microseconds, or "max" (cgroup v2).
+# Source: https://docs.kernel.org/admin-guide/cgroup-v2.html, cpu.max.
+CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+
+
+@dataclass(frozen=True)
+class Topology:
+    """What this process computes with.
+
+    Attributes:
+        num_replicas: Devices that share a global batch.
+        global_batch_size: Pairs in one optimizer step.
+        devices: Kind of the devices, "CPU" or "GPU".
+        compute_threads: Threads of one TensorFlow operation.
+        tf32: Whether float32 products may be computed in TF32 on a GPU.
+        gpu: Model, driver and libraries of the GPU; empty without one.
+    """
+
+    num_replicas: int
+    global_batch_size: int
+    devices: str
+    compute_threads: int
+    tf32: bool
+    gpu: Mapping[str, str]
 
 
 def describe_environment(
-    *, libraries: Mapping[str, str], num_replicas: int, global_batch_size: int, devices: str
+    topology: Topology, *, libraries: Mapping[str, str], env: Mapping[str, str]
 ) -> dict[str, Mapping[str, str | int | float | bool]]:
     """The software and hardware this process computes with.
 
     Args:
-        libraries: Versions of the libraries that affect results.
-        num_replicas: Devices that share a global batch.
-        global_batch_size: Pairs in one optimizer step.
-        devices: Kind of the devices, "CPU" or "GPU".
+        topology: The devices.
+        libraries: Versions of the program and the libraries that affect results.
+        env: Environment variables of the process; some switch kernels.
 
     Returns:
         `versions` by library and `topology` by name.
@@ -30,13 +56,42 @@ def describe_environment(
     return {
         "versions": {"python": platform.python_version(), **libraries},
         "topology": {
-            "replicas": num_replicas,
-            "global_batch_size": global_batch_size,
-            "devices": devices,
-            "threads": len(os.sched_getaffinity(0)),
+            "replicas": topology.num_replicas,
+            "global_batch_size": topology.global_batch_size,
+            "devices": topology.devices,
+            "threads": topology.compute_threads,
             "cpu": f"{platform.machine()} {cpu_features(Path('/proc/cpuinfo'))}".strip(),
+            "onednn": env.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+            "tf32": topology.tf32,
+            **topology.gpu,
         },
     }
+
+
+def choose_compute_threads(
+    requested: int | None, *, stored: int | None, cpu_max: Path = CPU_MAX
+) -> int:
+    """Threads of one TensorFlow operation: they decide in which order numbers are summed.
+
+    Args:
+        requested: `training.compute_threads`.
+        stored: What the run's first attempt used; None for a new run.
+        cpu_max: The file with the container's CPU limit.
+
+    Returns:
+        The stored number; else the CPU limit, rounded up, if there is one; else the requested
+        number; else every core that this process may use.
+    """
+    return stored or cpu_limit(cpu_max) or requested or len(os.sched_getaffinity(0))
+
+
+def cpu_limit(cpu_max: Path) -> int | None:
+    """CPU limit of this container in whole cores, rounded up; None without a limit."""
+    try:
+        quota, period = cpu_max.read_text(encoding="ascii").split()
+        return math.ceil(int(quota) / int(period))
+    except (OSError, ValueError):
+        return None
 
 
 def cpu_features(cpuinfo: Path) -> str:

@@ -1,13 +1,24 @@
 """Opens this machine's devices as one `tf.distribute` strategy."""
 
+from pathlib import Path
+
 import keras
 import tensorflow as tf
 
 from job.config.distribution import DistributionConfig
 from job.errors import ConfigError
 
+# The line of the kernel module has the driver's version.
+_NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
-def open_strategy(section: DistributionConfig, *, seed: int) -> tf.distribute.Strategy:
+
+def open_strategy(
+    section: DistributionConfig,
+    *,
+    seed: int,
+    compute_threads: int | None = None,
+    tf32: bool = False,
+) -> tf.distribute.Strategy:
     """Makes the process deterministic and creates a strategy over the requested devices.
 
     It must run before anything else uses a device: logical CPUs cannot be added later.
@@ -15,6 +26,8 @@ def open_strategy(section: DistributionConfig, *, seed: int) -> tf.distribute.St
     Args:
         section: The devices.
         seed: The run's seed, for code that draws from the global generators.
+        compute_threads: Threads of one operation; None: TensorFlow's choice, every core.
+        tf32: Whether float32 products may be computed in TF32, with 10 bits of mantissa.
 
     Returns:
         A MirroredStrategy, even for a single device: one code path for every topology.
@@ -26,6 +39,10 @@ def open_strategy(section: DistributionConfig, *, seed: int) -> tf.distribute.St
     keras.config.disable_interactive_logging()
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+    tf.config.experimental.enable_tensor_float_32_execution(tf32)
+    if compute_threads is not None:
+        tf.config.threading.set_intra_op_parallelism_threads(compute_threads)
+        tf.config.threading.set_inter_op_parallelism_threads(compute_threads)
     return tf.distribute.MirroredStrategy(_devices(section.devices))
 
 
@@ -48,3 +65,22 @@ def _devices(request: str) -> list[str]:
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, logical)
     return [f"CPU:{index}" for index in range(wanted)]
+
+
+def describe_gpu() -> dict[str, str]:
+    """Model, driver and CUDA libraries of the first GPU; empty without one."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return {}
+    build = tf.sysconfig.get_build_info()
+    details = tf.config.experimental.get_device_details(gpus[0])
+    try:
+        driver = _NVIDIA_DRIVER.read_text(encoding="ascii", errors="replace").partition("\n")[0]
+    except OSError:
+        driver = "unknown"
+    return {
+        "gpu": str(details.get("device_name", "unknown")),
+        "gpu_driver": driver,
+        "cuda": str(build.get("cuda_version", "unknown")),
+        "cudnn": str(build.get("cudnn_version", "unknown")),
+    }

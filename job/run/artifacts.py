@@ -9,6 +9,9 @@ quarantine.json               rejected rows
 activations/epoch-NNNN.npz    activations of one validation pair, if configured
 export/                       the exported model, if enabled
 ============================  ==================================================
+
+What a finished run leaves is written under a unique name first, which HEAD names; the names
+above are copies of it.
 """
 
 import json
@@ -54,10 +57,21 @@ class RunArtifacts:
         """Names of the files that begin with `prefix`, sorted."""
         return self._files.list(prefix)
 
+    def publish(self, files: Mapping[str, bytes], *, directory: str) -> dict[str, str]:
+        """Writes results under unique names and replaces their copies under fixed names.
+
+        Args:
+            files: Content by fixed name.
+            directory: From `RunCheckpointer.results_directory`.
+
+        Returns:
+            Unique name of each file, for HEAD; empty where this process does not write.
+        """
+        return self._files.publish(files, directory=directory) if self._is_chief else {}
+
     def write_summary(self, content: Mapping[str, Any]) -> None:
-        """Writes `summary.json`."""
-        data = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
-        self.write(SUMMARY, f"{data}\n".encode())
+        """Writes `summary.json` of an attempt that did not finish the run."""
+        self.write(SUMMARY, encode_summary(content))
 
     def write_quarantine(self, quarantine: Quarantine) -> None:
         """Writes `quarantine.json`; also without rejected rows, which is worth knowing too."""
@@ -65,11 +79,17 @@ class RunArtifacts:
         content = {"schema": _QUARANTINE_SCHEMA, **rows}
         self.write(QUARANTINE, f"{json.dumps(content, indent=1)}\n".encode())
 
-    def write_history(self, history: Sequence[Mapping[str, float]]) -> None:
-        """Writes `history.json`; null stands for NaN and infinity."""
-        epochs = [
-            {name: value if math.isfinite(value) else None for name, value in epoch.items()}
-            for epoch in history
-        ]
-        # Sorted: an epoch from a checkpoint has its names in another order.
-        self.write(HISTORY, f"{json.dumps(epochs, indent=1, sort_keys=True)}\n".encode())
+
+def encode_summary(content: Mapping[str, Any]) -> bytes:
+    """`summary.json` as bytes."""
+    return f"{json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)}\n".encode()
+
+
+def encode_history(history: Sequence[Mapping[str, float]]) -> bytes:
+    """`history.json` as bytes; null stands for NaN and infinity."""
+    epochs = [
+        {name: value if math.isfinite(value) else None for name, value in epoch.items()}
+        for epoch in history
+    ]
+    # Sorted: an epoch from a checkpoint has its names in another order.
+    return f"{json.dumps(epochs, indent=1, sort_keys=True)}\n".encode()

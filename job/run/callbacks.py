@@ -1,9 +1,13 @@
 """The callbacks of a run, built from its configuration, and their order."""
 
+import hashlib
 import logging
-from collections.abc import Callable
+import sys
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import keras
 
@@ -39,11 +43,13 @@ class PreparedCallbacks:
     Attributes:
         model: The model that callbacks see.
         custom: The user's callbacks.
+        custom_code: Hash of their source, by module.
         probe: Computes the activations of one pair; None if activations are not logged.
     """
 
     model: keras.Model
     custom: list[keras.callbacks.Callback]
+    custom_code: dict[str, str]
     probe: Callable[[], Activations] | None
 
 
@@ -74,7 +80,17 @@ def prepare_callbacks(
         pairs = dataset.pairs["validation"]
         first = (components.feed.batch(rows[:1]) for rows in (pairs.left, pairs.right))
         probe = partial(layers, *first)
-    return PreparedCallbacks(components.siamese.scorer, custom, probe)
+    return PreparedCallbacks(components.siamese.scorer, custom, _code_of(custom), probe)
+
+
+def _code_of(callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, str]:
+    """SHA-256 of each module that defines a custom callback, shortened."""
+    modules = {type(one).__module__: sys.modules[type(one).__module__] for one in callbacks}
+    return {
+        f"callback {name}": hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()[:12]
+        for name, module in sorted(modules.items())
+        if module.__file__ is not None
+    }
 
 
 def build_callbacks(
@@ -94,12 +110,18 @@ def build_callbacks(
 
     run.logging.track_step(lambda: position().global_step)
     checkpoint = CheckpointCallback(
-        checkpointer, policy=training.schedule.saves, position=position, best=best
+        checkpointer,
+        policy=training.schedule.saves,
+        position=position,
+        epochs=training.schedule.epochs,
+        best=best,
+        now=time.monotonic,
     )
     run.listener.set_targets(training.target_steps, epochs=training.schedule.epochs)
     stoppers = (c for c in control if isinstance(c, keras.callbacks.EarlyStopping))
     metrics = MetricsCallback(
         run.metrics,
+        set_phase=run.listener.set_phase,
         position=position,
         best=best,
         pairs_per_step=run.config.training.global_batch_size,

@@ -1,8 +1,7 @@
-"""Connects the run to its checkpoints: acquire, restore, put back, snapshot, save, wait.
+"""Connects the run to its checkpoints: acquire, restore, put back, save, stop.
 
 `CheckpointManager` knows records and stores; this class knows the model, the training state and
-the callbacks. A snapshot is a copy on the host, and `save` needs nothing but the snapshot: an
-asynchronous save is `save` in a thread that `wait` joins.
+the callbacks. A save copies all state to host memory and commits the copy in the background.
 """
 
 import logging
@@ -11,22 +10,26 @@ import secrets
 import socket
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Self
 
 from job.callbacks.callback_list import CallbackList
+from job.checkpoints.background import BackgroundSaves
 from job.checkpoints.fenced_files import FencedFiles
-from job.checkpoints.manager import CheckpointManager
+from job.checkpoints.layout import CheckpointDir
+from job.checkpoints.manager import CheckpointManager, SaveResult, Surroundings
 from job.checkpoints.policy import Retention
-from job.checkpoints.records import Best, BestCheckpoint, Owner, Provenance, Status
-from job.checkpoints.serialization import MODEL, RunState, state_sha256
+from job.checkpoints.records import Best, BestEntry, Owner, Provenance, Status
+from job.checkpoints.serialization import RunState, num_bytes_of, state_sha256
 from job.config.resume import as_record
 from job.data.dataset import Dataset
-from job.distribution.hardware import describe_environment
-from job.errors import JobError
+from job.distribution.hardware import Topology, describe_environment
+from job.distribution.strategy import describe_gpu
+from job.errors import CheckpointError, JobError
 from job.models.siamese import Siamese
-from job.run.components import Components, library_versions
+from job.run.components import Components, Training, library_versions
 from job.run.context import RunContext
-from job.run.directory import RunDirectory
+from job.run.directory import RunDirectory, require_same_config
 from job.training.state import (
     TrainState,
     expected_spec,
@@ -39,26 +42,36 @@ from job.types import Json, Position
 
 log = logging.getLogger(__name__)
 
+# Cloud Storage accepts about one write a second to one name, and answers 429 beyond that.
+_BUCKET_HEAD_SECONDS = 1.0
+
 
 class RunCheckpointer:
     """The run as this process holds it; only the chief writes.
 
-    `acquire`, then `restore`, `attach` and `put_back`; from then on `snapshot` and `save`.
+    `acquire`, then `restore`, `attach` and `put_back`; from then on `save` and `save_if_idle`,
+    and at the end `stop` or `finish`. Used from the main thread.
 
     Attributes:
         state: The training state that snapshots contain.
+        save_cost_seconds: What the newest save cost training: the time of the copy and the
+            processor time of the rest. None before the first.
     """
 
     def __init__(
         self, run: RunContext, *, manager: CheckpointManager, siamese: Siamese
     ) -> None:
         self.state = TrainState()
+        self.save_cost_seconds: float | None = None
         self._run = run
         self._manager = manager
+        self._saves = BackgroundSaves(manager)
         self._siamese = siamese
         self._callbacks: CallbackList | None = None
         self._restored: RunState | None = None
-        self._committed: Position | None = None
+        self._newest: Position | None = None
+        self._blocked_seconds = 0.0
+        self._bytes_per_second: float | None = None
         self._earlier_seconds = 0.0
         self._last_state_sha256: str | None = None
 
@@ -68,40 +81,67 @@ class RunCheckpointer:
         run: RunContext,
         directory: RunDirectory,
         components: Components,
+        training: Training,
         dataset: Dataset,
+        custom_code: Mapping[str, str],
     ) -> Self:
         """Takes the run over from an earlier attempt, or starts it.
 
+        Args:
+            run: The surroundings of the process.
+            directory: Where the run is stored.
+            components: The model and its devices.
+            training: The schedule.
+            dataset: The data.
+            custom_code: Hash of the source of custom callbacks, by module.
+
         Raises:
-            ConfigError: The run was started with other data.
+            ConfigError: The run was started with another configuration or other data.
+            PermissionDeniedError: The run belongs to another release.
+            NoProgressError: Too many attempts trained and committed nothing new.
             CheckpointError: Checkpoints exist and HEAD cannot be rebuilt from them.
             FencedError: Other attempts kept taking the run at the same time.
         """
         run.listener.set_phase("restoring")
+        config, pod = run.config, run.pod
         environment = describe_environment(
-            libraries=library_versions(dataset.kind),
-            num_replicas=components.strategy.num_replicas_in_sync,
-            global_batch_size=run.config.training.global_batch_size,
-            devices=components.device_kind,
+            Topology(
+                num_replicas=components.strategy.num_replicas_in_sync,
+                global_batch_size=config.training.global_batch_size,
+                devices=components.device_kind,
+                compute_threads=components.compute_threads,
+                tf32=config.training.tf32,
+                gpu=describe_gpu(),
+            ),
+            libraries={**library_versions(dataset.kind), **custom_code},
+            env=os.environ,
         )
+        is_bucket = directory.lock is None
         manager = CheckpointManager.acquire(
             directory.store,
             owner=Owner(
-                job=run.pod.job_uid if run.pod else "",
+                namespace=pod.namespace if pod else "",
+                release=pod.release if pod else "",
+                job=pod.job_uid if pod else "",
                 host=socket.gethostname(),
                 pid=os.getpid(),
                 nonce=secrets.token_hex(8),
             ),
             provenance=Provenance(
-                run.config.run.name,
-                as_record(run.config),
+                config.run.name,
+                as_record(config),
                 dataset.fingerprint,
                 versions={name: str(one) for name, one in environment["versions"].items()},
                 topology=environment["topology"],
+                derived={
+                    "grid_steps": training.schedule.grid_steps,
+                    "compute_threads": components.compute_threads,
+                },
             ),
-            retention=Retention(run.config.checkpoint.keep_last),
-            now=time.monotonic,
-            nonce=lambda: secrets.token_hex(4),
+            retention=Retention(config.checkpoint.keep_last),
+            check=partial(require_same_config, config=config, uri=directory.uri),
+            takeover=config.run.takeover,
+            around=Surroundings(head_seconds=_BUCKET_HEAD_SECONDS if is_bucket else 0.0),
         )
         return cls(run, manager=manager, siamese=components.siamese)
 
@@ -111,7 +151,7 @@ class RunCheckpointer:
         return self._manager.attempt
 
     @property
-    def best(self) -> BestCheckpoint | None:
+    def best(self) -> BestEntry | None:
         """The best epoch and its checkpoint, as committed."""
         return self._manager.head.best
 
@@ -135,7 +175,7 @@ class RunCheckpointer:
         restored = self._manager.restore(expected_spec(self._siamese.variables()))
         if restored is not None:
             self._restored = saved = restored.state
-            self._committed = saved.position
+            self._newest = saved.position
             self.state = TrainState.load(saved)
             self._earlier_seconds = saved.seconds
             log.info(
@@ -172,6 +212,127 @@ class RunCheckpointer:
             )
         write_random_state(restored.random)
 
+    def begin_training(self) -> None:
+        """Enters in HEAD that this attempt trains, and deletes what earlier ones left.
+
+        Raises:
+            FencedError: A newer attempt holds the run.
+        """
+        if self._run.cluster.is_chief:
+            self._manager.begin_training()
+            self._saves.collect_garbage()
+
+    def save(self, *, metrics: Mapping[str, float], best: Best | None) -> None:
+        """Saves in the background; waits for the save in flight, if there is one.
+
+        Nothing is saved if the position is saved already.
+
+        Args:
+            metrics: Metrics of the epoch that just finished; empty within an epoch.
+            best: The best epoch, if it is the one that just finished.
+
+        Raises:
+            JobError: The save before failed; the commit before that is intact.
+        """
+        if self._has_news():
+            self.wait()
+            self._submit(metrics=metrics, best=best)
+
+    def save_if_idle(self, *, metrics: Mapping[str, float]) -> None:
+        """Saves in the background, unless a save is in flight: then none is needed.
+
+        Raises:
+            JobError: The save before failed; the commit before that is intact.
+        """
+        self.poll()
+        if not self._has_news():
+            return
+        if self._saves.is_busy:
+            self._run.listener.checkpoint_skipped()
+            return
+        self._submit(metrics=metrics, best=None)
+
+    def poll(self) -> None:
+        """Takes note of a save that has ended.
+
+        Raises:
+            JobError: It failed; the commit before it is intact.
+        """
+        if not self._saves.is_busy:
+            self.wait()
+
+    def wait(self) -> None:
+        """Returns once the save in flight is durable.
+
+        Raises:
+            JobError: It failed; the commit before it is intact.
+        """
+        try:
+            result = self._saves.wait(tick=self._run.stop.note_progress)
+        except JobError:
+            self._run.listener.checkpoint_failed()
+            raise
+        if result is not None:
+            self._note(result)
+
+    def stop(self, reason: str, *, seconds_left: float) -> int:
+        """Commits the state after a signal, if there is time for it.
+
+        Args:
+            reason: Why training stops.
+            seconds_left: Time until the process is killed.
+
+        Returns:
+            Optimizer steps since the newest commit: 0 if the state is committed.
+
+        Raises:
+            JobError: The commit failed; the one before it is intact.
+        """
+        began = time.monotonic()
+        self.wait()
+        left = seconds_left - (time.monotonic() - began)
+        if self._has_news() and self._fits(left):
+            self._submit(metrics={}, best=None, status="preempted", reason=reason)
+            self.wait()
+        else:
+            self.finish("preempted", reason)
+        last = CheckpointDir.parse(self._manager.head.last or "")
+        return self.state.position.global_step - (last.step if last else 0)
+
+    def _fits(self, seconds: float) -> bool:
+        """Whether a save of the measured speed takes less than so many seconds."""
+        if self._bytes_per_second is None:
+            return True
+        spec = expected_spec(self._siamese.variables())
+        return num_bytes_of(spec) / self._bytes_per_second < seconds
+
+    def _has_news(self) -> bool:
+        return self._run.cluster.is_chief and self.state.position != self._newest
+
+    def _submit(
+        self,
+        *,
+        metrics: Mapping[str, float],
+        best: Best | None,
+        status: Status = "running",
+        reason: str = "",
+    ) -> None:
+        began = time.monotonic()
+        snapshot = self.snapshot()
+        self._saves.submit(snapshot, metrics=metrics, best=best, status=status, reason=reason)
+        self._newest = snapshot.position
+        self._blocked_seconds = time.monotonic() - began
+
+    def _note(self, result: SaveResult) -> None:
+        self.save_cost_seconds = self._blocked_seconds + self._saves.cpu_seconds
+        self._bytes_per_second = result.bytes / max(result.seconds, 1e-3)
+        self._run.listener.checkpoint_saved(
+            result.step,
+            bytes=result.bytes,
+            seconds=result.seconds,
+            retained=len(self._manager.head.checkpoints),
+        )
+
     def snapshot(self) -> RunState:
         """Copies everything that a resume needs to host memory."""
         callbacks: dict[str, Json] = {}
@@ -185,37 +346,6 @@ class RunCheckpointer:
             random=read_random_state(),
             **self.state.state_dict(),
         )
-
-    def save(
-        self, snapshot: RunState, *, metrics: Mapping[str, float], best: Best | None
-    ) -> None:
-        """Commits a snapshot, unless its position is committed already.
-
-        Args:
-            snapshot: From `snapshot`.
-            metrics: Metrics of the epoch that just finished; empty within an epoch.
-            best: The best epoch, if it is the one that just finished.
-
-        Raises:
-            JobError: The commit failed; the one before it is intact.
-        """
-        if not self._run.cluster.is_chief or snapshot.position == self._committed:
-            return
-        try:
-            result = self._manager.save(snapshot, metrics=metrics, best=best)
-        except JobError:
-            self._run.listener.checkpoint_failed()
-            raise
-        self._committed = snapshot.position
-        self._run.listener.checkpoint_saved(
-            result.step,
-            bytes=result.bytes,
-            seconds=result.seconds,
-            retained=len(self._manager.head.checkpoints),
-        )
-
-    def wait(self) -> None:
-        """Returns once every save is durable; saves are synchronous, so at once."""
 
     def state_sha256(self) -> str:
         """Fingerprint of every variable after the last step."""
@@ -231,30 +361,55 @@ class RunCheckpointer:
     def load_best_weights(self) -> None:
         """Loads the weights that `evaluation.weights` selects; training has ended.
 
-        `state_sha256` stays that of the last step.
-
-        Raises:
-            CheckpointError: The best checkpoint cannot be used.
+        `state_sha256` stays that of the last step. Weights of the best epoch that cannot be
+        read are replaced by those of the last, with a warning: the run ends with a model.
         """
         self._last_state_sha256 = self.state_sha256()
-        head = self._manager.head
-        if self._run.config.evaluation.weights == "last" or head.best is None:
+        best = self._manager.head.best
+        if self._run.config.evaluation.weights == "last" or best is None:
             return
-        if head.best.dir != head.last:
+        if best.dir != self._manager.head.last:
             variables = self._siamese.variables()
-            best = self._manager.load(head.best.dir, expected=expected_spec(variables))
-            model = {k: v for k, v in variables.items() if k.startswith(f"{MODEL}|")}
-            write_variables(model, best.state.variables)
+            try:
+                weights = self._manager.load_best_weights(expected=expected_spec(variables))
+            except CheckpointError as error:
+                facts = {"epoch": best.epoch, "reason": str(error), "instead": "last epoch"}
+                log.warning("best checkpoint lost", extra=facts)
+                return
+            write_variables({key: variables[key] for key in weights or {}}, weights or {})
         log.info(
             "weights of the best epoch",
-            extra={"epoch": head.best.epoch, head.best.monitor: round(head.best.value, 4)},
+            extra={"epoch": best.epoch, best.monitor: round(best.value, 4)},
         )
 
-    def finish(self, status: Status, reason: str, **facts: Json) -> None:
+    @property
+    def results_directory(self) -> str:
+        """A directory for results that no other process writes to."""
+        step = self.state.position.global_step
+        return f"results/{step:012d}-{self.attempt:06d}-{secrets.token_hex(4)}"
+
+    def finish(
+        self,
+        status: Status,
+        reason: str,
+        *,
+        results: Mapping[str, str] | None = None,
+        facts: Mapping[str, Json] | None = None,
+    ) -> None:
         """Enters in HEAD how the attempt ended.
+
+        Args:
+            status: The status of the run.
+            reason: Why, for people.
+            results: From `RunArtifacts.publish`.
+            facts: What a later start needs to know.
 
         Raises:
             FencedError: A newer attempt holds the run.
         """
         if self._run.cluster.is_chief:
-            self._manager.finish(status, reason, **facts)
+            self._manager.finish(status, reason, results=results, facts=facts or {})
+
+    def close(self) -> None:
+        """Waits for the background thread; a stop request cuts its deletes short."""
+        self._saves.close()

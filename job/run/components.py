@@ -21,6 +21,7 @@ from job.data.dataset import Dataset
 from job.data.pipeline.collators import Collator, collator_for
 from job.data.sampling.epochs import BatchSampler, LengthBucketedSampler, ShuffledPairs
 from job.data.sampling.pair_sampling import drawn_pairs
+from job.distribution.hardware import choose_compute_threads
 from job.distribution.strategy import open_strategy
 from job.models.siamese import Siamese, build_siamese
 from job.run.context import RunContext
@@ -42,12 +43,14 @@ class Components:
         siamese: The model, with fresh weights.
         feed: Collates items into the encoder's input.
         pairs: Chooses the training pairs.
+        compute_threads: Threads of one TensorFlow operation.
     """
 
     strategy: tf.distribute.Strategy
     siamese: Siamese
     feed: Collator
     pairs: BatchSampler
+    compute_threads: int
 
     @property
     def devices(self) -> list[str]:
@@ -98,23 +101,34 @@ class Training:
         )
 
 
-def build_components(config: Config, *, dataset: Dataset) -> Components:
+def build_components(
+    config: Config, *, dataset: Dataset, stored_threads: int | None = None
+) -> Components:
     """Opens the devices and builds the model on them.
+
+    Args:
+        config: The configuration of the run.
+        dataset: Its items are the input.
+        stored_threads: Compute threads of the run's first attempt, if known.
 
     Raises:
         ConfigError: A device is not available, or the training pairs do not fill a batch.
     """
     feed = collator_for(dataset, config.data)
     pairs = training_pairs(config, dataset=dataset, feed=feed)
-    strategy = open_strategy(config.distribution, seed=config.run.seed)
+    section = config.training
+    threads = choose_compute_threads(section.compute_threads, stored=stored_threads)
+    strategy = open_strategy(
+        config.distribution, seed=config.run.seed, compute_threads=threads, tf32=section.tf32
+    )
     with strategy.scope():
         siamese = build_siamese(
             config.model,
-            training=config.training,
+            training=section,
             item=feed.input,
             seed=config.run.seed,
         )
-    components = Components(strategy, siamese, feed, pairs)
+    components = Components(strategy, siamese, feed, pairs, threads)
     log.info(
         "model built",
         extra={
@@ -123,6 +137,7 @@ def build_components(config: Config, *, dataset: Dataset) -> Components:
             "model": siamese.describe(),
             "input": describe_input(feed.input),
             "devices": ", ".join(components.devices),
+            "threads": threads,
         },
     )
     _warn_if_additive_head(config.model.head.kind)
@@ -177,12 +192,13 @@ def _warn_if_additive_head(head: str) -> None:
 
 
 def library_versions(kind: Kind) -> dict[str, str]:
-    """Versions of the libraries that can change the numbers.
+    """Versions of the program and the libraries that can change the numbers.
 
     Args:
         kind: Kind of the items; Pillow decodes and resizes images.
     """
     versions = {
+        "siamese-job": __version__,
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "numpy": np.__version__,
@@ -243,7 +259,7 @@ def build_training(
     grid = grid_steps(section.steps_per_call, batch_bytes=data.largest_batch_bytes)
     if stored_grid_steps is not None and config.callbacks.custom:
         grid = stored_grid_steps
-    saves = SavePolicy(config.checkpoint.every_steps)
+    saves = SavePolicy(config.checkpoint.every_steps, config.checkpoint.every_seconds)
     return Training(step, data, Schedule(section.epochs, grid, saves))
 
 

@@ -1,6 +1,7 @@
 """The surroundings of a run: logs, metrics, probes, and an ending that all of them agree on."""
 
 import logging
+import math
 import os
 import sys
 import time
@@ -17,6 +18,7 @@ from job.distribution.cluster import Cluster
 from job.distribution.kubernetes import Pod, pod_of
 from job.errors import ExitCode, JobError
 from job.run.directory import run_uri
+from job.run.watchdog import Watchdog
 from job.telemetry.health import Health
 from job.telemetry.listener import Listeners
 from job.telemetry.logs.setup import LoggingSetup, configure_logging
@@ -69,6 +71,11 @@ class RunContext:
         """Wall time of this process so far."""
         return time.monotonic() - self.started
 
+    @property
+    def grace_seconds(self) -> float:
+        """Time from SIGTERM to SIGKILL; unlimited outside a cluster."""
+        return math.inf if self.pod is None else float(self.pod.grace_seconds)
+
 
 @contextmanager
 def run_context(loaded: LoadedConfig, *, stop: StopSignal) -> Iterator[RunContext]:
@@ -98,12 +105,13 @@ def run_context(loaded: LoadedConfig, *, stop: StopSignal) -> Iterator[RunContex
     stop.look_for_cause(
         lambda: cause_of_sigterm(health, pod=pod, seconds=time.monotonic() - started)
     )
-    with setup:
+    watchdog = Watchdog(stop, stall_seconds=config.training.stall_seconds)
+    with setup, watchdog:
         run = RunContext(
             loaded,
             stop,
             cluster,
-            Listeners(metrics, health),
+            Listeners(metrics, health, watchdog),
             metrics,
             setup,
             server.start() if config.metrics.enabled else 0,

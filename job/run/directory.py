@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from job.checkpoints.records import StoredConfig
 from job.checkpoints.restore import read_head, read_stored
 from job.config.resume import as_record, binding_diff
 from job.config.root import Config
@@ -49,6 +50,14 @@ class RunDirectory:
         """Holds the lock during the block, unless the directory does not exist yet."""
         exists = self.lock is not None and self.lock.folder.is_dir()
         return self.locked() if exists else nullcontext()
+
+    def read_derived(self) -> Mapping[str, int]:
+        """Settings that the run's first attempt derived, by name; empty for a new run.
+
+        Read after the lock is acquired: its last holder may have started the run.
+        """
+        stored = read_stored(self.store)
+        return {} if stored is None else stored.derived
 
     def check_permissions(self) -> None:
         """Makes sure that a bucket can be written, before training has anything to lose.
@@ -107,17 +116,27 @@ def open_run_directory(
         env=env,
     )
     stored = read_stored(store)
-    differences = binding_diff(stored.config, as_record(config)) if stored is not None else []
+    if stored is not None:
+        require_same_config(stored, config=config, uri=uri)
+    local = local_folder(uri)
+    if local is None:
+        return RunDirectory(uri, store, None)
+    return RunDirectory(uri, store, _run_lock(local, pod=pod_of(env), check_stop=check_stop))
+
+
+def require_same_config(stored: StoredConfig, *, config: Config, uri: str) -> None:
+    """Rejects a configuration that the stored run cannot resume with.
+
+    Raises:
+        ConfigError: A binding key differs.
+    """
+    differences = binding_diff(stored.config, as_record(config))
     if differences:
         raise ConfigError(
             f"{uri} holds a run of another configuration:\n  "
             + "\n  ".join(differences)
             + "\nUndo the change to resume that run, or use another run.name."
         )
-    local = local_folder(uri)
-    if local is None:
-        return RunDirectory(uri, store, None)
-    return RunDirectory(uri, store, _run_lock(local, pod=pod_of(env), check_stop=check_stop))
 
 
 def _run_lock(folder: Path, *, pod: Pod | None, check_stop: Callable[[], None]) -> RunLock:

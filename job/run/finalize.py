@@ -13,7 +13,14 @@ from job.errors import ExitCode
 from job.evaluation.evaluate import EvaluationResult
 from job.export.golden import GoldenPairs, Items
 from job.export.writer import FOLDER, export_model
-from job.run.artifacts import HISTORY, QUARANTINE, SUMMARY, RunArtifacts
+from job.run.artifacts import (
+    HISTORY,
+    QUARANTINE,
+    SUMMARY,
+    RunArtifacts,
+    encode_history,
+    encode_summary,
+)
 from job.run.checkpointer import RunCheckpointer
 from job.run.components import Components, build_for_export
 from job.run.context import RunContext
@@ -23,9 +30,12 @@ from job.telemetry.termination_message import write_termination_message
 
 log = logging.getLogger(__name__)
 
+# What a process needs after its last commit, to end before it is killed.
+_MARGIN_SECONDS = 3.0
+
 
 def commit_and_stop(run: RunContext, checkpointer: RunCheckpointer) -> NoReturn:
-    """Commits the state after a signal and ends the process.
+    """Commits the state after a signal, if it can be done in time, and ends the process.
 
     Raises:
         PreemptedError: After SIGTERM.
@@ -34,8 +44,14 @@ def commit_and_stop(run: RunContext, checkpointer: RunCheckpointer) -> NoReturn:
     """
     position = checkpointer.state.position
     log.info("stopping", extra={"signal": run.stop.name, "step": position.global_step})
-    checkpointer.save(checkpointer.snapshot(), metrics={}, best=None)
-    checkpointer.wait()
+    seconds_left = run.grace_seconds - run.stop.seconds_since - _MARGIN_SECONDS
+    lost = checkpointer.stop(f"stopped by {run.stop.name}", seconds_left=seconds_left)
+    if lost:
+        log.warning("final save skipped", extra={"lost_steps": lost, "why": "too little time"})
+        raise run.stop.error(
+            f"A save would have taken longer than the grace period. The last {lost} steps are "
+            "lost; the same command resumes from the commit before."
+        )
     run.stop.mark_committed()
     raise run.stop.error(
         f"Step {position.global_step} (epoch {position.epoch + 1}) is committed; the same "
@@ -59,23 +75,30 @@ def finalize(
     written = {"summary": SUMMARY, "history": HISTORY, "quarantine": QUARANTINE}
     if config.callbacks.activations is not None:
         written["activations"] = ACTIVATIONS
-    artifacts.write_history(state.history)
+    files = {HISTORY: encode_history(state.history)}
     if config.export.enabled:
         run.stop.raise_if_requested()
-        written |= _export(run, artifacts, components, dataset, result)
+        written |= _export(run, files, components, dataset, result)
     outcome = "stopped_early" if state.stop_reason else "finished"
     summary = summarise(run, checkpointer, outcome=outcome, result=result, artifacts=written)
-    artifacts.write_summary(summary)
+    files[SUMMARY] = encode_summary(summary)
+    results = artifacts.publish(files, directory=checkpointer.results_directory)
     stopping = config.callbacks.early_stopping
     checkpointer.finish(
         "completed",
         state.stop_reason or "all epochs done",
-        outcome=outcome,
-        epochs=state.position.epoch,
-        global_step=state.position.global_step,
-        stop_reason=state.stop_reason,
-        patience_epochs=stopping.patience_epochs if stopping else None,
+        results=results,
+        facts={
+            "outcome": outcome,
+            "epochs": state.position.epoch,
+            "global_step": state.position.global_step,
+            "stop_reason": state.stop_reason,
+            "patience_epochs": stopping.patience_epochs if stopping else None,
+        },
     )
+    checkpointer.close()
+    if config.export.enabled:
+        log.info("model exported", extra={"folder": f"{run_uri(config)}/{FOLDER}"})
     _log_result(run, checkpointer, outcome=outcome, result=result)
     if run.logging.format != "json":
         run.logging.terminal.write_line(format_summary(summary, directory=run_uri(config)))
@@ -109,26 +132,24 @@ def _log_result(
 
 def _export(
     run: RunContext,
-    artifacts: RunArtifacts,
+    files: dict[str, bytes],
     components: Components,
     dataset: Dataset,
     result: EvaluationResult,
 ) -> dict[str, str]:
-    """Writes the exported model; returns its files by what they are."""
+    """Adds the files of the exported model to `files`; returns their names by what they are."""
     pairs, count = dataset.pairs["test"], run.config.export.num_golden_pairs
     left, right = (
         _as_exported(dataset, rows[:count], feed=components.feed)
         for rows in (pairs.left, pairs.right)
     )
-    written = export_model(
+    return export_model(
         build_for_export(run.config, components),
         statistics=dataset.statistics,
         threshold=result.threshold,
         golden=GoldenPairs(left, right, result.test_scores.score[:count]),
-        write=artifacts.write,
+        write=files.__setitem__,
     )
-    log.info("model exported", extra={"folder": f"{run_uri(run.config)}/{FOLDER}"})
-    return written
 
 
 def _as_exported(dataset: Dataset, rows: NDArray[np.int64], *, feed: Collator) -> Items:

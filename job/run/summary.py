@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from job.checkpoints.records import Status
 from job.config.monitors import QUALITY_METRICS
 from job.errors import ExitCode, FencedError, JobError, StorageOutageError
 from job.run.artifacts import RunArtifacts
@@ -119,8 +118,8 @@ def recorded_failure(
             error=error,
         )
         try:
-            status: Status = "preempted" if stopped else "failed"
-            checkpointer.finish(status, str(error), exit_code=code.value)
+            if not stopped:
+                checkpointer.finish("failed", str(error), facts={"exit_code": code.value})
             artifacts.write_summary(summary)
         except FencedError:
             raise
@@ -128,6 +127,8 @@ def recorded_failure(
             # The process ends with the first error; a full disk refuses this record too.
             log.warning("failure not recorded", extra={"reason": str(second)})
         raise
+    finally:
+        checkpointer.close()
 
 
 def format_summary(summary: Mapping[str, Any], *, directory: str) -> str:

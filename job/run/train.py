@@ -56,16 +56,23 @@ def _train(run: RunContext, *, directory: RunDirectory, dataset: Dataset) -> Non
 
     config, stop = run.config, run.stop
     stop.raise_if_requested()
-    components = build_components(config, dataset=dataset)
+    derived = directory.read_derived()
+    components = build_components(
+        config, dataset=dataset, stored_threads=derived.get("compute_threads")
+    )
     stop.install()  # TensorFlow may have replaced the handlers
     set_info_metrics(run, components, dataset_sha256=dataset.fingerprint)
-    training = build_training(config, components, dataset)
+    training = build_training(
+        config, components, dataset, stored_grid_steps=derived.get("grid_steps")
+    )
     prepared = prepare_callbacks(run, components, dataset)
     stop.raise_if_requested()
 
     # Nothing has been written so far, and everything that can be rejected has been.
     with directory.locked():
-        checkpointer = RunCheckpointer.acquire(run, directory, components, dataset)
+        checkpointer = RunCheckpointer.acquire(
+            run, directory, components, training, dataset, custom_code=prepared.custom_code
+        )
         artifacts = RunArtifacts(checkpointer.files, is_chief=run.cluster.is_chief)
         state = checkpointer.restore()
         with recorded_failure(run, checkpointer, artifacts):
@@ -77,6 +84,7 @@ def _train(run: RunContext, *, directory: RunDirectory, dataset: Dataset) -> Non
             scorer = PairScorer(components.siamese, check_stop=stop.raise_if_requested)
             validate = validation(run, components, dataset, scorer=scorer)
             loop = training.loop(callbacks, validate=validate, stop=stop)
+            checkpointer.begin_training()
             run.listener.finish_startup()
             if loop.run(state, put_back=checkpointer.put_back) == "interrupted":
                 commit_and_stop(run, checkpointer)

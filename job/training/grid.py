@@ -33,13 +33,13 @@ def grid_steps(steps_per_call: int, *, batch_bytes: int) -> int:
 
 
 def steps_of_call(
-    *, steps_left: int, steps_until_save: int, seconds_per_step: float | None
+    *, steps_left: int, steps_until_save: int | None, seconds_per_step: float | None
 ) -> int:
     """Steps in the next call of the training function.
 
     Args:
         steps_left: To the end of the block, >= 1.
-        steps_until_save: To the next save, >= 1.
+        steps_until_save: To the next save, >= 1; None if steps do not decide.
         seconds_per_step: Measured wall time; None while unknown.
 
     Returns:
@@ -48,7 +48,7 @@ def steps_of_call(
     if seconds_per_step is None:
         return 1
     affordable = max(1, int(CALL_SECONDS / max(seconds_per_step, 1e-9)))
-    return min(steps_left, steps_until_save, affordable)
+    return min(steps_left, affordable, steps_until_save or steps_left)
 
 
 @dataclass(frozen=True)

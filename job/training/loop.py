@@ -45,7 +45,7 @@ from job.data.pipeline.batches import PairArrays, pair_arrays
 from job.data.pipeline.collators import PADDING_MULTIPLE, Collator
 from job.data.pipeline.prefetch import Prefetcher
 from job.data.sampling.epochs import BatchSampler
-from job.errors import DivergedError, InterruptedByUserError, PreemptedError
+from job.errors import DivergedError, StopError
 from job.training.grid import HookGrid, steps_of_call
 from job.training.signals import StopSignal
 from job.training.state import TrainState
@@ -204,7 +204,7 @@ class TrainingLoop:
                 self._run_call(state, batches=batches)
         try:
             validation = self._validate()
-        except (PreemptedError, InterruptedByUserError):
+        except StopError:
             return False
         logs = state.running_means() | dict(validation)
         logs["learning_rate"] = self._callbacks.learning_rate()

@@ -8,6 +8,7 @@ when it opens the devices, so `install` is called again after that.
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,11 +32,19 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class StopSignal:
     """Whether this process was asked to stop, and by which signal.
 
-    Long-running functions take `check_stop`: pass `raise_if_requested`.
+    Long-running functions take `check_stop`: pass `raise_if_requested`. The main thread polls
+    at every safe point, so the time of the last poll tells whether it makes progress.
+
+    Attributes:
+        polled_at: Monotonic time of the main thread's last poll.
+        is_noticed: Whether the main thread knows of the signal and is ending.
     """
 
     def __init__(self) -> None:
+        self.polled_at = time.monotonic()
+        self.is_noticed = False
         self._signal: signal.Signals | None = None
+        self._received_at: float | None = None
         self._cause = ""
         self._find_cause: Callable[[], str] = lambda: ""
         self._is_committed = False
@@ -61,15 +70,16 @@ class StopSignal:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None:
-            os._exit(self._code_at_once(signal.Signals(number)))
+            os._exit(self.code_at_once(signal.Signals(number)))
         self._signal = signal.Signals(number)
+        self._received_at = time.monotonic()
         if self._signal is signal.SIGTERM:
             self._cause = self._find_cause()
         if self._is_interruptible:
             self.raise_if_requested()
 
-    def _code_at_once(self, second: signal.Signals) -> ExitCode:
-        """The code after a second signal."""
+    def code_at_once(self, second: signal.Signals) -> ExitCode:
+        """The code of a process that ends without waiting for a safe point."""
         if second is signal.SIGINT:
             return ExitCode.INTERRUPTED
         if self._cause:
@@ -95,7 +105,20 @@ class StopSignal:
     @property
     def requested(self) -> bool:
         """Whether a signal has arrived."""
+        self.note_progress()
+        if self._signal is not None:
+            self.is_noticed = True
         return self._signal is not None
+
+    @property
+    def seconds_since(self) -> float:
+        """Time since the signal arrived; 0 if none has."""
+        return 0.0 if self._received_at is None else time.monotonic() - self._received_at
+
+    def note_progress(self) -> None:
+        """The main thread is at a safe point, or waits for something that has its own limit."""
+        if threading.current_thread() is threading.main_thread():
+            self.polled_at = time.monotonic()
 
     @property
     def name(self) -> str:
@@ -118,7 +141,7 @@ class StopSignal:
             StalledError: After SIGTERM for a cause.
             InterruptedByUserError: After Ctrl-C.
         """
-        if self._signal is not None:
+        if self.requested:
             raise self.error("The same command resumes from the last checkpoint, if any.")
 
     def sleep(self, seconds: float) -> None:
@@ -131,7 +154,8 @@ class StopSignal:
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0.0:
             step = min(left, _POLL_SECONDS)
-            if self.requested:
+            self.note_progress()
+            if self._signal is not None:
                 # Time spent waiting counts, not time since the signal: a commit that takes long
                 # and meets one error on its way is not an outage.
                 self._waited_seconds += step

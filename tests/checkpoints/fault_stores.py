@@ -17,7 +17,7 @@ from job.storage.object_store import (
     PreconditionFailedError,
     StoredObject,
 )
-from tests.checkpoints.tiny_run import RUN, SPEC, head_of
+from tests.checkpoints.tiny_run import IDENTITY, SPEC, head_of
 
 
 class Crash(BaseException):
@@ -147,7 +147,7 @@ class WatchedStore(Wrapped):
         if self.verified.get(entry.dir) == seen:
             return
         try:
-            load_entry(self.inner, entry, run=RUN, expected=SPEC)
+            load_entry(self.inner, entry, identity=IDENTITY, expected=SPEC)
         except DamagedError as error:
             raise AssertionError(f"HEAD names {entry.dir}: {error}") from error
         self.verified[entry.dir] = seen

@@ -1,7 +1,6 @@
 import pytest
 
-from job.checkpoints.policy import NoProgress, Retention, SavePolicy
-from job.errors import NoProgressError
+from job.checkpoints.policy import Retention, SavePolicy
 from job.types import Position
 
 
@@ -60,17 +59,3 @@ def test_keeping_or_saving_nothing_is_refused() -> None:
         Retention(0)
     with pytest.raises(ValueError, match="use at least 1"):
         SavePolicy(0)
-
-
-def test_attempts_that_commit_nothing_are_allowed_up_to_the_limit():
-    policy = NoProgress(limit=3)
-    policy.check(0, step=0)
-    policy.check(2, step=250)
-    for attempts in (3, 4):
-        with pytest.raises(NoProgressError, match=f"{attempts} attempts .* after step 250"):
-            policy.check(attempts, step=250)
-
-
-def test_a_limit_of_no_attempts_is_an_error():
-    with pytest.raises(ValueError, match="allow at least 1"):
-        NoProgress(limit=0)

@@ -13,15 +13,24 @@ from typing import Any
 import numpy as np
 
 from job.checkpoints.layout import HEAD, list_dirs
-from job.checkpoints.manager import CheckpointManager
+from job.checkpoints.manager import CheckpointManager, Surroundings
 from job.checkpoints.policy import Retention, SavePolicy
-from job.checkpoints.records import Best, Head, Owner, Provenance, parse
-from job.checkpoints.restore import Restored, load_entry, read_commit, read_objects
+from job.checkpoints.records import Best, Head, Identity, Owner, Provenance, StoredConfig, parse
+from job.checkpoints.restore import (
+    Restored,
+    load_entry,
+    load_weights,
+    read_commit,
+    verify_objects,
+)
 from job.checkpoints.serialization import RunState, encode_meta, spec_of, state_sha256
+from job.errors import ConfigError
 from job.storage.object_store import ObjectMissingError, ObjectStore
 from job.types import Position
 
 RUN = "tiny"
+LINEAGE = f"{'0' * 31}1"
+IDENTITY = Identity(RUN, LINEAGE, "data")
 RUN_CONFIG = {"run": {"name": RUN}, "training": {"epochs": 2}}
 ENVIRONMENT: dict[str, dict[str, Any]] = {
     "versions": {"tensorflow": "2.21.0"},
@@ -95,6 +104,11 @@ class Attempt:
     store: ObjectStore
     name: str = "a"
     job: str = ""
+    release: str = ""
+    takeover: bool = False
+    lineage: str = LINEAGE
+    data: str = "data"
+    config: Mapping[str, Any] = field(default_factory=lambda: RUN_CONFIG)
     keep_last: int = 1
     stop_at: int | None = None
     policy: SavePolicy = POLICY
@@ -108,13 +122,27 @@ class Attempt:
         nonces = (f"{salt:04x}{count:04x}" for count in itertools.count())
         self.manager = CheckpointManager.acquire(
             self.store,
-            owner=Owner(self.job, "here", 1, self.name),
-            provenance=Provenance(RUN, RUN_CONFIG, "data", **self.environment),
+            owner=Owner(
+                "ns" * bool(self.release), self.release, self.job, "here", 1, self.name
+            ),
+            provenance=Provenance(RUN, self.config, self.data, **self.environment),
             retention=Retention(self.keep_last),
-            now=lambda: 0.0,
-            nonce=lambda: next(nonces),
+            check=self.check_config,
+            takeover=self.takeover,
+            around=Surroundings(
+                now=lambda: 0.0,
+                timestamp=lambda: "2026-01-01T00:00:00Z",
+                nonce=lambda: next(nonces),
+                lineage=lambda: self.lineage,
+                uploads=1,
+            ),
         )
+        self.manager.collect_garbage()
         return self.manager
+
+    def check_config(self, stored: StoredConfig) -> None:
+        if stored.config != self.config:
+            raise ConfigError("another configuration")
 
     def train(self) -> RunState:
         """Goes on from the newest commit to the end, or to `stop_at` steps."""
@@ -125,21 +153,24 @@ class Attempt:
         while state.position.epoch < EPOCHS:
             if state.position.global_step == self.stop_at:
                 self._save(state, {}, None)
-                manager.finish("preempted", "SIGTERM", global_step=self.durable)
+                manager.finish("preempted", "SIGTERM", facts={"global_step": self.durable})
                 return state
             if state.position.step_in_epoch == STEPS_PER_EPOCH:
                 state, metrics, best = epoch_ended(state)
                 self._save(state, metrics, best)
                 continue
             state = stepped(state)
-            if self.policy.should_save(state.position, last_saved_step=self.durable):
+            if self.policy.is_due(
+                state.position.global_step, steps=1, seconds=0.0, cost_seconds=None
+            ):
                 self._save(state, {}, None)
-        manager.finish("completed", "all epochs done", epochs=EPOCHS)
+        manager.finish("completed", "all epochs done", facts={"epochs": EPOCHS})
         return state
 
     def _save(self, state: RunState, metrics: dict[str, float], best: Best | None) -> None:
         assert self.manager is not None
         self.manager.save(state, metrics=metrics, best=best)
+        self.manager.collect_garbage()
         self.durable = state.position.global_step
 
 
@@ -168,14 +199,17 @@ def head_of(store: ObjectStore) -> Head:
 def check_invariants(store: ObjectStore) -> None:
     """What holds after every single call of every attempt, dead or alive."""
     for folder in list_dirs(store).committed:
-        commit, _ = read_commit(store, folder.path, run=RUN, sha256=None)
-        read_objects(store, folder.path, commit, state_limit=None)
+        commit = read_commit(store, folder.path, identity=IDENTITY, sha256=None)
+        if commit.record.best is None or commit.record.best.dir != folder.path:
+            verify_objects(store, folder.path, commit.record)
     try:
         head = head_of(store)
     except ObjectMissingError:
         return
+    if head.best is not None:
+        load_weights(store, head.best, identity=IDENTITY, expected=SPEC)
     for entry in head.checkpoints:
-        restored = load_entry(store, entry, run=RUN, expected=SPEC)
+        restored = load_entry(store, entry, identity=IDENTITY, expected=SPEC)
         assert fingerprint(restored.state) == TRAJECTORY[entry.step, restored.commit.epoch]
 
 
@@ -195,4 +229,5 @@ def saved_steps(store: ObjectStore, *, steps: int, **options: Any) -> Checkpoint
     for _ in range(steps):
         state = stepped(state)
         manager.save(state, metrics={})
+        manager.collect_garbage()
     return manager

@@ -1,5 +1,14 @@
+import os
+
+import pytest
+
 from job.distribution.cluster import Cluster
-from job.distribution.hardware import cpu_features, describe_environment
+from job.distribution.hardware import (
+    Topology,
+    choose_compute_threads,
+    cpu_features,
+    describe_environment,
+)
 
 
 def test_cpu_features_come_in_a_fixed_order_whatever_the_kernel_lists(tmp_path):
@@ -14,14 +23,48 @@ def test_a_machine_that_does_not_tell_has_no_features(tmp_path):
 
 def test_environment_names_what_decides_the_last_bits():
     found = describe_environment(
+        Topology(
+            num_replicas=2,
+            global_batch_size=64,
+            devices="GPU",
+            compute_threads=4,
+            tf32=False,
+            gpu={"gpu": "H200", "cudnn": "9"},
+        ),
         libraries={"tensorflow": "2.21.0"},
-        num_replicas=2,
-        global_batch_size=64,
-        devices="CPU",
+        env={"TF_ENABLE_ONEDNN_OPTS": "0"},
     )
     assert set(found["versions"]) == {"python", "tensorflow"}
-    assert found["topology"]["replicas"] == 2
-    assert found["topology"]["threads"] >= 1
+    assert found["topology"] == {
+        "replicas": 2,
+        "global_batch_size": 64,
+        "devices": "GPU",
+        "threads": 4,
+        "cpu": found["topology"]["cpu"],
+        "onednn": "0",
+        "tf32": False,
+        "gpu": "H200",
+        "cudnn": "9",
+    }
+
+
+@pytest.mark.parametrize(
+    ("cpu_max", "requested", "stored", "threads"),
+    [
+        ("150000 100000\n", 8, None, 2),
+        ("150000 100000\n", 8, 3, 3),
+        ("max 100000\n", 8, None, 8),
+        (None, 8, None, 8),
+        ("max 100000\n", None, None, len(os.sched_getaffinity(0))),
+    ],
+)
+def test_compute_threads_are_stored_then_limited_then_requested(
+    tmp_path, cpu_max, requested, stored, threads
+):
+    file = tmp_path / "cpu.max"
+    if cpu_max is not None:
+        file.write_text(cpu_max)
+    assert choose_compute_threads(requested, stored=stored, cpu_max=file) == threads
 
 
 def test_worker_0_is_the_chief():

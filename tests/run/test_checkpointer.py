@@ -1,6 +1,7 @@
 """What a snapshot contains, when it is committed, and what the listener hears of it."""
 
 import random
+import threading
 from types import SimpleNamespace
 
 import keras
@@ -13,7 +14,9 @@ from job.checkpoints.serialization import state_sha256
 from job.distribution.cluster import Cluster
 from job.errors import FencedError
 from job.run.checkpointer import RunCheckpointer
+from job.training.signals import StopSignal
 from job.types import Position
+from tests.checkpoints.fault_stores import Wrapped
 from tests.checkpoints.tiny_run import acquired, head_of
 from tests.fakes.memory_store import MemoryStore
 
@@ -40,6 +43,7 @@ class Run:
         context = SimpleNamespace(
             cluster=Cluster(worker=worker, num_workers=2),
             listener=self,
+            stop=StopSignal(),
             seconds=2.0,
             config=SimpleNamespace(evaluation=SimpleNamespace(weights=weights)),
         )
@@ -63,9 +67,9 @@ class Run:
         self.state.position = self.state.position.advanced(steps)
         self.callback.count += steps
 
-    def save(self, *, snapshot=None, best=None):
-        taken = snapshot or self.checkpointer.snapshot()
-        self.checkpointer.save(taken, metrics={}, best=best)
+    def save(self, *, best=None):
+        self.checkpointer.save(metrics={}, best=best)
+        self.checkpointer.wait()
 
     def end_epoch_as_best(self):
         self.state.end_epoch({"val_loss": 0.5})
@@ -138,6 +142,101 @@ def test_the_generators_of_python_and_numpy_are_put_back():
     assert (random.random(), np.random.standard_normal()) == expected
 
 
+class Held(Wrapped):
+    """Lets no commit through until told."""
+
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.may_go, self.is_waiting = threading.Event(), threading.Event()
+
+    def around(self, call, name, do):
+        if call == "write" and name.startswith("ckpt/"):
+            self.is_waiting.set()
+            assert self.may_go.wait(10)
+        return do()
+
+
+def test_training_continues_while_a_save_is_in_flight_and_a_periodic_one_is_left_out():
+    store = MemoryStore()
+    held = Held(store)
+    run = Run(held)
+    run.train(1)
+    run.checkpointer.save_if_idle(metrics={})
+    assert held.is_waiting.wait(10)
+    run.train(1)
+    run.checkpointer.save_if_idle(metrics={})
+    assert run.heard[-1] == ("checkpoint_skipped",)
+    assert head_of(store).checkpoints == ()
+    held.may_go.set()
+    run.checkpointer.wait()
+    assert [one.step for one in head_of(store).checkpoints] == [1]
+    run.checkpointer.save_if_idle(metrics={})
+    run.checkpointer.wait()
+    assert [one.step for one in head_of(store).checkpoints][-1] == 2
+    assert run.checkpointer.save_cost_seconds > 0.0
+
+
+def test_a_save_that_may_not_be_left_out_waits_for_the_one_in_flight():
+    store = MemoryStore()
+    held = Held(store)
+    run = Run(held)
+    run.train(1)
+    run.checkpointer.save_if_idle(metrics={})
+    threading.Timer(0.05, held.may_go.set).start()
+    run.train(1)
+    run.save()
+    assert [one[1] for one in run.heard if one[0] == "checkpoint_saved"] == [1, 2]
+
+
+def test_a_stop_commits_state_and_status_with_one_write_of_head():
+    store = MemoryStore()
+    run = Run(store)
+    run.train(2)
+    before = head_of(store).seq
+    assert run.checkpointer.stop("stopped by SIGTERM", seconds_left=100.0) == 0
+    head = head_of(store)
+    assert (head.status, head.reason, head.seq) == (
+        "preempted", "stopped by SIGTERM", before + 1,
+    )  # fmt: skip
+    assert [one.step for one in head.checkpoints] == [2]
+
+
+def test_a_stop_without_news_only_enters_the_status():
+    store = MemoryStore()
+    run = Run(store)
+    run.train(2)
+    run.save()
+    names = [one.name for one in store.list("ckpt/")]
+    assert run.checkpointer.stop("stopped by SIGTERM", seconds_left=100.0) == 0
+    assert head_of(store).status == "preempted"
+    assert [one.name for one in store.list("ckpt/")] == names
+
+
+def test_a_stop_leaves_out_a_save_that_would_take_too_long_and_says_what_is_lost():
+    store = MemoryStore()
+    run = Run(store)
+    run.train(2)
+    run.save()
+    run.train(3)
+    run.checkpointer._bytes_per_second = 1.0
+    assert run.checkpointer.stop("stopped by SIGTERM", seconds_left=10.0) == 3
+    assert [one.step for one in head_of(store).checkpoints] == [2]
+    assert head_of(store).status == "preempted"
+
+
+def test_a_best_checkpoint_that_cannot_be_read_leaves_the_last_weights(caplog):
+    store = MemoryStore()
+    run = Run(store, weights="best")
+    run.train(1)
+    run.end_epoch_as_best()
+    run.train(2)
+    run.save()
+    store.delete(f"{head_of(store).best.dir}/COMMIT.json", if_generation=None)
+    run.checkpointer.load_best_weights()
+    assert run.variables["model|w"].numpy().tolist() == [3, 3]
+    assert "best checkpoint lost" in caplog.messages
+
+
 def test_a_failed_save_is_heard_and_raised():
     store = MemoryStore()
     run = Run(store)
@@ -153,6 +252,7 @@ def test_a_worker_that_is_not_the_chief_commits_nothing():
     run = Run(store, worker=1)
     run.train(1)
     run.save()
+    run.checkpointer.begin_training()
     run.checkpointer.finish("completed", "")
     assert head_of(store).checkpoints == ()
     assert head_of(store).status == "running"

@@ -4,7 +4,9 @@ import sys
 import pytest
 
 from job.errors import ExitCode
-from job.run.directory import is_complete
+from job.run.directory import RunDirectory, is_complete
+from tests.checkpoints.tiny_run import ENVIRONMENT, acquired
+from tests.fakes.memory_store import MemoryStore
 
 
 @pytest.mark.parametrize(
@@ -41,3 +43,11 @@ def test_what_can_be_rejected_without_tensorflow_is_rejected_before_it_is_import
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
     assert done.returncode == ExitCode.DATA, done.stderr.decode()
     assert not (project / "runs").exists()
+
+
+def test_a_process_that_waited_for_the_first_attempt_reads_what_that_one_derived():
+    store = MemoryStore()
+    directory = RunDirectory("memory", store, None)
+    assert directory.read_derived() == {}
+    acquired(store, environment={**ENVIRONMENT, "derived": {"grid_steps": 8}})
+    assert directory.read_derived() == {"grid_steps": 8}

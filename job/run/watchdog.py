@@ -1,0 +1,148 @@
+"""Ends a process whose main thread makes no progress, with the stacks of all threads.
+
+The main thread polls `StopSignal` at every safe point. A thread of its own looks at the time of
+the last poll, so it also notices a main thread that is stuck in native code::
+
+    with Watchdog(stop, stall_seconds=300.0) as watchdog:
+        ...
+        watchdog.set_phase("training")
+
+Two limits: no poll for too long ends in exit code 77, which counts as a failure; a signal that
+is not noticed in time ends in 143 or 130: a preempted node does not wait for a long step, and
+the last commit is as good as any.
+"""
+
+import faulthandler
+import logging
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from job.errors import ExitCode
+from job.telemetry.metric_definitions import Phase
+from job.telemetry.termination_message import write_termination_message
+from job.training.signals import StopSignal
+
+log = logging.getLogger(__name__)
+
+# Spot nodes grant 15 s from SIGTERM to SIGKILL.
+NOTICE_SECONDS = 11.0
+# Loading data, importing and compiling have no safe points for longer than a step.
+SLOW_PHASE_FACTOR = 6.0
+_QUICK_PHASES: tuple[Phase, ...] = ("training", "validating")
+_TICK_SECONDS = 1.0
+# A C thread of Python's own ends the process where even this one cannot run, because native
+# code holds the interpreter's lock; its exit code is 1.
+_LAST_RESORT_FACTOR = 2.0
+
+
+class Watchdog:
+    """Watches the main thread; a context manager entered on it.
+
+    Args:
+        stop: Polled by the main thread.
+        stall_seconds: Longest time without progress in a step; None never ends the process.
+        now: Monotonic clock in seconds.
+        leave: Ends the process with an exit code, at once.
+    """
+
+    def __init__(
+        self,
+        stop: StopSignal,
+        *,
+        stall_seconds: float | None,
+        now: Callable[[], float] = time.monotonic,
+        leave: Callable[[int], object] = os._exit,
+    ) -> None:
+        self._stop = stop
+        self._stall_seconds = stall_seconds
+        self._now = now
+        self._leave = leave
+        self._phase: Phase = "initializing"
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+        self._old_fd = -1
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+
+    def set_phase(self, phase: Phase) -> None:
+        """The run does something else from now on."""
+        self._phase = phase
+
+    def __enter__(self) -> Self:
+        # Python's own handler runs once the main thread is back in the interpreter; the byte
+        # arrives at once.
+        self._old_fd = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        signal.set_wakeup_fd(self._old_fd)
+        self._ended.set()
+        os.write(self._writer, b"\0")
+        self._thread.join()
+        faulthandler.cancel_dump_traceback_later()
+        os.close(self._reader)
+        os.close(self._writer)
+
+    @property
+    def limit_seconds(self) -> float | None:
+        """Longest time without a poll in the current phase."""
+        if self._stall_seconds is None:
+            return None
+        factor = 1.0 if self._phase in _QUICK_PHASES else SLOW_PHASE_FACTOR
+        return self._stall_seconds * factor
+
+    def _run(self) -> None:
+        received: tuple[signal.Signals, float] | None = None
+        while not self._ended.is_set():
+            arrived = self._wait()
+            if arrived is not None and received is None:
+                received = (arrived, self._now())
+            self.check(received)
+
+    def _wait(self) -> signal.Signals | None:
+        readable, _, _ = select.select([self._reader], [], [], _TICK_SECONDS)
+        numbers = os.read(self._reader, 64) if readable else b""
+        stops = [n for n in numbers if n in (signal.SIGTERM, signal.SIGINT)]
+        return signal.Signals(stops[0]) if stops else None
+
+    def check(self, received: tuple[signal.Signals, float] | None) -> None:
+        """Ends the process if it has to end.
+
+        Args:
+            received: The signal that asked it to stop, and when that arrived.
+        """
+        if received is not None and not self._stop.is_noticed:
+            number, at = received
+            if self._now() - at >= NOTICE_SECONDS:
+                self._end(
+                    self._stop.code_at_once(number),
+                    f"{number.name} was not noticed within {NOTICE_SECONDS:.0f} s",
+                )
+        limit = self.limit_seconds
+        if limit is None:
+            return
+        faulthandler.dump_traceback_later(
+            _LAST_RESORT_FACTOR * limit, exit=True, file=sys.__stderr__ or sys.stderr
+        )
+        seconds = self._now() - self._stop.polled_at
+        if seconds >= limit:
+            self._end(ExitCode.STALLED, f"no progress for {seconds:.0f} s ({self._phase})")
+
+    def _end(self, code: ExitCode, reason: str) -> None:
+        faulthandler.dump_traceback(file=sys.__stderr__ or sys.stderr, all_threads=True)
+        log.error("process ended by the watchdog", extra={"reason": reason, "exit_code": code})
+        write_termination_message(code, f"{reason}; the last commit is intact")
+        self._leave(code)

@@ -95,7 +95,7 @@ class TrainCall:
 
 
 class RunCallback(keras.callbacks.Callback):
-    """A callback that also hears of what Keras has no hook for.
+    """A callback with hooks that Keras lacks.
 
     How steps are grouped into calls depends on measured time, so these methods may not change
     training.

@@ -95,5 +95,5 @@ class CallbacksConfig(Section):
     )
     custom: list[CustomCallbackConfig] = Field(
         default_factory=list,
-        description="Custom Keras callbacks, run after the built-in ones.",
+        description="Custom Keras callbacks, run after early stopping and before the checkpoint.",
     )

@@ -5,6 +5,7 @@ takes seconds, and nothing is written before everything was accepted.
 """
 
 import os
+from functools import partial
 
 from job.config.loader.load_config import LoadedConfig
 from job.data.dataset import Dataset
@@ -86,8 +87,11 @@ def _train(run: RunContext, *, directory: RunDirectory, dataset: Dataset) -> Non
             loop = training.loop(callbacks, validate=validate, stop=stop)
             checkpointer.begin_training()
             run.listener.finish_startup()
-            if loop.run(state, put_back=checkpointer.put_back) == "interrupted":
-                commit_and_stop(run, checkpointer)
+            loop.run(
+                state,
+                put_back=checkpointer.put_back,
+                commit=partial(commit_and_stop, run, checkpointer),
+            )
             run.listener.set_phase("reporting")
             checkpointer.load_best_weights()
             result = evaluate_model(run, components, dataset, scorer=scorer)

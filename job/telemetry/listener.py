@@ -1,7 +1,7 @@
 """What happens in a run, told once to everything that watches it.
 
-`run/` and the callbacks call `Listeners`; metrics and health (later a watchdog and an event
-file) implement the methods they care about under the same names::
+`run/` and the callbacks call `Listeners`; metrics, health and the watchdog
+implement the methods they care about under the same names::
 
     listener = Listeners(metrics, health)
     listener.set_phase("training")   # RunMetrics has this method, Health does not

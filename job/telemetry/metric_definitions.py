@@ -193,7 +193,7 @@ class MetricFamilies:
             "Epochs without improvement that end training; 0 when early stopping is off.",
         )
         self.early_stopped = self._from_zero(
-            gauge("early_stopped", "1 when early stopping ended training."), chief_only=True
+            gauge("early_stopped", "1 when a callback ended training."), chief_only=True
         )
         self.validation_duration = self._from_zero(
             Summary(

@@ -90,7 +90,7 @@ class RunMetrics:
         self._set(self._families.run_start, run_started)
 
     def preemption_noticed(self) -> None:
-        """Counts a SIGTERM. Call it at a step's end: a signal handler must take no locks."""
+        """Counts a SIGTERM, once the run has ended for it."""
         self._families.preemption_notices.labels(self._run).inc()
 
     def count_log_message(self, levelno: int) -> None:

@@ -1,22 +1,22 @@
 """The training loop: epochs, calls of several steps, validation, callbacks, stops.
 
-Every hook, save and stop in its place (`run/callbacks.py` has the order of the callbacks)::
+Every hook, save and stop in its place (`callbacks/callback_list.py` has the order)::
 
     on_train_begin
     on_epoch_begin(epoch)                    only a resume inside an epoch
     on_train_batch_begin(first)              only a resume inside a block
     put back the stored state                only a resume: variables, callbacks, generators
     while epoch < epochs and nobody asked to end training:
-        leave if a signal arrived            run/train.py commits; exit code 75 or 130
+        commit and leave if a signal arrived exit code 75 or 130
         on_epoch_begin(epoch)                unless it has run
         while the epoch has steps left, and at a block's end nobody asked to end training:
-            leave if a signal arrived
+            likewise
             on_train_batch_begin(first)      at a block's begin
             optimizer steps                  one call of a tf.function
             on_train_batch_end(last, logs)   at a block's end
+            on_call_end                      the checkpoint callback saves if a save is due
             raise if the loss is not finite and TerminateOnNaN is active
-            on_call_end                      the checkpoint callback saves every_steps
-        validate                             leave if a signal arrives
+        validate                             likewise
         close the epoch                      history, position
         on_epoch_end(epoch, logs)            plateau, early stopping, custom, then a save
     on_train_end                             also after an error
@@ -151,12 +151,20 @@ class TrainingLoop:
         self._seconds_per_step: float | None = None
         self._is_traced = False
 
-    def run(self, state: TrainState, *, put_back: Callable[[], None] = lambda: None) -> Outcome:
+    def run(
+        self,
+        state: TrainState,
+        *,
+        put_back: Callable[[], None] = lambda: None,
+        commit: Callable[[], object] = lambda: None,
+    ) -> Outcome:
         """Trains from `state` on, and updates it.
 
         Args:
             state: Of a fresh run, or restored.
             put_back: Puts variables and callbacks into their stored state, if there is one.
+            commit: Commits the state after a signal, before `on_train_end`: what that hook
+                changes is no part of an unfinished run. It may raise.
 
         Returns:
             `finished`, `stopped_early` (a callback asked for it) or `interrupted` (a signal;
@@ -173,6 +181,7 @@ class TrainingLoop:
                 if self._callbacks.stop_reason and not state.epoch_begun:
                     break
                 if not self._run_epoch(state):
+                    commit()
                     return "interrupted"
             state.stop_reason = self._callbacks.stop_reason
             return "stopped_early" if state.stop_reason else "finished"

@@ -1,9 +1,9 @@
-"""Writes the files below charts/ and k8s/ that follow from others, or says which are stale.
+"""Writes the files that follow from others, or says which are stale.
 
     .venv/bin/python -m tools.chart.generate           # what `make manifests` runs
     .venv/bin/python -m tools.chart.generate --check   # exit 1, naming what is stale
 
-They are the chart's `values.schema.json`, its `files/exit-codes.yaml` and
+They are `job/config/schema.json`, the chart's `values.schema.json`, its `files/exit-codes.yaml` and
 `files/mutable-keys.yaml`, the table in its README and the plain manifests of k8s/single.
 """
 
@@ -19,6 +19,7 @@ from job import __version__
 from job.config.keys import all_keys
 from job.config.loader.yaml12 import read_document
 from job.config.resume import is_mutable
+from job.config.schema import COMMITTED, schema_text
 from job.errors import EXIT_CODES
 from tools.chart import helm
 from tools.chart.values_comments import read_entries, table
@@ -41,7 +42,7 @@ def schema() -> str:
     constraints = yaml.safe_load((ROOT / "tools/chart/values.schema.yaml").read_text())
     text = (CHART / "values.yaml").read_text()
     descriptions = {entry.key: entry.description for entry in read_entries(text)}
-    config = json.loads((ROOT / "job/config/schema.json").read_text())
+    config = json.loads(schema_text())
     made = values_schema(constraints, descriptions, config, defaults=yaml.safe_load(text))
     return json.dumps(made, indent=2) + "\n"
 
@@ -98,8 +99,9 @@ def manifests() -> dict[str, str]:
 
 
 def chart_files() -> dict[Path, str]:
-    """What is generated inside the chart."""
+    """The schema of a configuration file, and what is generated inside the chart."""
     return {
+        COMMITTED: schema_text(),
         CHART / "values.schema.json": schema(),
         CHART / "files/exit-codes.yaml": exit_codes(),
         CHART / "files/mutable-keys.yaml": mutable_keys(),

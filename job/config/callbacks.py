@@ -95,5 +95,6 @@ class CallbacksConfig(Section):
     )
     custom: list[CustomCallbackConfig] = Field(
         default_factory=list,
-        description="Custom Keras callbacks, run after early stopping and before the checkpoint.",
+        description="Custom Keras callbacks, called after early stopping and before the "
+        "checkpoint.",
     )

@@ -3,8 +3,8 @@
     .venv/bin/python -m tools.chart.generate           # what `make manifests` runs
     .venv/bin/python -m tools.chart.generate --check   # exit 1, naming what is stale
 
-They are `job/config/schema.json`, the chart's `values.schema.json`, its `files/exit-codes.yaml` and
-`files/mutable-keys.yaml`, the table in its README and the plain manifests of k8s/single.
+They are `job/config/schema.json`, the chart's `values.schema.json`, `files/exit-codes.yaml` and
+`files/mutable-keys.yaml`, the table in its README, and the plain manifests of k8s/single.
 """
 
 import argparse

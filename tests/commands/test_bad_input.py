@@ -261,10 +261,18 @@ CASES = [
 ]
 
 
+def train(project, *sets):
+    overrides = [word for assignment in sets for word in ("--set", assignment)]
+    return main(["train", str(project / "tiny.yaml"), *overrides])
+
+
+def train_shortly(project):
+    assert train(project, "training.epochs=1", "export.enabled=false") == ExitCode.FINISHED
+
+
 def refused(capsys, project, *sets):
     """Runs `train`; returns the code and the one message, checked for form."""
-    overrides = [word for assignment in sets for word in ("--set", assignment)]
-    code = main(["train", str(project / "tiny.yaml"), *overrides])
+    code = train(project, *sets)
     err = capsys.readouterr().err
     assert err.startswith("siamese-job: ")
     assert err.count("siamese-job: ") == 1
@@ -292,14 +300,14 @@ def test_no_is_the_text_no_where_text_is_meant(project, capsys):
 
 def test_one_bad_row_among_many_is_kept_out_counted_and_named(project, capsys):
     rows("good,word,2", keep=True)(project)
-    assert main(["train", str(project / "tiny.yaml"), "--set", "training.epochs=1"]) == 0
+    train_shortly(project)
     out = capsys.readouterr().out
     assert re.search(r"WARNING rows quarantined .*bad_rows=1 .*train\.csv line 162", out)
     assert re.search(r"data loaded .*train=\"160 pairs .*bad_rows=1$", out, re.MULTILINE)
 
 
 def test_a_folder_that_holds_another_run_is_not_touched(project, capsys):
-    assert main(["train", str(project / "tiny.yaml"), "--set", "training.epochs=1"]) == 0
+    train_shortly(project)
     capsys.readouterr()
     before = files_below(project / "runs")
     code, err = refused(capsys, project, "training.optimizer.learning_rate=0.5")
@@ -310,7 +318,7 @@ def test_a_folder_that_holds_another_run_is_not_touched(project, capsys):
 
 
 def test_other_data_under_the_same_config_is_refused(project, capsys):
-    assert main(["train", str(project / "tiny.yaml"), "--set", "training.epochs=1"]) == 0
+    train_shortly(project)
     capsys.readouterr()
     rows("abc,abd,1", keep=True)(project)
     before = files_below(project / "runs")

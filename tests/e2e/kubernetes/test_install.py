@@ -12,7 +12,11 @@ import yaml
 from tests.e2e.kubernetes.conftest import FinishedRun
 from tests.image.docker import DOCKER, named
 
-pytestmark = [pytest.mark.cluster, pytest.mark.e2e]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.e2e,
+    pytest.mark.xdist_group("undisturbed"),
+]
 
 
 def test_the_text_example_completes_and_leaves_its_summary_in_the_bucket(undisturbed):

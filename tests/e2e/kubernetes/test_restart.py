@@ -7,7 +7,11 @@ import pytest
 
 from job.errors import ExitCode
 
-pytestmark = [pytest.mark.cluster, pytest.mark.e2e]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.e2e,
+    pytest.mark.xdist_group("undisturbed"),
+]
 
 
 def test_a_deleted_pod_costs_nothing_and_changes_nothing(cluster, bucket, example, undisturbed):

@@ -26,12 +26,18 @@ class Ended:
     error: str
 
 
+def into_bucket(project, *, export):
+    def change(config):
+        config["run"].update(root="gs://runs/e2e", allow_emulator=True)
+        config["export"] = {"enabled": export}
+
+    save_config(project, change)
+
+
 @pytest.fixture
 def bucket(project):
     """A bucket `runs`, and a project whose runs go there."""
-    save_config(
-        project, lambda config: config["run"].update(root="gs://runs/e2e", allow_emulator=True)
-    )
+    into_bucket(project, export=False)
     with FakeGcs(bucket="runs") as server:
         yield server
 
@@ -41,8 +47,7 @@ def start(bucket, *arguments):
     return Forked(main, arguments, env=env)
 
 
-def train(project, bucket, *sets, command="train", export="false"):
-    sets = (f"export.enabled={export}", *sets)
+def train(project, bucket, *sets, command="train"):
     overrides = [word for assignment in sets for word in ("--set", assignment)]
     process = start(bucket, command, str(project / "tiny.yaml"), *overrides)
     out, err = process.communicate()
@@ -152,7 +157,8 @@ def test_an_emulator_is_refused_unless_it_is_allowed(project, bucket):
 
 
 def test_a_run_in_a_bucket_is_read_back_as_one_in_a_folder(project, bucket):
-    assert train(project, bucket, export="true").code == ExitCode.FINISHED
+    into_bucket(project, export=True)
+    assert train(project, bucket).code == ExitCode.FINISHED
     again = train(project, bucket)
     assert again.code == ExitCode.FINISHED
     assert "already finished" in again.log

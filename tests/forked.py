@@ -88,7 +88,7 @@ class Forked:
 def run_forked(target: Target, *args: Any) -> str:
     """What a function prints in a separate process, which must succeed."""
     process = Forked(target, *args)
-    out, err = process.communicate()
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     return out
 

@@ -15,6 +15,7 @@ from tests.image.docker import DOCKER, named
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.e2e,
+    pytest.mark.slow,
     pytest.mark.xdist_group("undisturbed"),
 ]
 

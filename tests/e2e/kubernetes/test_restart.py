@@ -10,6 +10,7 @@ from job.errors import ExitCode
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.e2e,
+    pytest.mark.slow,
     pytest.mark.xdist_group("undisturbed"),
 ]
 

@@ -34,8 +34,8 @@ TESTS = (
 )
 TESTS_SECONDS = 20 * 60
 # Scenarios mostly wait, so two run at once: each worker has its own namespace and bucket.
-# Tests of one `xdist_group` share a worker, and with it the run that their fixture trains.
-IN_PARALLEL = ("--numprocesses", "2", "--dist", "loadgroup")
+# The tests of a file share a worker, and with it the run that their fixture trains.
+IN_PARALLEL = ("--numprocesses", "2", "--dist", "loadfile")
 
 
 def main(arguments: list[str]) -> int:

@@ -1,6 +1,7 @@
 """What every test starts from: a quiet TensorFlow, no settings of the developer's own."""
 
 import os
+from itertools import chain
 from pathlib import Path
 
 import hypothesis
@@ -14,6 +15,34 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The same examples every time: a failure found here is found again, and by everybody.
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("fixed")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Lets every worker begin with its share of the modules that have slow tests.
+
+    `--dist worksteal` gives each worker consecutive tests, and an idle worker steals from the
+    end of another's. Slow tests at the end would leave a worker idle, and a module that is
+    divided has its fixtures set up, and trained, by both workers.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    modules: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        modules.setdefault(item.path, []).append(item)
+    slow = [
+        module
+        for module in modules.values()
+        if any(item.get_closest_marker("slow") for item in module)
+    ]
+    fast = [item for module in modules.values() if module not in slow for item in module]
+    share = len(items) // workers
+    items.clear()
+    for worker in range(workers):
+        own = list(chain.from_iterable(slow[worker::workers]))
+        num_fast = max(0, share - len(own))
+        items += own + fast[:num_fast]
+        del fast[:num_fast]
+    items += fast
 
 
 @pytest.fixture(autouse=True)

@@ -109,6 +109,7 @@ def make_project(folder: Path, kind: str) -> Path:
     config = KINDS[kind] | {
         "run": {"name": "tiny", "root": str(folder / "runs"), "seed": 3},
         "checkpoint": {"every_steps": 3},
+        "distribution": {"devices": "cpu:1"},
         "logging": {"format": "text"},
     }
     config["training"] = config["training"] | {"epochs": 4, "steps_per_call": 2}

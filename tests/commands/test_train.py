@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import shutil
 import signal
+import subprocess
 import sys
 import zipfile
 
@@ -13,7 +15,7 @@ import pytest
 from job.cli import main
 from job.errors import ExitCode
 from job.run import quality
-from tests.tiny import files_below, save_config
+from tests.tiny import files_below, make_project, save_config
 
 pytestmark = pytest.mark.slow
 
@@ -27,15 +29,27 @@ def train(project, *sets):
     return main(["train", str(project / "tiny.yaml"), *overrides])
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A project that was trained once, and the process that did it."""
+    folder = tmp_path_factory.mktemp("finished")
+    make_project(folder)
+    command = [sys.executable, "-m", "job", "train", str(folder / "tiny.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    assert done.returncode == ExitCode.FINISHED, done.stderr
+    return folder, done
+
+
 @pytest.fixture
-def trained(project, capsys):
-    assert train(project) == ExitCode.FINISHED
-    return project, capsys.readouterr()
+def trained(finished, tmp_path):
+    """A copy of it."""
+    shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
+    save_config(tmp_path, lambda config: None)
+    return tmp_path
 
 
 def test_a_run_ends_with_a_summary_that_scripts_can_read(trained):
-    project, _ = trained
-    content = summary(project)
+    content = summary(trained)
     assert content["schema"] == 1
     assert (content["outcome"], content["exit_code"]) == ("finished", 0)
     assert (content["global_step"], content["epochs"], content["attempts"]) == (30, 3, 1)
@@ -50,9 +64,8 @@ def test_a_run_ends_with_a_summary_that_scripts_can_read(trained):
 
 
 def test_everything_the_summary_names_was_written(trained):
-    project, _ = trained
-    folder = project / "runs" / "tiny"
-    for path in summary(project)["artifacts"].values():
+    folder = trained / "runs" / "tiny"
+    for path in summary(trained)["artifacts"].values():
         assert (folder / path).exists(), path
     quarantine = json.loads((folder / "quarantine.json").read_text())
     assert (quarantine["rows_read"], quarantine["bad"]) == (288, 0)
@@ -61,8 +74,8 @@ def test_everything_the_summary_names_was_written(trained):
     assert {"loss", "accuracy", "val_loss", "val_roc_auc", "learning_rate"} <= set(history[0])
 
 
-def test_a_person_can_follow_the_log(trained):
-    _, (out, err) = trained
+def test_a_person_can_follow_the_log(finished):
+    _, done = finished
     for expected in (
         "siamese-job starts",
         r'train="160 pairs \(50% match\)"',
@@ -75,31 +88,30 @@ def test_a_person_can_follow_the_log(trained):
         "a pair matches from score",
         "written to .*tiny",
     ):
-        assert re.search(expected, out), expected
-    assert "\r" not in out
-    assert err == ""
+        assert re.search(expected, done.stdout), expected
+    assert "\r" not in done.stdout
+    assert done.stderr == ""
 
 
 def test_a_finished_run_says_so_and_writes_nothing(trained, capsys):
-    project, _ = trained
-    before = files_below(project / "runs")
-    assert train(project) == ExitCode.FINISHED
+    before = files_below(trained / "runs")
+    assert train(trained) == ExitCode.FINISHED
     assert "already finished" in capsys.readouterr().out
-    assert files_below(project / "runs") == before
+    assert files_below(trained / "runs") == before
 
 
 def test_more_epochs_take_a_finished_run_further(trained):
-    project, _ = trained
-    assert train(project, "training.epochs=4") == ExitCode.FINISHED
-    content = summary(project)
+    assert train(trained, "training.epochs=4") == ExitCode.FINISHED
+    content = summary(trained)
     assert (content["epochs"], content["global_step"], content["attempts"]) == (4, 40, 2)
 
 
-def test_the_same_seed_gives_the_same_bits_and_another_seed_others(project):
-    hashes = []
-    for name, seed in (("one", 3), ("two", 3), ("three", 4)):
-        assert train(project, f"run.name={name}", f"run.seed={seed}") == ExitCode.FINISHED
-        hashes.append(summary(project, name)["state_sha256"])
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(trained):
+    hashes = [summary(trained)["state_sha256"]]
+    for name, seed in (("same", 3), ("other", 4)):
+        sets = (f"run.name={name}", f"run.seed={seed}", "export.enabled=false")
+        assert train(trained, *sets) == ExitCode.FINISHED
+        hashes.append(summary(trained, name)["state_sha256"])
     assert hashes[0] == hashes[1] != hashes[2]
 
 
@@ -141,12 +153,8 @@ def _handlers_restored():
     ],
 )
 def test_a_stopped_run_resumes_at_that_step_and_ends_in_the_same_bits(
-    project, capsys, number, code, outcome
+    finished, project, capsys, number, code, outcome
 ):
-    pull_plug(project, number, after_steps=10_000)
-    assert train(project, "run.name=straight") == ExitCode.FINISHED
-    sys.modules.pop("plug")
-
     pull_plug(project, number, after_steps=4)
     assert train(project) == code
     stopped = summary(project)
@@ -157,7 +165,7 @@ def test_a_stopped_run_resumes_at_that_step_and_ends_in_the_same_bits(
     assert train(project) == ExitCode.FINISHED
     out = capsys.readouterr().out
     assert re.search(rf"resumed attempt=2 step={stopped['global_step']} ", out)
-    assert summary(project)["state_sha256"] == summary(project, "straight")["state_sha256"]
+    assert summary(project)["state_sha256"] == summary(finished[0])["state_sha256"]
     assert summary(project)["attempts"] == 2
     sys.modules.pop("plug")
 
@@ -182,8 +190,7 @@ def test_a_model_with_nan_weights_is_not_evaluated_whatever_the_policy(project, 
 def test_the_exported_scorer_takes_strings_and_repeats_the_golden_scores(trained):
     import tensorflow as tf
 
-    project, _ = trained
-    folder = project / "runs" / "tiny" / "export"
+    folder = trained / "runs" / "tiny" / "export"
     golden = json.loads((folder / "golden.json").read_text())
     model = tf.saved_model.load(str(folder / "scorer"))
     left, right = ([row[side] for row in golden] for side in ("left", "right"))
@@ -191,38 +198,35 @@ def test_the_exported_scorer_takes_strings_and_repeats_the_golden_scores(trained
     np.testing.assert_allclose(
         answer["score"], [row["score"] for row in golden], rtol=0, atol=1e-6
     )
-    threshold = summary(project)["threshold"]
+    threshold = summary(trained)["threshold"]
     expected = [row["score"] >= threshold for row in golden]
     assert answer["match"].numpy().tolist() == expected
     assert model.embed(item=tf.constant(["abc", "\u65e5"]))["embedding"].shape == (2, 4)
 
 
 def test_the_exported_models_are_of_layers_that_keras_has(trained):
-    project, _ = trained
     for name in ("encoder", "pair_model"):
-        with zipfile.ZipFile(project / f"runs/tiny/export/{name}.keras") as archive:
+        with zipfile.ZipFile(trained / f"runs/tiny/export/{name}.keras") as archive:
             config = archive.read("config.json").decode()
         assert '"LSTM"' in config
         assert "PairDropout" not in config
 
 
 def test_evaluate_repeats_the_metrics_of_training_and_writes_nothing(trained, capsys):
-    project, _ = trained
-    before = files_below(project / "runs")
-    assert main(["evaluate", str(project / "tiny.yaml"), "--json"]) == ExitCode.FINISHED
+    before = files_below(trained / "runs")
+    assert main(["evaluate", str(trained / "tiny.yaml"), "--json"]) == ExitCode.FINISHED
     report = json.loads(capsys.readouterr().out)
-    assert report["metrics"] == summary(project)["metrics"]
-    assert report["threshold"] == summary(project)["threshold"]
-    assert files_below(project / "runs") == before
-    assert main(["evaluate", str(project / "tiny.yaml")]) == ExitCode.FINISHED
+    assert report["metrics"] == summary(trained)["metrics"]
+    assert report["threshold"] == summary(trained)["threshold"]
+    assert files_below(trained / "runs") == before
+    assert main(["evaluate", str(trained / "tiny.yaml")]) == ExitCode.FINISHED
     assert "a pair matches from score" in capsys.readouterr().out
 
 
 def test_evaluate_refuses_other_data_than_the_run_has(trained, capsys):
-    project, _ = trained
-    lines = (project / "train.csv").read_text().splitlines(keepends=True)
-    (project / "train.csv").write_text("".join([lines[0], *reversed(lines[1:])]))
-    assert main(["evaluate", str(project / "tiny.yaml")]) == ExitCode.CONFIG
+    lines = (trained / "train.csv").read_text().splitlines(keepends=True)
+    (trained / "train.csv").write_text("".join([lines[0], *reversed(lines[1:])]))
+    assert main(["evaluate", str(trained / "tiny.yaml")]) == ExitCode.CONFIG
     assert "A run keeps its data" in capsys.readouterr().err
 
 
@@ -233,7 +237,8 @@ def test_evaluate_without_a_run_names_the_remedy(project, capsys):
 
 
 def test_json_logs_are_one_object_a_line(project, capsys):
-    assert train(project, "logging.format=json") == ExitCode.FINISHED
+    sets = ("logging.format=json", "training.epochs=1", "export.enabled=false")
+    assert train(project, *sets) == ExitCode.FINISHED
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {record["run"] for record in records} == {"tiny"}
     assert "run finished" in {record["event"] for record in records}
@@ -256,8 +261,9 @@ def spoil_after_first_epoch(project, *, module):
 
 def test_best_weights_are_measured_and_the_last_ones_hashed(project):
     spoil_after_first_epoch(project, module="spoiler")
-    assert train(project, "run.name=best") == ExitCode.FINISHED
-    assert train(project, "run.name=last", "evaluation.weights=last") == ExitCode.FINISHED
+    for name in ("best", "last"):
+        sets = (f"run.name={name}", f"evaluation.weights={name}", "export.enabled=false")
+        assert train(project, *sets) == ExitCode.FINISHED
     best, last = summary(project, "best"), summary(project, "last")
     assert best["best"]["epoch"] == last["best"]["epoch"] == 1
     assert best["state_sha256"] == last["state_sha256"]
@@ -287,14 +293,16 @@ def test_a_stop_while_measuring_names_the_last_state_and_the_next_start_ends_the
 
 
 def test_metrics_can_be_turned_off(project, capsys):
-    assert train(project, "metrics.enabled=false", "training.epochs=1") == ExitCode.FINISHED
+    sets = ("metrics.enabled=false", "training.epochs=1", "export.enabled=false")
+    assert train(project, *sets) == ExitCode.FINISHED
     assert "metrics=off" in capsys.readouterr().out
     assert summary(project)["metrics_port"] is None
     assert os.listdir(project / "runs" / "tiny")
 
 
 def test_the_additive_head_is_warned_about_once(project, capsys):
-    assert train(project, "model.head.kind=concat") == ExitCode.FINISHED
+    sets = ("model.head.kind=concat", "training.epochs=1", "export.enabled=false")
+    assert train(project, *sets) == ExitCode.FINISHED
     out = capsys.readouterr().out
     [warning] = [line for line in out.splitlines() if "additive head" in line]
     assert " WARNING " in warning
@@ -307,7 +315,7 @@ def test_a_run_trains_on_the_pairs_of_the_batch_and_can_be_killed_and_resumed(pr
     whole = summary(project)
     history = json.loads((project / "runs/tiny/history.json").read_text())
     assert history[-1]["loss"] < history[0]["loss"]
-    again = ["run.name=again", *sets]
+    again = ["run.name=again", "export.enabled=false", *sets]
     assert train(project, *again, "training.epochs=1") == ExitCode.FINISHED
     assert train(project, *again) == ExitCode.FINISHED
     assert summary(project, "again")["state_sha256"] == whole["state_sha256"]
@@ -324,7 +332,11 @@ def test_how_many_steps_share_a_call_changes_no_bit(project, capsys):
             for n in range(160)
         )
     )
-    common = ["model.encoder.pooling=mean", "training.bucket_window_batches=4"]
+    common = [
+        "model.encoder.pooling=mean",
+        "training.bucket_window_batches=4",
+        "export.enabled=false",
+    ]
     for steps in (1, 16):
         sets = [f"run.name=by-{steps}", f"training.steps_per_call={steps}", *common]
         assert train(project, *sets) == ExitCode.FINISHED

@@ -2,16 +2,16 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 
 import pytest
 
+from job.cli import main
 from job.errors import ExitCode
 from job.storage.gcs.store import GsStore
 from tests.fakes.gcs_server import FakeGcs, Fault
+from tests.forked import Forked, run_forked
 from tests.tiny import make_project, save_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e]
@@ -26,26 +26,32 @@ class Ended:
     error: str
 
 
+def into_bucket(project, *, export):
+    def change(config):
+        config["run"].update(root="gs://runs/e2e", allow_emulator=True)
+        config["export"] = {"enabled": export}
+
+    save_config(project, change)
+
+
 @pytest.fixture
 def bucket(project):
     """A bucket `runs`, and a project whose runs go there."""
-    save_config(
-        project, lambda config: config["run"].update(root="gs://runs/e2e", allow_emulator=True)
-    )
+    into_bucket(project, export=False)
     with FakeGcs(bucket="runs") as server:
         yield server
 
 
+def start(bucket, *arguments):
+    env = {**os.environ, "STORAGE_EMULATOR_HOST": bucket.url}
+    return Forked(main, arguments, env=env)
+
+
 def train(project, bucket, *sets, command="train"):
     overrides = [word for assignment in sets for word in ("--set", assignment)]
-    result = subprocess.run(
-        [sys.executable, "-m", "job", command, str(project / "tiny.yaml"), *overrides],
-        env={**os.environ, "STORAGE_EMULATOR_HOST": bucket.url},
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
-    return Ended(result.returncode, result.stdout, result.stderr)
+    process = start(bucket, command, str(project / "tiny.yaml"), *overrides)
+    out, err = process.communicate()
+    return Ended(process.returncode, out, err)
 
 
 def summary(bucket, name="tiny"):
@@ -61,8 +67,7 @@ def undisturbed_bits(tmp_path_factory):
     """state_sha256 of the same run in a folder, where nothing fails."""
     project = tmp_path_factory.mktemp("undisturbed")
     make_project(project)
-    command = [sys.executable, "-m", "job", "train", str(project / "tiny.yaml")]
-    subprocess.run(command, check=True, capture_output=True, timeout=180)
+    run_forked(main, ["train", str(project / "tiny.yaml"), "--set", "export.enabled=false"])
     return json.loads((project / "runs/tiny/summary.json").read_text())["state_sha256"]
 
 
@@ -111,13 +116,7 @@ def test_sigterm_while_the_bucket_is_away_ends_in_seconds_and_the_next_start_goe
     project, bucket, undisturbed_bits
 ):
     bucket.faults.add(Fault("insert", "status", times=None, skip=12))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "job", "train", str(project / "tiny.yaml")],
-        env={**os.environ, "STORAGE_EMULATOR_HOST": bucket.url},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start(bucket, "train", str(project / "tiny.yaml"))
     for line in process.stdout:
         if "bucket does not answer" in line:
             break
@@ -158,6 +157,7 @@ def test_an_emulator_is_refused_unless_it_is_allowed(project, bucket):
 
 
 def test_a_run_in_a_bucket_is_read_back_as_one_in_a_folder(project, bucket):
+    into_bucket(project, export=True)
     assert train(project, bucket).code == ExitCode.FINISHED
     again = train(project, bucket)
     assert again.code == ExitCode.FINISHED

@@ -1,15 +1,14 @@
 """What is dropped: by the seed, by the feature, and alike on any number of replicas."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from job.config.distribution import DistributionConfig
+from job.distribution.strategy import open_strategy
 from job.models.dropout import PairDropout
+from tests.forked import run_forked
 
 
 def layer(rate=0.25, *, seed=3, dtype="float32"):
@@ -68,33 +67,24 @@ def test_a_layer_is_made_again_from_its_configuration():
     assert np.array_equal(one(ones, training=True), again(ones, training=True))
 
 
-ON_REPLICAS = """
-import sys
-import numpy as np
-import tensorflow as tf
-from job.config.distribution import DistributionConfig
-from job.distribution.strategy import open_strategy
-from job.models.dropout import PairDropout
+def drop_on_replicas(replicas, path):
+    strategy = open_strategy(DistributionConfig(devices=f"cpu:{replicas}"), seed=0)
+    with strategy.scope():
+        one = layer(0.5)
 
-replicas = int(sys.argv[1])
-strategy = open_strategy(DistributionConfig(devices=f"cpu:{replicas}"), seed=0)
-with strategy.scope():
-    layer = PairDropout(0.5, seed=3, name="dropout")
+    @tf.function
+    def run():
+        # 12 pairs over all replicas: left items, then right ones.
+        ones = tf.ones((2 * 12 // replicas, 5, 16))
+        return strategy.run(lambda: one(ones, training=True))
 
-@tf.function
-def run():
-    # 12 pairs over all replicas: left items, then right ones.
-    ones = tf.ones((2 * 12 // replicas, 5, 16))
-    return strategy.run(lambda: layer(ones, training=True))
-
-sides = []
-for _ in range(2):
-    kept = strategy.experimental_local_results(run())
-    assert len(kept) == replicas
-    halves = [np.split(one.numpy(), 2) for one in kept]
-    sides.append([np.concatenate(side) for side in zip(*halves)])
-np.save(sys.argv[2], np.array(sides))
-"""
+    sides = []
+    for _ in range(2):
+        kept = strategy.experimental_local_results(run())
+        assert len(kept) == replicas
+        halves = [np.split(replica.numpy(), 2) for replica in kept]
+        sides.append([np.concatenate(side) for side in zip(*halves, strict=True)])
+    np.save(path, np.array(sides))
 
 
 @pytest.mark.slow
@@ -102,8 +92,7 @@ def test_replicas_drop_what_a_single_replica_drops(tmp_path):
     found = []
     for number in (1, 2, 3):
         path = tmp_path / f"{number}.npy"
-        command = [sys.executable, "-c", ON_REPLICAS, str(number), str(path)]
-        subprocess.run(command, check=True, cwd=Path(__file__).parents[2], env=os.environ)
+        run_forked(drop_on_replicas, number, path)
         found.append(np.load(path))
     assert found[0].shape == (2, 2, 12, 5, 16)
     assert 0 < found[0].mean() < 2

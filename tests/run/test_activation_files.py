@@ -3,14 +3,13 @@
 import csv
 import io
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from job.cli import main
 from job.errors import ExitCode
+from tests.forked import run_forked
 from tests.tiny import LETTERS, files_below, save_config
 
 pytestmark = pytest.mark.slow
@@ -89,9 +88,7 @@ def test_logging_changes_nothing_on_two_replicas(project):
         config = set_up(project, activations, devices="cpu:2")
         sets = (f"run.name={name}", "training.epochs=2", "export.enabled=false")
         overrides = [word for one in sets for word in ("--set", one)]
-        command = [sys.executable, "-m", "job", "train", config, *overrides]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        assert done.returncode == ExitCode.FINISHED, done.stderr
+        run_forked(main, ["train", config, *overrides])
         states.append(state(project / "runs" / name))
     assert states[0] == states[1]
     files = files_below(project / "runs" / "on" / "activations")

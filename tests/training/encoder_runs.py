@@ -1,13 +1,12 @@
 """A few optimizer steps with each encoder, and what came out, for tests in any topology.
 
-`python -m tests.training.encoder_runs NUM FILE NAME...` takes steps on NUM replicas with the
-encoders of these names and writes an `.npz`: the number of replicas is fixed for the life of a
-process, so a comparison needs a process each.
+`main` takes steps on a number of replicas and writes an `.npz`. A process keeps its number of
+replicas, so a comparison needs a process each.
 """
 
 import hashlib
-import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -98,7 +97,7 @@ def grey_on_first_replica(pictures: np.ndarray) -> np.ndarray:
     return changed
 
 
-def main(num_replicas: int, path: str, names: list[str]) -> None:
+def main(num_replicas: int, path: Path, names: list[str]) -> None:
     strategy = open_strategy(DistributionConfig(devices=f"cpu:{num_replicas}"), seed=0)
     assert strategy.num_replicas_in_sync == num_replicas
     found: dict[str, np.ndarray] = {}
@@ -157,7 +156,3 @@ def overflown(run: Run, strategy: tf.distribute.Strategy) -> dict[str, np.ndarra
         "kept": np.bool_(kept),
         "scale": end[SCALE],
     }
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])

@@ -1,7 +1,6 @@
 """Trains a tiny model under every in-batch loss and prints what came out, as JSON.
 
-`python -m tests.training.replicas NUM`: the number of replicas is fixed for the life of a
-process, so a comparison needs a process each.
+The number of replicas is fixed for the life of a process, so a comparison needs a process each.
 """
 
 import json
@@ -91,7 +90,3 @@ def main(num_replicas: int) -> None:
             "weights": {key: value.tolist() for key, value in sorted(weights.items())},
         }
     json.dump(found, sys.stdout)
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

@@ -1,12 +1,10 @@
 """Every encoder trains on two replicas as on one, in any precision, dropout included."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+
+from tests.forked import run_forked
+from tests.training.encoder_runs import main
 
 pytestmark = pytest.mark.slow
 
@@ -29,22 +27,11 @@ NAMES = {
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """What `tests.training.encoder_runs` finds on one and on two replicas."""
-    paths = [tmp_path_factory.mktemp("encoders") / f"{number}.npz" for number in (1, 2)]
-    module = "tests.training.encoder_runs"
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", module, str(number), str(path), *NAMES],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=Path(__file__).parents[2],
-            env=os.environ,
-        )
-        for number, path in enumerate(paths, start=1)
-    ]
-    outputs = [process.communicate(timeout=600) for process in processes]
-    for process, (_, errors) in zip(processes, outputs, strict=True):
-        assert process.returncode == 0, errors.decode()[-2000:]
+    """What `main` finds on one and on two replicas."""
+    folder = tmp_path_factory.mktemp("encoders")
+    paths = [folder / f"{number}.npz" for number in (1, 2)]
+    for number, path in enumerate(paths, start=1):
+        run_forked(main, number, path, list(NAMES))
     return [dict(np.load(path)) for path in paths]
 
 

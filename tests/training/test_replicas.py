@@ -1,45 +1,21 @@
 """The same global batch gives the same training on one replica and on two."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.forked import run_forked
+from tests.training.replicas import CASES, main
+
 pytestmark = pytest.mark.slow
-NAMES = (
-    "binary_crossentropy",
-    "online_contrastive",
-    "batch_hard",
-    "semi_hard",
-    "multiple_negatives",
-    "multiple_negatives_symmetric",
-    "multiple_negatives_euclidean",
-    "circle",
-)
 
 
 @pytest.fixture(scope="module")
 def results():
     """What `tests.training.replicas` prints for one and for two replicas."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.training.replicas", str(number)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=Path(__file__).parents[2],
-            env=os.environ,
-        )
-        for number in (1, 2)
-    ]
-    outputs = [process.communicate(timeout=300) for process in processes]
-    for process, (_, errors) in zip(processes, outputs, strict=True):
-        assert process.returncode == 0, errors.decode()[-2000:]
-    one, two = (json.loads(output) for output, _ in outputs)
-    assert set(one) == set(two) == set(NAMES)
+    one, two = (json.loads(run_forked(main, number)) for number in (1, 2))
+    assert set(one) == set(two) == set(CASES)
     return one, two
 
 
@@ -49,7 +25,7 @@ def weights(result):
 
 # The bounds are those measured for the approach (features.md E6): 1e-6 on the loss, relative,
 # 1e-5 on weights.
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CASES)
 def test_two_replicas_train_as_one_does(results, name):
     one, two = (result[name] for result in results)
     assert len(one["loss"]) > 1

@@ -33,6 +33,9 @@ TESTS = (
     "tests/storage/gcs/test_third_party_server.py",
 )
 TESTS_SECONDS = 20 * 60
+# Scenarios mostly wait, so two run at once: each worker has its own namespace and bucket.
+# The tests of a file share a worker, and with it the run that their fixture trains.
+IN_PARALLEL = ("--numprocesses", "2", "--dist", "loadfile")
 
 
 def main(arguments: list[str]) -> int:
@@ -48,7 +51,7 @@ def main(arguments: list[str]) -> int:
         )
     _delete_leftovers(env)
     say(f"cluster {env['KUBECONFIG']}, image {env['E2E_IMAGE']}")
-    command = [sys.executable, "-m", "pytest", *TESTS, *arguments]
+    command = [sys.executable, "-m", "pytest", *IN_PARALLEL, *TESTS, *arguments]
     code, _ = run(*command, env=env, seconds=TESTS_SECONDS)
     if code is None:
         sys.exit(f"e2e: the tests were stopped after {TESTS_SECONDS} s")

@@ -1,5 +1,6 @@
 """What holds for every encoder."""
 
+import functools
 import json
 import zipfile
 
@@ -19,6 +20,12 @@ NAMES = [*(name for name in CASES if name != "xception"), *SLOW]
 def encoder(name, *, seed=3, **options):
     section, item = CASES[name]
     return build_encoder(section, item=item, seed=seed, **options)
+
+
+@functools.cache
+def shared(name):
+    """An encoder that no test changes."""
+    return encoder(name)
 
 
 def weights_of(model):
@@ -48,7 +55,7 @@ def test_initial_weights_depend_on_the_seed_alone_not_on_what_was_built_before(n
 def test_no_two_weights_are_drawn_alike(name):
     drawn = [
         value
-        for path, value in weights_of(encoder(name)).items()
+        for path, value in weights_of(shared(name)).items()
         if "kernel" in path or "embeddings" in path
     ]
     starts = {value.ravel()[:8].tobytes() for value in drawn}
@@ -87,7 +94,7 @@ def mappings_in(node):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_layers_have_names_of_their_own_that_no_other_model_changes(name):
-    first, second = encoder(name), encoder(name)
+    first, second = shared(name), encoder(name)
     names = [layer.name for layer in first.layers]
     assert names == [layer.name for layer in second.layers]
     assert len(set(names)) == len(names)
@@ -109,7 +116,7 @@ def test_precision_is_that_of_the_computation_not_of_weights_or_embeddings(name,
     items = some_items(CASES[name][1], 3)
     embedding = model(items)
     assert keras.backend.standardize_dtype(embedding.dtype) == "float32"
-    exact = encoder(name)(items).numpy()
+    exact = shared(name)(items).numpy()
     # bfloat16 keeps 8 bits and float16 11; a handful of layers loses a few of them.
     np.testing.assert_allclose(embedding, exact, rtol=0, atol=0.03 * np.abs(exact).max())
     assert np.array_equal(embedding, exact) == (precision == "float32")

@@ -1,5 +1,6 @@
 """The recurrent encoder: padding, pooling, options and the book's own model."""
 
+import functools
 import itertools
 
 import keras
@@ -28,6 +29,7 @@ WAYS = [
 DEEP_WAYS = [way for way in WAYS if "-2-" in way.id]
 
 
+@functools.cache
 def encoder(kind, **options):
     section = LstmConfig(units=4, embedding_size=3 if kind == "text" else 32, **options)
     return build_encoder(section, item=ITEMS[kind], seed=3)

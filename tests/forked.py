@@ -1,0 +1,114 @@
+"""Processes that have TensorFlow from the start.
+
+A test that kills a run, or that needs its own number of replicas, needs a process. Importing
+TensorFlow takes five seconds, so these are forked from a server that has imported it::
+
+    victim = Forked(main, ["train", "tiny.yaml"])
+    wait_for(victim, "checkpoint committed")
+    victim.kill()
+    victim.communicate()
+
+A test of what happens before TensorFlow is imported, or of what it logs, starts a process as a
+user does.
+"""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from typing import Any
+
+Target = Callable[..., int | None]
+CONTEXT = multiprocessing.get_context("forkserver")
+# Importing them starts no device: the number of replicas is still open.
+CONTEXT.set_forkserver_preload(
+    [
+        "job.cli",
+        "job.run.callbacks",
+        "job.run.components",
+        "job.run.finalize",
+        "job.run.quality",
+        "job.run.train",
+    ]
+)
+
+
+class Forked:
+    """A function in a process of its own, watched as a `subprocess.Popen` is.
+
+    Args:
+        target: What runs there. What it returns is the exit status.
+        args: Its arguments.
+        env: All variables of the process; None takes those of this one.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *args: Any,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        out, their_out = CONTEXT.Pipe(duplex=False)
+        err, their_err = CONTEXT.Pipe(duplex=False)
+        place = (dict(os.environ if env is None else env), os.getcwd())
+        self._process = CONTEXT.Process(
+            target=_run, args=(target, args, *place, their_out, their_err), daemon=True
+        )
+        self._process.start()
+        self.stdout, self.stderr = _reader(out), _reader(err)
+        for connection in (out, their_out, err, their_err):
+            connection.close()
+        self.kill, self.terminate = self._process.kill, self._process.terminate
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self._process.pid, number)
+
+    def communicate(self, timeout: float = 180) -> tuple[str, str]:
+        """The rest of standard output and of standard error, once the process has ended."""
+        with self.stdout, self.stderr, ThreadPoolExecutor() as readers:
+            texts = [readers.submit(stream.read) for stream in (self.stdout, self.stderr)]
+            self._process.join(timeout)
+            if self.returncode is None:
+                self.kill()
+                raise subprocess.TimeoutExpired(str(self._process), timeout)
+            out, err = (text.result() for text in texts)
+        return out, err
+
+
+def run_forked(target: Target, *args: Any) -> str:
+    """What a function prints in a separate process, which must succeed."""
+    process = Forked(target, *args)
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    return out
+
+
+def _reader(connection: Connection) -> Any:
+    return os.fdopen(os.dup(connection.fileno()), encoding="utf-8")
+
+
+def _run(
+    target: Target,
+    args: tuple[Any, ...],
+    env: dict[str, str],
+    folder: str,
+    out: Connection,
+    err: Connection,
+) -> None:
+    for number, end in enumerate((out, err), start=1):
+        os.dup2(end.fileno(), number)
+        end.close()
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(folder)
+    sys.exit(target(*args))

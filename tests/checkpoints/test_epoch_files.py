@@ -3,7 +3,14 @@
 import pytest
 
 from job.checkpoints.fenced_files import EpochFiles
-from job.errors import DiskFullError, FencedError, PermissionDeniedError, StorageOutageError
+from job.errors import (
+    DiskFullError,
+    FencedError,
+    JobError,
+    PermissionDeniedError,
+    PreemptedError,
+    StorageOutageError,
+)
 from job.storage.object_store import ObjectStore
 from tests.checkpoints.fault_stores import Crash, CrashingStore, Refusing
 from tests.checkpoints.tiny_run import acquired
@@ -79,9 +86,11 @@ def test_fenced_attempt_changes_nothing() -> None:
     assert new.epochs() == [1]
 
 
-def test_file_that_may_not_be_removed_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    denied = PermissionDeniedError("no permission to delete")
-    store = Refusing(MemoryStore(), denied, lambda call, name: call == "delete")
+@pytest.mark.parametrize("error", [PermissionDeniedError, StorageOutageError])
+def test_file_that_cannot_be_deleted_is_a_warning(
+    error: type[JobError], caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Refusing(MemoryStore(), error("not now"), lambda call, name: call == "delete")
     files = files_in(store, keep=1)
     write(files, 1, 2)
     assert files.epochs() == [1, 2]
@@ -96,12 +105,12 @@ def test_full_disk_names_the_setting_that_makes_room() -> None:
         write(files, 1)
 
 
-def test_store_that_is_away_ends_the_write() -> None:
-    away = StorageOutageError("could not delete: 20 tries failed in 600 s")
-    store = Refusing(MemoryStore(), away, lambda call, name: call == "delete")
+def test_stop_request_ends_the_deletes() -> None:
+    stopped = PreemptedError("Stopped by SIGTERM.")
+    store = Refusing(MemoryStore(), stopped, lambda call, name: call == "delete")
     files = files_in(store, keep=1)
     write(files, 1)
-    with pytest.raises(StorageOutageError):
+    with pytest.raises(PreemptedError):
         files.write(2, b"")
 
 

@@ -24,6 +24,7 @@ from job.checkpoints.restore import (
     verify_objects,
 )
 from job.checkpoints.serialization import RunState, encode_meta, spec_of, state_sha256
+from job.checkpoints.shards import is_resume_object
 from job.errors import ConfigError
 from job.storage.object_store import ObjectMissingError, ObjectStore
 from job.types import Position
@@ -58,6 +59,8 @@ def initial() -> RunState:
 
 
 SPEC = spec_of(initial().variables)
+# Names of the objects: an ordinary checkpoint has STATE, a new best one MODEL and RESUME.
+STATE, MODEL, RESUME = (f"{one}-00000-of-00001.npz" for one in ("state", "model", "resume"))
 
 
 def stepped(state: RunState) -> RunState:
@@ -150,6 +153,7 @@ class Attempt:
         self.restored = manager.restore(SPEC)
         state = self.restored.state if self.restored else initial()
         self.durable = state.position.global_step
+        manager.begin_training()
         while state.position.epoch < EPOCHS:
             if state.position.global_step == self.stop_at:
                 self._save(state, {}, None)
@@ -209,6 +213,16 @@ def check_invariants(store: ObjectStore) -> None:
     for entry in head.checkpoints:
         restored = load_entry(store, entry, identity=IDENTITY, expected=SPEC)
         assert fingerprint(restored.state) == TRAJECTORY[entry.step, restored.commit.epoch]
+
+
+def check_nothing_left(store: ObjectStore) -> None:
+    """HEAD names every directory, and of an older best checkpoint only weights are left."""
+    head = head_of(store)
+    objects = list_dirs(store).objects
+    assert objects.keys() == head.referenced_dirs, "garbage was left"
+    if head.best is not None and not head.is_best_restorable:
+        left = objects[head.best.dir]
+        assert not any(is_resume_object(name) for name in left), "more than weights was left"
 
 
 def newest_committed(store: ObjectStore) -> int:

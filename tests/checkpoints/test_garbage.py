@@ -1,9 +1,11 @@
 """What is deleted, what stays, and that a failure to delete fails nothing."""
 
+from dataclasses import replace
+
 import pytest
 
 from job.checkpoints.layout import COMMIT, CONFIG, HEAD, list_dirs
-from job.checkpoints.records import Best
+from job.checkpoints.records import Best, dumps
 from job.errors import (
     FencedError,
     InterruptedByUserError,
@@ -139,15 +141,19 @@ def test_weights_of_an_older_best_checkpoint_survive_a_rebuilt_head() -> None:
 
 def test_rebuilt_head_proves_nothing_so_committed_directories_stay() -> None:
     store = MemoryStore()
-    saved_steps(store, steps=3, keep_last=3)
-    first, *_, last = list_dirs(store).committed
-    for path in (f"{first.path}/{COMMIT}", f"{last.path}/{STATE}"):
-        store.write(path, b"damaged", if_generation=None)
+    head = saved_steps(store, steps=3, keep_last=3).head
+    rewound = replace(head, checkpoints=head.checkpoints[:1], last=head.checkpoints[0].dir)
+    forgetful = dumps(replace(rewound, owner=replace(head.owner, nonce="other")))
+    store.write(HEAD, forgetful, if_generation=None)
+    second = Attempt(Refusing(store, PermissionDeniedError("no"), is_delete), "b").acquire()
+    second.save(stepped(stepped(initial())), metrics={})
     store.delete(HEAD, if_generation=None)
     before = store.list("ckpt/")
-    manager = acquired(store, name="b")
-    assert [one.step for one in manager.head.checkpoints] == [2]
+    manager = acquired(store, name="c", keep_last=3)
+    # The later attempt went on from step 1, so steps 2 and 3 of the first are not of the run.
+    assert [one.dir[-15:-9] for one in manager.head.checkpoints] == ["000001", "000002"]
     assert store.list("ckpt/") == before
+    assert len(list_dirs(store).committed) == 4
 
 
 @pytest.mark.parametrize("has_head", [True, False])

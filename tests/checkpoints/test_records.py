@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from job.checkpoints import layout
-from job.checkpoints.canonical_json import DamagedError
+from job.checkpoints.canonical_json import DamagedError, loads
 from job.checkpoints.layout import CheckpointDir, list_dirs
 from job.checkpoints.records import (
     BestCheckpoint,
@@ -20,6 +20,7 @@ from job.checkpoints.records import (
     StoredConfig,
     dumps,
     parse,
+    sealed,
 )
 from job.errors import ConfigError
 from tests.checkpoints.tiny_run import MODEL, STATE
@@ -95,23 +96,24 @@ def test_fields_of_the_records_are_frozen() -> None:
     # The files outlive the program that wrote them: a change here needs a new schema number.
     assert sorted(json.loads(dumps(HEAD))) == [
         "best", "checkpoints", "facts", "fruitless", "has_trained", "last", "lineage", "owner",
-        "reason", "rejected", "results", "run", "schema", "seq", "status", "superseded",
-        "token", "written",
+        "reason", "rejected", "results", "run", "schema", "seq", "sha256", "status",
+        "superseded", "token", "written",
     ]  # fmt: skip
     assert sorted(json.loads(dumps(COMMIT))) == [
         "best", "config_sha256", "created", "epoch", "fingerprint", "finite", "lineage",
-        "metrics", "nonce", "objects", "run", "schema", "step", "step_in_epoch", "token",
-        "topology", "versions", "writer",
+        "metrics", "nonce", "objects", "run", "schema", "sha256", "step", "step_in_epoch",
+        "token", "topology", "versions", "writer",
     ]  # fmt: skip
     assert sorted(json.loads(dumps(CONFIG))) == [
         "config", "config_sha256", "created", "derived", "fingerprint", "lineage", "schema",
-        "writer",
+        "sha256", "writer",
     ]  # fmt: skip
 
 
 def changed(record: Any, path: str, value: Any) -> bytes:
-    """The record's JSON with one value replaced, or removed where `value` is `...`."""
-    tree = json.loads(dumps(record))
+    """The record with one value replaced, or removed where `value` is `...`."""
+    tree = loads(dumps(record), limit_bytes=1 << 20)
+    del tree["sha256"]
     *parents, last = path.split(".")
     node = tree
     for part in parents:
@@ -120,7 +122,7 @@ def changed(record: Any, path: str, value: Any) -> bytes:
         del node[last]
     else:
         node[int(last) if isinstance(node, list) else last] = value
-    return json.dumps(tree).encode()
+    return sealed(tree)
 
 
 @pytest.mark.parametrize(
@@ -172,6 +174,16 @@ def test_json_that_is_not_a_record_is_rejected(data: bytes) -> None:
     for kind in (CommitRecord, Head, StoredConfig):
         with pytest.raises(DamagedError):
             parse(kind, data)
+
+
+@pytest.mark.parametrize("record", [COMMIT, HEAD, CONFIG], ids=lambda one: type(one).__name__)
+def test_every_flipped_bit_of_a_record_is_noticed(record: Any) -> None:
+    data = dumps(record)
+    for place in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[place // 8] ^= 1 << (place % 8)
+        with pytest.raises(DamagedError):
+            parse(type(record), bytes(flipped))
 
 
 def test_record_of_a_later_program_is_told_apart_from_damage() -> None:

@@ -116,6 +116,7 @@ class Attempt:
     stop_at: int | None = None
     policy: SavePolicy = POLICY
     environment: Mapping[str, Any] = field(default_factory=lambda: ENVIRONMENT)
+    around: Surroundings | None = None
     durable: int = 0
     restored: Restored | None = None
     manager: CheckpointManager | None = None
@@ -132,7 +133,8 @@ class Attempt:
             retention=Retention(self.keep_last),
             check=self.check_config,
             takeover=self.takeover,
-            around=Surroundings(
+            around=self.around
+            or Surroundings(
                 now=lambda: 0.0,
                 timestamp=lambda: "2026-01-01T00:00:00Z",
                 nonce=lambda: next(nonces),

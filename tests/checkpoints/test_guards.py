@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
-from job.checkpoints import acquire, commit, manager
+from job.checkpoints import acquire, commit, garbage, manager
 from job.checkpoints.canonical_json import DamagedError
-from job.checkpoints.layout import COMMIT, HEAD, META, STATE
+from job.checkpoints.layout import COMMIT, CONFIG, HEAD
 from job.checkpoints.lease import Lease
 from job.checkpoints.records import Head
 from job.errors import CheckpointError, StorageOutageError
 from job.storage.object_store import ObjectStat, ObjectStore, PreconditionFailedError
-from tests.checkpoints.enumeration import Wrap, count_writes, enumerate_crashes, whole_run
+from tests.checkpoints.enumeration import count_writes, enumerate_crashes, whole_run
 from tests.checkpoints.fault_stores import LostAnswerStore, Wrapped
+from tests.checkpoints.tiny_run import MODEL, RESUME, STATE
 from tests.fakes.memory_store import MemoryStore
 
 
@@ -50,51 +51,61 @@ class HoldingBack(Wrapped):
         return result
 
 
-WRONG_ORDERS: dict[str, Wrap] = {
-    "commit record before the variables": lambda store: HoldingBack(
-        store, call="write", held=STATE, until=COMMIT
-    ),
-    "commit record before the rest": lambda store: HoldingBack(
-        store, call="write", held=META, until=COMMIT
-    ),
-    "HEAD before the commit record": lambda store: HoldingBack(
-        store, call="write", held=COMMIT, until=HEAD
-    ),
-    "data deleted before the commit record": lambda store: HoldingBack(
-        store, call="delete", held=COMMIT, until=META
-    ),
+WRONG_ORDERS = {
+    "HEAD before the configuration": {"call": "write", "held": CONFIG, "until": HEAD},
+    "commit record before the data": {"call": "write", "held": STATE, "until": COMMIT},
+    "commit record before the weights": {"call": "write", "held": MODEL, "until": COMMIT},
+    "commit record before the rest": {"call": "write", "held": RESUME, "until": COMMIT},
+    "HEAD before the commit record": {"call": "write", "held": COMMIT, "until": HEAD},
+    "data deleted before the commit record": {
+        "call": "delete",
+        "held": COMMIT,
+        "until": STATE,
+    },
 }
 
 
 @pytest.mark.parametrize("order", WRONG_ORDERS)
 def test_enumeration_notices_a_wrong_order_of_calls(order: str) -> None:
-    wrap = WRONG_ORDERS[order]
+    def wrap(store: ObjectStore) -> ObjectStore:
+        return HoldingBack(store, **WRONG_ORDERS[order])
+
     whole_run(wrap(MemoryStore()))  # nobody notices as long as nothing dies
     with pytest.raises((AssertionError, DamagedError, CheckpointError)):
         enumerate_crashes(MemoryStore, wrap=wrap)
 
 
 def delete_before_head(monkeypatch: pytest.MonkeyPatch) -> None:
-    write = Lease.write
+    update = Lease.update
 
-    def too_early(self: Lease, wanted: Head) -> None:
-        gone = [one for one in self.head.checkpoints if one not in wanted.checkpoints]
-        commit.delete_checkpoints(self._store, gone, run=wanted.run)
-        write(self, wanted)
+    def too_early(self: Lease, change: Callable[[Head], Head]) -> Head:
+        wanted = change(self.head)
+        for one in self.head.checkpoints:
+            if one not in wanted.checkpoints:
+                names = [found.name for found in self._store.list(one.dir)]
+                garbage.delete_objects(self._store, names)
+        return update(self, change)
 
-    monkeypatch.setattr(Lease, "write", too_early)
+    monkeypatch.setattr(Lease, "update", too_early)
 
 
 def adopt_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acquire, "_adopt_uncommitted_entries", lambda store, head, dirs: head)
+    monkeypatch.setattr(
+        acquire, "_adopt_uncommitted_entries", lambda store, head, dirs, *, identity: head
+    )
 
 
 def collect_no_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manager, "collect_garbage", lambda store, head: None)
+    monkeypatch.setattr(manager, "left_behind", lambda *args, **options: ())
 
 
 def forget_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manager, "updated_best", lambda known, best, *, dir: None)
+    write = commit.write_checkpoint
+
+    def forgetful(*args: Any, **options: Any) -> commit.Written:
+        return replace(write(*args, **options), best=None)
+
+    monkeypatch.setattr(manager, "write_checkpoint", forgetful)
 
 
 @pytest.mark.parametrize(

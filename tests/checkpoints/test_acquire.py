@@ -61,8 +61,6 @@ def test_two_first_attempts_with_one_configuration_share_it() -> None:
     assert head_of(store).token == 2
 
 
-
-
 def test_attempt_gives_up_where_others_keep_taking_the_run() -> None:
     store = MemoryStore()
     names = iter(range(1000))

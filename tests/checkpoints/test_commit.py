@@ -100,7 +100,13 @@ def test_checkpoints_of_a_model_that_diverged_never_displace_the_last_finite_one
         assert newest.finite == is_finite
         check_nothing_left(store)
     finite, poisoned = [(2, True)], [(3, False), (4, False)]
-    assert kept == [[(1, True)], finite, [*finite, poisoned[0]], [*finite, poisoned[1]], [(5, True)]]
+    assert kept == [
+        [(1, True)],
+        finite,
+        [*finite, poisoned[0]],
+        [*finite, poisoned[1]],
+        [(5, True)],
+    ]
 
 
 @pytest.mark.parametrize(

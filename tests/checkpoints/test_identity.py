@@ -1,6 +1,5 @@
 """A run directory is one run: nothing of another run, of the same name, ever gets into it."""
 
-import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.checkpoints import acquire, lease, restore
 from job.checkpoints.layout import COMMIT, CONFIG, HEAD, list_dirs
 from job.checkpoints.manager import CheckpointManager
 from job.checkpoints.records import Best
@@ -18,14 +16,11 @@ from job.errors import (
     ConfigError,
     FencedError,
     PermissionDeniedError,
-    StorageOutageError,
 )
 from job.storage.object_store import ObjectMissingError, ObjectStore
-from tests.checkpoints.fault_stores import Meanwhile, Refusing, Turns, Wrapped
+from tests.checkpoints.fault_stores import Meanwhile, Turns, Wrapped
 from tests.checkpoints.tiny_run import (
     END,
-    IDENTITY,
-    SPEC,
     Attempt,
     acquired,
     examples,

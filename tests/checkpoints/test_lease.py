@@ -162,7 +162,9 @@ def test_holder_of_a_removed_run_writes_nothing_that_a_successor_finds(
             "save": lambda: old.save(stepped(stepped(stepped(initial()))), metrics={}),
             "finish": lambda: old.finish("completed", "done"),
             "write": lambda: old.files.write("summary.json", b"old"),
-            "publish": lambda: old.files.publish({"summary.json": b"old"}, directory="results/x"),
+            "publish": lambda: old.files.publish(
+                {"summary.json": b"old"}, directory="results/x"
+            ),
         }[act]()
     assert caught.value.exit_code == 78
     assert store.stat(HEAD) is None

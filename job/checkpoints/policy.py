@@ -5,7 +5,6 @@
     SavePolicy(every_steps=100).steps_until_save(250)            # -> 50
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from job.types import Position

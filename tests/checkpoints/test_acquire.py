@@ -34,7 +34,7 @@ def test_run_whose_configuration_is_lost_is_refused_and_left_alone() -> None:
     saved_steps(store, steps=1)
     store.delete(CONFIG, if_generation=None)
     before = store.list("")
-    with pytest.raises(CheckpointError, match="HEAD.json is there and config.json is missing"):
+    with pytest.raises(CheckpointError, match=r"config\.json is missing"):
         acquired(store, name="b")
     assert store.list("") == before
 
@@ -43,7 +43,7 @@ def test_other_data_than_the_runs_are_refused_before_anything_is_written() -> No
     store = MemoryStore()
     saved_steps(store, steps=1)
     before = store.list("")
-    with pytest.raises(ConfigError, match="other data t.* started with data") as caught:
+    with pytest.raises(ConfigError, match=r"other data t.* started with data") as caught:
         acquired(store, name="b", data="other data than then")
     assert "Restore the earlier files" in str(caught.value)
     assert store.list("") == before

@@ -13,7 +13,7 @@ from job.checkpoints import acquire, commit, garbage, manager, records, restore
 from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.layout import COMMIT, CONFIG, HEAD
 from job.checkpoints.lease import Lease
-from job.checkpoints.records import CommitRecord, Head, Identity, parse
+from job.checkpoints.records import CommitRecord, Head, Identity, ObjectRecord, parse
 from job.errors import CheckpointError, ConfigError, StorageOutageError
 from job.storage.object_store import ObjectStat, ObjectStore, PreconditionFailedError
 from tests.checkpoints import test_acquire, test_damage, test_garbage, test_identity
@@ -127,48 +127,26 @@ def test_enumeration_notices_a_missing_guard(
         enumerate_crashes(MemoryStore)
 
 
-def accept_every_lineage(monkeypatch: pytest.MonkeyPatch) -> None:
-    def of_any(store: ObjectStore, dir: str, *, identity: Identity, sha256: Any) -> Any:
-        commit = parse(CommitRecord, store.read(f"{dir}/{COMMIT}").data)
-        mine = replace(identity, lineage=commit.lineage)
-        return restore.read_commit(store, dir, identity=mine, sha256=sha256)
-
-    monkeypatch.setattr(acquire, "read_commit", of_any)
+def read_any_commit(store: ObjectStore, dir: str, *, identity: Identity, sha256: Any) -> Any:
+    commit = parse(CommitRecord, store.read(f"{dir}/{COMMIT}").data)
+    mine = replace(identity, lineage=commit.lineage)
+    return restore.read_commit(store, dir, identity=mine, sha256=sha256)
 
 
-def accept_every_writer(monkeypatch: pytest.MonkeyPatch) -> None:
-    verified = acquire._verified
-
-    def of_any(store: ObjectStore, dir: str, *, identity: Identity) -> Any:
-        commit = verified(store, dir, identity=identity)
-        return replace(commit, record=replace(commit.record, writer=mock.ANY))
-
-    monkeypatch.setattr(acquire, "_verified", of_any)
+def verify_any_writer(store: ObjectStore, dir: str, *, identity: Identity) -> Any:
+    found = restore.read_commit(store, dir, identity=identity, sha256=None)
+    return replace(found, record=replace(found.record, writer=mock.ANY))
 
 
-def accept_every_owner(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Lease, "_require_own", lambda self, other: None)
+def next_of_any_head(store: ObjectStore, found: Any, *args: Any, **options: Any) -> Head:
+    if found.head is not None:
+        lineage = options["identity"].lineage
+        found = replace(found, head=replace(found.head, lineage=lineage))
+    return acquire.next_head(store, found, *args, **options)
 
 
-def accept_other_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acquire, "require_same_data", lambda stored, **options: None)
-
-
-def revive_a_removed_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Lease, "_require_not_removed", lambda self: None)
-
-
-def continue_a_leftover_head(monkeypatch: pytest.MonkeyPatch) -> None:
-    next_head = manager.next_head
-
-    def trusting(store: ObjectStore, found: Any, *args: Any, **options: Any) -> Head:
-        identity = options["identity"]
-        if found.head is not None:
-            head = replace(found.head, lineage=identity.lineage)
-            found = replace(found, head=head)
-        return next_head(store, found, *args, **options)
-
-    monkeypatch.setattr(manager, "next_head", trusting)
+def read_unchecked(store: ObjectStore, dir: str, wanted: ObjectRecord) -> bytes:
+    return store.read(f"{dir}/{wanted.name}").data
 
 
 class AnyText(str):
@@ -178,60 +156,66 @@ class AnyText(str):
         return False
 
 
-def trust_records(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "_sha256_of", lambda record: AnyText())
-
-
-def publish_without_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Lease, "verify", lambda self: None)
-
-
-def collect_foreign_commits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(garbage, "_is_of_this_run", lambda store, found, identity: True)
-
-
-TESTS: dict[Callable[[pytest.MonkeyPatch], None], Callable[..., None]] = {
-    accept_every_lineage: partial(
-        test_garbage.test_commits_of_a_removed_run_are_neither_used_nor_deleted, has_head=False
+removed_run = partial(
+    test_garbage.test_commits_of_a_removed_run_are_neither_used_nor_deleted, has_head=False
+)
+any_damage = partial(
+    test_damage.test_damage_anywhere_ends_in_a_committed_state_or_a_refusal,
+    number=300,
+    damage=test_damage.flipped,
+)
+results = partial(
+    test_identity.test_results_of_a_fenced_attempt_never_replace_those_of_the_newer_one,
+    when="before",
+)
+# What is replaced by what, and the test that notices.
+GUARDS: dict[str, tuple[Any, str, Callable[..., Any], Callable[..., None]]] = {
+    "lineage of a commit": (acquire, "read_commit", read_any_commit, removed_run),
+    "lineage of garbage": (garbage, "_is_of_this_run", lambda *args: True, removed_run),
+    "lineage of HEAD": (
+        manager,
+        "next_head",
+        next_of_any_head,
+        test_identity.test_head_that_a_removed_run_left_is_replaced_not_continued,
     ),
-    accept_every_writer: (
-        test_identity.test_commit_of_a_fenced_process_with_the_same_number_is_not_adopted
+    "writer of a commit": (
+        acquire,
+        "_verified",
+        verify_any_writer,
+        test_identity.test_commit_of_a_fenced_process_with_the_same_number_is_not_adopted,
     ),
-    accept_every_owner: partial(check_race, [0] * 20 + [1] * 100),
-    accept_other_data: (
-        test_acquire.test_other_data_than_the_runs_are_refused_before_anything_is_written
+    "configuration of a lost HEAD": (
+        Lease,
+        "_require_not_removed",
+        lambda self: None,
+        test_identity.test_last_save_of_a_removed_run_does_not_begin_its_successor,
     ),
-    revive_a_removed_run: (
-        test_identity.test_last_save_of_a_removed_run_does_not_begin_its_successor
+    "same data": (
+        acquire,
+        "require_same_data",
+        lambda stored, **options: None,
+        test_acquire.test_other_data_than_the_runs_are_refused_before_anything_is_written,
     ),
-    continue_a_leftover_head: (
-        test_identity.test_head_that_a_removed_run_left_is_replaced_not_continued
+    "owner of HEAD": (
+        Lease,
+        "_require_own",
+        lambda self, other: None,
+        partial(check_race, [0] * 20 + [1] * 100),
     ),
-    trust_records: partial(
-        test_damage.test_damage_anywhere_ends_in_a_committed_state_or_a_refusal,
-        number=300,
-        damage=test_damage.flipped,
-    ),
-    publish_without_the_lease: partial(
-        test_identity.test_results_of_a_fenced_attempt_never_replace_those_of_the_newer_one,
-        when="before",
-    ),
-    collect_foreign_commits: partial(
-        test_garbage.test_commits_of_a_removed_run_are_neither_used_nor_deleted, has_head=False
-    ),
+    "lease of results": (Lease, "verify", lambda self: None, results),
+    "checksum of records": (records, "_sha256_of", lambda record: AnyText(), any_damage),
+    "checksum of objects": (restore, "_read_object", read_unchecked, any_damage),
 }
 
 
-@pytest.mark.parametrize("turn_off", TESTS, ids=lambda function: function.__name__)
+@pytest.mark.parametrize("guard", GUARDS)
 def test_a_scenario_notices_a_missing_guard(
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    turn_off: Callable[[pytest.MonkeyPatch], None],
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, guard: str
 ) -> None:
-    scenario = TESTS[turn_off]
+    owner, name, replacement, scenario = GUARDS[guard]
     options = {"caplog": caplog} if "caplog" in signature(scenario).parameters else {}
     scenario(**options)
-    turn_off(monkeypatch)
+    monkeypatch.setattr(owner, name, replacement)
     with pytest.raises((AssertionError, ConfigError, pytest.fail.Exception)):
         scenario(**options)
 

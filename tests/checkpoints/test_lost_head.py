@@ -186,13 +186,6 @@ def recommitted(step: int, /, **changes: Any) -> dict[str, bytes | None]:
     return {name: dumps(dataclasses.replace(commit, **changes)), HEAD: None}
 
 
-def test_rebuild_skips_a_directory_that_holds_another_checkpoint() -> None:
-    moved = {f"{DIRS[7]}/{one}": RUN_OBJECTS[f"{DIRS[6]}/{one}"] for one in OBJECTS[6]}
-    store = copied({**moved, HEAD: None})
-    assert restored_step(store) == 6
-    assert [one.step for one in head_of(store).checkpoints] == [5, 6]
-
-
 @pytest.mark.parametrize("which", [[], [0, 0]])
 def test_commit_of_other_objects_than_a_checkpoint_has_is_skipped(which: list[int]) -> None:
     objects = parse(CommitRecord, RUN_OBJECTS[f"{DIRS[7]}/{COMMIT}"]).objects

@@ -94,7 +94,7 @@ def test_unfinished_run_belongs_to_its_release(
         assert start(store, name="b", **options).manager is not None
         return
     before = store.list("")
-    with pytest.raises(PermissionDeniedError, match="set run.takeover: true") as caught:
+    with pytest.raises(PermissionDeniedError, match=r"set run\.takeover: true") as caught:
         start(store, name="b", **options)
     assert caught.value.exit_code == 6
     assert "belongs to release 'ns/one'" in str(caught.value)
@@ -156,7 +156,7 @@ def test_job_that_makes_no_progress_ends_with_5_and_a_new_job_may_try(before: st
         die(store, how, name=f"{number}")
     left = store.list("")
     for _ in range(2):  # the refusal does not wear off
-        with pytest.raises(NoProgressError, match="5 attempts in a row .*it failed") as caught:
+        with pytest.raises(NoProgressError, match=r"5 attempts in a row .*it failed") as caught:
             acquired(store, job="one", name="again")
         assert caught.value.exit_code == 5
         assert store.list("") == left

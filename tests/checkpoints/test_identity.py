@@ -17,7 +17,7 @@ from job.errors import (
     FencedError,
     PermissionDeniedError,
 )
-from job.storage.object_store import ObjectMissingError, ObjectStore
+from job.storage.object_store import ObjectMissingError, ObjectStat, ObjectStore
 from tests.checkpoints.fault_stores import Meanwhile, Turns, Wrapped
 from tests.checkpoints.tiny_run import (
     END,
@@ -168,20 +168,34 @@ ACTIONS = st.one_of(
     st.tuples(st.just("go"), st.integers(0, 2), st.integers(1, 25)),
     st.tuples(st.just("go"), st.integers(0, 2), st.integers(1, 25)),
     st.tuples(st.just("start"), st.integers(0, 2), st.integers(0, len(OPTIONS) - 1)),
-    st.tuples(st.just("lose head"), st.just(0), st.just(0)),
+    st.tuples(st.just("lose or restore head"), st.just(0), st.just(0)),
     st.tuples(st.just("remove"), st.just(0), st.integers(0, 2)),
 )
 Action = tuple[str, int, int]
 
 
 class OneLineage(Wrapped):
-    """Checks after each write of HEAD that all it names is of the run in config.json."""
+    """One writer's view; checks after each write of HEAD that all it names is of one run."""
+
+    lineage = ""  # in config.json when the writer looked there, after it looked at HEAD
+
+    def write(self, name: str, data: bytes, *, if_generation: int | None) -> ObjectStat:
+        written = super().write(name, data, if_generation=if_generation)
+        if (name, if_generation) == (HEAD, 0):
+            assert head_of(self.inner).lineage == self.lineage, "a removed run came back"
+        if name == HEAD:
+            check_one_lineage(self.inner)
+        return written
 
     def around(self, call: str, name: str, do: Callable[[], Any]) -> Any:
-        result = do()
-        if (call, name) == ("write", HEAD):
-            check_one_lineage(self.inner)
-        return result
+        try:
+            return do()
+        finally:
+            if (call, name) == ("read", HEAD):
+                self.lineage = ""
+            elif name == CONFIG:
+                stored = read_stored(self.inner)
+                self.lineage = stored.lineage if stored else ""
 
 
 def check_one_lineage(store: ObjectStore) -> None:
@@ -199,12 +213,12 @@ def check_one_lineage(store: ObjectStore) -> None:
 
 
 def start(store: ObjectStore, number: int, options: dict[str, Any]) -> Turns:
-    return Turns(store, f"{number}", lineage=f"{number:032x}", **options)
+    return Turns(OneLineage(store), f"{number}", lineage=f"{number:032x}", **options)
 
 
 def play(actions: list[Action]) -> None:
-    inner = MemoryStore()
-    store = OneLineage(inner)
+    store = MemoryStore()
+    leftover = b""
     everybody = [start(store, 0, {})]
     current = everybody * 3
     is_whole = True
@@ -217,10 +231,13 @@ def play(actions: list[Action]) -> None:
                 current[who] = start(store, len(everybody), OPTIONS[how])
                 everybody.append(current[who])
             elif what == "remove":
-                remove(inner, but=("none", CONFIG, HEAD)[how])
+                leftover = store.read(HEAD).data if store.stat(HEAD) else leftover
+                remove(store, but=("none", CONFIG, HEAD)[how])
                 is_whole = is_whole and how == 0
-            elif inner.stat(HEAD):
-                inner.delete(HEAD, if_generation=None)
+            elif store.stat(HEAD):
+                store.delete(HEAD, if_generation=None)
+            elif leftover and store.stat(CONFIG):
+                store.write(HEAD, leftover, if_generation=0)
         for one in everybody:
             one.finish()
     finally:
@@ -228,7 +245,7 @@ def play(actions: list[Action]) -> None:
             one.kill()
     for one in everybody:
         check_outcome(one)
-    check_end(inner, is_whole=is_whole)
+    check_end(store, is_whole=is_whole)
 
 
 def check_outcome(one: Turns) -> None:

@@ -30,7 +30,7 @@ def dumps(value: object) -> bytes:
 
 
 def loads(data: bytes, *, limit_bytes: int) -> Any:
-    """Decodes canonical or hand-edited JSON; arrays become lists.
+    """Decodes JSON; arrays become lists.
 
     Raises:
         DamagedError: It exceeds `limit_bytes`, is not UTF-8 JSON, repeats a key, or contains a

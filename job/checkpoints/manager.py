@@ -39,6 +39,8 @@ from job.checkpoints.lease import Lease, write_if_generation
 from job.checkpoints.policy import Retention
 from job.checkpoints.records import (
     Best,
+    BestCheckpoint,
+    BestEntry,
     CheckpointEntry,
     Head,
     Identity,
@@ -283,19 +285,33 @@ class CheckpointManager:
                 continue
             if head is not self.head:
                 usable = self.head.checkpoints[: self.head.checkpoints.index(entry) + 1]
-                self._enter_usable(head, usable)
+                self._enter_usable(head, usable, known=restored.commit.best)
             warn_if_environment_changed(restored.commit, self._provenance)
             return restored
         if head.rejected:
             raise none_usable(self._store, head.rejected)
         return None
 
-    def _enter_usable(self, judged: Head, usable: Sequence[CheckpointEntry]) -> None:
+    def _enter_usable(
+        self,
+        judged: Head,
+        usable: Sequence[CheckpointEntry],
+        *,
+        known: BestCheckpoint | None,
+    ) -> None:
         best = judged.best
         rejected = {one.dir for one in judged.rejected}
         if best is not None and (best.dir in rejected or best.step > usable[-1].step):
             log.warning("best checkpoint lost", extra={"dir": best.dir, "epoch": best.epoch})
-            best = None
+            # The best epoch at the restored step, which its callback remembers too.
+            best = next(
+                (
+                    BestEntry.of(known, commit_sha256=one.commit_sha256)
+                    for one in usable
+                    if known is not None and one.dir == known.dir
+                ),
+                None,
+            )
         self._lease.update(
             lambda head: with_checkpoints(
                 replace(head, rejected=judged.rejected), usable, best=best

@@ -27,6 +27,7 @@ from job.types import Json
 
 SCHEMA: Final = 2
 RECORD_LIMIT_BYTES = 1 << 20
+_SHA256 = "sha256"  # of the rest of the record
 
 Status = Literal["running", "preempted", "completed", "failed"]
 Count = Annotated[int, Field(ge=0)]
@@ -377,7 +378,7 @@ def dumps(record: Record) -> bytes:
     Raises:
         ConfigError: It is longer than `parse` accepts.
     """
-    data = canonical_json.dumps(_ADAPTERS[type(record)].dump_python(record))
+    data = sealed(_ADAPTERS[type(record)].dump_python(record))
     if len(data) > RECORD_LIMIT_BYTES:
         raise ConfigError(
             f"{type(record).__name__}: the record has {len(data)} bytes, more than the "
@@ -388,12 +389,26 @@ def dumps(record: Record) -> bytes:
     return data
 
 
+def sealed(record: Mapping[str, Any]) -> bytes:
+    """Encodes the fields of a record and adds the hash of them.
+
+    A flipped bit can leave a record that is well formed: in config.json a foreign lineage, with
+    which a run would start over.
+    """
+    return canonical_json.dumps({**record, _SHA256: _sha256_of(record)})
+
+
+def _sha256_of(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json.dumps(record)).hexdigest()
+
+
 def parse(kind: type[_R], data: bytes) -> _R:
     """Decodes and validates a record.
 
     Raises:
         NewerSchemaError: Its schema number is higher than this program's.
-        DamagedError: It is longer than 1 MiB, not JSON, or breaks a rule of the record.
+        DamagedError: It is longer than 1 MiB, not JSON, not what was written, or breaks a rule
+            of the record.
     """
     value = canonical_json.loads(data, limit_bytes=RECORD_LIMIT_BYTES)
     schema = value.get("schema") if isinstance(value, dict) else None
@@ -403,6 +418,8 @@ def parse(kind: type[_R], data: bytes) -> _R:
         raise NewerSchemaError(
             f"{kind.__name__} has schema {schema}; this program reads up to {SCHEMA}"
         )
+    if value.pop(_SHA256, None) != _sha256_of(value):
+        raise DamagedError(f"{kind.__name__}.{_SHA256}: the record is not what was written")
     try:
         return cast(_R, _ADAPTERS[kind].validate_json(json.dumps(value)))
     except ValidationError as error:

@@ -109,8 +109,7 @@ def read_stored(store: ObjectStore) -> StoredConfig | None:
     except (DamagedError, ObjectTooLargeError) as error:
         raise CheckpointError(
             f"{store.uri}/{CONFIG}: {error}. It must be the configuration that the run was "
-            "started with. Restore it from a copy, or delete it: the current configuration "
-            "then becomes the run's."
+            "started with. Restore it from a copy, or delete the directory to start over."
         ) from error
 
 

@@ -1,11 +1,23 @@
 """A stopped run whose objects can be damaged one by one."""
 
+from job.checkpoints.layout import COMMIT
 from job.storage.object_store import ObjectStore
-from tests.checkpoints.tiny_run import SPEC, TRAJECTORY, Attempt, fingerprint, head_of
+from tests.checkpoints.tiny_run import (
+    MODEL,
+    RESUME,
+    SPEC,
+    STATE,
+    TRAJECTORY,
+    Attempt,
+    fingerprint,
+    head_of,
+)
 from tests.fakes.memory_store import MemoryStore
 
 # The run was preempted after step 7, with the checkpoints of steps 5 (best), 6 and 7.
 STOPPED_AT, KEPT = 7, [5, 6, 7]
+# The objects of each of them.
+OBJECTS = {5: (MODEL, RESUME, COMMIT), 6: (STATE, COMMIT), 7: (STATE, COMMIT)}
 
 
 def stopped_run() -> MemoryStore:
@@ -15,14 +27,20 @@ def stopped_run() -> MemoryStore:
     return store
 
 
-RUN_OBJECTS = {one.name: stopped_run().read(one.name).data for one in stopped_run().list("")}
+def objects_of(store: ObjectStore) -> dict[str, bytes]:
+    return {one.name: store.read(one.name).data for one in store.list("")}
+
+
+RUN_OBJECTS = objects_of(stopped_run())
 DIRS = {entry.step: entry.dir for entry in head_of(stopped_run()).checkpoints}
 
 
-def copied(changes: dict[str, bytes | None]) -> MemoryStore:
+def copied(
+    changes: dict[str, bytes | None], *, objects: dict[str, bytes] = RUN_OBJECTS
+) -> MemoryStore:
     """The stopped run with some objects replaced or, where None, removed."""
     store = MemoryStore()
-    for name, data in {**RUN_OBJECTS, **changes}.items():
+    for name, data in {**objects, **changes}.items():
         if data is not None:
             store.write(name, data, if_generation=0)
     return store

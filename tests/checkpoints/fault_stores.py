@@ -1,5 +1,6 @@
 """Stores that fail, or let something happen, exactly where told."""
 
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from job.storage.object_store import (
     PreconditionFailedError,
     StoredObject,
 )
-from tests.checkpoints.tiny_run import IDENTITY, SPEC, head_of
+from tests.checkpoints.tiny_run import IDENTITY, SPEC, Attempt, fingerprint, head_of
 
 
 class Crash(BaseException):
@@ -181,3 +182,46 @@ class Refusing(Wrapped):
         if self.when(call, name):
             raise self.error
         return do()
+
+
+class Turns(Wrapped):
+    """Runs an attempt in a thread that waits for leave before each of its calls."""
+
+    def __init__(self, inner: ObjectStore, name: str, **options: Any) -> None:
+        super().__init__(inner)
+        self.go, self.paused = threading.Semaphore(0), threading.Semaphore(0)
+        self.ended = self.killed = False
+        self.outcome: object = None
+        self.attempt = Attempt(self, name, **options)
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+        self.paused.acquire()
+
+    def _run(self) -> None:
+        try:
+            self.outcome = fingerprint(self.attempt.train())
+        except BaseException as error:  # noqa: BLE001 (looked at by the test)
+            self.outcome = error
+        self.ended = True
+        self.paused.release()
+
+    def around(self, call: str, name: str, do: Callable[[], Any]) -> Any:
+        self.paused.release()
+        self.go.acquire()
+        if self.killed:
+            raise Crash
+        return do()
+
+    def turn(self) -> None:
+        if not self.ended:
+            self.go.release()
+            self.paused.acquire()
+
+    def finish(self) -> None:
+        while not self.ended:
+            self.turn()
+
+    def kill(self) -> None:
+        self.killed = True
+        self.turn()
+        self.thread.join()

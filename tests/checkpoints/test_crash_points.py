@@ -14,11 +14,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.checkpoints.layout import list_dirs
+from job.checkpoints.shards import plan_shards
 from job.storage.local import FileStore
 from tests.checkpoints.enumeration import STOP_AT, count_writes, enumerate_crashes, whole_run
 from tests.checkpoints.fault_stores import Crash, CrashingStore, LostAnswerStore
-from tests.checkpoints.tiny_run import END, Attempt, check_invariants, fingerprint, head_of
+from tests.checkpoints.tiny_run import (
+    END,
+    SPEC,
+    Attempt,
+    check_invariants,
+    check_nothing_left,
+    fingerprint,
+    head_of,
+)
 from tests.fakes.memory_store import MemoryStore
 
 REPOSITORY = Path(__file__).parents[2]
@@ -39,7 +47,13 @@ def test_preempted_and_resumed_run_equals_an_undisturbed_one() -> None:
 
 
 def test_crash_at_any_call_in_memory_loses_nothing_committed() -> None:
-    assert enumerate_crashes(MemoryStore) > 60
+    assert enumerate_crashes(MemoryStore) > 50
+
+
+def test_crash_between_shards_loses_nothing_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(plan_shards.__kwdefaults__, "shard_bytes", 16)
+    assert len(plan_shards(SPEC, split=True)) == 3
+    assert enumerate_crashes(MemoryStore, moments=[True]) > 80
 
 
 def test_crash_at_any_call_in_a_local_directory_loses_nothing_committed(
@@ -49,7 +63,7 @@ def test_crash_at_any_call_in_a_local_directory_loses_nothing_committed(
     monkeypatch.setattr(os, "fsync", lambda fd: None)
     folders = (FileStore(tmp_path / f"{number}") for number in range(10_000))
     # Before a call is after the one before it, as far as a folder can tell.
-    assert enumerate_crashes(lambda: next(folders), moments=[True]) > 60
+    assert enumerate_crashes(lambda: next(folders), moments=[True]) > 50
 
 
 @settings(max_examples=50)
@@ -68,12 +82,13 @@ def test_any_series_of_crashes_ends_in_the_same_state(points: list[tuple[int, bo
             assert attempt.restored.state.position.global_step >= durable
         durable = max(durable, attempt.durable)
     assert fingerprint(Attempt(store, "rerun").train()) == END
-    assert list_dirs(store).uncommitted == ()
+    check_nothing_left(store)
 
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from job.checkpoints.shards import plan_shards
 from job.storage.local import FileStore
 from tests.checkpoints.fault_stores import CrashingStore
 from tests.checkpoints.tiny_run import Attempt
@@ -111,4 +126,5 @@ def test_write_whose_response_was_lost_counts_as_done(lose_at: int) -> None:
     assert attempts[-1].durable == 10
     check_invariants(store)
     assert head_of(store).token == 2
-    assert [one.step for one in head_of(store).checkpoints] == [5, 10]
+    assert [one.step for one in head_of(store).checkpoints] == [10]
+    check_nothing_left(store)

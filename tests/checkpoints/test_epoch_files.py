@@ -3,7 +3,14 @@
 import pytest
 
 from job.checkpoints.fenced_files import EpochFiles
-from job.errors import DiskFullError, FencedError, PermissionDeniedError, StorageOutageError
+from job.errors import (
+    DiskFullError,
+    FencedError,
+    JobError,
+    PermissionDeniedError,
+    PreemptedError,
+    StorageOutageError,
+)
 from job.storage.object_store import ObjectStore
 from tests.checkpoints.fault_stores import Crash, CrashingStore, Refusing
 from tests.checkpoints.tiny_run import acquired
@@ -79,9 +86,11 @@ def test_fenced_attempt_changes_nothing() -> None:
     assert new.epochs() == [1]
 
 
-def test_file_that_may_not_be_removed_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    denied = PermissionDeniedError("no permission to delete")
-    store = Refusing(MemoryStore(), denied, lambda call, name: call == "delete")
+@pytest.mark.parametrize("error", [PermissionDeniedError, StorageOutageError])
+def test_file_that_cannot_be_deleted_is_a_warning(
+    error: type[JobError], caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Refusing(MemoryStore(), error("not now"), lambda call, name: call == "delete")
     files = files_in(store, keep=1)
     write(files, 1, 2)
     assert files.epochs() == [1, 2]
@@ -110,6 +119,15 @@ def test_outage_while_deleting_costs_one_wait_and_keeps_the_file_that_was_writte
     write(files, 3)
     assert len(tries) == 1
     assert files.epochs() == [1, 2, 3]
+
+
+def test_stop_request_ends_the_deletes() -> None:
+    stopped = PreemptedError("Stopped by SIGTERM.")
+    store = Refusing(MemoryStore(), stopped, lambda call, name: call == "delete")
+    files = files_in(store, keep=1)
+    write(files, 1)
+    with pytest.raises(PreemptedError):
+        files.write(2, b"")
 
 
 @pytest.mark.parametrize("after", [False, True])

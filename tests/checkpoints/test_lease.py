@@ -5,16 +5,24 @@ import numpy as np
 import pytest
 
 from job.checkpoints.canonical_json import loads
-from job.checkpoints.layout import HEAD, META
+from job.checkpoints.layout import CONFIG, HEAD
 from job.checkpoints.lease import Lease
-from job.checkpoints.manager import CheckpointManager
+from job.checkpoints.manager import CheckpointManager, Surroundings
 from job.checkpoints.records import Owner, dumps
 from job.checkpoints.restore import read_head
 from job.checkpoints.serialization import spec_of
 from job.errors import FencedError, StorageOutageError
 from job.storage.object_store import StoredObject
 from tests.checkpoints.fault_stores import LostAnswerStore, Meanwhile, Wrapped
-from tests.checkpoints.tiny_run import SPEC, acquired, head_of, initial, saved_steps, stepped
+from tests.checkpoints.tiny_run import (
+    SPEC,
+    STATE,
+    acquired,
+    head_of,
+    initial,
+    saved_steps,
+    stepped,
+)
 from tests.fakes.memory_store import MemoryStore
 
 
@@ -48,7 +56,7 @@ def test_next_attempt_clears_how_the_last_one_ended() -> None:
 def test_fenced_attempt_ends_with_78_and_deletes_nothing(act: str) -> None:
     store = MemoryStore()
     old = saved_steps(store, steps=3, keep_last=2)
-    broken = f"{head_of(store).last}/{META}"
+    broken = f"{head_of(store).last}/{STATE}"
     acquired(store, name="b")
     head = head_of(store)
     if act == "restore":  # an attempt that has to reject something writes HEAD
@@ -89,9 +97,16 @@ def test_head_that_keeps_changing_is_an_outage() -> None:
     restless = Meanwhile(store, HEAD, lambda: store.write(HEAD, copy, if_generation=None))
     restless.times = 1000
     head = manager.head
-    lease = Lease(restless, head, generation=store.read(HEAD).generation)
+    lease = Lease(
+        restless,
+        head,
+        generation=store.read(HEAD).generation,
+        timestamp=lambda: "now",
+        pace=lambda: None,
+    )
     with pytest.raises(StorageOutageError, match="changed 10 times"):
-        lease.write(head)
+        lease.update(lambda head: head)
+    assert lease.head == head
 
 
 def test_facts_that_json_has_not_are_refused_before_head_is_touched() -> None:
@@ -112,8 +127,52 @@ def test_head_counts_its_writes() -> None:
     assert store.read(HEAD).data == dumps(manager.head)
 
 
+def test_writes_of_head_keep_their_distance() -> None:
+    now, slept = [10.0], list[float]()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    around = Surroundings(now=lambda: now[0], sleep=sleep, head_seconds=1.0)
+    manager = acquired(MemoryStore(), around=around)
+    manager.begin_training()
+    now[0] += 0.25
+    manager.finish("completed", "")
+    now[0] += 5.0
+    manager.finish("failed", "")
+    assert slept == [1.0, 0.75]
+
+
+@pytest.mark.parametrize("act", ["save", "finish", "write", "publish"])
+@pytest.mark.parametrize("successor", [False, True])
+def test_holder_of_a_removed_run_writes_nothing_that_a_successor_finds(
+    act: str, successor: bool
+) -> None:
+    store = MemoryStore()
+    old = saved_steps(store, steps=2)
+    for one in store.list(""):
+        store.delete(one.name, if_generation=None)
+    if successor:  # has written config.json and not yet HEAD
+        fresh = MemoryStore()
+        acquired(fresh, lineage="f" * 32)
+        store.write(CONFIG, fresh.read(CONFIG).data, if_generation=0)
+    with pytest.raises(FencedError, match="the run was removed") as caught:
+        {
+            "save": lambda: old.save(stepped(stepped(stepped(initial()))), metrics={}),
+            "finish": lambda: old.finish("completed", "done"),
+            "write": lambda: old.files.write("summary.json", b"old"),
+            "publish": lambda: old.files.publish(
+                {"summary.json": b"old"}, directory="results/x"
+            ),
+        }[act]()
+    assert caught.value.exit_code == 78
+    assert store.stat(HEAD) is None
+    assert store.stat("summary.json") is None
+
+
 def test_owner_is_in_head() -> None:
-    assert acquired(MemoryStore(), name="x").head.owner == Owner("", "here", 1, "x")
+    assert acquired(MemoryStore(), name="x").head.owner == Owner("", "", "", "here", 1, "x")
 
 
 def test_spec_of_a_state_is_shape_and_dtype_name() -> None:
@@ -150,7 +209,7 @@ def test_newer_version_that_took_the_run_over_is_not_damage(
 ) -> None:
     store = MemoryStore()
     manager = acquired(store)
-    theirs = json.dumps({**json.loads(store.read(HEAD).data), "schema": 2, "token": 2}).encode()
+    theirs = json.dumps({**json.loads(store.read(HEAD).data), "schema": 3, "token": 2}).encode()
     store.write(HEAD, theirs, if_generation=None)
     with pytest.raises(FencedError, match="a newer version of the program took over"):
         act(manager)

@@ -1,30 +1,37 @@
 import pytest
 
+from job.checkpoints.commit import apply_retention
 from job.checkpoints.policy import Retention, SavePolicy
+from job.checkpoints.records import CheckpointEntry
 from job.types import Position
 
 
+def entries(steps: str) -> list[CheckpointEntry]:
+    """One checkpoint per step; `!` marks one that is not finite."""
+    return [
+        CheckpointEntry(int(one.strip("!")), f"ckpt/{one}", "a" * 64, "!" not in one)
+        for one in steps.split()
+    ]
+
+
 @pytest.mark.parametrize(
-    ("keep_last", "steps", "best", "gone"),
+    ("keep_last", "steps", "kept"),
     [
-        (3, [], None, []),
-        (3, [10, 20, 30], None, []),
-        (3, [10, 20, 30, 40], None, [10]),
-        (3, [10, 20, 30, 40], 10, []),
-        (3, [10, 20, 30, 40, 50], 10, [20]),
-        (3, [10, 20, 30, 40, 50], 40, [10, 20]),
-        (1, [10, 20, 30], 30, [10, 20]),
-        (1, [10, 20, 30], 10, [20]),
-        (1, [10], None, []),
-        (2, [30, 10, 20], None, [10]),
-        (2, [10, 20, 20, 30], None, [10]),
-        (1, [10, 20], 99, [10]),
+        (1, "10", "10"),
+        (3, "10 20 30", "10 20 30"),
+        (3, "10 20 30 40 50", "30 40 50"),
+        (1, "10 20 30!", "20 30!"),  # to train again from before it diverged
+        (2, "10 20 30! 40! 50!", "20 40! 50!"),
+        (2, "10 20! 30", "20! 30"),
+        (2, "10! 20! 30!", "20! 30!"),
+        (1, "10! 20! 30", "30"),
     ],
 )
-def test_retention_drops_the_oldest_but_never_the_best(
-    keep_last: int, steps: list[int], best: int | None, gone: list[int]
+def test_retention_keeps_the_newest_checkpoints_and_the_newest_finite_one(
+    keep_last: int, steps: str, kept: str
 ) -> None:
-    assert Retention(keep_last).to_delete(steps, best=best) == gone
+    *known, entry = entries(steps)
+    assert apply_retention(known, entry, retention=Retention(keep_last)) == entries(kept)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from job.checkpoints import layout
-from job.checkpoints.canonical_json import DamagedError
+from job.checkpoints.canonical_json import DamagedError, loads
 from job.checkpoints.layout import CheckpointDir, list_dirs
 from job.checkpoints.records import (
     BestCheckpoint,
+    BestEntry,
     CheckpointEntry,
     CommitRecord,
     Head,
@@ -19,47 +20,68 @@ from job.checkpoints.records import (
     StoredConfig,
     dumps,
     parse,
+    sealed,
 )
+from job.errors import ConfigError
+from tests.checkpoints.tiny_run import MODEL, STATE
 from tests.fakes.memory_store import MemoryStore
 
 DIRS = [f"ckpt/{step:012d}-000001-0000000{step}" for step in (1, 2)]
 BEST = BestCheckpoint(DIRS[0], 1, 1, "val_loss", 0.5)
+LINEAGE = "0123456789abcdef" * 2
 COMMIT = CommitRecord(
-    schema=1,
+    schema=2,
     run="typos",
+    lineage=LINEAGE,
+    created="2026-01-01T00:00:00Z",
     step=1,
     epoch=0,
     step_in_epoch=1,
     token=1,
+    writer="abc",
     nonce="00000001",
     config_sha256="a" * 64,
     fingerprint="data",
     versions={"tensorflow": "2.21.0"},
     topology={"replicas": 1, "cpu": "x86", "one_dnn": True, "share": 0.5},
-    objects=(ObjectRecord("meta.json", 10, 2**32 - 1, "b" * 64, 1_700_000_000_000_000_000),),
+    objects=(ObjectRecord("model-00000-of-00001.npz", 10, 2**32 - 1, "b" * 64),),
     metrics={"val_loss": 0.1, "loss": float("inf")},
     finite=True,
     best=BEST,
 )
 HEAD = Head(
-    schema=1,
+    schema=2,
     run="typos",
+    lineage=LINEAGE,
     token=2,
-    owner=Owner("job-uid", "pod-0", 1, "abc"),
+    owner=Owner("ns", "release", "job-uid", "pod-0", 1, "abc"),
     seq=7,
+    written="2026-01-01T00:00:00Z",
     status="completed",
     reason="all epochs done",
     facts={"epochs": 2, "outcome": "completed", "nested": {"list": [1, None, "x"]}},
+    results={"summary.json": "results/x/summary.json"},
     checkpoints=(
-        CheckpointEntry(1, DIRS[0], "c" * 64, 1, None),
-        CheckpointEntry(2, DIRS[1], "d" * 64, 2, 0.25),
+        CheckpointEntry(1, DIRS[0], "c" * 64, True),
+        CheckpointEntry(2, DIRS[1], "d" * 64, False),
     ),
     last=DIRS[1],
-    best=BEST,
+    best=BestEntry.of(BEST, commit_sha256="c" * 64),
     rejected=(Rejected(DIRS[0].replace("1", "3"), "truncated"),),
     superseded=("3f6e",),
+    has_trained=True,
+    fruitless=4,
 )
-CONFIG = StoredConfig(1, {"run": {"name": "typos"}, "x": [1, 2.5, None]}, "e" * 64, "data")
+CONFIG = StoredConfig(
+    schema=2,
+    lineage=LINEAGE,
+    created="2026-01-01T00:00:00Z",
+    writer="abc",
+    config={"run": {"name": "typos"}, "x": [1, 2.5, None]},
+    config_sha256="e" * 64,
+    fingerprint="data",
+    derived={"steps_per_call": 8},
+)
 
 
 @pytest.mark.parametrize("record", [COMMIT, HEAD, CONFIG], ids=lambda one: type(one).__name__)
@@ -73,18 +95,25 @@ def test_record_comes_back_from_its_bytes(record: Any) -> None:
 def test_fields_of_the_records_are_frozen() -> None:
     # The files outlive the program that wrote them: a change here needs a new schema number.
     assert sorted(json.loads(dumps(HEAD))) == [
-        "best", "checkpoints", "facts", "last", "owner", "reason", "rejected", "run", "schema",
-        "seq", "status", "superseded", "token",
+        "best", "checkpoints", "facts", "fruitless", "has_trained", "last", "lineage", "owner",
+        "reason", "rejected", "results", "run", "schema", "seq", "sha256", "status",
+        "superseded", "token", "written",
     ]  # fmt: skip
     assert sorted(json.loads(dumps(COMMIT))) == [
-        "best", "config_sha256", "epoch", "fingerprint", "finite", "metrics", "nonce",
-        "objects", "run", "schema", "step", "step_in_epoch", "token", "topology", "versions",
+        "best", "config_sha256", "created", "epoch", "fingerprint", "finite", "lineage",
+        "metrics", "nonce", "objects", "run", "schema", "sha256", "step", "step_in_epoch",
+        "token", "topology", "versions", "writer",
+    ]  # fmt: skip
+    assert sorted(json.loads(dumps(CONFIG))) == [
+        "config", "config_sha256", "created", "derived", "fingerprint", "lineage", "schema",
+        "sha256", "writer",
     ]  # fmt: skip
 
 
 def changed(record: Any, path: str, value: Any) -> bytes:
-    """The record's JSON with one value replaced, or removed where `value` is `...`."""
-    tree = json.loads(dumps(record))
+    """The record with one value replaced, or removed where `value` is `...`."""
+    tree = loads(dumps(record), limit_bytes=1 << 20)
+    del tree["sha256"]
     *parents, last = path.split(".")
     node = tree
     for part in parents:
@@ -93,7 +122,7 @@ def changed(record: Any, path: str, value: Any) -> bytes:
         del node[last]
     else:
         node[int(last) if isinstance(node, list) else last] = value
-    return json.dumps(tree).encode()
+    return sealed(tree)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +135,7 @@ def changed(record: Any, path: str, value: Any) -> bytes:
         (COMMIT, "step", ..., "required"),
         (COMMIT, "token", 0, "greater than or equal to 1"),
         (COMMIT, "extra", 1, "nexpected"),
-        (COMMIT, "schema", 0, "should be 1"),
+        (COMMIT, "schema", 1, "should be 2"),
         (COMMIT, "schema", True, "a number is missing"),
         (COMMIT, "schema", ..., "a number is missing"),
         (COMMIT, "finite", 1, "valid boolean"),
@@ -122,7 +151,11 @@ def changed(record: Any, path: str, value: Any) -> bytes:
         (HEAD, "last", "ckpt/../secret", "match pattern"),
         (HEAD, "last", DIRS[0], "the newest checkpoint is"),
         (HEAD, "last", None, "the newest checkpoint is"),
-        (HEAD, "best.dir", DIRS[1].replace("2", "4"), "not among the checkpoints"),
+        (HEAD, "lineage", "0" * 31, "match pattern"),
+        (COMMIT, "lineage", ..., "required"),
+        (CONFIG, "lineage", LINEAGE.upper(), "match pattern"),
+        (HEAD, "checkpoints.0.finite", ..., "required"),
+        (HEAD, "fruitless", -1, "greater than or equal to 0"),
         (HEAD, "checkpoints.1.dir", DIRS[0], "repeated or out of order"),
         (HEAD, "checkpoints.0.step", 9, "repeated or out of order"),
         (HEAD, "owner.nonce", "", "at least 1 character"),
@@ -143,15 +176,36 @@ def test_json_that_is_not_a_record_is_rejected(data: bytes) -> None:
             parse(kind, data)
 
 
+@pytest.mark.parametrize("record", [COMMIT, HEAD, CONFIG], ids=lambda one: type(one).__name__)
+def test_every_flipped_bit_of_a_record_is_noticed(record: Any) -> None:
+    data = dumps(record)
+    for place in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[place // 8] ^= 1 << (place % 8)
+        with pytest.raises(DamagedError):
+            parse(type(record), bytes(flipped))
+
+
 def test_record_of_a_later_program_is_told_apart_from_damage() -> None:
-    with pytest.raises(NewerSchemaError, match="Head has schema 2; this program reads up to 1"):
-        parse(Head, changed(HEAD, "schema", 2))
+    with pytest.raises(NewerSchemaError, match="Head has schema 3; this program reads up to 2"):
+        parse(Head, changed(HEAD, "schema", 3))
 
 
-def test_record_over_its_limit_is_refused_unread() -> None:
-    big = dumps(replace(HEAD, reason="x" * (1 << 20)))
+def test_record_over_its_limit_is_neither_written_nor_read() -> None:
+    room = (1 << 20) - len(dumps(replace(HEAD, reason="")))
+    largest = replace(HEAD, reason="x" * room)
+    assert parse(Head, dumps(largest)) == largest
+    with pytest.raises(ConfigError, match=r"1048577 bytes, .*lower checkpoint\.keep_last"):
+        dumps(replace(HEAD, reason="x" * (room + 1)))
     with pytest.raises(DamagedError, match="the limit is 1048576"):
-        parse(Head, big)
+        parse(Head, dumps(largest) + b" ")
+
+
+def test_best_checkpoint_need_not_be_one_that_can_be_resumed() -> None:
+    older = replace(HEAD, checkpoints=HEAD.checkpoints[1:])
+    assert (HEAD.is_best_restorable, older.is_best_restorable) == (True, False)
+    assert DIRS[0] in older.referenced_dirs
+    assert not replace(HEAD, best=None).is_best_restorable
 
 
 def test_head_references_usable_and_rejected_directories() -> None:
@@ -185,8 +239,8 @@ def test_listing_separates_committed_directories_from_others_and_ignores_the_res
     done, torn = CheckpointDir(2, 1, "00000001"), CheckpointDir(1, 3, "00000002")
     for name in (
         f"{done.path}/{layout.COMMIT}",
-        f"{done.path}/{layout.STATE}",
-        f"{torn.path}/{layout.META}",
+        f"{done.path}/{STATE}",
+        f"{torn.path}/{MODEL}",
         "ckpt/notes.txt",
         f"{torn.path}/deeper/{layout.COMMIT}",
         "ckpt/my-copy/COMMIT.json",
@@ -194,6 +248,7 @@ def test_listing_separates_committed_directories_from_others_and_ignores_the_res
     ):
         store.write(name, b"", if_generation=0)
     found = list_dirs(store)
-    assert (found.committed, found.uncommitted) == ((done,), (torn,))
+    assert (found.committed, found.uncommitted) == ([done], [torn])
+    assert found.objects[done.path] == [layout.COMMIT, STATE]
     assert found.newest_token == 3
     assert list_dirs(MemoryStore()).newest_token == 0

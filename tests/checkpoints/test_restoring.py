@@ -1,19 +1,23 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from job.checkpoints.layout import HEAD, META, STATE, list_dirs
-from job.checkpoints.records import Best
-from job.checkpoints.restore import load_best, load_dir, load_last, read_head
+from job.checkpoints.layout import COMMIT, HEAD, list_dirs
+from job.checkpoints.records import Best, CommitRecord, Identity, dumps, parse
+from job.checkpoints.restore import load_weights, read_head
+from job.checkpoints.serialization import RunState, state_sha256
 from job.errors import CheckpointError, StorageOutageError
 from tests.checkpoints.fault_stores import Refusing
 from tests.checkpoints.tiny_run import (
-    END,
     ENVIRONMENT,
+    IDENTITY,
+    MODEL,
+    RESUME,
     SPEC,
+    STATE,
     Attempt,
     acquired,
-    fingerprint,
     head_of,
     initial,
     saved_steps,
@@ -72,42 +76,57 @@ def trained() -> MemoryStore:
     return store
 
 
-def test_best_and_last_can_be_read_without_taking_the_run_over() -> None:
+def test_weights_of_best_and_last_can_be_read_without_taking_the_run_over() -> None:
     store = trained()
     before = store.list("")
     head = read_head(store)
     assert head is not None
-    best = load_best(store, head, expected=SPEC)
-    last = load_last(store, head, expected=SPEC)
-    assert best is not None
-    assert last is not None
-    assert (best.state.position.epoch, last.state.position.epoch) == (1, 2)
-    assert fingerprint(last.state) == END
-    assert load_dir(store, head, dir=best.dir, expected=SPEC).commit == best.commit
+    assert head.best is not None
+    for entry, step in ((head.best, 5), (head.checkpoints[-1], 10)):
+        weights = load_weights(store, entry, identity=IDENTITY, expected=SPEC)
+        expected = {k: v for k, v in state_at(step).variables.items() if k in weights}
+        assert weights.keys() == {"model|dense/kernel", "model|seed/state"}
+        assert state_sha256(weights) == state_sha256(expected)
     assert store.list("") == before
 
 
-def test_new_run_has_no_best_and_no_last() -> None:
-    store = MemoryStore()
-    head = acquired(store).head
-    assert load_best(store, head, expected=SPEC) is None
-    assert load_last(store, head, expected=SPEC) is None
+def state_at(step: int) -> RunState:
+    """The weights of the undisturbed run."""
+    state = initial()
+    for _ in range(step):
+        state = stepped(state)
+    return state
 
 
-def test_directory_that_is_not_in_head_is_rejected_with_those_that_are() -> None:
+def test_new_run_has_no_best_weights() -> None:
+    assert acquired(MemoryStore()).load_best_weights(expected=SPEC) is None
+
+
+@pytest.mark.parametrize(
+    ("identity", "says"),
+    [
+        (replace(IDENTITY, run="other"), "belongs to run 'tiny', not 'other'"),
+        (replace(IDENTITY, lineage="f" * 32), "belongs to lineage 000000000000 of run 'tiny'"),
+        (replace(IDENTITY, fingerprint="other"), "was written for data data, not other"),
+    ],
+)
+def test_weights_of_another_run_are_refused(identity: Identity, says: str) -> None:
     store = trained()
-    with pytest.raises(CheckpointError, match=r"no checkpoint 'ckpt/x'.*Available: ckpt/0"):
-        load_dir(store, head_of(store), dir="ckpt/x", expected=SPEC)
+    best = head_of(store).best
+    assert best is not None
+    with pytest.raises(CheckpointError, match=says):
+        load_weights(store, best, identity=identity, expected=SPEC)
 
 
-def test_best_checkpoint_that_is_damaged_is_refused_by_name() -> None:
+def test_commit_record_that_head_does_not_name_is_refused() -> None:
     store = trained()
-    head = head_of(store)
-    assert head.best is not None
-    store.write(f"{head.best.dir}/{META}", b"{}", if_generation=None)
-    with pytest.raises(CheckpointError, match=r"meta\.json has another size") as caught:
-        load_best(store, head, expected=SPEC)
-    assert head.best.dir in str(caught.value)
+    manager = acquired(store, name="b")
+    name = f"{manager.head.last}/{COMMIT}"
+    commit = parse(CommitRecord, store.read(name).data)
+    store.write(name, dumps(replace(commit, finite=False)), if_generation=None)
+    entry = manager.head.checkpoints[-1]
+    with pytest.raises(CheckpointError, match=r"has sha256 [0-9a-f]{12}, HEAD expects"):
+        manager.load_weights(entry, expected=SPEC)
 
 
 def test_fallback_takes_the_best_that_was_known_then() -> None:
@@ -116,11 +135,23 @@ def test_fallback_takes_the_best_that_was_known_then() -> None:
     first, second = stepped(initial()), stepped(stepped(initial()))
     manager.save(first, metrics={}, best=Best(1, 1, "val_loss", 0.5))
     newest = manager.save(second, metrics={}, best=Best(2, 2, "val_loss", 0.25)).dir
-    store.delete(f"{newest}/{STATE}", if_generation=None)
+    store.delete(f"{newest}/{RESUME}", if_generation=None)
     assert acquired(store, name="b").restore(SPEC) is not None
     head = head_of(store)
     assert head.best is not None
     assert (head.best.step, head.best.value, head.rejected[0].dir) == (1, 0.5, newest)
+    assert acquired(store, name="c").load_best_weights(expected=SPEC) is not None
+
+
+def test_fallback_to_before_the_best_epoch_leaves_no_best() -> None:
+    store = MemoryStore()
+    manager = acquired(store, keep_last=3)
+    first, second = stepped(initial()), stepped(stepped(initial()))
+    manager.save(first, metrics={})
+    newest = manager.save(second, metrics={}, best=Best(2, 2, "val_loss", 0.25)).dir
+    store.delete(f"{newest}/{MODEL}", if_generation=None)
+    assert acquired(store, name="b").restore(SPEC) is not None
+    assert head_of(store).best is None
 
 
 def test_checkpoint_is_rejected_once() -> None:

@@ -4,8 +4,7 @@ A scheduler lets one attempt make one storage call at a time, in an order that H
 chooses, so a paused process is one that simply is not chosen for a while.
 """
 
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,51 +14,21 @@ from hypothesis import strategies as st
 
 from job.checkpoints import acquire, manager
 from job.checkpoints.layout import COMMIT, HEAD, DirListing, list_dirs
-from job.checkpoints.records import Head
+from job.checkpoints.records import CommitRecord, Head, Identity, parse
 from job.errors import FencedError
 from job.storage.object_store import ObjectStat, ObjectStore
-from tests.checkpoints.fault_stores import Crash, WatchedStore, Wrapped
-from tests.checkpoints.tiny_run import END, Attempt, check_invariants, fingerprint, head_of
+from tests.checkpoints.fault_stores import Turns, WatchedStore, Wrapped
+from tests.checkpoints.tiny_run import (
+    END,
+    STATE,
+    Attempt,
+    check_invariants,
+    check_nothing_left,
+    examples,
+    fingerprint,
+    head_of,
+)
 from tests.fakes.memory_store import MemoryStore
-
-
-class Turns(Wrapped):
-    """Runs an attempt in a thread that waits for leave before each of its calls."""
-
-    def __init__(self, inner: ObjectStore, name: str) -> None:
-        super().__init__(inner)
-        self.go, self.paused = threading.Semaphore(0), threading.Semaphore(0)
-        self.ended = self.killed = False
-        self.outcome: object = None
-        self.attempt = Attempt(self, name)
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-        self.paused.acquire()
-
-    def _run(self) -> None:
-        try:
-            self.outcome = fingerprint(self.attempt.train())
-        except BaseException as error:  # noqa: BLE001 (looked at by the test)
-            self.outcome = error
-        self.ended = True
-        self.paused.release()
-
-    def around(self, call: str, name: str, do: Callable[[], Any]) -> Any:
-        self.paused.release()
-        self.go.acquire()
-        if self.killed:
-            raise Crash
-        return do()
-
-    def turn(self) -> None:
-        if not self.ended:
-            self.go.release()
-            self.paused.acquire()
-
-    def kill(self) -> None:
-        self.killed = True
-        self.turn()
-        self.thread.join()
 
 
 def race(schedule: Iterable[int], store: ObjectStore) -> list[Turns]:
@@ -69,8 +38,7 @@ def race(schedule: Iterable[int], store: ObjectStore) -> list[Turns]:
         for choice in schedule:
             writers[choice].turn()
         for writer in writers:
-            while not writer.ended:
-                writer.turn()
+            writer.finish()
     finally:
         for writer in writers:
             writer.kill()
@@ -90,10 +58,11 @@ def check_race(schedule: Iterable[int]) -> list[Turns]:
     for entry in head_of(inner).checkpoints:
         assert inner.stat(f"{entry.dir}/{COMMIT}") is not None
     assert fingerprint(Attempt(inner, "later").train()) == END
+    check_nothing_left(inner)
     return writers
 
 
-@settings(max_examples=125)
+@settings(max_examples=examples(100))
 @given(st.lists(st.integers(1, 25), max_size=10))
 def test_any_schedule_of_two_attempts_leaves_one_lineage(runs: list[int]) -> None:
     # So many calls of one, then so many of the other, and so on.
@@ -126,8 +95,7 @@ def test_commit_of_a_fenced_attempt_is_never_adopted() -> None:
         zombie.turn()  # one commit is there and not in HEAD yet
     middle = Attempt(store, "middle")
     middle.acquire()  # adopts it, and dies before its first save
-    while not isinstance(zombie.outcome, BaseException):
-        zombie.turn()
+    zombie.finish()
     assert isinstance(zombie.outcome, FencedError)
     head = head_of(inner)
     assert (head.token, len(head.checkpoints)) == (2, 1)
@@ -138,11 +106,10 @@ def test_late_commit_stays_out_even_if_the_next_attempt_saved_nothing() -> None:
     inner = MemoryStore()
     store = WatchedStore(inner)
     zombie = Turns(store, "zombie")
-    while not any(name.endswith("meta.json") for name in names(inner)):
+    while not any(name.endswith(STATE) for name in names(inner)):
         zombie.turn()  # the data are there, the commit record is not
     Attempt(SparesData(store), "middle").acquire()
-    while not isinstance(zombie.outcome, BaseException):
-        zombie.turn()
+    zombie.finish()
     assert [folder.token for folder in list_dirs(inner).committed] == [1]
     last = Attempt(store, "last")
     assert fingerprint(last.train()) == END
@@ -180,17 +147,20 @@ def test_schedules_notice_head_without_compare_and_swap() -> None:
 def test_schedules_notice_garbage_collection_of_living_attempts(
     monkeypatch: pytest.MonkeyPatch, guarded: bool
 ) -> None:
-    # The first attempt holds the run and is about to collect garbage when the second takes it
+    # The first attempt holds the run and is about to look for garbage when the second takes it
     # over and writes the data of its first checkpoint.
-    collect = manager.collect_garbage
+    left_behind = manager.left_behind
 
-    def reckless(store: ObjectStore, head: Head) -> None:
-        collect(store, replace(head, token=head.token + 9))
+    def reckless(
+        store: ObjectStore, listing: DirListing, head: Head, **options: Any
+    ) -> Iterator[str]:
+        newest = replace(head, token=head.token + 9)
+        return left_behind(store, list_dirs(store), newest, **options)
 
     if not guarded:
-        monkeypatch.setattr(manager, "collect_garbage", reckless)
+        monkeypatch.setattr(manager, "left_behind", reckless)
     failures = [
-        harm_of([0] * 5 + [1] * length + [0] * 6 + [1] * 100) for length in range(4, 10)
+        harm_of([0] * 5 + [1] * length + [0] * 6 + [1] * 100) for length in range(4, 12)
     ]
     assert set(failures) == ({""} if guarded else {"", "HEAD names"})
 
@@ -208,9 +178,15 @@ def test_schedules_notice_adoption_from_an_older_attempt(
 ) -> None:
     with_orphans = acquire._adopt_uncommitted_entries
 
-    def careless(store: ObjectStore, head: Head, dirs: DirListing) -> Head:
-        for token in range(1, head.token + 1):
-            head = with_orphans(store, replace(head, token=token), dirs)
+    def careless(
+        store: ObjectStore, head: Head, dirs: DirListing, *, identity: Identity
+    ) -> Head:
+        for found in dirs.committed:
+            writer = parse(CommitRecord, store.read(f"{found.path}/{COMMIT}").data).writer
+            owner = replace(head.owner, nonce=writer)
+            of_writer = replace(head, token=found.token, owner=owner)
+            adopted = with_orphans(store, of_writer, dirs, identity=identity)
+            head = replace(adopted, token=head.token, owner=head.owner)
         return head
 
     monkeypatch.setattr(acquire, "_adopt_uncommitted_entries", careless)

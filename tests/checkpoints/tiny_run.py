@@ -5,6 +5,7 @@ live across saves inside an epoch, history, a callback with a counter, a best ep
 """
 
 import itertools
+import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from job.checkpoints.restore import (
     verify_objects,
 )
 from job.checkpoints.serialization import RunState, encode_meta, spec_of, state_sha256
+from job.checkpoints.shards import is_resume_object
 from job.errors import ConfigError
 from job.storage.object_store import ObjectMissingError, ObjectStore
 from job.types import Position
@@ -41,6 +43,13 @@ EPOCHS = 2
 POLICY = SavePolicy(every_steps=2)
 # Epoch 1 is the best one, so the checkpoint at step 5 has to outlive three later ones.
 VAL_LOSS = {1: 0.25, 2: 0.5}
+# `PROVE_FACTOR=3` looks for rare schedules in a longer test run.
+FACTOR = int(os.environ.get("PROVE_FACTOR", "1"))
+
+
+def examples(number: int) -> int:
+    """So many Hypothesis examples, times PROVE_FACTOR."""
+    return number * FACTOR
 
 
 def initial() -> RunState:
@@ -58,6 +67,8 @@ def initial() -> RunState:
 
 
 SPEC = spec_of(initial().variables)
+# Names of the objects: an ordinary checkpoint has STATE, a new best one MODEL and RESUME.
+STATE, MODEL, RESUME = (f"{one}-00000-of-00001.npz" for one in ("state", "model", "resume"))
 
 
 def stepped(state: RunState) -> RunState:
@@ -113,6 +124,7 @@ class Attempt:
     stop_at: int | None = None
     policy: SavePolicy = POLICY
     environment: Mapping[str, Any] = field(default_factory=lambda: ENVIRONMENT)
+    around: Surroundings | None = None
     durable: int = 0
     restored: Restored | None = None
     manager: CheckpointManager | None = None
@@ -129,7 +141,8 @@ class Attempt:
             retention=Retention(self.keep_last),
             check=self.check_config,
             takeover=self.takeover,
-            around=Surroundings(
+            around=self.around
+            or Surroundings(
                 now=lambda: 0.0,
                 timestamp=lambda: "2026-01-01T00:00:00Z",
                 nonce=lambda: next(nonces),
@@ -150,6 +163,7 @@ class Attempt:
         self.restored = manager.restore(SPEC)
         state = self.restored.state if self.restored else initial()
         self.durable = state.position.global_step
+        manager.begin_training()
         while state.position.epoch < EPOCHS:
             if state.position.global_step == self.stop_at:
                 self._save(state, {}, None)
@@ -211,6 +225,16 @@ def check_invariants(store: ObjectStore) -> None:
     for entry in head.checkpoints:
         restored = load_entry(store, entry, identity=IDENTITY, expected=SPEC)
         assert fingerprint(restored.state) == TRAJECTORY[entry.step, restored.commit.epoch]
+
+
+def check_nothing_left(store: ObjectStore) -> None:
+    """HEAD names every directory, and of an older best checkpoint only weights are left."""
+    head = head_of(store)
+    objects = list_dirs(store).objects
+    assert objects.keys() == head.referenced_dirs, "garbage was left"
+    if head.best is not None and not head.is_best_restorable:
+        left = objects[head.best.dir]
+        assert not any(is_resume_object(name) for name in left), "more than weights was left"
 
 
 def newest_committed(store: ObjectStore) -> int:

@@ -29,7 +29,9 @@ from tests.fakes.memory_store import MemoryStore
 def test_end_of_a_run_can_be_told_from_head_alone() -> None:
     store = MemoryStore()
     manager = saved_steps(store, steps=1)
-    manager.finish("completed", "early stop", outcome="completed", epochs=2, global_step=10)
+    manager.finish(
+        "completed", "early stop", facts=dict(outcome="completed", epochs=2, global_step=10)
+    )
     reads: list[str] = []
 
     class Reading(Wrapped):
@@ -46,7 +48,7 @@ def test_end_of_a_run_can_be_told_from_head_alone() -> None:
 
 def test_next_attempt_clears_how_the_last_one_ended() -> None:
     store = MemoryStore()
-    acquired(store).finish("failed", "the loss is not finite", outcome="failed")
+    acquired(store).finish("failed", "the loss is not finite", facts=dict(outcome="failed"))
     acquired(store, name="b")
     head = head_of(store)
     assert (head.status, head.reason, head.facts) == ("running", "", {})
@@ -114,7 +116,7 @@ def test_facts_that_json_has_not_are_refused_before_head_is_touched() -> None:
     manager = acquired(store)
     before = store.read(HEAD)
     with pytest.raises(TypeError, match=r"facts\.loss: float32"):
-        manager.finish("completed", "", loss=np.float32(1))  # type: ignore[arg-type]
+        manager.finish("completed", "", facts=dict(loss=np.float32(1)))  # type: ignore[arg-type]
     assert store.read(HEAD) == before
 
 

@@ -1,9 +1,14 @@
 import pytest
 
 from job.checkpoints.commit import apply_retention
-from job.checkpoints.policy import Retention, SavePolicy
+from job.checkpoints.policy import (
+    FIRST_SECONDS,
+    MAX_SECONDS,
+    MIN_SECONDS,
+    Retention,
+    SavePolicy,
+)
 from job.checkpoints.records import CheckpointEntry
-from job.types import Position
 
 
 def entries(steps: str) -> list[CheckpointEntry]:
@@ -35,25 +40,42 @@ def test_retention_keeps_the_newest_checkpoints_and_the_newest_finite_one(
 
 
 @pytest.mark.parametrize(
-    ("step", "last_saved", "save"),
+    ("step", "steps", "due"),
     [
-        (0, 0, False),
-        (99, 0, False),
-        (100, 0, True),
-        (100, 100, False),
-        (130, 100, False),
-        (200, 130, True),  # a preempted attempt saved at 130: the next save stays at 200
-        (203, 130, True),  # a block of steps went past the multiple
-        (203, 203, False),
-        (200, 203, False),
+        (99, 99, False),
+        (100, 1, True),
+        (100, 0, False),
+        (130, 30, False),
+        (200, 70, True),  # a preempted attempt saved at 130: the next save stays at 200
+        (203, 73, True),  # a call went past the multiple
+        (203, 3, False),
     ],
 )
-def test_saves_fall_on_multiples_whatever_was_saved_between(
-    step: int, last_saved: int, save: bool
+def test_saves_by_steps_fall_on_multiples_whatever_was_saved_between(
+    step: int, steps: int, due: bool
 ) -> None:
     policy = SavePolicy(every_steps=100)
-    position = Position(0, step, step)
-    assert policy.should_save(position, last_saved_step=last_saved) == save
+    assert policy.is_due(step, steps=steps, seconds=1e9, cost_seconds=None) == due
+
+
+@pytest.mark.parametrize(
+    ("policy", "seconds", "cost_seconds", "due"),
+    [
+        (SavePolicy(every_seconds=60.0), 59.0, 1e9, False),
+        (SavePolicy(every_seconds=60.0), 60.0, 1e9, True),
+        (SavePolicy(), FIRST_SECONDS - 1.0, None, False),
+        (SavePolicy(), FIRST_SECONDS, None, True),
+        (SavePolicy(), MIN_SECONDS - 1.0, 0.001, False),
+        (SavePolicy(), MIN_SECONDS, 0.001, True),
+        (SavePolicy(), 99.0, 3.0, False),  # 3 s are 3 % of 100 s
+        (SavePolicy(), 100.0, 3.0, True),
+        (SavePolicy(), MAX_SECONDS, 1e9, True),
+    ],
+)
+def test_saves_by_time_come_after_so_many_seconds_or_cost_a_bounded_share(
+    policy: SavePolicy, seconds: float, cost_seconds: float | None, due: bool
+) -> None:
+    assert policy.is_due(7, steps=7, seconds=seconds, cost_seconds=cost_seconds) == due
 
 
 @pytest.mark.parametrize(("step", "left"), [(0, 100), (1, 99), (99, 1), (100, 100), (250, 50)])
@@ -61,8 +83,6 @@ def test_steps_until_the_next_save_are_counted_to_the_multiple(step: int, left: 
     assert SavePolicy(every_steps=100).steps_until_save(step) == left
 
 
-def test_keeping_or_saving_nothing_is_refused() -> None:
+def test_keeping_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="keep at least 1"):
         Retention(0)
-    with pytest.raises(ValueError, match="use at least 1"):
-        SavePolicy(0)

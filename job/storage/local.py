@@ -18,6 +18,7 @@ the modification time of the lock file to that of the deleted object, and later 
 both, so no generation is used twice.
 """
 
+import errno
 import os
 import stat
 import time
@@ -238,8 +239,18 @@ def _checked_generation(path: Path, if_generation: int | None) -> int:
 
 
 def _generation(path: Path) -> int:
+    """Generation of a file; 0 if there is none."""
     try:
-        info = os.stat(path, follow_symlinks=False)
+        # NFS answers `stat` from a cache that is seconds old, and asks the server at `open`.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         return 0
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return 0  # a link is not an object
+        raise
+    try:
+        info = os.fstat(fd)
+    finally:
+        os.close(fd)
     return info.st_mtime_ns if stat.S_ISREG(info.st_mode) else 0

@@ -10,7 +10,6 @@ from job.checkpoints.lease import Lease
 from job.checkpoints.manager import CheckpointManager, Surroundings
 from job.checkpoints.records import Owner, dumps
 from job.checkpoints.restore import read_head
-from job.checkpoints.serialization import spec_of
 from job.errors import FencedError, StorageOutageError
 from job.storage.object_store import StoredObject
 from tests.checkpoints.fault_stores import LostAnswerStore, Meanwhile, Wrapped
@@ -173,13 +172,6 @@ def test_holder_of_a_removed_run_writes_nothing_that_a_successor_finds(
 
 def test_owner_is_in_head() -> None:
     assert acquired(MemoryStore(), name="x").head.owner == Owner("", "", "", "here", 1, "x")
-
-
-def test_spec_of_a_state_is_shape_and_dtype_name() -> None:
-    assert spec_of({"a": np.zeros((2, 3), np.float32), "b": np.array(1)}) == {
-        "a": ((2, 3), "float32"),
-        "b": ((), "int64"),
-    }
 
 
 def test_head_whose_response_was_lost_is_not_written_twice() -> None:

@@ -90,6 +90,10 @@ coverage: $(DEV) data system  ## Run the tests and list the lines of job/ that n
 unit: $(DEV)  ## Only the fast tests: no training, no processes.
 	@$(BIN)/python -m pytest $(IN_PARALLEL) -m '$(UNIT)'
 
+.PHONY: prove
+prove: $(DEV)  ## The checkpoint protocol under three times as many schedules of crashes and writers.
+	PROVE_FACTOR=3 $(BIN)/python -m pytest tests/checkpoints
+
 .PHONY: lint
 lint: $(DEV)  ## Formatting, ruff, layers, types, YAML, spelling, shell, file lengths.
 	@$(BIN)/ruff format --check --quiet .

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from job.checkpoints.layout import COMMIT, HEAD, list_dirs
+from job.checkpoints.manager import Surroundings
 from job.checkpoints.records import Best, CommitRecord, Identity, dumps, parse
 from job.checkpoints.restore import load_weights, read_head
 from job.checkpoints.serialization import RunState, state_sha256
@@ -12,6 +13,7 @@ from tests.checkpoints.fault_stores import Refusing
 from tests.checkpoints.tiny_run import (
     ENVIRONMENT,
     IDENTITY,
+    LINEAGE,
     MODEL,
     RESUME,
     SPEC,
@@ -152,6 +154,22 @@ def test_fallback_to_before_the_best_epoch_leaves_no_best() -> None:
     store.delete(f"{newest}/{MODEL}", if_generation=None)
     assert acquired(store, name="b").restore(SPEC) is not None
     assert head_of(store).best is None
+
+
+@pytest.mark.parametrize("nonces", ["12", "21"])
+def test_rebuilt_head_keeps_the_best_of_two_checkpoints_at_one_step(nonces: str) -> None:
+    # The end of the best epoch, and a stop request right after it.
+    store = MemoryStore()
+    names = (one * 8 for one in nonces)
+    around = Surroundings(nonce=lambda: next(names), lineage=lambda: LINEAGE)
+    manager = acquired(store, keep_last=3, around=around)
+    best = manager.save(stepped(initial()), metrics={}, best=Best(1, 1, "val_loss", 0.5)).dir
+    stopped = manager.save(stepped(initial()), metrics={}).dir
+    before = head_of(store)
+    store.delete(HEAD, if_generation=None)
+    head = acquired(store, name="b").head
+    assert {one.dir for one in head.checkpoints} == {best, stopped}
+    assert head.best == before.best
 
 
 def test_checkpoint_is_rejected_once() -> None:

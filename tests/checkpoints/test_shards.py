@@ -98,7 +98,7 @@ def specs(draw: st.DrawFn) -> Spec:
     return draw(st.dictionaries(keys, st.tuples(shapes, dtypes), max_size=8))
 
 
-@settings(max_examples=examples(200))
+@settings(max_examples=examples(100))
 @given(specs(), st.integers(8, 200), st.booleans())
 def test_plan_holds_every_element_once_in_shards_of_bounded_size(
     spec: Spec, limit: int, split: bool
@@ -121,7 +121,7 @@ def test_plan_holds_every_element_once_in_shards_of_bounded_size(
     assert len({shard.name for shard in shards}) == len(shards)
 
 
-@settings(max_examples=examples(100))
+@settings(max_examples=examples(50))
 @given(specs(), st.integers(8, 200), st.booleans())
 def test_variables_come_back_bit_for_bit_from_any_plan(
     spec: Spec, limit: int, split: bool

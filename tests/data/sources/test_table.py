@@ -83,11 +83,11 @@ def test_a_doubled_column_is_refused_but_nameless_ones_are_not(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.csv", gzip.compress(CSV), "is not UTF-8 text"),
+        ("a.csv", gzip.compress(CSV, mtime=0), "is not UTF-8 text"),
         ("a.csv", b"PK\x03\x04 and more", "is not UTF-8 text"),
         ("a.csv", CSV.decode().encode("utf-16"), "is not UTF-8 text"),
         ("a.csv", CSV.replace(b"\n", b"\r"), "cannot be read"),
-        ("a.csv.gz", gzip.compress(gzip.compress(CSV)), "is not UTF-8 text"),
+        ("a.csv.gz", gzip.compress(gzip.compress(CSV, mtime=0), mtime=0), "is not UTF-8 text"),
     ],
 )
 def test_a_header_that_is_not_text_is_an_error_of_the_file(tmp_path, name, content, words):

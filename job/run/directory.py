@@ -50,13 +50,16 @@ class RunDirectory:
         return self.locked() if exists else nullcontext()
 
     def check_permissions(self) -> None:
-        """Makes sure that a bucket can be written, before training has anything to lose.
+        """Makes sure that a new run can write its bucket, before training has anything to lose.
+
+        A resumed run uses every permission when it takes the run over: it reads, lists, and
+        replaces HEAD, which needs the permissions to create and to delete.
 
         Raises:
             PermissionDeniedError: A permission is missing.
             StorageOutageError: The bucket does not answer.
         """
-        if self.lock is None:
+        if self.lock is None and self.stored is None:
             check_permissions(self.store, nonce=secrets.token_hex(4))
 
     def warn_if_ephemeral(self, pod: Pod | None) -> None:
@@ -124,7 +127,7 @@ def require_same_config(stored: StoredConfig, *, config: Config, uri: str) -> No
 
 def reported_complete(directory: RunDirectory, *, config: Config) -> bool:
     """Whether the run has nothing left to do; if so, logs that."""
-    head = read_head(directory.store)
+    head = None if directory.stored is None else read_head(directory.store)
     stopping = config.callbacks.early_stopping
     if (
         head is None

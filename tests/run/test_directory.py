@@ -4,7 +4,9 @@ import sys
 import pytest
 
 from job.errors import ExitCode
-from job.run.directory import is_complete
+from job.run.directory import RunDirectory, is_complete
+from tests.checkpoints.tiny_run import acquired
+from tests.fakes.memory_store import MemoryStore
 
 
 @pytest.mark.parametrize(
@@ -41,3 +43,15 @@ def test_what_can_be_rejected_without_tensorflow_is_rejected_before_it_is_import
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
     assert done.returncode == ExitCode.DATA, done.stderr.decode()
     assert not (project / "runs").exists()
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_permissions_are_checked_before_a_new_run_only(monkeypatch, is_new):
+    checked = []
+    monkeypatch.setattr(
+        "job.run.directory.check_permissions", lambda store, *, nonce: checked.append(store)
+    )
+    store = MemoryStore()
+    stored = None if is_new else acquired(store).stored
+    RunDirectory("gs://runs/tiny", store, lock=None, stored=stored).check_permissions()
+    assert checked == [store] * is_new

@@ -43,8 +43,10 @@ from job.checkpoints.serialization import (
     new_member,
 )
 
-# Several shards are in memory at once while they are uploaded or read.
-SHARD_BYTES = 16 << 20
+# Several shards are in memory at once while they are uploaded or read. Cloud Storage takes an
+# object of at most 8 MiB in one request; a quarter of a MiB is left for headers of the archive
+# and for `meta.json`. A shard that exceeds 8 MiB all the same is uploaded in parts.
+SHARD_BYTES = (8 << 20) - (256 << 10)
 META = "meta.json"
 _STATE, _MODEL, _RESUME = "state", "model", "resume"
 _HEADER_LIMIT_BYTES = 16 << 10

@@ -36,11 +36,13 @@ class RunDirectory:
         store: Its objects.
         lock: Held while this process may write to a local directory; None for a bucket, where
             HEAD.json alone decides who may write.
+        stored: What the run was started with, as of opening; None for a new run.
     """
 
     uri: str
     store: ObjectStore
     lock: RunLock | None
+    stored: StoredConfig | None
 
     def locked(self) -> AbstractContextManager[object]:
         """Holds the lock during the block; it may be held already."""
@@ -54,19 +56,22 @@ class RunDirectory:
     def read_derived(self) -> Mapping[str, int]:
         """Settings that the run's first attempt derived, by name; empty for a new run.
 
-        Read after the lock is acquired: its last holder may have started the run.
+        Called after the lock is acquired: its last holder may have started the run.
         """
-        stored = read_stored(self.store)
+        stored = self.stored if self.lock is None else read_stored(self.store)
         return {} if stored is None else stored.derived
 
     def check_permissions(self) -> None:
-        """Makes sure that a bucket can be written, before training has anything to lose.
+        """Makes sure that a new run can write its bucket, before training has anything to lose.
+
+        A resumed run uses every permission when it takes the run over: it reads, lists, and
+        replaces HEAD, which needs the permissions to create and to delete.
 
         Raises:
             PermissionDeniedError: A permission is missing.
             StorageOutageError: The bucket does not answer.
         """
-        if self.lock is None:
+        if self.lock is None and self.stored is None:
             check_permissions(self.store, nonce=secrets.token_hex(4))
 
     def warn_if_ephemeral(self, pod: Pod | None) -> None:
@@ -119,9 +124,8 @@ def open_run_directory(
     if stored is not None:
         require_same_config(stored, config=config, uri=uri)
     local = local_folder(uri)
-    if local is None:
-        return RunDirectory(uri, store, None)
-    return RunDirectory(uri, store, _run_lock(local, pod=pod_of(env), check_stop=check_stop))
+    lock = local and _run_lock(local, pod=pod_of(env), check_stop=check_stop)
+    return RunDirectory(uri, store, lock, stored)
 
 
 def require_same_config(stored: StoredConfig, *, config: Config, uri: str) -> None:
@@ -151,7 +155,7 @@ def _run_lock(folder: Path, *, pod: Pod | None, check_stop: Callable[[], None]) 
 
 def reported_complete(directory: RunDirectory, *, config: Config) -> bool:
     """Whether the run has nothing left to do; if so, logs that."""
-    head = read_head(directory.store)
+    head = None if directory.stored is None else read_head(directory.store)
     stopping = config.callbacks.early_stopping
     if (
         head is None

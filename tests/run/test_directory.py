@@ -5,6 +5,7 @@ import pytest
 
 from job.errors import ExitCode
 from job.run.directory import RunDirectory, is_complete
+from job.storage.run_lock import RunLock
 from tests.checkpoints.tiny_run import ENVIRONMENT, acquired
 from tests.fakes.memory_store import MemoryStore
 
@@ -45,9 +46,21 @@ def test_what_can_be_rejected_without_tensorflow_is_rejected_before_it_is_import
     assert not (project / "runs").exists()
 
 
-def test_a_process_that_waited_for_the_first_attempt_reads_what_that_one_derived():
+def test_a_process_that_waited_for_the_first_attempt_reads_what_that_one_derived(tmp_path):
     store = MemoryStore()
-    directory = RunDirectory("memory", store, None)
+    directory = RunDirectory("memory", store, RunLock(tmp_path), stored=None)
     assert directory.read_derived() == {}
     acquired(store, environment={**ENVIRONMENT, "derived": {"grid_steps": 8}})
     assert directory.read_derived() == {"grid_steps": 8}
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_permissions_are_checked_before_a_new_run_only(monkeypatch, is_new):
+    checked = []
+    monkeypatch.setattr(
+        "job.run.directory.check_permissions", lambda store, *, nonce: checked.append(store)
+    )
+    store = MemoryStore()
+    stored = None if is_new else acquired(store).stored
+    RunDirectory("gs://runs/tiny", store, lock=None, stored=stored).check_permissions()
+    assert checked == [store] * is_new

@@ -57,7 +57,8 @@ def open_bucket(gcs: FakeGcs, time: FakeTime) -> Iterator[Callable[..., GsStore]
         options = {"emulator": gcs.url, "uniform": lambda low, high: high} | options
         options |= {"monotonic": time.monotonic, "sleep": time.sleep}
         patience = options.pop("patience", {})
-        patience = {"timeouts": Timeouts(5.0, 20.0, 20.0)} | patience
+        # The library resends nothing: it would sleep by its own clock.
+        patience = {"timeouts": Timeouts(5.0, 20.0, 20.0, resend_seconds=0.0)} | patience
         store = GsStore(uri, patience=RetryPolicy(**patience), **options)
         opened.append(store)
         return store

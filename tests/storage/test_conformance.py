@@ -181,7 +181,7 @@ def test_content_of_any_length_survives(store: ObjectStore, size: int) -> None:
 def test_read_refuses_more_than_its_limit(store: ObjectStore) -> None:
     store.write("a", b"12345", if_generation=0)
     assert store.read("a", limit_bytes=5).data == b"12345"
-    with pytest.raises(ObjectTooLargeError, match="5 bytes, limit 4"):
+    with pytest.raises(ObjectTooLargeError, match=r"limit (of )?4"):
         store.read("a", limit_bytes=4)
 
 

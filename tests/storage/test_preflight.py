@@ -53,6 +53,12 @@ def test_missing_permission_is_named_and_nothing_is_left_that_can_be_removed(
     assert list(gcs.bucket.objects) == left
 
 
+def test_check_takes_five_requests(gcs: FakeGcs, bucket_store: GsStore) -> None:
+    check_permissions(bucket_store, nonce="abcd")
+    asked = [operation for operation, _ in gcs.faults.requests]
+    assert asked == ["insert", "media", "insert", "list", "delete"]
+
+
 def test_store_that_ignores_conditions_is_refused_and_left_clean() -> None:
     store = Unconditional()
     with pytest.raises(ConfigError, match="conditions on a write are ignored"):
@@ -74,7 +80,6 @@ def test_missing_bucket_and_outage_are_what_they_are(
     "away",
     [
         ("insert", "get", "media", "list", "delete"),
-        ("get", "delete"),
         ("media", "delete"),
         ("list", "delete"),
         ("delete",),

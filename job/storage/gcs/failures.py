@@ -1,7 +1,7 @@
 """What a request to a bucket may come back with, sorted by what has to happen next.
 
-The libraries below us raise from five families of exceptions. Each becomes one of the five
-here, with a reason of a few words: their own texts may hold the URL of an upload session,
+The libraries below raise from six families of exceptions. Each becomes one of the exceptions
+here, with a reason of a few words: their own texts may contain the URL of an upload session,
 which is a secret, since whoever knows it may write::
 
     with sorted_failures():
@@ -16,10 +16,13 @@ from contextlib import contextmanager
 import google.auth.exceptions
 import requests
 import urllib3
-from google.api_core.exceptions import GoogleAPICallError
+from google.api_core.exceptions import GoogleAPICallError, RetryError
+from google.cloud.storage.exceptions import InvalidResponse
 
-# Source: https://cloud.google.com/storage/docs/retry-strategy ("retryable errors").
-_TRANSIENT = frozenset({408, 429})
+# Source: https://cloud.google.com/storage/docs/retry-strategy ("retryable errors"); 308 and 410
+# are of an upload session that kept nothing of a part, or that has ended.
+_TRANSIENT = frozenset({308, 408, 410, 429})
+_URL = re.compile(r"https?://\S+")
 _DAMAGED = re.compile(r"crc32c|md5|hash", re.IGNORECASE)
 _PERMISSION = re.compile(r"\bstorage\.[a-z]+\.[a-zA-Z]+\b")
 _MAX_WORDS = 300
@@ -76,8 +79,14 @@ def sorted_failures() -> Iterator[None]:
     """Turns what the block raises into an exception of this module."""
     try:
         yield
+    except RetryError as error:
+        # The library resent a part until its time was up; the last failure tells why.
+        with sorted_failures():
+            raise (error.cause or ConnectionError()) from None
+    except InvalidResponse as error:
+        raise failure_of(error.response.status_code, error.response.text) from None
     except GoogleAPICallError as error:
-        raise failure_of(int(error.code or 500), error.message or "") from error
+        raise failure_of(int(error.code or 500), error.message or "") from None
     except google.auth.exceptions.DefaultCredentialsError as error:
         raise NoCredentialsError(type(error).__name__) from error
     except google.auth.exceptions.GoogleAuthError as error:
@@ -107,7 +116,8 @@ def failure_of(status: int, message: str) -> Exception:
         return ForbiddenError(_status_words(status), permission=named.group() if named else "")
     if status == 400 and _DAMAGED.search(message):
         return DamagedError("content arrived damaged")
-    reason = f"{_status_words(status)}: {' '.join(message.split())[:_MAX_WORDS]}"
+    words = " ".join(_URL.sub("", message).split())
+    reason = f"{_status_words(status)}: {words[:_MAX_WORDS]}"
     return BadRequestError(reason, status=status)
 
 

@@ -2,67 +2,27 @@
 
 The client library's own retries and checksum verdicts are off. It would otherwise wait by its
 own clock, and answer a damaged upload by deleting the object by name, whatever generation is
-there by then. All failures are those of `gs_failures`::
+there by then. Only the parts of a large upload are resent by the library, for a few seconds.
+All failures are those of `failures`::
 
     requests = BucketRequests(lambda: connect("models", emulator=None), timeouts=Timeouts())
     requests.stat("siamese/typos/HEAD.json")
 """
 
 import base64
-import io
-import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, BinaryIO
 
-import requests
+from google.cloud.storage.retry import DEFAULT_RETRY
 
-from job.storage.filesystem import CHUNK_BYTES, crc32c_of
-from job.storage.gcs.failures import TransientError, failure_of, sorted_failures
+from job.storage.gcs.failures import TransientError, sorted_failures
 from job.storage.object_store import ListedObject
-from job.storage.os_errors import MessageContext, job_errors
 
-
-class FileBytes:
-    """The bytes of a file, read where they are sliced; never all of them at once.
-
-    Args:
-        file: The open file; it must not change.
-        path: Its path, for messages.
-        purpose: What the store it goes to is used for.
-    """
-
-    def __init__(self, file: BinaryIO, *, path: Path, purpose: MessageContext) -> None:
-        self._file, self._path, self._purpose = file, path, purpose
-        self._size = os.fstat(file.fileno()).st_size
-
-    @classmethod
-    @contextmanager
-    def opened(cls, path: Path, *, purpose: MessageContext) -> Iterator["FileBytes"]:
-        """Opens a file for as long as the block lasts."""
-        with job_errors("read", path, folder=path.parent, purpose=purpose):
-            file = path.open("rb", buffering=0)
-        with file:
-            yield cls(file, path=path, purpose=purpose)
-
-    @property
-    def crc32c(self) -> int:
-        """Castagnoli CRC of all of it; reads the file."""
-        starts = range(0, self._size, CHUNK_BYTES)
-        return crc32c_of(self[start : start + CHUNK_BYTES] for start in starts)
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __getitem__(self, part: slice) -> bytes:
-        start, end, _ = part.indices(self._size)
-        with job_errors("read", self._path, folder=self._path.parent, purpose=self._purpose):
-            return os.pread(self._file.fileno(), max(0, end - start), start)
-
-
+# Up to this size the library uploads an object in one request, above it in parts of this size.
+# Source: google-cloud-storage 3.17, `blob._MAX_MULTIPART_SIZE`.
+PART_BYTES = 8 << 20
 # Metadata of each object: which call wrote it. Tells one's own write from an equal one.
 WRITE_ID = "siamese-write"
 _CONTENT_TYPE = "application/octet-stream"
@@ -79,11 +39,14 @@ class Timeouts:
         send_seconds: For everything that an upload sends in one request; for its connection,
             too.
         read_seconds: Without a byte of the answer.
+        resend_seconds: For the library to resend a failed part of a large upload; a stop
+            request is not noticed meanwhile.
     """
 
     connect_seconds: float = 10.0
     send_seconds: float = 60.0
     read_seconds: float = 60.0
+    resend_seconds: float = 8.0
 
     @property
     def to_ask(self) -> tuple[float, float]:
@@ -124,15 +87,22 @@ class Content:
 
     Attributes:
         name: In the bucket.
-        data: The bytes.
+        stream: The bytes, from its beginning.
+        size: Number of the bytes.
         crc32c: Castagnoli CRC of the bytes.
         write_id: Names the call that writes.
     """
 
     name: str
-    data: bytes | FileBytes = field(repr=False)
+    stream: BinaryIO = field(repr=False)
+    size: int
     crc32c: int
     write_id: str
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is uploaded in parts."""
+        return self.size > PART_BYTES
 
 
 @dataclass(frozen=True)
@@ -156,10 +126,9 @@ class BucketRequests:
         self._timeouts = timeouts
         self._lock = threading.Lock()
         self._bucket: Any = None
-        self._sessions = requests.Session()
-        # The URL of an upload session is all the authority it needs; a password for the host
-        # in ~/.netrc would be sent along otherwise.
-        self._sessions.auth = _unchanged
+        self._resend = DEFAULT_RETRY.with_delay(maximum=4.0).with_timeout(
+            timeouts.resend_seconds
+        )
 
     def close(self) -> None:
         """Closes the connections; the next request opens new ones."""
@@ -167,23 +136,35 @@ class BucketRequests:
             bucket, self._bucket = self._bucket, None
         if bucket is not None:
             bucket.client.close()
-        self._sessions.close()
 
     def stat(self, name: str) -> Found:
         """Asks for an object's metadata."""
         with sorted_failures():
             blob = self._handle().blob(name)
             blob.reload(timeout=self._timeouts.to_ask, retry=None)
-            return _found(blob)
+            return _found(blob, size=blob.size)
 
-    def read(self, name: str, *, generation: int) -> bytes:
-        """Returns the bytes of one generation as they are stored, unchecked."""
+    def read(self, name: str, *, limit_bytes: int | None) -> tuple[bytes, Found]:
+        """Returns the bytes of an object as they are stored, unchecked, and what it is.
+
+        Args:
+            name: In the bucket.
+            limit_bytes: Bytes above which the object is cut off one byte later; None: never.
+        """
         with sorted_failures():
-            blob = self._handle().blob(name, generation=generation)
+            blob = self._handle().blob(name)
             data: bytes = blob.download_as_bytes(
-                raw_download=True, checksum=None, timeout=self._timeouts.to_ask, retry=None
+                start=None if limit_bytes is None else 0,
+                end=limit_bytes,
+                raw_download=True,
+                checksum=None,
+                timeout=self._timeouts.to_ask,
+                retry=None,
             )
-            return data
+            # Clients of Google do not rely on the checksum's header in an answer to a range.
+            if blob.crc32c is None:
+                return data, self.stat(name)
+            return data, _found(blob, size=len(data))
 
     def read_range(self, name: str, *, start: int, length: int, generation: int) -> bytes:
         """Returns bytes of one generation, unchecked; fewer where the object ends before."""
@@ -216,58 +197,32 @@ class BucketRequests:
             objects = [ListedObject(one.name, one.size, one.generation) for one in page]
             return Page(objects, found.next_page_token or "")
 
-    def delete(self, name: str, *, if_generation: int) -> None:
-        """Removes one generation of an object, if it is the present one."""
+    def delete(self, name: str, *, if_generation: int | None) -> None:
+        """Removes an object; one generation of it only, unless that is None."""
         with sorted_failures():
             self._handle().blob(name).delete(
                 if_generation_match=if_generation, timeout=self._timeouts.to_ask, retry=None
             )
 
     def insert(self, content: Content, *, if_generation: int) -> Found:
-        """Writes an object in one request."""
-        with sorted_failures():
-            blob = self._new(content)
-            blob.upload_from_file(
-                io.BytesIO(content.data[:]),
-                size=len(content.data),
-                content_type=_CONTENT_TYPE,
-                if_generation_match=if_generation,
-                checksum=None,
-                timeout=self._timeouts.to_send,
-                retry=None,
-            )
-            return _found(blob)
-
-    def start_session(self, content: Content, *, if_generation: int) -> str:
-        """Opens an upload in parts and returns its URL, which is a secret."""
-        with sorted_failures():
-            url: str = self._new(content).create_resumable_upload_session(
-                content_type=_CONTENT_TYPE,
-                size=len(content.data),
-                if_generation_match=if_generation,
-                checksum=None,
-                timeout=self._timeouts.to_ask,
-                retry=None,
-            )
-            return url
-
-    def put(self, url: str, data: bytes, *, content_range: str) -> requests.Response:
-        """Sends a part of an upload, or asks how far it has come.
-
-        Returns:
-            An answer of status 200, 201 (complete) or 308 (incomplete).
-        """
-        with sorted_failures():
-            answer = self._sessions.put(
-                url,
-                data=data,
-                headers={"Content-Range": content_range, "Content-Type": _CONTENT_TYPE},
-                timeout=self._timeouts.to_send,
-                allow_redirects=False,
-            )
-        if answer.status_code not in (200, 201, 308):
-            raise failure_of(answer.status_code, answer.text[:1000])
-        return answer
+        """Writes an object: in one request, or in parts if it is large."""
+        try:
+            with sorted_failures():
+                blob = self._new(content)
+                blob.upload_from_file(
+                    content.stream,
+                    rewind=True,
+                    size=content.size,
+                    content_type=_CONTENT_TYPE,
+                    if_generation_match=if_generation,
+                    checksum=None,
+                    timeout=self._timeouts.to_send,
+                    retry=self._resend if content.is_large else None,
+                )
+                return _found(blob, size=blob.size)
+        except ValueError:
+            # The library cannot continue within a part that the bucket kept only the half of.
+            raise TransientError("the answer fits no upload") from None
 
     def _handle(self) -> Any:
         with self._lock:
@@ -276,7 +231,7 @@ class BucketRequests:
             return self._bucket
 
     def _new(self, content: Content) -> Any:
-        blob = self._handle().blob(content.name)
+        blob = self._handle().blob(content.name, chunk_size=PART_BYTES)
         blob.crc32c = encoded_crc32c(content.crc32c)
         blob.metadata = {WRITE_ID: content.write_id}
         # A public object would be served from caches for an hour after it was replaced.
@@ -303,16 +258,6 @@ def found_in(resource: Mapping[str, Any]) -> Found:
         raise TransientError("the answer describes no object") from error
 
 
-def found_of(answer: requests.Response) -> Found:
-    """What the answer to the last part of an upload says of the object.
-
-    Raises:
-        TransientError: Nothing; the object may be there.
-    """
-    with sorted_failures():
-        return found_in(answer.json())
-
-
 def encoded_crc32c(value: int) -> str:
     """A CRC as the JSON API spells it: four bytes, big-endian, base64."""
     return base64.b64encode(value.to_bytes(4, "big")).decode("ascii")
@@ -325,16 +270,12 @@ def _four_bytes(text: str) -> bytes:
     return decoded
 
 
-def _found(blob: Any) -> Found:
+def _found(blob: Any, *, size: int | None) -> Found:
     return found_in(
         {
-            "size": blob.size,
+            "size": size,
             "generation": blob.generation,
             "crc32c": blob.crc32c,
             "metadata": blob.metadata,
         }
     )
-
-
-def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request

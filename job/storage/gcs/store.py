@@ -9,20 +9,24 @@ Opening one costs nothing; the first call looks for credentials and the bucket. 
 waits through an outage as long as `RetryPolicy` allows. An answer that was lost is no
 failure: a write that is found to have got through counts as done, and so does a delete.
 
-Every change is sent with the generation it expects, also where the caller expects none. A
+Every write is sent with the generation it expects, also where the caller expects none. A
 request that a time-out left behind in the network could otherwise arrive after later writes
-and undo them.
+and undo them. A delete without a generation is for names that are never used again.
 """
 
+import io
+import os
 import random
 import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import google_crc32c
 
 from job.errors import ConfigError, StorageOutageError
+from job.storage.filesystem import chunks_of, crc32c_of
 from job.storage.gcs.client import connect, parse_gs_uri
 from job.storage.gcs.failures import (
     BadRequestError,
@@ -30,9 +34,9 @@ from job.storage.gcs.failures import (
     NotFoundError,
     TransientError,
 )
-from job.storage.gcs.requests import BucketRequests, Content, FileBytes, Found, Page
+from job.storage.gcs.requests import BucketRequests, Content, Found, Page
 from job.storage.gcs.retry import Retries, RetryPolicy, RetryState
-from job.storage.gcs.upload import Upload
+from job.storage.gcs.upload import LocalFile, Upload
 from job.storage.object_store import (
     ListedObject,
     ObjectMissingError,
@@ -46,9 +50,8 @@ from job.storage.object_store import (
 )
 from job.storage.os_errors import RUNS, MessageContext
 
-# An object may be replaced between the two requests of a read; more often is no coincidence.
-_READ_TRIES = 3
-# The same between the look at a generation and the change that expects it.
+# An object may be replaced between the look at its generation and the write that expects it;
+# more often is no coincidence.
 _CHANGE_TRIES = 5
 
 
@@ -139,20 +142,21 @@ class GsStore:
             raise self._missing(name) from None
 
     def write(self, name: str, data: bytes, *, if_generation: int | None) -> ObjectStat:
-        data = bytes(data)
-        return self._write(name, data, google_crc32c.value(data), if_generation)
+        stream = io.BytesIO(data)
+        return self._write(name, stream, google_crc32c.value(data), if_generation)
 
     def write_file(self, name: str, path: Path, *, if_generation: int | None) -> ObjectStat:
-        with FileBytes.opened(path, purpose=self._purpose) as data:
-            return self._write(name, data, data.crc32c, if_generation)
+        with LocalFile(path, purpose=self._purpose) as file:
+            return self._write(name, file, crc32c_of(chunks_of(file)), if_generation)
 
     def _write(
-        self, name: str, data: bytes | FileBytes, crc32c: int, if_generation: int | None
+        self, name: str, stream: BinaryIO, crc32c: int, if_generation: int | None
     ) -> ObjectStat:
         full = self._place.full_name(name)
-        content = Content(full, data, crc32c, secrets.token_hex(8))
+        size = stream.seek(0, os.SEEK_END)
+        content = Content(full, stream, size, crc32c, secrets.token_hex(8))
+        expected = if_generation or 0
         for _ in range(_CHANGE_TRIES):
-            expected = self._generation(name) if if_generation is None else if_generation
             upload = Upload(self._requests, content, if_generation=expected)
             try:
                 operation = "replace" if expected else "create"
@@ -164,7 +168,12 @@ class GsStore:
                     raise PreconditionFailedError(
                         f"{self.uri}/{name}: its generation is not {if_generation}"
                     ) from None
-        raise self._never_still(name)
+            expected = self._generation(name)
+        raise StorageOutageError(
+            f"{self.uri}/{name} changed {_CHANGE_TRIES} times just before it was to be "
+            f"replaced. One process at a time may write there. Stop the other one, and start "
+            f"again: {self._purpose.afterwards}."
+        )
 
     def list(self, prefix: str) -> list[ListedObject]:
         checked_prefix(prefix)
@@ -182,23 +191,27 @@ class GsStore:
         return sorted((one for one in own if _is_name(one.name)), key=lambda one: one.name)
 
     def delete(self, name: str, *, if_generation: int | None) -> None:
-        self._place.full_name(name)
-        for _ in range(_CHANGE_TRIES):
-            expected = self._generation(name) if if_generation is None else if_generation
-            if if_generation is None and expected == 0:
-                raise self._missing(name)
+        full = self._place.full_name(name)
+
+        def attempt(call: RetryState) -> None:
             try:
-                self._delete(name, expected)
-            except NotFoundError:
-                raise self._missing(name) from None
-            except ConditionNotMetError:
-                if if_generation is not None:
-                    raise PreconditionFailedError(
-                        f"{self.uri}/{name}: its generation is not {if_generation}"
-                    ) from None
-            else:
-                return
-        raise self._never_still(name)
+                self._requests.delete(full, if_generation=if_generation)
+            except (NotFoundError, ConditionNotMetError) as refused:
+                # A bucket may say 412 of an object that is not there at all.
+                if isinstance(refused, ConditionNotMetError) and self._exists(full):
+                    raise
+                # Gone already: by an earlier try whose answer was lost, as far as one can know.
+                if call.failures == 0:
+                    raise NotFoundError(str(refused)) from None
+
+        try:
+            self._retries.run("delete", attempt)
+        except NotFoundError:
+            raise self._missing(name) from None
+        except ConditionNotMetError:
+            raise PreconditionFailedError(
+                f"{self.uri}/{name}: its generation is not {if_generation}"
+            ) from None
 
     def stat(self, name: str) -> ObjectStat | None:
         full = self._place.full_name(name)
@@ -210,34 +223,17 @@ class GsStore:
         return _stat(name, found)
 
     def _read_once(self, full: str, limit_bytes: int | None) -> StoredObject:
-        for _ in range(_READ_TRIES):
-            found = self._requests.stat(full)
-            if limit_bytes is not None and found.size > limit_bytes:
-                raise ObjectTooLargeError(f"{full}: {found.size} bytes, limit {limit_bytes}")
-            try:
-                data = self._requests.read(full, generation=found.generation)
-            except NotFoundError:
-                continue  # replaced or deleted meanwhile: the next look tells which
-            if (len(data), google_crc32c.value(data)) != (found.size, found.crc32c):
-                raise TransientError("content arrived damaged")
-            return StoredObject(data, found.generation)
-        raise TransientError("it was replaced each time it was read")
-
-    def _delete(self, name: str, expected: int) -> None:
-        full = self._place.full_name(name)
-
-        def attempt(call: RetryState) -> None:
-            try:
-                self._requests.delete(full, if_generation=expected)
-            except (NotFoundError, ConditionNotMetError) as refused:
-                # A bucket may say 412 of an object that is not there at all.
-                if isinstance(refused, ConditionNotMetError) and self._exists(full):
-                    raise
-                # Gone already: by an earlier try whose answer was lost, as far as one can know.
-                if call.failures == 0:
-                    raise NotFoundError(str(refused)) from None
-
-        self._retries.run("delete", attempt)
+        try:
+            data, found = self._requests.read(full, limit_bytes=limit_bytes)
+        except BadRequestError as error:
+            if error.status != 416:  # an empty object has no range
+                raise
+            data, found = b"", self._requests.stat(full)
+        if limit_bytes is not None and len(data) > limit_bytes:
+            raise ObjectTooLargeError(f"{full}: larger than the limit of {limit_bytes}")
+        if google_crc32c.value(data) != found.crc32c:
+            raise TransientError("content arrived damaged")
+        return StoredObject(data, found.generation)
 
     def _exists(self, full: str) -> bool:
         try:
@@ -269,13 +265,6 @@ class GsStore:
         if not self._bucket_is_known:
             self._page(self._place.prefix, "")
         return ObjectMissingError(name)
-
-    def _never_still(self, name: str) -> StorageOutageError:
-        return StorageOutageError(
-            f"{self.uri}/{name} changed {_CHANGE_TRIES} times just before it was to be "
-            f"replaced or deleted. One process at a time may write there. Stop the other one, "
-            f"and start again: {self._purpose.afterwards}."
-        )
 
     def _no_bucket(self) -> ConfigError:
         return ConfigError(

@@ -1,7 +1,6 @@
-"""One object's way into a bucket: at once when small, in parts when large.
+"""One conditional write: whether an earlier try got through, and what to do about damage.
 
-An upload in parts goes on from the last byte the bucket has, after asking for it, and starts
-over when the bucket has forgotten the session. Nothing is visible before the last part::
+The library uploads a large object in parts. Nothing of it is visible before the last part::
 
     upload = Upload(requests, content, if_generation=0)
     retries.run("create", upload.send)
@@ -9,23 +8,31 @@ over when the bucket has forgotten the session. Nothing is visible before the la
 Source: https://cloud.google.com/storage/docs/performing-resumable-uploads
 """
 
-import re
+import io
+from pathlib import Path
 
-from job.storage.gcs.failures import (
-    BadRequestError,
-    ConditionNotMetError,
-    DamagedError,
-    NotFoundError,
-    TransientError,
-)
-from job.storage.gcs.requests import BucketRequests, Content, Found, found_of
+from job.storage.gcs.failures import ConditionNotMetError, NotFoundError, TransientError
+from job.storage.gcs.requests import BucketRequests, Content, Found
 from job.storage.gcs.retry import RetryState
+from job.storage.os_errors import MessageContext, job_errors
 
-# Above this an upload goes in parts of this size; parts must be multiples of 256 KiB.
-PART_BYTES = 8 * 1024 * 1024
-# A session that has ended may answer 400, and so may a bucket that takes no such parts.
-_BAD_REQUESTS = 3
-_RANGE = re.compile(r"bytes=0-(\d+)")
+
+class LocalFile(io.FileIO):
+    """A file to upload, whose own errors are not taken for those of the network.
+
+    Args:
+        path: The file; it must not change.
+        purpose: What the store it goes to is used for.
+    """
+
+    def __init__(self, path: Path, *, purpose: MessageContext) -> None:
+        self._path, self._purpose = path, purpose
+        with job_errors("read", path, folder=path.parent, purpose=purpose):
+            super().__init__(path)
+
+    def read(self, size: int | None = -1) -> bytes:
+        with job_errors("read", self._path, folder=self._path.parent, purpose=self._purpose):
+            return super().read(size) or b""
 
 
 class Upload:
@@ -43,11 +50,6 @@ class Upload:
         self._requests = requests
         self._content = content
         self._if_generation = if_generation
-        self._url = ""
-        self._sent = 0
-        self._furthest = 0
-        self._is_known = True
-        self._bad_requests = 0
 
     def send(self, call: RetryState) -> Found:
         """Makes one try to write, and to find out whether an earlier one got through.
@@ -64,33 +66,31 @@ class Upload:
             BadRequestError: The bucket does not take such a request.
         """
         try:
-            found = self._sent_once(call)
+            found = self._sent_once()
         except ConditionNotMetError:
-            if call.failures == 0:
+            # The library may have resent parts of a large upload, which `call` does not know.
+            if call.failures == 0 and not self._content.is_large:
                 raise
             # An earlier try may have got through and its answer been lost on the way.
             own = self._own_or_none()
             if own is None:
                 raise
             found = own
-        if (found.size, found.crc32c) != (len(self._content.data), self._content.crc32c):
+        if (found.size, found.crc32c) != (self._content.size, self._content.crc32c):
             # Ours and damaged: the next try replaces exactly that.
-            self._if_generation, self._url = found.generation, ""
+            self._if_generation = found.generation
             raise TransientError("content was stored damaged")
         return found
 
-    def _sent_once(self, call: RetryState) -> Found:
-        if len(self._content.data) <= PART_BYTES:
+    def _sent_once(self) -> Found:
+        try:
             return self._requests.insert(self._content, if_generation=self._if_generation)
-        if not self._url:
-            self._url = self._requests.start_session(
-                self._content, if_generation=self._if_generation
-            )
-            self._sent, self._is_known = 0, True
-        found = None
-        while found is None:
-            found = self._part_sent(call)
-        return found
+        except NotFoundError:
+            if not self._content.is_large:
+                raise
+        # A bucket that is missing and a lost upload session give the same answer.
+        self._requests.list(self._content.name, limit=1)
+        raise TransientError("upload session lost")
 
     def _own_or_none(self) -> Found | None:
         try:
@@ -98,55 +98,3 @@ class Upload:
         except NotFoundError:
             return None
         return found if found.write_id == self._content.write_id else None
-
-    def _part_sent(self, call: RetryState) -> Found | None:
-        """Sends the next part, or asks which one that is; what was written once complete."""
-        total = len(self._content.data)
-        if self._is_known:
-            part = self._content.data[self._sent : self._sent + PART_BYTES]
-            content_range = f"bytes {self._sent}-{self._sent + len(part) - 1}/{total}"
-        else:
-            part, content_range = b"", f"bytes */{total}"
-        asked, self._is_known = not self._is_known, False
-        try:
-            answer = self._requests.put(self._url, part, content_range=content_range)
-        except NotFoundError:
-            raise self._forgotten() from None
-        except BadRequestError as error:
-            if not self._may_have_ended(error):
-                raise
-            raise self._forgotten() from None
-        except (DamagedError, ConditionNotMetError):
-            self._url = ""
-            raise
-        if answer.status_code != 308:
-            self._url = ""
-            return found_of(answer)
-        self._heed(answer.headers.get("Range", ""), call, asked=asked)
-        return None
-
-    def _heed(self, stored: str, call: RetryState, *, asked: bool) -> None:
-        """Goes on from where the bucket says it is."""
-        matched = _RANGE.fullmatch(stored)
-        sent = int(matched.group(1)) + 1 if matched else 0
-        if sent >= len(self._content.data):
-            raise self._forgotten()
-        if sent <= self._sent and not asked:
-            raise TransientError("the bucket kept nothing of what was sent")
-        self._sent, self._is_known = sent, True
-        # What a new session takes once more is no progress: an upload that always fails at its
-        # end would never spend its budget.
-        if sent > self._furthest:
-            self._furthest = sent
-            call.progressed()
-
-    def _may_have_ended(self, error: BadRequestError) -> bool:
-        """Whether this may be what a session answers that has ended."""
-        if error.status == 400:
-            self._bad_requests += 1
-            return self._bad_requests <= _BAD_REQUESTS
-        return error.status == 410
-
-    def _forgotten(self) -> TransientError:
-        self._url = ""
-        return TransientError("upload session lost")

@@ -62,8 +62,6 @@ class Api:
         if upload_id is not None:
             session = self.bucket.sessions.get(upload_id)
             name = session.resource["name"] if session else ""
-            if part_of_upload(request) is None:
-                return "status", name, lambda: self._status(upload_id)
             return "part", name, lambda: self._part(request, upload_id)
         if request.query.get("uploadType") == "resumable":
             resource = {"name": request.query.get("name")} | json.loads(request.body or b"{}")
@@ -124,16 +122,8 @@ class Api:
         return Answer(200, headers={"Location": where, "X-GUploader-UploadID": upload_id})
 
     def _part(self, request: Request, upload_id: str) -> Answer:
-        span = part_of_upload(request)
-        if span is None:
-            raise ApiError(400, "Invalid Content-Range.")
-        done = self.bucket.append(upload_id, request.body, start=span[0], total=span[1])
-        return self._progress(upload_id, done)
-
-    def _status(self, upload_id: str) -> Answer:
-        return self._progress(upload_id, self.bucket.session(upload_id).done)
-
-    def _progress(self, upload_id: str, done: Stored | None) -> Answer:
+        start, total = part_of_upload(request)
+        done = self.bucket.append(upload_id, request.body, start=start, total=total)
         if done is not None:
             return json_answer(done.resource(self.bucket.name))
         have = len(self.bucket.session(upload_id).data)

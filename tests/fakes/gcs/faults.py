@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 # bucket: GET of the bucket. get, media: metadata and content of an object. insert: an object
-# in one request. start, part, status: an upload in parts.
-Operation = Literal[
-    "bucket", "get", "media", "insert", "start", "part", "status", "list", "delete"
-]
+# in one request. start, part: an upload in parts.
+Operation = Literal["bucket", "get", "media", "insert", "start", "part", "list", "delete"]
 # status: this answer instead. reset_before, reset_after: the connection breaks before or
 # after the request took effect. reset_partway: a part of an upload was kept in half. stall:
 # no answer. truncate: the answer ends early. flip: one bit of the content is another.

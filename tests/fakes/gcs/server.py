@@ -120,7 +120,10 @@ class Handler(BaseHTTPRequestHandler):
         if fault.kind == "corrupt":
             request = replace(request, body=_flipped(request.body))
             return self.server.api.route(request)[2]()
-        answer = carry_out()
+        try:
+            answer = carry_out()
+        except ApiError as error:
+            answer = error_answer(error)
         if fault.kind == "reset_after":
             raise DisconnectedError
         if fault.kind == "flip":
@@ -129,11 +132,10 @@ class Handler(BaseHTTPRequestHandler):
         raise DisconnectedError
 
     def _keep_half(self, request: Request) -> None:
-        span = part_of_upload(request)
-        if span is not None:
-            half = request.body[: len(request.body) // 2 // QUANTUM * QUANTUM]
-            upload_id = request.query["upload_id"]
-            self.server.api.bucket.append(upload_id, half, start=span[0], total=None)
+        start, _ = part_of_upload(request)
+        half = request.body[: len(request.body) // 2 // QUANTUM * QUANTUM]
+        upload_id = request.query["upload_id"]
+        self.server.api.bucket.append(upload_id, half, start=start, total=None)
 
     def _answer(self, answer: Answer, *, keep: int | None = None) -> None:
         words = http.client.responses.get(answer.status, "Unknown")

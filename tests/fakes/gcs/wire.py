@@ -75,14 +75,12 @@ def multipart(request: Request) -> tuple[dict[str, Any], bytes]:
     return json.loads(metadata), content
 
 
-def part_of_upload(request: Request) -> tuple[int, int | None] | None:
-    """First byte and total of a part; None: the request asks how far the upload is."""
+def part_of_upload(request: Request) -> tuple[int, int | None]:
+    """First byte of a part, and the total if it is known."""
     given = request.headers.get("Content-Range", "")
-    if re.fullmatch(r"bytes \*/(\d+|\*)", given):
-        return None
     matched = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", given)
     if matched is None:
-        return 0, len(request.body)
+        raise ApiError(400, "Invalid Content-Range.")
     first, last = int(matched.group(1)), int(matched.group(2))
     if last - first + 1 != len(request.body):
         raise ApiError(400, "Content-Range does not fit the length of the body.")

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from job.errors import ConfigError, PermissionDeniedError, StorageOutageError
-from job.storage.gcs.requests import FileBytes
+from job.storage.gcs.requests import PART_BYTES
 from job.storage.gcs.store import GsStore
-from job.storage.gcs.upload import PART_BYTES
+from job.storage.gcs.upload import LocalFile
 from job.storage.object_store import ObjectMissingError
 from job.storage.os_errors import DATA, PACKS, RUNS
 from tests.fakes.gcs.faults import Kind
 from tests.fakes.gcs_server import FakeGcs, Fault
+from tests.storage.conftest import FakeTime
 from tests.storage.gcs.bucket_actions import AWAY, BACK, lines
 
 CONTENT = bytes(range(250)) * 4
@@ -64,32 +65,46 @@ def test_a_file_goes_up_in_parts_that_alone_are_read(
     path = tmp_path / "values.npy"
     path.write_bytes(os.urandom(2 * PART_BYTES + 5))
     sizes: list[int] = []
-    real = os.pread
+    real = LocalFile.read
 
-    def pread(fd: int, length: int, start: int) -> bytes:
-        sizes.append(length)
-        return real(fd, length, start)
+    def read(self: LocalFile, size: int | None = -1) -> bytes:
+        data = real(self, size)
+        sizes.append(len(data))
+        return data
 
-    monkeypatch.setattr(os, "pread", pread)
+    monkeypatch.setattr(LocalFile, "read", read)
     bucket_store.write_file("a", path, if_generation=0)
     assert gcs.bucket.objects["typos/a"].data == path.read_bytes()
     assert max(sizes) == PART_BYTES
     assert sizes[-3:] == [PART_BYTES, PART_BYTES, 5]
 
 
-def test_a_file_that_may_not_be_read_is_said_so(
-    bucket_store: GsStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_file_that_cannot_be_read_is_no_outage_of_the_bucket(
+    gcs: FakeGcs, open_bucket: Callable[..., GsStore]
+) -> None:
+    unreadable = Path("/proc/self/mem")  # its first page answers EIO
+    with pytest.raises(StorageOutageError, match=r"cannot read '/proc/self/mem'.*packing"):
+        open_bucket(purpose=PACKS).write_file("a", unreadable, if_generation=0)
+    with pytest.raises(ConfigError, match=r"cannot read '/proc'.*\(OUT\)"):
+        open_bucket(purpose=PACKS).write_file("a", Path("/proc"), if_generation=0)
+    assert gcs.faults.requests == []
+
+
+def test_file_that_fails_while_it_is_sent_ends_the_upload_at_once(
+    bucket_store: GsStore, time: FakeTime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "values.npy"
-    path.write_bytes(b"123")
+    path.write_bytes(bytes(20 << 20))
+    real = LocalFile.read
+    unreadable = LocalFile(Path("/proc/self/mem"), purpose=RUNS)
 
-    def refuse(*args: object) -> bytes:
-        raise PermissionError(13, "Permission denied")
+    def read(self: LocalFile, size: int | None = -1) -> bytes:
+        return real(unreadable if self.tell() and size == PART_BYTES else self, size)
 
-    with FileBytes.opened(path, purpose=PACKS) as content:
-        monkeypatch.setattr(os, "pread", refuse)
-        with pytest.raises(PermissionDeniedError, match=r"cannot read .*values\.npy.*\(OUT\)"):
-            content[0:1]
+    monkeypatch.setattr(LocalFile, "read", read)
+    with unreadable, pytest.raises(StorageOutageError, match="cannot read"):
+        bucket_store.write_file("a", path, if_generation=0)
+    assert time.pauses == []
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """What a bucket has that a folder has not, with nothing going wrong."""
 
+import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import google.auth.exceptions as auth
 import pytest
@@ -10,7 +13,8 @@ from job.errors import ConfigError, PermissionDeniedError
 from job.storage.gcs.client import BucketPlace, parse_gs_uri
 from job.storage.gcs.requests import WRITE_ID, Content
 from job.storage.gcs.store import GsStore
-from job.storage.object_store import ListedObject
+from job.storage.object_store import ListedObject, ObjectTooLargeError, StoredObject
+from tests.fakes.gcs.wire import Answer
 from tests.fakes.gcs_server import FakeGcs, Fault
 
 REPOSITORY = Path(__file__).parents[3]
@@ -117,23 +121,73 @@ def test_object_without_our_mark_is_as_good(gcs: FakeGcs, bucket_store: GsStore)
     assert found.size == 3
 
 
-def test_object_replaced_while_it_is_read_is_read_as_it_is_now(
-    gcs: FakeGcs, open_bucket: Callable[..., GsStore], caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("limit_bytes", [None, 3, 100])
+def test_read_is_one_request(
+    gcs: FakeGcs, bucket_store: GsStore, limit_bytes: int | None
 ) -> None:
-    store = open_bucket()
-    store.write("a", b"old", if_generation=0)
-    real, calls = gcs.bucket.get, 0
+    bucket_store.write("a", b"123", if_generation=0)
+    bucket_store.read("a", limit_bytes=limit_bytes)
+    assert gcs.faults.requests[1:] == [("media", "typos/a")]
 
-    def replaced(name: str, *, generation: int | None = None, **rest: int | None) -> object:
-        nonlocal calls
-        calls += 1
-        if calls == 2:
-            gcs.bucket.insert({"name": "typos/a"}, b"new", if_generation=None)
-        return real(name, generation=generation, **rest)
 
-    gcs.bucket.get = replaced  # type: ignore[assignment, method-assign]
-    assert store.read("a").data == b"new"
-    assert caplog.records == []
+def test_of_a_large_object_no_more_is_downloaded_than_shows_its_size(
+    gcs: FakeGcs, bucket_store: GsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket_store.write("a", bytes(1000), if_generation=0)
+    sent: list[int] = []
+    real = gcs._http.api._media
+
+    def media(*args: Any) -> Answer:
+        answer = real(*args)
+        sent.append(len(answer.body))
+        return answer
+
+    monkeypatch.setattr(gcs._http.api, "_media", media)
+    with pytest.raises(ObjectTooLargeError, match="larger than the limit of 10"):
+        bucket_store.read("a", limit_bytes=10)
+    assert sent == [11]
+
+
+def test_empty_object_has_no_range_and_is_looked_up(
+    gcs: FakeGcs, bucket_store: GsStore
+) -> None:
+    written = bucket_store.write("a", b"", if_generation=0)
+    assert bucket_store.read("a", limit_bytes=0) == StoredObject(b"", written.generation)
+    assert [operation for operation, _ in gcs.faults.requests[1:]] == ["media", "get"]
+
+
+def test_checksum_that_an_answer_lacks_is_looked_up(
+    gcs: FakeGcs, bucket_store: GsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = bucket_store.write("a", b"123", if_generation=0)
+    real = gcs._http.api._media
+
+    def media(*args: Any) -> Answer:
+        answer = real(*args)
+        headers = {key: text for key, text in answer.headers.items() if key != "X-Goog-Hash"}
+        return replace(answer, headers=headers)
+
+    monkeypatch.setattr(gcs._http.api, "_media", media)
+    assert bucket_store.read("a", limit_bytes=9) == StoredObject(b"123", written.generation)
+
+
+@pytest.mark.parametrize(
+    ("exists", "requests"), [(False, ["insert"]), (True, ["insert", "get", "insert"])]
+)
+def test_unconditional_write_expects_nothing_first(
+    gcs: FakeGcs, bucket_store: GsStore, exists: bool, requests: list[str]
+) -> None:
+    if exists:
+        bucket_store.write("a", b"old", if_generation=0)
+    before = len(gcs.faults.requests)
+    bucket_store.write("a", b"new", if_generation=None)
+    assert [operation for operation, _ in gcs.faults.requests[before:]] == requests
+
+
+def test_unconditional_delete_is_one_request(gcs: FakeGcs, bucket_store: GsStore) -> None:
+    bucket_store.write("a", b"1", if_generation=0)
+    bucket_store.delete("a", if_generation=None)
+    assert gcs.faults.requests[1:] == [("delete", "typos/a")]
 
 
 def test_client_asks_for_nothing_but_objects(gcs: FakeGcs, bucket_store: GsStore) -> None:
@@ -190,4 +244,4 @@ def test_url_of_an_upload_session_is_in_no_message_and_no_chain(
         assert "upload" not in str(error)
         error = error.__cause__
     assert "upload_id" not in caplog.text
-    assert "data=" not in repr(Content("a", b"secret", 1, "w"))
+    assert "stream=" not in repr(Content("a", io.BytesIO(b"secret"), 6, 1, "w"))

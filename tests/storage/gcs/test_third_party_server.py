@@ -4,6 +4,7 @@ Our own fake could share a misunderstanding with the code it tests; fake-gcs-ser
 (https://github.com/fsouza/fake-gcs-server) cannot. It runs where it is installed.
 """
 
+import io
 import json
 import shutil
 import socket
@@ -18,11 +19,10 @@ import google_crc32c
 import pytest
 
 from job.storage.gcs.client import connect
-from job.storage.gcs.failures import DamagedError, NotFoundError
+from job.storage.gcs.failures import DamagedError
 from job.storage.gcs.requests import BucketRequests, Content, Timeouts
 from job.storage.gcs.retry import RetryPolicy
 from job.storage.gcs.store import GsStore
-from job.storage.gcs.upload import PART_BYTES as PART
 from job.storage.preflight import check_permissions
 from tests.storage import test_conformance as conformance
 
@@ -35,9 +35,6 @@ KNOWN_GAPS = {
     "test_delete_needs_the_present_generation": "ignores conditions on a delete",
     "test_upload_in_parts_with_a_wrong_checksum_is_refused": (
         "forgets the declared crc32c after the first part"
-    ),
-    "test_question_how_far_an_upload_is_does_not_end_it": (
-        "takes the question for the last part, and keeps what is there as the object"
     ),
 }
 
@@ -120,21 +117,10 @@ def test_object_in_parts_is_kept(store: GsStore) -> None:
 
 
 def test_upload_in_parts_with_a_wrong_checksum_is_refused(requests: BucketRequests) -> None:
-    content = Content(f"crc-{next(_numbers)}", BIG, google_crc32c.value(BIG) ^ 1, "w")
-    url = requests.start_session(content, if_generation=0)
-    requests.put(url, BIG[:PART], content_range=f"bytes 0-{PART - 1}/{len(BIG)}")
+    crc32c = google_crc32c.value(BIG) ^ 1
+    content = Content(f"crc-{next(_numbers)}", io.BytesIO(BIG), len(BIG), crc32c, "w")
     with pytest.raises(DamagedError):
-        requests.put(url, BIG[PART:], content_range=f"bytes {PART}-{len(BIG) - 1}/{len(BIG)}")
-
-
-def test_question_how_far_an_upload_is_does_not_end_it(requests: BucketRequests) -> None:
-    content = Content(f"far-{next(_numbers)}", BIG, google_crc32c.value(BIG), "w")
-    url = requests.start_session(content, if_generation=0)
-    requests.put(url, BIG[:PART], content_range=f"bytes 0-{PART - 1}/{len(BIG)}")
-    answer = requests.put(url, b"", content_range=f"bytes */{len(BIG)}")
-    assert (answer.status_code, answer.headers["Range"]) == (308, f"bytes=0-{PART - 1}")
-    with pytest.raises(NotFoundError):
-        requests.stat(content.name)
+        requests.insert(content, if_generation=0)
 
 
 def test_preflight_passes(store: GsStore) -> None:

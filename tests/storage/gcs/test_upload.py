@@ -1,4 +1,4 @@
-"""Objects on their way into a bucket: lost sessions, slow links, answers that say nothing."""
+"""Objects on their way into a bucket: failed parts, slow links, answers that say nothing."""
 
 import json
 from collections.abc import Callable
@@ -70,25 +70,14 @@ def test_upload_whose_last_part_fails_for_a_while_is_one_outage(
 
 
 @pytest.mark.usefixtures("small_parts")
-@pytest.mark.parametrize("status", [413, 416, 302])
-def test_part_that_is_refused_is_not_taken_for_the_end_of_its_session(
+@pytest.mark.parametrize("status", [302, 400, 413, 416])
+def test_part_that_is_refused_is_not_sent_again(
     gcs: FakeGcs, bucket_store: GsStore, time: FakeTime, status: int
 ) -> None:
     gcs.faults.add(Fault("part", "status", status=status, skip=1, times=None))
     with pytest.raises(ConfigError, match=f"refused to create: {status} "):
         bucket_store.write("a", LARGE, if_generation=0)
     assert time.pauses == []
-
-
-@pytest.mark.usefixtures("small_parts")
-def test_part_that_is_called_wrong_again_and_again_is_wrong(
-    gcs: FakeGcs, bucket_store: GsStore, time: FakeTime
-) -> None:
-    """An ended session may answer 400; a new one that does so every time has not ended."""
-    gcs.faults.add(Fault("part", "status", status=400, times=None))
-    with pytest.raises(ConfigError, match="refused to create: 400 Bad Request"):
-        bucket_store.write("a", LARGE, if_generation=0)
-    assert (gcs.faults.count("start"), len(time.pauses)) == (4, 3)
 
 
 def change_one_answer(

@@ -124,7 +124,9 @@ def open_run_directory(
     if stored is not None:
         require_same_config(stored, config=config, uri=uri)
     local = local_folder(uri)
-    lock = local and _run_lock(local, pod=pod_of(env), check_stop=check_stop)
+    lock = None
+    if local is not None:
+        lock = _run_lock(local, pod=pod_of(env), check_stop=check_stop)
     return RunDirectory(uri, store, lock, stored)
 
 

@@ -9,14 +9,25 @@ import os
 from job.config.loader.load_config import LoadedConfig
 from job.data.dataset import Dataset
 from job.run.context import RunContext, run_context
-from job.run.directory import RunDirectory, open_run_directory, reported_complete
+from job.run.directory import (
+    RunDirectory,
+    naming_finite_checkpoint,
+    open_run_directory,
+    reported_complete,
+    require_checkpoint,
+)
 from job.run.read_data import read_data
 from job.telemetry.tensorflow_output import captured_native_stderr, quieten_tensorflow
 from job.training.signals import StopSignal
 
 
-def train(loaded: LoadedConfig, *, stop: StopSignal) -> None:
+def train(loaded: LoadedConfig, *, stop: StopSignal, from_step: int | None = None) -> None:
     """Trains a run to its end, or to the next safe point after a signal.
+
+    Args:
+        loaded: The configuration.
+        stop: The signals of the process.
+        from_step: Step of the checkpoint to resume from; None for the newest.
 
     Raises:
         PreemptedError: SIGTERM; the state is committed.
@@ -27,7 +38,9 @@ def train(loaded: LoadedConfig, *, stop: StopSignal) -> None:
         run.listener.waiting_for("the run directory")
         directory = open_run_directory(run.config, env=os.environ, sleep=stop.sleep)
         directory.warn_if_ephemeral(run.pod)
-        if reported_complete(directory, config=run.config):
+        if from_step is not None:
+            require_checkpoint(directory, step=from_step)
+        elif reported_complete(directory, config=run.config):
             return
         run.listener.waiting_for("reading the data")
         dataset = read_data(run)
@@ -38,10 +51,12 @@ def train(loaded: LoadedConfig, *, stop: StopSignal) -> None:
             directory.check_permissions()
             run.listener.waiting_for("loading TensorFlow")
             quieten_tensorflow(os.environ)
-            _train(run, directory=directory, dataset=dataset)
+            _train(run, directory=directory, dataset=dataset, from_step=from_step)
 
 
-def _train(run: RunContext, *, directory: RunDirectory, dataset: Dataset) -> None:
+def _train(
+    run: RunContext, *, directory: RunDirectory, dataset: Dataset, from_step: int | None
+) -> None:
     """The part that needs TensorFlow."""
     with captured_native_stderr():
         from job.models.pair_scorer import PairScorer
@@ -50,7 +65,8 @@ def _train(run: RunContext, *, directory: RunDirectory, dataset: Dataset) -> Non
         from job.run.checkpointer import RunCheckpointer
         from job.run.components import build_components, build_training, set_info_metrics
         from job.run.finalize import commit_and_stop, finalize
-        from job.run.quality import evaluate_model, validation
+        from job.run.initial_weights import initialise
+        from job.run.quality import evaluate_model, validation, validation_pairs
         from job.run.summary import recorded_failure
 
     config, stop = run.config, run.stop
@@ -63,21 +79,28 @@ def _train(run: RunContext, *, directory: RunDirectory, dataset: Dataset) -> Non
         config, components, dataset, stored_grid_steps=stored.get("grid_steps")
     )
     prepared = prepare_callbacks(run, components, dataset)
+    pairs = validation_pairs(
+        dataset.pairs["validation"], count=config.evaluation.validation_pairs
+    )
+    initialise(run, directory, components.siamese, dataset)
     stop.raise_if_requested()
 
     # Nothing has been written so far, and everything that can be rejected has been.
     with directory.locked():
         checkpointer = RunCheckpointer.acquire(run, directory, components, training, dataset)
         artifacts = RunArtifacts(checkpointer.files, is_chief=run.cluster.is_chief)
-        state = checkpointer.restore()
-        with recorded_failure(run, checkpointer, artifacts):
+        state = checkpointer.restore(from_step=from_step)
+        with (
+            recorded_failure(run, checkpointer, artifacts),
+            naming_finite_checkpoint(directory),
+        ):
             artifacts.write_quarantine(dataset.quarantine)
             callbacks = build_callbacks(
                 run, prepared, checkpointer, artifacts=artifacts, training=training
             )
             checkpointer.attach(callbacks)
             scorer = PairScorer(components.siamese, check_stop=stop.raise_if_requested)
-            validate = validation(run, components, dataset, scorer=scorer)
+            validate = validation(run, components, dataset.items, pairs=pairs, scorer=scorer)
             loop = training.loop(callbacks, validate=validate, stop=stop)
             checkpointer.begin_training()
             run.listener.finish_startup()

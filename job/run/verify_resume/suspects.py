@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from job.config.callbacks import CustomCallbackConfig
-from job.telemetry.tensorflow_output import captured_native_stderr, quieten_tensorflow
+from job.telemetry.tensorflow_output import quieten_tensorflow
 
 
 def suspects(sections: Sequence[CustomCallbackConfig], *, folder: Path) -> list[str]:
@@ -18,11 +18,11 @@ def suspects(sections: Sequence[CustomCallbackConfig], *, folder: Path) -> list[
     if not sections:
         return []
     quieten_tensorflow(os.environ)
-    with captured_native_stderr():
-        import keras
+    import keras
 
-        from job.callbacks.callback_list import is_stateful
-        from job.callbacks.user import load_custom_callbacks
+    from job.callbacks.callback_list import is_stateful
+    from job.callbacks.user import load_custom_callbacks
+
     base = keras.callbacks.Callback
     hooks = [name for name in dir(base) if name.startswith(("on_train", "on_epoch"))]
     lines = []

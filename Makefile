@@ -78,12 +78,16 @@ data: $(DATA_PACKAGES)  ## Fetch and make the data of every example that needs i
 
 .PHONY: test
 test: $(DEV) data system lint  ## Set up, lint, then run every test; what CI runs.
-	@$(BIN)/python -m pytest $(IN_PARALLEL) -m 'not alone' --cov --cov-report=
+	@$(BIN)/python -m pytest $(IN_PARALLEL) -m 'not alone and not prove' --cov --cov-report=
 	$(BIN)/python -m pytest -m alone --cov --cov-append --cov-report=term
 
 .PHONY: unit
 unit: $(DEV)  ## Only the fast tests: no training, no processes.
 	@$(BIN)/python -m pytest $(IN_PARALLEL) -m '$(UNIT)'
+
+.PHONY: prove
+prove: $(DEV)  ## The long form of verify-resume: the example and planted callbacks; minutes.
+	@$(BIN)/python -m pytest -m prove
 
 .PHONY: lint
 lint: $(DEV)  ## Formatting, ruff, layers, types, YAML, spelling, shell, file lengths.

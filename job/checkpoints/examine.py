@@ -95,6 +95,16 @@ def entries_of(head: Head) -> list[Entry]:
     return sorted(entries, key=lambda entry: entry.step)
 
 
+def commit_of(store: ObjectStore, entry: Entry, *, run: RunRecords) -> CommitRecord:
+    """The commit record of a checkpoint, with the objects that are kept of it.
+
+    Raises:
+        DamagedError: It is not the one that HEAD names.
+    """
+    commit = _commit(store, entry, run.identity)
+    return _weights_alone(commit) if isinstance(entry, BestEntry) else commit
+
+
 def damage_of(store: ObjectStore, entry: Entry, *, run: RunRecords) -> str:
     """Compares every object of a checkpoint with its commit record.
 
@@ -102,10 +112,7 @@ def damage_of(store: ObjectStore, entry: Entry, *, run: RunRecords) -> str:
         What is wrong, or "".
     """
     try:
-        commit = _commit(store, entry, run.identity)
-        if isinstance(entry, BestEntry):
-            commit = _weights_alone(commit)
-        verify_objects(store, entry.dir, commit)
+        verify_objects(store, entry.dir, commit_of(store, entry, run=run))
     except DamagedError as error:
         return str(error)
     return ""

@@ -9,6 +9,7 @@ from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.examine import (
     Entry,
     RunRecords,
+    commit_of,
     damage_of,
     entries_of,
     leftovers,
@@ -16,7 +17,7 @@ from job.checkpoints.examine import (
 )
 from job.checkpoints.garbage import delete_objects
 from job.checkpoints.records import BestEntry
-from job.checkpoints.restore import read_commit, read_head
+from job.checkpoints.restore import read_head
 from job.commands.shared import format_table, open_argument, print_result
 from job.errors import CheckpointError, ExitCode
 from job.storage.object_store import ObjectStore
@@ -99,9 +100,7 @@ def _row(store: ObjectStore, entry: Entry, run: RunRecords) -> Row:
     is_best = run.head.best is not None and entry.dir == run.head.best.dir
     restorable = not isinstance(entry, BestEntry)
     try:
-        commit = read_commit(
-            store, entry.dir, identity=run.identity, sha256=entry.commit_sha256
-        ).record
+        commit = commit_of(store, entry, run=run)
     except DamagedError:
         nothing = (None,) * 5
         return Row(entry.step, *nothing, restorable, is_best, entry.dir)

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from job.checkpoints.canonical_json import DamagedError
@@ -116,9 +116,9 @@ def _summary(store: ObjectStore, name: str) -> Mapping[str, Any] | None:
 def _sorted(runs: Sequence[ListedRun], *, key: str) -> list[ListedRun]:
     """Numbers from the largest, then texts from A, then runs without the key."""
     if runs and all(run.value(key) is None for run in runs):
-        known = sorted({name for run in runs for name in _leaves(run.summary or {})})
+        known = sorted({name for run in runs for name in _numbers(run.summary or {})})
         raise ConfigError(
-            f"--sort {key}: no summary.json has a value of this key. Known keys: "
+            f"--sort {key}: no summary.json has a value of this key. Numbers: "
             f"{', '.join(known) or 'none'}.{did_you_mean(key, known)} Give one of these."
         )
 
@@ -131,12 +131,13 @@ def _sorted(runs: Sequence[ListedRun], *, key: str) -> list[ListedRun]:
     return sorted(runs, key=rank)
 
 
-def _leaves(value: Mapping[str, Any], above: str = "") -> list[str]:
-    leaves: list[str] = []
-    for name, below_it in value.items():
-        path = f"{above}{name}"
-        leaves += _leaves(below_it, f"{path}.") if isinstance(below_it, Mapping) else [path]
-    return leaves
+def _numbers(value: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """The dotted keys of numbers."""
+    for name, part in value.items():
+        if isinstance(part, Mapping):
+            yield from _numbers(part, f"{above}{name}.")
+        elif isinstance(part, int | float):
+            yield f"{above}{name}"
 
 
 def _cell(value: Any) -> str:

@@ -120,7 +120,7 @@ def run_attempt(copy: Copy, *, number: int, kill: Kill | None, limit_seconds: fl
         if kill is None:
             ending = child.follow(lambda: False)
         else:
-            ending = child.follow(lambda: child.step >= kill.after_step) or child.end(kill)
+            ending = child.follow(lambda: child.has_taken(kill.after_step)) or child.end(kill)
         return child.attempt(ending)
 
 
@@ -128,7 +128,7 @@ class _Child:
     """The process of one attempt; killed when the block ends."""
 
     def __init__(self, copy: Copy, *, number: int, limit_seconds: float) -> None:
-        self.step = 0
+        self._step = 0
         self._copy = copy
         self._started = time.monotonic()
         self._deadline = self._started + limit_seconds
@@ -188,6 +188,10 @@ class _Child:
                 return self._kill("time limit")
             time.sleep(poll_seconds)
 
+    def has_taken(self, step: int) -> bool:
+        """Whether the process has trained, and to this step at least."""
+        return self._first_step_at is not None and self._step >= step
+
     def end(self, kill: Kill) -> str:
         """Ends the process; returns how, for people.
 
@@ -216,7 +220,7 @@ class _Child:
         return Attempt(
             ending,
             self._resumed_at,
-            self.step,
+            self._step,
             seconds,
             seconds if first is None else first - self._started,
             self._copy.is_trained(),
@@ -231,7 +235,7 @@ class _Child:
 
     def _checked(self, code: int, *, allowed: Sequence[int]) -> str:
         if code in allowed:
-            return f"SIGTERM, exit {code}" if code else "finished"
+            return f"SIGTERM (exit {code})" if code else "finished"
         errors = self._errors.read_text(encoding="utf-8", errors="replace").strip()
         raise ChildError(
             f"`siamese-job train` with the shortened configuration ended with {code}. It must "
@@ -254,7 +258,7 @@ class _Child:
     def _note(self, record: Mapping[str, object]) -> None:
         event, step = record.get("event"), record.get("step")
         if isinstance(step, int):
-            self.step = step
+            self._step = step
             if event == "resumed":
                 self._resumed_at = step
             elif event in _STEPPED and self._first_step_at is None:

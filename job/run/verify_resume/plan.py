@@ -60,7 +60,7 @@ class Kill:
 
     Attributes:
         how: The signal. "in a save": as soon as a checkpoint without its commit is there.
-        after_step: Step that the attempt must have reached.
+        after_step: Step that the attempt must have reached; it also takes a step of its own.
         delay_seconds: Time to wait then.
     """
 

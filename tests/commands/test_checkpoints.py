@@ -40,7 +40,7 @@ def test_ls_shows_what_can_be_resumed(run: Path, capsys: pytest.CaptureFixture[s
     assert [line.split() for line in lines[1:]] == [
         ["step", "epoch", "created", "size", "val_loss", "finite", "restorable"],
         ["5", "1", created, "0.6", "kB", "0.2500", "yes", "weights", "only", "best"],
-        ["6", "1", created, "2.3", "kB", "-", "yes", "yes"],
+        ["6", "1", created, "1.2", "kB", "-", "yes", "yes"],
     ]
 
 

@@ -5,6 +5,7 @@ compared, so the process is killed then.
 """
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -104,19 +105,32 @@ class Copy:
         return commit.record.epoch >= self.epochs
 
 
-def run_attempt(copy: Copy, *, number: int, kill: Kill | None, limit_seconds: float) -> Attempt:
+@dataclass(frozen=True)
+class Limits:
+    """Longest times of an attempt.
+
+    Attributes:
+        seconds: From its start.
+        training_seconds: From its first step.
+    """
+
+    seconds: float
+    training_seconds: float = math.inf
+
+
+def run_attempt(copy: Copy, *, number: int, kill: Kill | None, limits: Limits) -> Attempt:
     """Trains until the kill, the last checkpoint or the time limit.
 
     Args:
         copy: What is trained.
         number: Of the attempt, for the names of its logs.
         kill: When and how to end it; None to let it train to the end.
-        limit_seconds: Longest lifetime.
+        limits: How long it may take.
 
     Raises:
         ChildError: The process ended in another way.
     """
-    with _Child(copy, number=number, limit_seconds=limit_seconds) as child:
+    with _Child(copy, number=number, limits=limits) as child:
         if kill is None:
             ending = child.follow(lambda: False)
         else:
@@ -127,11 +141,11 @@ def run_attempt(copy: Copy, *, number: int, kill: Kill | None, limit_seconds: fl
 class _Child:
     """The process of one attempt; killed when the block ends."""
 
-    def __init__(self, copy: Copy, *, number: int, limit_seconds: float) -> None:
+    def __init__(self, copy: Copy, *, number: int, limits: Limits) -> None:
         self._step = 0
         self._copy = copy
         self._started = time.monotonic()
-        self._deadline = self._started + limit_seconds
+        self._limits = limits
         self._first_step_at: float | None = None
         self._resumed_at = 0
         self._num_commits = 0
@@ -184,7 +198,7 @@ class _Child:
                 return self._kill("trained")
             if until():
                 return ""
-            if time.monotonic() > self._deadline:
+            if self._is_late():
                 return self._kill("time limit")
             time.sleep(poll_seconds)
 
@@ -270,6 +284,12 @@ class _Child:
             return False
         self._num_commits_examined = self._num_commits
         return self._copy.is_trained()
+
+    def _is_late(self) -> bool:
+        now, first = time.monotonic(), self._first_step_at
+        return now > self._started + self._limits.seconds or (
+            first is not None and now > first + self._limits.training_seconds
+        )
 
     def _is_saving(self) -> bool:
         """Whether this process has begun a checkpoint and not committed it."""

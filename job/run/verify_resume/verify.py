@@ -10,7 +10,7 @@ from pathlib import Path
 
 from job.config.loader.load_config import LoadedConfig
 from job.errors import ConfigError, JobError
-from job.run.verify_resume.child import Attempt, Copy, run_attempt
+from job.run.verify_resume.child import Attempt, Copy, Limits, run_attempt
 from job.run.verify_resume.compare import Comparison, compare, last_contents
 from job.run.verify_resume.plan import (
     Size,
@@ -23,8 +23,8 @@ from job.storage.open_store import below, open_store
 
 log = logging.getLogger(__name__)
 
-# Share of the time that the undisturbed run may take before it is shortened.
-_REFERENCE_SHARE = 0.25
+# Share of the time that the undisturbed run may train before it is shortened.
+_TRAINING_SHARE = 0.15
 _FEWEST_KILLS = 2
 _PATIENCE = 20.0
 
@@ -101,7 +101,7 @@ def verify_resume(
                 killed,
                 number=len(attempts) + 1,
                 kill=kill,
-                limit_seconds=_PATIENCE * reference.seconds,
+                limits=Limits(_PATIENCE * reference.seconds),
             )
         )
         _log(attempts[-1], number=len(attempts))
@@ -135,19 +135,16 @@ def _train_reference(
     left = budget
     for tries in range(3):
         copy = _copy(loaded, sets=sets, size=size, folder=scratch / f"undisturbed-{tries}")
-        limit = _REFERENCE_SHARE * budget if tries < 2 else left
-        attempt = run_attempt(copy, number=0, kill=None, limit_seconds=limit)
+        limits = Limits(left, _TRAINING_SHARE * budget)
+        attempt = run_attempt(copy, number=0, kill=None, limits=limits)
         _log(attempt, number=0)
         if attempt.is_trained:
             return size, copy, attempt
         left -= attempt.seconds
-        training = attempt.seconds - attempt.startup_seconds
         if not attempt.step or left <= 0.0:
             break
-        # Training may take as long again as it took to get ready, and no more than it had.
-        rate = attempt.step / max(training, 1.0)
-        wanted = min(training, attempt.startup_seconds) / 2.0
-        size = size.shortened(min(0.5, rate * wanted / size.steps))
+        # Half of what it trained in its time.
+        size = size.shortened(0.5 * attempt.step / size.steps)
     raise ConfigError(
         f"--minutes {budget / 60.0:g}: the shortened run did not end within "
         f"{attempt.seconds:.0f} s. It trained {attempt.step} of {size.steps} steps. Give more "

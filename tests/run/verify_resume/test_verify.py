@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ from tests.tiny import save_config
 pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 
 CALLBACKS = Path(__file__).parent / "planted_callbacks.py"
+
+
+@pytest.fixture(autouse=True)
+def _planted_module_is_loaded_again(monkeypatch):
+    monkeypatch.delitem(sys.modules, "planted", raising=False)
 
 
 def prove(project: Path, target: str | None = None, *, kills: int, **arguments: float) -> int:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -17,8 +18,12 @@ CALLBACKS = Path(__file__).parent / "planted_callbacks.py"
 
 
 @pytest.fixture(autouse=True)
-def _planted_module_is_loaded_again(monkeypatch):
+def _process_is_as_before(monkeypatch):
+    """Loads the module of each project anew, and leaves the handler of SIGTERM alone."""
     monkeypatch.delitem(sys.modules, "planted", raising=False)
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 def prove(project: Path, target: str | None = None, *, kills: int, **arguments: float) -> int:

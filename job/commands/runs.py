@@ -6,14 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from job.checkpoints.canonical_json import DamagedError
-from job.checkpoints.layout import CONFIG
-from job.checkpoints.records import RECORD_LIMIT_BYTES, StoredConfig, parse
-from job.checkpoints.restore import read_head
+from job.checkpoints.layout import CONFIG, HEAD
+from job.checkpoints.records import RECORD_LIMIT_BYTES, Head, StoredConfig, parse
 from job.commands.shared import format_table, open_argument, print_result
 from job.config.suggest import did_you_mean
 from job.errors import ConfigError, ExitCode
 from job.storage.object_store import ObjectMissingError, ObjectStore, ObjectTooLargeError
-from job.storage.open_store import below
 
 _SUMMARY = "summary.json"
 _COLUMNS = {
@@ -64,7 +62,7 @@ def ls(args: argparse.Namespace) -> ExitCode:
         ConfigError: `--sort` names a key that no summary has.
     """
     store = open_argument(args.root)
-    runs = _read_runs(store, uri=args.root)
+    runs = _read_runs(store)
     if args.sort:
         runs = _sorted(runs, key=args.sort)
     if args.json:
@@ -82,7 +80,7 @@ def ls(args: argparse.Namespace) -> ExitCode:
     return print_result("\n".join([*format_table(rows), ""]))
 
 
-def _read_runs(store: ObjectStore, *, uri: str) -> list[ListedRun]:
+def _read_runs(store: ObjectStore) -> list[ListedRun]:
     found = (one.name.rpartition("/") for one in store.list(""))
     folders = [folder for folder, _, name in found if name == CONFIG and folder]
     runs = []
@@ -92,17 +90,23 @@ def _read_runs(store: ObjectStore, *, uri: str) -> list[ListedRun]:
             stored = parse(StoredConfig, record.data)
         except (DamagedError, ObjectMissingError, ObjectTooLargeError):
             continue  # another program's file, or a run that was deleted meanwhile
-        head = read_head(open_argument(below(uri, folder)))
         runs.append(
             ListedRun(
                 folder,
-                None if head is None else head.status,
+                _status(store, f"{folder}/{HEAD}"),
                 stored.created,
                 stored.config,
                 _summary(store, f"{folder}/{_SUMMARY}"),
             )
         )
     return runs
+
+
+def _status(store: ObjectStore, name: str) -> str | None:
+    try:
+        return parse(Head, store.read(name, limit_bytes=RECORD_LIMIT_BYTES).data).status
+    except (DamagedError, ObjectMissingError, ObjectTooLargeError):
+        return None
 
 
 def _summary(store: ObjectStore, name: str) -> Mapping[str, Any] | None:

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from job.config.root import Config
 from job.errors import DiskFullError, ExitCode
 from job.storage.object_store import ObjectStore
 from job.storage.open_store import open_store
 
 if TYPE_CHECKING:
+    from job.config.root import Config
     from job.telemetry.logs.setup import LoggingSetup
 
 # A person waits for the answer.
@@ -67,7 +67,7 @@ def open_argument(uri: str) -> ObjectStore:
     )
 
 
-def logs_on_stderr(config: Config, *, level: str) -> "LoggingSetup":
+def logs_on_stderr(config: "Config", *, level: str) -> "LoggingSetup":
     """Sends logs of at least `level` to standard error; a context manager."""
     # `config` only prints: it does not wait for the Prometheus client.
     from job.telemetry.logs.setup import configure_logging

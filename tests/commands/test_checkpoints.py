@@ -8,8 +8,11 @@ import pytest
 from job.checkpoints.records import Best
 from job.cli import main
 from job.errors import ExitCode
+from job.storage.gcs.store import GsStore
 from job.storage.local import FileStore
 from tests.checkpoints.tiny_run import acquired, epoch_ended, initial, stepped
+from tests.e2e.conftest import ask_directly
+from tests.fakes.gcs_server import FakeGcs
 
 
 @pytest.fixture
@@ -147,3 +150,20 @@ def test_a_root_without_runs_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "no runs below" in output(capsys, "runs", "ls", str(tmp_path))
+
+
+def test_a_bucket_is_read_like_a_folder(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask_directly(monkeypatch, "127.0.0.1")
+    with FakeGcs(bucket="runs") as server:
+        acquired(GsStore("gs://runs/all/tiny", emulator=server.url)).save(initial(), metrics={})
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+        assert main(["runs", "ls", "gs://runs/all"]) == ExitCode.CONFIG
+        assert "run.allow_emulator" in capsys.readouterr().err
+        monkeypatch.setenv("SIAMESE_RUN__ALLOW_EMULATOR", "true")
+        assert "tiny  running" in output(capsys, "runs", "ls", "gs://runs/all")
+        uri = "gs://runs/all/tiny"
+        assert "restorable" in output(capsys, "checkpoints", "ls", uri)
+        assert "intact" in output(capsys, "checkpoints", "verify", uri)
+        assert "deleted 0 objects" in output(capsys, "checkpoints", "gc", uri, "--yes")

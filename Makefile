@@ -78,21 +78,22 @@ data: $(DATA_PACKAGES)  ## Fetch and make the data of every example that needs i
 
 .PHONY: test
 test: $(DEV) data system lint  ## Set up, lint, then run every test; what CI runs.
-	@$(BIN)/python -m pytest $(IN_PARALLEL) -m 'not alone'
+	@$(BIN)/python -m pytest $(IN_PARALLEL) -m 'not alone and not prove'
 	$(BIN)/python -m pytest -m alone
 
 # Not a part of `test`: measuring makes Python code take 1.6 times as long.
 .PHONY: coverage
 coverage: $(DEV) data system  ## Run the tests and list the lines of job/ that none runs.
-	@$(BIN)/python -m pytest $(IN_PARALLEL) -m 'not alone' --cov --cov-report=term
+	@$(BIN)/python -m pytest $(IN_PARALLEL) -m 'not alone and not prove' --cov --cov-report=term
 
 .PHONY: unit
 unit: $(DEV)  ## Only the fast tests: no training, no processes.
 	@$(BIN)/python -m pytest $(IN_PARALLEL) -m '$(UNIT)'
 
 .PHONY: prove
-prove: $(DEV)  ## The checkpoint protocol under three times as many schedules of crashes and writers.
-	PROVE_FACTOR=3 $(BIN)/python -m pytest tests/checkpoints
+prove: $(DEV)  ## More schedules of crashes and writers, and the long form of verify-resume; minutes.
+	@PROVE_FACTOR=3 $(BIN)/python -m pytest tests/checkpoints
+	$(BIN)/python -m pytest -m prove
 
 .PHONY: lint
 lint: $(DEV)  ## Formatting, ruff, layers, types, YAML, spelling, shell, file lengths.

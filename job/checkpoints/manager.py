@@ -51,6 +51,7 @@ from job.checkpoints.records import (
     dumps,
 )
 from job.checkpoints.restore import Restored, load_entry, load_weights
+from job.checkpoints.rewind import rewound
 from job.checkpoints.serialization import RunState, Spec, Variables
 from job.errors import FencedError
 from job.storage.object_store import ObjectStore
@@ -318,13 +319,18 @@ class CheckpointManager:
             )
         )
 
-    def load_weights(self, entry: CheckpointEntry, *, expected: Spec) -> Variables:
-        """Loads the weights of one checkpoint of HEAD.
+    def rewind(self, step: int) -> None:
+        """Makes an older checkpoint the newest; later ones become garbage.
 
         Raises:
-            CheckpointError: They cannot be used.
+            ConfigError: There is no checkpoint of that step.
+            CheckpointError: It is damaged; nothing was changed.
+            FencedError: A newer attempt took the run over.
         """
-        return load_weights(self._store, entry, identity=self.identity, expected=expected)
+        kept, best = rewound(self._store, self.head, step, identity=self.identity)
+        head = self._lease.update(lambda head: with_checkpoints(head, kept, best=best))
+        log.info("rewound", extra={"step": step, "dir": head.last})
+        self._drop_unneeded(head)
 
     def load_best_weights(self, *, expected: Spec) -> Variables | None:
         """Loads the weights of the best epoch; None if no epoch was measured.
@@ -395,11 +401,14 @@ class CheckpointManager:
             },
         )
         self._objects[dir.path] = written.names
+        self._drop_unneeded(head)
+        return result
+
+    def _drop_unneeded(self, head: Head) -> None:
         self._garbage += unneeded(self._objects, head)
         self._objects = {
             dir: names for dir, names in self._objects.items() if dir in head.referenced_dirs
         }
-        return result
 
     def collect_garbage(self) -> None:
         """Deletes what is not needed any more; a failure is logged and costs only space.

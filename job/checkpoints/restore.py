@@ -246,7 +246,7 @@ def verify_objects(store: ObjectStore, dir: str, commit: CommitRecord) -> None:
         DamagedError: An object is missing, or has another size or checksum.
     """
     for wanted in commit.objects:
-        _read_object(store, dir, wanted)
+        read_object(store, dir, wanted)
 
 
 def _shards(commit: CommitRecord, expected: Spec) -> list[Shard]:
@@ -278,7 +278,7 @@ def _read_shards(
     records = {one.name: one for one in commit.objects}
 
     def load(shard: Shard) -> bytes:
-        data = _read_object(store, dir, records[shard.name])
+        data = read_object(store, dir, records[shard.name])
         return decode_shard(shard, data, spec=spec, into=into)
 
     if len(shards) <= 2:
@@ -287,7 +287,7 @@ def _read_shards(
         return b"".join(pool.map(load, shards))
 
 
-def _read_object(store: ObjectStore, dir: str, wanted: ObjectRecord) -> bytes:
+def read_object(store: ObjectStore, dir: str, wanted: ObjectRecord) -> bytes:
     """Reads an object of a checkpoint and compares it with the commit record.
 
     Generations are not compared: a copied run directory has new ones.

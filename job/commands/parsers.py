@@ -19,6 +19,9 @@ def register_commands(subparsers: Subparsers) -> None:
     """Adds every command to the parser; each sets `run`, a function of the parsed arguments."""
     _register_train(subparsers)
     _register_evaluate(subparsers)
+    _register_verify_resume(subparsers)
+    _register_runs(subparsers)
+    _register_checkpoints(subparsers)
     _register_config(subparsers)
     _register_data(subparsers)
 
@@ -53,6 +56,13 @@ def _register_train(subparsers: Subparsers) -> None:
         allow_abbrev=False,
     )
     _add_config_arguments(parser)
+    parser.add_argument(
+        "--from",
+        dest="from_step",
+        type=int,
+        metavar="STEP",
+        help="resume from the checkpoint of this step and drop later ones; also a finished run",
+    )
     parser.set_defaults(run=_lazily("train"))
 
 
@@ -69,6 +79,85 @@ def _register_evaluate(subparsers: Subparsers) -> None:
         "--json", action="store_true", help="one JSON object instead of a table"
     )
     parser.set_defaults(run=_lazily("evaluate"))
+
+
+def _register_verify_resume(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        "verify-resume",
+        help="prove that a run that is killed again and again ends in the same bits",
+        description="Trains a shortened copy of the run twice in a temporary folder: once "
+        "undisturbed, and once killed at random steps and inside saves. Compares every "
+        "variable, the state of callbacks and the history. Exit code 0: equal; 1: not.",
+        allow_abbrev=False,
+    )
+    _add_config_arguments(parser)
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=3.0,
+        metavar="N",
+        help="time that all of it may take; default: 3",
+    )
+    parser.add_argument(
+        "--kills", type=int, metavar="N", help="number of kills; default: as many as fit"
+    )
+    parser.add_argument(
+        "--scratch", metavar="DIR", help="where the temporary folder is made; default: TMPDIR"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the temporary folder and print its name"
+    )
+    parser.set_defaults(run=_lazily("verify_resume"))
+
+
+def _register_runs(subparsers: Subparsers) -> None:
+    runs = subparsers.add_parser("runs", help="list runs and how they ended")
+    commands = runs.add_subparsers(metavar="COMMAND", required=True)
+    parser = commands.add_parser(
+        "ls",
+        help="one line a run: outcome, quality, threshold, time",
+        description="Lists every run below ROOT from its summary.json and config.json.",
+    )
+    parser.add_argument("root", metavar="ROOT", help="a folder, or gs://bucket/prefix")
+    parser.add_argument(
+        "--sort",
+        metavar="KEY",
+        help="a key of summary.json such as metrics.test.roc_auc; largest number first",
+    )
+    parser.add_argument("--json", action="store_true", help="a JSON array instead of a table")
+    parser.set_defaults(run=_lazily("runs", "ls"))
+
+
+def _register_checkpoints(subparsers: Subparsers) -> None:
+    checkpoints = subparsers.add_parser(
+        "checkpoints", help="list, verify or clean up the checkpoints of a run"
+    )
+    commands = checkpoints.add_subparsers(metavar="COMMAND", required=True)
+    ls = commands.add_parser(
+        "ls",
+        help="one line a checkpoint: step, epoch, size, metric, whether it can be resumed",
+        description="Lists the checkpoints of a run and the status in its HEAD.json.",
+    )
+    ls.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    verify = commands.add_parser(
+        "verify",
+        help="read every object of every checkpoint; exit code 3 if one is damaged",
+        description="Compares every object of every listed checkpoint with what was committed.",
+    )
+    gc = commands.add_parser(
+        "gc",
+        help="list or delete what earlier attempts left and HEAD.json does not name",
+        description="Finds checkpoints and results that earlier attempts left and HEAD.json "
+        "does not name. Safe while the run trains.",
+    )
+    choice = gc.add_mutually_exclusive_group(required=True)
+    choice.add_argument("--dry-run", action="store_true", help="list, delete nothing")
+    choice.add_argument("--yes", action="store_true", help="delete")
+    for name, parser in (("ls", ls), ("verify", verify), ("gc", gc)):
+        parser.add_argument(
+            "run_uri", metavar="RUN", help="the folder or URI of a run: <run.root>/<run.name>"
+        )
+        parser.set_defaults(run=_lazily("checkpoints", name))
 
 
 def _register_config(subparsers: Subparsers) -> None:

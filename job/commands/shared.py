@@ -1,15 +1,21 @@
 """What several commands share: printing a result, logging to stderr, access to buckets."""
 
 import errno
+import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from job.config.root import Config
 from job.errors import DiskFullError, ExitCode
+from job.storage.object_store import ObjectStore
+from job.storage.open_store import open_store
 
 if TYPE_CHECKING:
+    from job.config.root import Config
     from job.telemetry.logs.setup import LoggingSetup
 
+# A person waits for the answer.
+_OUTAGE_SECONDS = 30.0
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -36,7 +42,32 @@ def print_result(text: str) -> ExitCode:
     return ExitCode.FINISHED
 
 
-def logs_on_stderr(config: Config, *, level: str) -> "LoggingSetup":
+def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def open_argument(uri: str) -> ObjectStore:
+    """Opens the folder or bucket that a command line names; no configuration belongs to it.
+
+    Whether an emulator is allowed is read from the variable of that configuration key.
+    """
+    return open_store(
+        uri,
+        allow_emulator=os.environ.get("SIAMESE_RUN__ALLOW_EMULATOR") == "true",
+        outage_budget_seconds=_OUTAGE_SECONDS,
+        env=os.environ,
+    )
+
+
+def logs_on_stderr(config: "Config", *, level: str) -> "LoggingSetup":
     """Sends logs of at least `level` to standard error; a context manager."""
     # `config` only prints: it does not wait for the Prometheus client.
     from job.telemetry.logs.setup import configure_logging

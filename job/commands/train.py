@@ -15,5 +15,5 @@ def run(args: argparse.Namespace) -> ExitCode:
     stop = StopSignal()
     stop.install()
     loaded = load_config(Path(args.config), env=os.environ, sets=args.set)
-    train(loaded, stop=stop)
+    train(loaded, stop=stop, from_step=args.from_step)
     return ExitCode.FINISHED

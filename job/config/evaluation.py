@@ -22,6 +22,13 @@ class EvaluationConfig(Section):
         "`checkpoint.monitor`, or the last ones.",
         json_schema_extra=MUTABLE,
     )
+    validation_pairs: int | None = Field(
+        None,
+        ge=2,
+        description="Validation pairs that are scored after each epoch, at most: evenly "
+        "spaced, with the same share of matches. Null: all. The threshold and the final "
+        "metrics use all.",
+    )
     batch_size: int = Field(
         1024,
         ge=1,

@@ -39,7 +39,14 @@ class RunConfig(Section):
         "run is stored in an emulator by accident. No effect if it is not set.",
         json_schema_extra=MUTABLE,
     )
-
+    init_from: str | None = Field(
+        None,
+        min_length=1,
+        description="Initial weights: the folder or `gs://` URI of a run (its best weights), "
+        "of an `export` folder or of a `pair_model.keras`. Relative to the working directory. "
+        "The models must have the same shapes and, for texts, the same vocabulary. Read when "
+        "the run starts, not when it resumes. Null: random weights.",
+    )
     takeover: bool = Field(
         False,
         description="Whether to take over an unfinished run that belongs to another Helm "
@@ -51,3 +58,8 @@ class RunConfig(Section):
     @classmethod
     def _can_be_opened(cls, root: str) -> str:
         return checked_place(root, allowed=RUN_PLACES)
+
+    @field_validator("init_from")
+    @classmethod
+    def _can_be_read(cls, source: str | None) -> str | None:
+        return None if source is None else checked_place(source, allowed=RUN_PLACES)

@@ -45,11 +45,18 @@ class TrainingConfig(Section):
         "raised.",
         json_schema_extra=MUTABLE,
     )
+    steps_per_epoch: int | None = Field(
+        None,
+        ge=1,
+        description="Optimizer steps in an epoch, at most. Null: all whole batches of the "
+        "training pairs.",
+    )
     global_batch_size: int = Field(
         256,
         ge=1,
         description="Pairs in one optimizer step, over all replicas; a multiple of their "
-        "number. An epoch is as many whole batches as the training pairs fill.",
+        "number. An epoch is as many whole batches as the training pairs fill, or "
+        "`steps_per_epoch`.",
     )
     steps_per_call: int = Field(
         16,

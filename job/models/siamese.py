@@ -94,6 +94,11 @@ class Siamese:
                 named[key] = variable
         return named
 
+    def weights(self) -> dict[str, Any]:
+        """The weights and moving statistics among `variables`, in the order of the layers."""
+        keys = {id(variable): key for key, variable in self.variables().items()}
+        return {keys[id(variable)]: variable for variable in self.scorer.weights}
+
     def describe(self) -> str:
         """One line for the log: embedding size and number of weights of each part."""
         return (

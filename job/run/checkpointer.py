@@ -165,13 +165,17 @@ class RunCheckpointer:
         """Wall time of the run over all attempts, without the time between them."""
         return self._earlier_seconds + self._run.seconds
 
-    def restore(self) -> TrainState:
+    def restore(self, *, from_step: int | None = None) -> TrainState:
         """Reads the newest checkpoint, if any; `put_back` applies it to model and callbacks.
 
+        With `from_step` it reads the one of that step, and drops later ones.
+
         Raises:
-            CheckpointError: Checkpoints exist and none can be used.
+            JobError: There is no checkpoint of `from_step`, or none can be used.
         """
         started = time.monotonic()
+        if from_step is not None:
+            self._manager.rewind(from_step)
         restored = self._manager.restore(expected_spec(self._siamese.variables()))
         if restored is not None:
             self._restored = saved = restored.state

@@ -255,6 +255,7 @@ def build_training(
         section.global_batch_size,
         seed=config.run.seed,
         threads=section.input_threads,
+        max_steps=section.steps_per_epoch,
     )
     grid = grid_steps(section.steps_per_call, batch_bytes=data.largest_batch_bytes)
     if stored_grid_steps is not None and config.callbacks.custom:

@@ -3,17 +3,18 @@
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from job.checkpoints.records import StoredConfig
 from job.checkpoints.restore import read_head, read_stored
+from job.checkpoints.rewind import entry_at
 from job.config.resume import as_record, binding_diff
 from job.config.root import Config
 from job.distribution.kubernetes import Pod, ends_with_the_pod, pod_of
-from job.errors import ConfigError, ExitCode
+from job.errors import ConfigError, DivergedError, ExitCode
 from job.storage.object_store import ObjectStore
 from job.storage.open_store import below, local_folder, open_store
 from job.storage.preflight import check_permissions
@@ -153,6 +154,42 @@ def _run_lock(folder: Path, *, pod: Pod | None, check_stop: Callable[[], None]) 
         wait_seconds=pod.grace_seconds + _LEASE_SECONDS if pod else WAIT_SECONDS,
         check_stop=check_stop,
     )
+
+
+def require_checkpoint(directory: RunDirectory, *, step: int) -> None:
+    """Rejects a step without a checkpoint, before anything is loaded.
+
+    Raises:
+        ConfigError: There is no run, or HEAD lists no checkpoint of that step.
+    """
+    if directory.stored is None:
+        raise ConfigError(
+            f"--from {step}: {directory.uri} contains no run. Only a run with checkpoints can "
+            "resume. Leave --from out to start it, or check run.name and run.root."
+        )
+    head = read_head(directory.store)
+    if head is not None:  # a lost one is rebuilt first
+        entry_at(head, step, uri=directory.uri)
+
+
+@contextmanager
+def naming_finite_checkpoint(directory: RunDirectory) -> Iterator[None]:
+    """Adds to the error of a diverged run which checkpoint can be trained again.
+
+    Raises:
+        DivergedError: Instead of the block's.
+    """
+    try:
+        yield
+    except DivergedError as error:
+        head = read_head(directory.store)
+        finite = [one.step for one in head.checkpoints if one.finite] if head else []
+        if not finite:
+            raise
+        raise DivergedError(
+            f"{error} The newest checkpoint with finite weights is that of step {finite[-1]}: "
+            f"`siamese-job train CONFIG --from {finite[-1]}` resumes there."
+        ) from error
 
 
 def reported_complete(directory: RunDirectory, *, config: Config) -> bool:

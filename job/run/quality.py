@@ -3,8 +3,11 @@
 import time
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from job.config.monitors import MONITORS
-from job.data.dataset import Dataset
+from job.data.dataset import Dataset, ItemTable, PairTable
+from job.errors import ConfigError
 from job.evaluation.evaluate import EvaluationResult, evaluate, measure, score_split
 from job.models.pair_scorer import PairScorer
 from job.run.components import Components
@@ -14,9 +17,14 @@ from job.types import Split
 
 
 def validation(
-    run: RunContext, components: Components, dataset: Dataset, *, scorer: PairScorer
+    run: RunContext,
+    components: Components,
+    items: ItemTable,
+    *,
+    pairs: PairTable,
+    scorer: PairScorer,
 ) -> Callable[[], Mapping[str, float]]:
-    """The function the loop calls at an epoch's end: scores every validation pair once."""
+    """The function the loop calls at an epoch's end: scores each of the pairs once."""
 
     def validate() -> Mapping[str, float]:
         run.listener.set_phase("validating")
@@ -24,9 +32,9 @@ def validation(
         scores = score_split(
             scorer,
             feed=components.feed,
-            pairs=dataset.pairs["validation"],
+            pairs=pairs,
             batch_size=run.config.evaluation.batch_size,
-            items=dataset.items,
+            items=items,
         )
         measured = measure(scores, threshold=0.5)
         run.listener.validation_finished(time.monotonic() - started)
@@ -35,6 +43,30 @@ def validation(
         return {name: value for name, value in named.items() if name in MONITORS}
 
     return validate
+
+
+def validation_pairs(pairs: PairTable, *, count: int | None) -> PairTable:
+    """Some pairs of a split: evenly spaced, with the share of matches of the whole split.
+
+    Args:
+        pairs: The split.
+        count: How many, >= 2; None for all.
+
+    Raises:
+        ConfigError: Pairs of one label only would be left, which have no ROC-AUC.
+    """
+    if count is None or count >= len(pairs):
+        return pairs
+    # Sorted by label, so that the spacing cannot coincide with a pattern of the labels.
+    by_label = np.argsort(pairs.label, kind="stable")
+    chosen = pairs.take(np.sort(by_label[np.arange(count) * len(pairs) // count]))
+    if chosen.num_positive and chosen.num_negative:
+        return chosen
+    raise ConfigError(
+        f"evaluation.validation_pairs: {count} leaves {chosen.num_positive} matching and "
+        f"{chosen.num_negative} other pairs of {len(pairs)}. Both are needed. Raise it, "
+        "or set it to null."
+    )
 
 
 def evaluate_model(

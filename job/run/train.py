@@ -10,14 +10,25 @@ from functools import partial
 from job.config.loader.load_config import LoadedConfig
 from job.data.dataset import Dataset
 from job.run.context import RunContext, run_context
-from job.run.directory import RunDirectory, open_run_directory, reported_complete
+from job.run.directory import (
+    RunDirectory,
+    naming_finite_checkpoint,
+    open_run_directory,
+    reported_complete,
+    require_checkpoint,
+)
 from job.run.read_data import read_data
 from job.telemetry.tensorflow_output import quieten_tensorflow
 from job.training.signals import StopSignal
 
 
-def train(loaded: LoadedConfig, *, stop: StopSignal) -> None:
+def train(loaded: LoadedConfig, *, stop: StopSignal, from_step: int | None = None) -> None:
     """Trains a run to its end, or to the next safe point after a signal.
+
+    Args:
+        loaded: The configuration.
+        stop: The signals of the process.
+        from_step: Step of the checkpoint to resume from; None for the newest.
 
     Raises:
         PreemptedError: SIGTERM; the state is committed.
@@ -30,7 +41,9 @@ def train(loaded: LoadedConfig, *, stop: StopSignal) -> None:
             run.config, env=os.environ, sleep=stop.sleep, check_stop=stop.raise_if_requested
         )
         directory.warn_if_ephemeral(run.pod)
-        if reported_complete(directory, config=run.config):
+        if from_step is not None:
+            require_checkpoint(directory, step=from_step)
+        elif reported_complete(directory, config=run.config):
             return
         run.listener.waiting_for("reading the data")
         dataset = read_data(run)
@@ -41,10 +54,12 @@ def train(loaded: LoadedConfig, *, stop: StopSignal) -> None:
             directory.check_permissions()
             run.listener.waiting_for("loading TensorFlow")
             quieten_tensorflow(os.environ)
-            _train(run, directory=directory, dataset=dataset)
+            _train(run, directory=directory, dataset=dataset, from_step=from_step)
 
 
-def _train(run: RunContext, *, directory: RunDirectory, dataset: Dataset) -> None:
+def _train(
+    run: RunContext, *, directory: RunDirectory, dataset: Dataset, from_step: int | None
+) -> None:
     """The part that needs TensorFlow."""
     from job.models.pair_scorer import PairScorer
     from job.run.artifacts import RunArtifacts
@@ -52,7 +67,8 @@ def _train(run: RunContext, *, directory: RunDirectory, dataset: Dataset) -> Non
     from job.run.checkpointer import RunCheckpointer
     from job.run.components import build_components, build_training, set_info_metrics
     from job.run.finalize import commit_and_stop, finalize
-    from job.run.quality import evaluate_model, validation
+    from job.run.initial_weights import initialise
+    from job.run.quality import evaluate_model, validation, validation_pairs
     from job.run.summary import recorded_failure
 
     config, stop = run.config, run.stop
@@ -67,6 +83,10 @@ def _train(run: RunContext, *, directory: RunDirectory, dataset: Dataset) -> Non
         config, components, dataset, stored_grid_steps=derived.get("grid_steps")
     )
     prepared = prepare_callbacks(run, components, dataset)
+    pairs = validation_pairs(
+        dataset.pairs["validation"], count=config.evaluation.validation_pairs
+    )
+    initialise(run, directory, components.siamese, dataset)
     stop.raise_if_requested()
 
     # Nothing has been written so far, and everything that can be rejected has been.
@@ -75,15 +95,18 @@ def _train(run: RunContext, *, directory: RunDirectory, dataset: Dataset) -> Non
             run, directory, components, training, dataset, custom_code=prepared.custom_code
         )
         artifacts = RunArtifacts(checkpointer.files, is_chief=run.cluster.is_chief)
-        state = checkpointer.restore()
-        with recorded_failure(run, checkpointer, artifacts):
+        state = checkpointer.restore(from_step=from_step)
+        with (
+            recorded_failure(run, checkpointer, artifacts),
+            naming_finite_checkpoint(directory),
+        ):
             artifacts.write_quarantine(dataset.quarantine)
             callbacks = build_callbacks(
                 run, prepared, checkpointer, artifacts=artifacts, training=training
             )
             checkpointer.attach(callbacks)
             scorer = PairScorer(components.siamese, check_stop=stop.raise_if_requested)
-            validate = validation(run, components, dataset, scorer=scorer)
+            validate = validation(run, components, dataset.items, pairs=pairs, scorer=scorer)
             loop = training.loop(callbacks, validate=validate, stop=stop)
             checkpointer.begin_training()
             run.listener.finish_startup()

@@ -65,6 +65,7 @@ class TrainingData:
         global_batch_size: Pairs in one optimizer step.
         seed: Seed of the augmentation.
         threads: Batches prepared in parallel.
+        max_steps: Optimizer steps in an epoch, at most; None for all whole batches.
     """
 
     pairs: BatchSampler
@@ -73,11 +74,12 @@ class TrainingData:
     global_batch_size: int
     seed: int
     threads: int = 1
+    max_steps: int | None = None
 
     @property
     def steps_in_epoch(self) -> int:
-        """Whole global batches in one epoch."""
-        return self.pairs.num_steps
+        """Optimizer steps in one epoch."""
+        return min(self.pairs.num_steps, self.max_steps or self.pairs.num_steps)
 
     @property
     def largest_batch_bytes(self) -> int:
@@ -99,7 +101,7 @@ class TrainingData:
                 seed=self.seed,
                 epoch=epoch,
             ),
-            stop=chosen.num_steps,
+            stop=self.steps_in_epoch,
             threads=self.threads,
         )
 

@@ -20,7 +20,8 @@ def test_help_lists_commands_and_exit_codes(capsys):
         main(["--help"])
     assert left.value.code == 0
     out = capsys.readouterr().out
-    for word in ("train", "evaluate", "config", "data", *(row.meaning for row in EXIT_CODES)):
+    commands = "train evaluate verify-resume runs checkpoints config data".split()
+    for word in (*commands, *(row.meaning for row in EXIT_CODES)):
         assert word in out
 
 
@@ -63,6 +64,7 @@ def test_the_flags_are_frozen():
     assert flags(build_parser()) == {
         "--version",
         "train --set",
+        "train --from",
         "evaluate --set",
         "evaluate --json",
         "config init --force",
@@ -74,6 +76,16 @@ def test_the_flags_are_frozen():
         "data inspect --strict",
         "data pack --force",
         "data pack --set",
+        "checkpoints ls --json",
+        "checkpoints gc --dry-run",
+        "checkpoints gc --yes",
+        "runs ls --sort",
+        "runs ls --json",
+        "verify-resume --set",
+        "verify-resume --minutes",
+        "verify-resume --kills",
+        "verify-resume --scratch",
+        "verify-resume --keep",
     }
 
 
@@ -89,6 +101,8 @@ def test_the_flags_are_frozen():
         ["config", "explain", "training.epochs"],
         ["config", "init"],
         ["data", "inspect", EXAMPLE],
+        ["runs", "ls", "examples"],
+        ["checkpoints", "ls", "examples"],
     ],
     ids=" ".join,
 )

@@ -34,7 +34,8 @@ import numpy as np
 from job.checkpoints.background import BackgroundSaves
 from job.checkpoints.manager import CheckpointManager
 from job.checkpoints.policy import Retention
-from job.checkpoints.records import Owner, Provenance
+from job.checkpoints.provenance import Provenance
+from job.checkpoints.records import Owner
 from job.checkpoints.serialization import RunState, spec_of
 from job.config.loader.load_config import load_config
 from job.config.resume import as_record

@@ -8,40 +8,30 @@ silently.
 """
 
 import logging
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.layout import CONFIG, HEAD, CheckpointDir, DirListing
 from job.checkpoints.lease import write_if_generation
 from job.checkpoints.policy import MAX_FRUITLESS
+from job.checkpoints.provenance import Identity, Provenance
+from job.checkpoints.rebuild import adopt_uncommitted_entries, rebuild_head
 from job.checkpoints.records import (
     RECORD_LIMIT_BYTES,
     SCHEMA,
-    BestCheckpoint,
-    BestEntry,
-    CheckpointEntry,
     CommitRecord,
     Head,
-    Identity,
     NewerSchemaError,
     Owner,
-    Provenance,
-    Rejected,
     StoredConfig,
     dumps,
     parse,
 )
 from job.checkpoints.restore import (
-    Commit,
-    ForeignCommitError,
     newer_version,
-    read_commit,
     read_stored,
-    verify_objects,
 )
-from job.checkpoints.shards import is_resume_object
 from job.errors import (
     CheckpointError,
     ConfigError,
@@ -186,12 +176,12 @@ def next_head(
     if found.head is not None and found.head.lineage == identity.lineage:
         before = found.head
         _require_right(before, owner, takeover=takeover)
-        before = _adopt_uncommitted_entries(store, before, dirs, identity=identity)
+        before = adopt_uncommitted_entries(store, before, dirs, identity=identity)
     else:
         damage = found.damage
         if found.head is not None:
             damage = "it was left by a removed run"
-        before = _rebuild(
+        before = rebuild_head(
             store, dirs, identity=identity, owner=owner, damage=damage, created=created
         )
     return replace(
@@ -206,31 +196,6 @@ def next_head(
         facts={},
         has_trained=False,
         fruitless=_fruitless(before, owner),
-    )
-
-
-def with_checkpoints(
-    head: Head, entries: Sequence[CheckpointEntry], *, best: BestEntry | None
-) -> Head:
-    """Replaces the checkpoints of `head`."""
-    last = entries[-1].dir if entries else None
-    return replace(head, checkpoints=tuple(entries), last=last, best=best)
-
-
-def reject(head: Head, dir: str, *, reason: str) -> Head:
-    """Adds a checkpoint to the rejected ones and logs it."""
-    log.warning("checkpoint rejected", extra={"dir": dir, "reason": reason})
-    rejected = (*head.rejected, Rejected(dir, reason))
-    return replace(head, rejected=rejected[-_MAX_REJECTED:])
-
-
-def none_usable(store: ObjectStore, rejected: Sequence[Rejected]) -> CheckpointError:
-    """The error for a run whose commits are all unusable."""
-    reasons = "; ".join(f"{one.dir}: {one.reason}" for one in rejected[-3:])
-    return CheckpointError(
-        f"{store.uri} has checkpoints and none can be used ({reasons}). A run with checkpoints "
-        "never starts over by itself. Restore the directory from a copy, use another run.name, "
-        "or delete the directory."
     )
 
 
@@ -330,131 +295,3 @@ def _fruitless(before: Head, owner: Owner) -> int:
             "memory limit or lower checkpoint.every_seconds, and start a new Job."
         )
     return count
-
-
-def _adopt_uncommitted_entries(
-    store: ObjectStore, head: Head, dirs: DirListing, *, identity: Identity
-) -> Head:
-    """Enters what HEAD's own attempt committed just before it died."""
-    last_step = head.checkpoints[-1].step if head.checkpoints else -1
-    for found in dirs.committed:
-        if (
-            found.token != head.token
-            or found.step <= last_step
-            or found.path in head.referenced_dirs
-        ):
-            continue
-        try:
-            commit = _verified(store, found.path, identity=identity)
-        except ForeignCommitError:
-            continue
-        except DamagedError as error:
-            head = reject(head, found.path, reason=str(error))
-            continue
-        if commit.record.writer != head.owner.nonce:
-            continue  # of a process that was fenced before this attempt number was taken
-        log.info("checkpoint adopted", extra={"dir": found.path, "step": found.step})
-        best = head.best
-        if commit.record.best is not None and commit.record.best.dir == found.path:
-            best = BestEntry.of(commit.record.best, commit_sha256=commit.entry.commit_sha256)
-        head = with_checkpoints(head, (*head.checkpoints, commit.entry), best=best)
-    return head
-
-
-def _rebuild(
-    store: ObjectStore,
-    dirs: DirListing,
-    *,
-    identity: Identity,
-    owner: Owner,
-    damage: str,
-    created: str,
-) -> Head:
-    """Creates HEAD from the commits, following the newest attempt where attempts overlap."""
-    head = Head(
-        schema=SCHEMA,
-        run=identity.run,
-        lineage=identity.lineage,
-        token=dirs.newest_token,  # 0 in a new run, whose first attempt is number 1
-        owner=owner,
-        seq=0,
-        written=created,
-        status="running",
-        reason="",
-        facts={},
-        results={},
-        checkpoints=(),
-        last=None,
-        best=None,
-        rejected=(),
-        superseded=(),
-        has_trained=False,
-        fruitless=0,
-    )
-    kept: list[Commit] = []
-    pruned: dict[str, Commit] = {}
-    foreign = 0
-    limit, limit_token = math.inf, 0
-    for found in sorted(dirs.committed, key=lambda one: (one.token, one.step), reverse=True):
-        # Commits of an attempt beyond the step where a later attempt started are not part of
-        # the run: the later attempt's smaller step wins.
-        if found.step > limit or (found.step == limit and found.token != limit_token):
-            continue
-        try:
-            commit = read_commit(store, found.path, identity=identity, sha256=None)
-            is_complete = all(
-                one.name in dirs.objects[found.path] for one in commit.record.objects
-            )
-            if not is_complete and _is_weights_only(commit.record, dirs):
-                pruned[found.path] = commit
-                continue
-            verify_objects(store, found.path, commit.record)
-        except ForeignCommitError:
-            foreign += 1
-            continue
-        except DamagedError as error:
-            head = reject(head, found.path, reason=str(error))
-        else:
-            kept.append(commit)
-        limit, limit_token = found.step, found.token
-    if foreign:
-        facts = {"store": store.uri, "count": foreign}
-        log.warning("checkpoints of a removed run ignored", extra=facts)
-    if not kept:
-        if head.rejected:
-            raise none_usable(store, head.rejected)
-        if damage:
-            log.warning("head unreadable", extra={"store": store.uri, "reason": damage})
-        return head
-    kept.sort(key=lambda one: (one.record.step, one.record.epoch))
-    log.warning(
-        "head rebuilt",
-        extra={"store": store.uri, "reason": damage or "missing", "checkpoints": len(kept)},
-    )
-    known = pruned | {one.entry.dir: one for one in kept}
-    best = _rebuilt_best(kept[-1].record.best, known)
-    return with_checkpoints(head, [one.entry for one in kept], best=best)
-
-
-def _is_weights_only(record: CommitRecord, dirs: DirListing) -> bool:
-    """Whether a directory can be what is kept of an earlier best checkpoint."""
-    dir = CheckpointDir(record.step, record.token, record.nonce).path
-    there = dirs.objects[dir]
-    missing = [one.name for one in record.objects if one.name not in there]
-    return (
-        record.best is not None
-        and record.best.dir == dir
-        and all(is_resume_object(name) for name in missing)
-    )
-
-
-def _rebuilt_best(best: BestCheckpoint | None, known: Mapping[str, Commit]) -> BestEntry | None:
-    if best is None or best.dir not in known:
-        return None
-    return BestEntry.of(best, commit_sha256=known[best.dir].entry.commit_sha256)
-
-
-def _verified(store: ObjectStore, dir: str, *, identity: Identity) -> Commit:
-    commit = read_commit(store, dir, identity=identity, sha256=None)
-    verify_objects(store, dir, commit.record)
-    return commit

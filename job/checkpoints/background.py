@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from job.checkpoints.manager import CheckpointManager, SaveResult
+from job.checkpoints.commit import SaveResult
+from job.checkpoints.manager import CheckpointManager
 from job.checkpoints.records import Best, Status
 from job.checkpoints.serialization import RunState
 

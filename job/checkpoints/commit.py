@@ -15,6 +15,7 @@ import numpy as np
 from job.checkpoints.layout import COMMIT, CheckpointDir
 from job.checkpoints.lease import write_if_generation
 from job.checkpoints.policy import Retention
+from job.checkpoints.provenance import Provenance
 from job.checkpoints.records import (
     SCHEMA,
     Best,
@@ -24,7 +25,6 @@ from job.checkpoints.records import (
     CommitRecord,
     Head,
     ObjectRecord,
-    Provenance,
     dumps,
 )
 from job.checkpoints.serialization import RunState, Variables, encode_meta, spec_of
@@ -43,6 +43,23 @@ class Written:
     best: BestEntry | None
     names: tuple[str, ...]
     num_bytes: int
+
+
+@dataclass(frozen=True)
+class SaveResult:
+    """What a save did.
+
+    Attributes:
+        dir: Directory of the checkpoint.
+        step: Optimizer steps taken.
+        bytes: Size of its data.
+        seconds: Time from the call to the durable entry in HEAD, without deletes.
+    """
+
+    dir: str
+    step: int
+    bytes: int
+    seconds: float
 
 
 def write_checkpoint(

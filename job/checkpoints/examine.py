@@ -23,7 +23,8 @@ from job.checkpoints import canonical_json
 from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.garbage import left_behind
 from job.checkpoints.layout import CHECKPOINTS, CONFIG, HEAD, list_dirs
-from job.checkpoints.records import BestEntry, CheckpointEntry, CommitRecord, Head, Identity
+from job.checkpoints.provenance import Identity
+from job.checkpoints.records import BestEntry, CheckpointEntry, CommitRecord, Head
 from job.checkpoints.restore import (
     read_commit,
     read_head,

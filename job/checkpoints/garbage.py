@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.layout import COMMIT, CheckpointDir, DirListing
-from job.checkpoints.records import Head, Identity
+from job.checkpoints.provenance import Identity
+from job.checkpoints.records import Head
 from job.checkpoints.restore import read_commit
 from job.checkpoints.shards import is_resume_object
 from job.errors import JobError, StopError, StorageOutageError

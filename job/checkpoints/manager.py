@@ -14,38 +14,32 @@ HEAD.json, deletes.
 """
 
 import logging
-import secrets
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Self
 
 from job.checkpoints.acquire import (
     find_head,
     next_head,
-    none_usable,
-    reject,
     require_config,
     warn_if_environment_changed,
-    with_checkpoints,
 )
 from job.checkpoints.canonical_json import DamagedError
-from job.checkpoints.commit import UPLOADS, apply_retention, write_checkpoint
+from job.checkpoints.commit import SaveResult, apply_retention, write_checkpoint
 from job.checkpoints.fenced_files import FencedFiles
 from job.checkpoints.garbage import delete_objects, left_behind, unneeded
 from job.checkpoints.layout import COMMIT, HEAD, CheckpointDir, DirListing, list_dirs
 from job.checkpoints.lease import Lease, write_if_generation
 from job.checkpoints.policy import Retention
+from job.checkpoints.provenance import Identity, Provenance
+from job.checkpoints.rebuild import none_usable, reject, with_checkpoints
 from job.checkpoints.records import (
     Best,
     BestCheckpoint,
     BestEntry,
     CheckpointEntry,
     Head,
-    Identity,
     Owner,
-    Provenance,
     Status,
     StoredConfig,
     dumps,
@@ -53,6 +47,7 @@ from job.checkpoints.records import (
 from job.checkpoints.restore import Restored, load_entry, load_weights
 from job.checkpoints.rewind import rewound
 from job.checkpoints.serialization import RunState, Spec, Variables
+from job.checkpoints.surroundings import Pace, Surroundings
 from job.errors import FencedError
 from job.storage.object_store import ObjectStore
 from job.types import Json
@@ -60,69 +55,6 @@ from job.types import Json
 log = logging.getLogger(__name__)
 
 _ACQUIRE_TRIES = 20
-
-
-def _accept(stored: StoredConfig) -> None:
-    """Any stored configuration will do."""
-
-
-def _utc_now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What a manager takes from outside; tests replace it.
-
-    Attributes:
-        now: Monotonic clock in seconds.
-        sleep: Waits for so many seconds.
-        timestamp: UTC time for records, for people only.
-        nonce: Returns eight fresh hexadecimal digits.
-        lineage: Returns 32 fresh hexadecimal digits.
-        uploads: Objects written at the same time.
-        head_seconds: Least time between two writes of HEAD. Cloud Storage accepts about one
-            write a second to one name.
-    """
-
-    now: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    timestamp: Callable[[], str] = _utc_now
-    nonce: Callable[[], str] = lambda: secrets.token_hex(4)
-    lineage: Callable[[], str] = lambda: secrets.token_hex(16)
-    uploads: int = UPLOADS
-    head_seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class SaveResult:
-    """What a save did.
-
-    Attributes:
-        dir: Directory of the checkpoint.
-        step: Optimizer steps taken.
-        bytes: Size of its data.
-        seconds: Time from the call to the durable entry in HEAD, without deletes.
-    """
-
-    dir: str
-    step: int
-    bytes: int
-    seconds: float
-
-
-@dataclass
-class _Pace:
-    """Keeps writes of HEAD apart."""
-
-    around: Surroundings
-    last: float = field(default=float("-inf"))
-
-    def __call__(self) -> None:
-        early = self.last + self.around.head_seconds - self.around.now()
-        if early > 0.0:
-            self.around.sleep(early)
-        self.last = self.around.now()
 
 
 class CheckpointManager:
@@ -169,7 +101,7 @@ class CheckpointManager:
         owner: Owner,
         provenance: Provenance,
         retention: Retention,
-        check: Callable[[StoredConfig], None] = _accept,
+        check: Callable[[StoredConfig], None] = lambda stored: None,
         takeover: bool = False,
         around: Surroundings | None = None,
     ) -> Self:
@@ -218,7 +150,7 @@ class CheckpointManager:
                 takeover=takeover,
                 created=around.timestamp(),
             )
-            pace = _Pace(around)
+            pace = Pace(around)
             pace()
             written = write_if_generation(
                 store, HEAD, dumps(head), if_generation=found.generation

@@ -13,8 +13,7 @@ its successor::
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -23,7 +22,6 @@ from job.checkpoints import canonical_json
 from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.layout import DIR_PATTERN
 from job.errors import ConfigError
-from job.types import Json
 
 SCHEMA: Final = 2
 RECORD_LIMIT_BYTES = 1 << 20
@@ -317,52 +315,6 @@ class StoredConfig:
     config_sha256: Sha256
     fingerprint: str
     derived: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where the checkpoints of one attempt come from; repeated in its records.
-
-    Attributes:
-        run: Name of the run.
-        config: The resolved configuration.
-        fingerprint: Fingerprint of the training data.
-        versions: Library versions by name.
-        topology: Replicas, global batch, threads, CPU.
-        derived: As in `StoredConfig`, if this attempt starts the run.
-    """
-
-    run: str
-    config: Mapping[str, Json]
-    fingerprint: str
-    versions: Mapping[str, str]
-    topology: Mapping[str, str | int | float | bool]
-    derived: Mapping[str, int] = field(default_factory=dict)
-
-    @cached_property
-    def config_sha256(self) -> str:
-        """Hash of the resolved configuration, hexadecimal."""
-        return config_sha256(self.config)
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What every record of one run has in common.
-
-    Attributes:
-        run: Name of the run.
-        lineage: Its random identity.
-        fingerprint: Fingerprint of its training data.
-    """
-
-    run: str
-    lineage: str
-    fingerprint: str
-
-
-def config_sha256(config: Mapping[str, Json]) -> str:
-    """SHA-256 of a resolved configuration, hexadecimal."""
-    return hashlib.sha256(canonical_json.dumps(config)).hexdigest()
 
 
 Record = CommitRecord | Head | StoredConfig

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.layout import COMMIT, CONFIG, HEAD, CheckpointDir
+from job.checkpoints.provenance import Identity
 from job.checkpoints.records import (
     RECORD_LIMIT_BYTES,
     BestEntry,
     CheckpointEntry,
     CommitRecord,
     Head,
-    Identity,
     NewerSchemaError,
     ObjectRecord,
     StoredConfig,

@@ -3,13 +3,8 @@
 from collections.abc import Sequence
 
 from job.checkpoints.canonical_json import DamagedError
-from job.checkpoints.records import (
-    BestEntry,
-    CheckpointEntry,
-    CommitRecord,
-    Head,
-    Identity,
-)
+from job.checkpoints.provenance import Identity
+from job.checkpoints.records import BestEntry, CheckpointEntry, CommitRecord, Head
 from job.checkpoints.restore import read_commit, verify_objects
 from job.errors import CheckpointError, ConfigError
 from job.storage.object_store import ObjectStore

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from job.checkpoints.acquire import require_same_data
-from job.checkpoints.records import Identity
+from job.checkpoints.provenance import Identity
 from job.checkpoints.restore import newest_weights, read_head, read_stored
 from job.commands.shared import logs_on_stderr, print_result
 from job.config.loader.load_config import LoadedConfig, load_config

@@ -5,9 +5,7 @@ the callbacks. A save copies all state to host memory and commits the copy in th
 """
 
 import logging
-import os
 import secrets
-import socket
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -15,20 +13,19 @@ from typing import Self
 
 from job.callbacks.callback_list import CallbackList
 from job.checkpoints.background import BackgroundSaves
+from job.checkpoints.commit import SaveResult
 from job.checkpoints.fenced_files import FencedFiles
 from job.checkpoints.layout import CheckpointDir
-from job.checkpoints.manager import CheckpointManager, SaveResult, Surroundings
+from job.checkpoints.manager import CheckpointManager
 from job.checkpoints.policy import Retention
-from job.checkpoints.records import Best, BestEntry, Owner, Provenance, Status
+from job.checkpoints.provenance import Provenance
+from job.checkpoints.records import Best, BestEntry, Status
 from job.checkpoints.serialization import RunState, num_bytes_of, state_sha256
-from job.config.resume import as_record
-from job.data.dataset import Dataset
-from job.distribution.hardware import Topology, describe_environment
-from job.distribution.strategy import describe_gpu
+from job.checkpoints.surroundings import Surroundings
 from job.errors import CheckpointError, JobError
 from job.models.siamese import Siamese
-from job.run.components import Components, Training, library_versions
 from job.run.context import RunContext
+from job.run.describe_attempt import owner_of
 from job.run.directory import RunDirectory, require_same_config
 from job.training.state import (
     TrainState,
@@ -80,20 +77,17 @@ class RunCheckpointer:
         cls,
         run: RunContext,
         directory: RunDirectory,
-        components: Components,
-        training: Training,
-        dataset: Dataset,
-        custom_code: Mapping[str, str],
+        *,
+        provenance: Provenance,
+        siamese: Siamese,
     ) -> Self:
         """Takes the run over from an earlier attempt, or starts it.
 
         Args:
             run: The surroundings of the process.
             directory: Where the run is stored.
-            components: The model and its devices.
-            training: The schedule.
-            dataset: The data.
-            custom_code: Hash of the source of custom callbacks, by module.
+            provenance: What this process runs.
+            siamese: The model and its optimizer.
 
         Raises:
             ConfigError: The run was started with another configuration or other data.
@@ -103,47 +97,17 @@ class RunCheckpointer:
             FencedError: Other attempts kept taking the run at the same time.
         """
         run.listener.set_phase("restoring")
-        config, pod = run.config, run.pod
-        environment = describe_environment(
-            Topology(
-                num_replicas=components.strategy.num_replicas_in_sync,
-                global_batch_size=config.training.global_batch_size,
-                devices=components.device_kind,
-                compute_threads=components.compute_threads,
-                tf32=config.training.tf32,
-                gpu=describe_gpu(),
-            ),
-            libraries={**library_versions(dataset.kind), **custom_code},
-            env=os.environ,
-        )
-        is_bucket = directory.lock is None
+        config, is_bucket = run.config, directory.lock is None
         manager = CheckpointManager.acquire(
             directory.store,
-            owner=Owner(
-                namespace=pod.namespace if pod else "",
-                release=pod.release if pod else "",
-                job=pod.job_uid if pod else "",
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                nonce=secrets.token_hex(8),
-            ),
-            provenance=Provenance(
-                config.run.name,
-                as_record(config),
-                dataset.fingerprint,
-                versions={name: str(one) for name, one in environment["versions"].items()},
-                topology=environment["topology"],
-                derived={
-                    "grid_steps": training.schedule.grid_steps,
-                    "compute_threads": components.compute_threads,
-                },
-            ),
+            owner=owner_of(run),
+            provenance=provenance,
             retention=Retention(config.checkpoint.keep_last),
             check=partial(require_same_config, config=config, uri=directory.uri),
             takeover=config.run.takeover,
             around=Surroundings(head_seconds=_BUCKET_HEAD_SECONDS if is_bucket else 0.0),
         )
-        return cls(run, manager=manager, siamese=components.siamese)
+        return cls(run, manager=manager, siamese=siamese)
 
     @property
     def attempt(self) -> int:

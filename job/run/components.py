@@ -13,7 +13,7 @@ import tensorflow as tf
 from job import __version__
 from job.callbacks.callback_list import CallbackList
 from job.checkpoints.policy import SavePolicy
-from job.checkpoints.records import config_sha256
+from job.checkpoints.provenance import config_sha256
 from job.config.model import HEADS
 from job.config.resume import as_record
 from job.config.root import Config

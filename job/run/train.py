@@ -66,6 +66,7 @@ def _train(
     from job.run.callbacks import build_callbacks, prepare_callbacks
     from job.run.checkpointer import RunCheckpointer
     from job.run.components import build_components, build_training, set_info_metrics
+    from job.run.describe_attempt import provenance_of
     from job.run.finalize import commit_and_stop, finalize
     from job.run.initial_weights import initialise
     from job.run.quality import evaluate_model, validation, validation_pairs
@@ -87,12 +88,15 @@ def _train(
         dataset.pairs["validation"], count=config.evaluation.validation_pairs
     )
     initialise(run, directory, components.siamese, dataset)
+    provenance = provenance_of(
+        run, components, training, dataset, custom_code=prepared.custom_code
+    )
     stop.raise_if_requested()
 
     # Nothing has been written so far, and everything that can be rejected has been.
     with directory.locked():
         checkpointer = RunCheckpointer.acquire(
-            run, directory, components, training, dataset, custom_code=prepared.custom_code
+            run, directory, provenance=provenance, siamese=components.siamese
         )
         artifacts = RunArtifacts(checkpointer.files, is_chief=run.cluster.is_chief)
         state = checkpointer.restore(from_step=from_step)

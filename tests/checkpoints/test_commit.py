@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from job.checkpoints.layout import COMMIT, HEAD, list_dirs
-from job.checkpoints.records import Best, CommitRecord, config_sha256, parse
+from job.checkpoints.provenance import config_sha256
+from job.checkpoints.records import Best, CommitRecord, parse
 from job.checkpoints.restore import load_weights
 from job.checkpoints.serialization import RunState
 from job.errors import StorageOutageError

@@ -9,11 +9,12 @@ from unittest import mock
 
 import pytest
 
-from job.checkpoints import acquire, commit, garbage, manager, records, restore
+from job.checkpoints import acquire, commit, garbage, manager, rebuild, records, restore
 from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.layout import COMMIT, CONFIG, HEAD
 from job.checkpoints.lease import Lease
-from job.checkpoints.records import CommitRecord, Head, Identity, ObjectRecord, parse
+from job.checkpoints.provenance import Identity
+from job.checkpoints.records import CommitRecord, Head, ObjectRecord, parse
 from job.errors import CheckpointError, ConfigError, StorageOutageError
 from job.storage.object_store import ObjectStat, ObjectStore, PreconditionFailedError
 from tests.checkpoints import test_acquire, test_damage, test_garbage, test_identity
@@ -96,7 +97,7 @@ def delete_before_head(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def adopt_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        acquire, "_adopt_uncommitted_entries", lambda store, head, dirs, *, identity: head
+        acquire, "adopt_uncommitted_entries", lambda store, head, dirs, *, identity: head
     )
 
 
@@ -170,7 +171,7 @@ results = partial(
 )
 # What is replaced by what, and the test that notices.
 GUARDS: dict[str, tuple[Any, str, Callable[..., Any], Callable[..., None]]] = {
-    "lineage of a commit": (acquire, "read_commit", read_any_commit, removed_run),
+    "lineage of a commit": (rebuild, "read_commit", read_any_commit, removed_run),
     "lineage of garbage": (garbage, "_is_of_this_run", lambda *args: True, removed_run),
     "lineage of HEAD": (
         manager,
@@ -179,7 +180,7 @@ GUARDS: dict[str, tuple[Any, str, Callable[..., Any], Callable[..., None]]] = {
         test_identity.test_head_that_a_removed_run_left_is_replaced_not_continued,
     ),
     "writer of a commit": (
-        acquire,
+        rebuild,
         "_verified",
         verify_any_writer,
         test_identity.test_commit_of_a_fenced_process_with_the_same_number_is_not_adopted,

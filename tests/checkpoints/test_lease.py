@@ -7,9 +7,10 @@ import pytest
 from job.checkpoints.canonical_json import loads
 from job.checkpoints.layout import CONFIG, HEAD
 from job.checkpoints.lease import Lease, write_if_generation
-from job.checkpoints.manager import CheckpointManager, Surroundings
+from job.checkpoints.manager import CheckpointManager
 from job.checkpoints.records import Owner, dumps
 from job.checkpoints.restore import read_head
+from job.checkpoints.surroundings import Surroundings
 from job.errors import FencedError, StorageOutageError
 from job.storage.object_store import StoredObject
 from tests.checkpoints.fault_stores import LostAnswerStore, Meanwhile, Wrapped

@@ -4,10 +4,11 @@ from typing import Any
 import pytest
 
 from job.checkpoints.layout import COMMIT, HEAD, list_dirs
-from job.checkpoints.manager import Surroundings
-from job.checkpoints.records import Best, CommitRecord, Identity, dumps, parse
+from job.checkpoints.provenance import Identity
+from job.checkpoints.records import Best, CommitRecord, dumps, parse
 from job.checkpoints.restore import load_weights, read_head
 from job.checkpoints.serialization import RunState, state_sha256
+from job.checkpoints.surroundings import Surroundings
 from job.errors import CheckpointError, StorageOutageError
 from tests.checkpoints.fault_stores import Refusing
 from tests.checkpoints.tiny_run import (

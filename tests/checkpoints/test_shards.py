@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from numpy.lib import format as npy
 
 from job.checkpoints.canonical_json import DamagedError
-from job.checkpoints.manager import Surroundings
 from job.checkpoints.serialization import (
     META_LIMIT_BYTES,
     Spec,
@@ -33,6 +32,7 @@ from job.checkpoints.shards import (
     limit_bytes,
     plan_shards,
 )
+from job.checkpoints.surroundings import Surroundings
 from job.storage.object_store import ObjectStat
 from tests.checkpoints.tiny_run import LINEAGE, acquired, examples, initial
 from tests.fakes.memory_store import MemoryStore

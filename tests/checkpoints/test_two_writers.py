@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from job.checkpoints import acquire, manager
 from job.checkpoints.layout import COMMIT, HEAD, DirListing, list_dirs
-from job.checkpoints.records import CommitRecord, Head, Identity, parse
+from job.checkpoints.provenance import Identity
+from job.checkpoints.records import CommitRecord, Head, parse
 from job.errors import FencedError
 from job.storage.object_store import ObjectStat, ObjectStore
 from tests.checkpoints.fault_stores import Turns, WatchedStore, Wrapped
@@ -176,7 +177,7 @@ def harm_of(schedule: list[int]) -> str:
 def test_schedules_notice_adoption_from_an_older_attempt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with_orphans = acquire._adopt_uncommitted_entries
+    with_orphans = acquire.adopt_uncommitted_entries
 
     def careless(
         store: ObjectStore, head: Head, dirs: DirListing, *, identity: Identity
@@ -189,6 +190,6 @@ def test_schedules_notice_adoption_from_an_older_attempt(
             head = replace(adopted, token=head.token, owner=head.owner)
         return head
 
-    monkeypatch.setattr(acquire, "_adopt_uncommitted_entries", careless)
+    monkeypatch.setattr(acquire, "adopt_uncommitted_entries", careless)
     with pytest.raises(AssertionError, match="after its attempt had been fenced"):
         test_late_commit_stays_out_even_if_the_next_attempt_saved_nothing()

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from job.checkpoints.layout import HEAD, list_dirs
-from job.checkpoints.manager import CheckpointManager, Surroundings
+from job.checkpoints.manager import CheckpointManager
 from job.checkpoints.policy import Retention, SavePolicy
-from job.checkpoints.records import Best, Head, Identity, Owner, Provenance, StoredConfig, parse
+from job.checkpoints.provenance import Identity, Provenance
+from job.checkpoints.records import Best, Head, Owner, StoredConfig, parse
 from job.checkpoints.restore import (
     Restored,
     load_entry,
@@ -26,6 +27,7 @@ from job.checkpoints.restore import (
 )
 from job.checkpoints.serialization import RunState, encode_meta, spec_of, state_sha256
 from job.checkpoints.shards import is_resume_object
+from job.checkpoints.surroundings import Surroundings
 from job.errors import ConfigError
 from job.storage.object_store import ObjectMissingError, ObjectStore
 from job.types import Position

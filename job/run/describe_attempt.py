@@ -1,0 +1,72 @@
+"""Who this process is and what it runs, for the records of its checkpoints."""
+
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+
+from job.checkpoints.provenance import Provenance
+from job.checkpoints.records import Owner
+from job.config.resume import as_record
+from job.data.dataset import Dataset
+from job.distribution.hardware import Topology, describe_environment
+from job.distribution.strategy import describe_gpu
+from job.run.components import Components, Training, library_versions
+from job.run.context import RunContext
+
+
+def owner_of(run: RunContext) -> Owner:
+    """This process as the holder of a run."""
+    pod = run.pod
+    return Owner(
+        namespace=pod.namespace if pod else "",
+        release=pod.release if pod else "",
+        job=pod.job_uid if pod else "",
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        nonce=secrets.token_hex(8),
+    )
+
+
+def provenance_of(
+    run: RunContext,
+    components: Components,
+    training: Training,
+    dataset: Dataset,
+    *,
+    custom_code: Mapping[str, str],
+) -> Provenance:
+    """What decides the bits of this attempt.
+
+    Args:
+        run: The surroundings of the process.
+        components: The model and its devices.
+        training: The schedule.
+        dataset: The data.
+        custom_code: Hash of the source of custom callbacks, by module.
+    """
+    config = run.config
+    topology = Topology(
+        num_replicas=components.strategy.num_replicas_in_sync,
+        global_batch_size=config.training.global_batch_size,
+        devices=components.device_kind,
+        compute_threads=components.compute_threads,
+        tf32=config.training.tf32,
+        gpu=describe_gpu(),
+    )
+    environment = describe_environment(
+        topology,
+        libraries={**library_versions(dataset.kind), **custom_code},
+        env=os.environ,
+    )
+    return Provenance(
+        config.run.name,
+        as_record(config),
+        dataset.fingerprint,
+        versions={name: str(one) for name, one in environment["versions"].items()},
+        topology=environment["topology"],
+        derived={
+            "grid_steps": training.schedule.grid_steps,
+            "compute_threads": components.compute_threads,
+        },
+    )

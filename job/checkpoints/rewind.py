@@ -1,5 +1,6 @@
 """Makes an older checkpoint the newest one of its run: what `train --from` changes in HEAD."""
 
+import logging
 from collections.abc import Sequence
 
 from job.checkpoints.canonical_json import DamagedError
@@ -8,6 +9,8 @@ from job.checkpoints.records import BestEntry, CheckpointEntry, CommitRecord, He
 from job.checkpoints.restore import read_commit, verify_objects
 from job.errors import CheckpointError, ConfigError
 from job.storage.object_store import ObjectStore
+
+log = logging.getLogger(__name__)
 
 
 def entry_at(head: Head, step: int, *, uri: str) -> CheckpointEntry:
@@ -58,4 +61,7 @@ def _best_at(
     for entry in kept:
         if commit.best is not None and entry.dir == commit.best.dir:
             return BestEntry.of(commit.best, commit_sha256=entry.commit_sha256)
+    if commit.best is not None:
+        facts = {"dir": commit.best.dir, "epoch": commit.best.epoch}
+        log.warning("best checkpoint lost", extra=facts)
     return None

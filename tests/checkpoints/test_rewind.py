@@ -58,6 +58,22 @@ def test_the_best_checkpoint_is_that_of_the_step(
     assert (manager.head.best.step if manager.head.best else None) == best
 
 
+def test_a_best_checkpoint_of_which_nothing_is_left_is_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = MemoryStore()
+    # Step 1 was the best epoch of step 2; its checkpoint has left the newest three.
+    manager = acquired(store, keep_last=3)
+    state = initial()
+    for step in range(1, KEEP + 1):
+        state = stepped(state)
+        best = Best(step, 1, "val_loss", 1.0 / step) if step in (1, 4) else None
+        manager.save(state, metrics={}, best=best)
+    manager.rewind(2)
+    assert manager.head.best is None
+    assert "best checkpoint lost" in caplog.messages
+
+
 def test_an_unknown_step_is_refused_with_the_known_ones() -> None:
     store = MemoryStore()
     manager = run_of(store)

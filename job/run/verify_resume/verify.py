@@ -13,6 +13,7 @@ from job.errors import ConfigError, JobError
 from job.run.verify_resume.child import Attempt, Copy, Limits, run_attempt
 from job.run.verify_resume.compare import Comparison, compare, last_contents
 from job.run.verify_resume.plan import (
+    Kill,
     Size,
     first_size,
     num_kills_that_fit,
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 # Share of the time that the undisturbed run may train before it is shortened.
 _TRAINING_SHARE = 0.15
 _FEWEST_KILLS = 2
+# An attempt may take so many times as long as the undisturbed run.
 _PATIENCE = 20.0
 
 
@@ -94,26 +96,32 @@ def verify_resume(
         rng=rng,
     )
     killed = _copy(loaded, sets=sets, size=size, folder=scratch / "killed")
-    attempts: list[Attempt] = []
-    for kill in [*kills, None]:
-        attempts.append(
-            run_attempt(
-                killed,
-                number=len(attempts) + 1,
-                kill=kill,
-                limits=Limits(_PATIENCE * reference.seconds),
-            )
-        )
-        _log(attempts[-1], number=len(attempts))
-        if attempts[-1].is_trained:
-            break
-    else:
-        raise JobError(
-            f"the killed run has not ended after {attempts[-1].seconds:.0f} s, the undisturbed "
-            f"one took {reference.seconds:.0f} s. Look at the logs with --keep."
-        )
+    attempts = _train_killed(killed, kills, seconds=_PATIENCE * reference.seconds)
     comparison = compare(last_contents(copy.store), last_contents(killed.store))
     return Proof(size, reference, attempts, comparison, time.monotonic() - began)
+
+
+def _train_killed(copy: Copy, kills: Sequence[Kill], *, seconds: float) -> list[Attempt]:
+    """Trains with one attempt for each kill, and one that nobody disturbs.
+
+    Args:
+        copy: What is trained.
+        kills: In order.
+        seconds: Longest time of an attempt.
+
+    Raises:
+        JobError: The last attempt took longer.
+    """
+    attempts: list[Attempt] = []
+    for number, kill in enumerate([*kills, None], start=1):
+        attempts.append(run_attempt(copy, number=number, kill=kill, limits=Limits(seconds)))
+        _log(attempts[-1], number=number)
+        if attempts[-1].is_trained:
+            return attempts
+    raise JobError(
+        f"the killed run did not end within {seconds:.0f} s, {_PATIENCE:g} times as long as "
+        "the undisturbed one. It must end like any resumed run. Look at the logs with --keep."
+    )
 
 
 def _require_enough(num_kills: int, reference: Attempt, *, minutes: float) -> None:

@@ -82,10 +82,6 @@ class Listeners:
         """A checkpoint could not be committed."""
         self._tell("checkpoint_failed")
 
-    def checkpoint_skipped(self) -> None:
-        """A periodic save was left out, because the one before is in flight."""
-        self._tell("checkpoint_skipped")
-
     def set_activations(
         self, layer: str, *, mean: float, std: float, zero_ratio: float, norm: float
     ) -> None:

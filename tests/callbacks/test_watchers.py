@@ -39,6 +39,7 @@ class Watched:
         stopping.wait = 2
         self.metrics = MetricsCallback(
             metrics,
+            set_phase=metrics.set_phase,
             position=lambda: self.position,
             best=best,
             pairs_per_step=8,

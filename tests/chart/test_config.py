@@ -151,21 +151,23 @@ def test_data_of_every_kind_are_taken(render, data):
     assert kept.items() <= config["data"].items()
 
 
-def test_leaving_out_null_changes_nothing_because_it_is_the_default_wherever_allowed():
-    # Helm may drop a key whose value is null.
+def test_leaving_out_null_changes_nothing_where_it_is_the_default_and_else_keeps_a_limit():
+    # Helm may drop a key whose value is null; a dropped `stall_seconds` keeps its limit.
     schema = yaml.safe_load((ROOT / "job/config/schema.json").read_text())
 
     def defaults(node):
-        for part in node.get("properties", {}).values():
+        for name, part in node.get("properties", {}).items():
             if {"type": "null"} in part.get("anyOf", []):
-                yield part["default"]
+                yield name, part["default"]
             yield from defaults(part)
         for part in node.get("oneOf", []):
             yield from defaults(part)
 
     found = list(defaults(schema))
     assert len(found) >= 20
-    assert set(found) == {None}
+    assert {(name, default) for name, default in found if default is not None} == {
+        ("stall_seconds", 300.0)
+    }
 
 
 def test_configuration_and_data_cannot_change_under_a_run(render):

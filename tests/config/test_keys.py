@@ -127,7 +127,7 @@ def test_every_section_of_the_design_is_declared_in_its_order() -> None:
         ("training.epochs", 10),
         ("training.global_batch_size", 256),
         ("training.loss.kind", "binary_crossentropy"),
-        ("checkpoint.every_steps", 500),
+        ("checkpoint.every_steps", None),
         ("metrics.enabled", True),
         ("metrics.host", "127.0.0.1"),
         ("metrics.port", 0),

@@ -205,7 +205,5 @@ def test_four_threads_upload_at_once(
     contents = {f"{number}": bytes([number]) * size for number in range(4)}
     gcs.faults.add(Fault("insert" if size == 8 << 20 else "part", "reset_after", times=2))
     with ThreadPoolExecutor(4) as pool:
-        list(
-            pool.map(lambda name: store.write(name, contents[name], if_generation=0), contents)
-        )
+        list(pool.map(create, contents, contents.values()))
     assert {name: gcs.bucket.objects[f"typos/{name}"].data for name in contents} == contents

@@ -2,11 +2,16 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 
+from job.checkpoints.serialization import spec_of
+from job.checkpoints.shards import encode_shard, plan_shards
 from job.errors import ConfigError, StorageOutageError
 from job.storage.gcs.failures import TransientError
 from job.storage.gcs.requests import Timeouts, found_in
@@ -178,3 +183,27 @@ def test_link_that_takes_nothing_for_too_long_is_given_up() -> None:
         with pytest.raises(StorageOutageError, match="could not create"):
             store.write("a", bytes(8 * 2**20), if_generation=0)
         store.close()
+
+
+def test_full_shard_of_a_checkpoint_is_one_request(gcs: FakeGcs, bucket_store: GsStore) -> None:
+    """Also one of many small variables: the headers of the archive fit into what is left."""
+    sizes = {"large": 5 << 20, **{f"{'long' * 20}{i:03d}": 9000 for i in range(300)}}
+    variables = {f"model|{key}": np.zeros(size, np.float32) for key, size in sizes.items()}
+    shards = plan_shards(spec_of(variables), split=False)
+    for shard in shards:
+        data = encode_shard(shard, variables, meta=bytes(100_000))
+        bucket_store.write(shard.name, data, if_generation=0)
+    assert [operation for operation, _ in gcs.faults.requests] == ["insert"] * len(shards)
+    assert len(shards) == 4
+
+
+@pytest.mark.parametrize("size", [8 << 20, 9 << 20])
+def test_four_threads_upload_at_once(
+    gcs: FakeGcs, open_bucket: Callable[..., GsStore], size: int
+) -> None:
+    create = partial(open_bucket().write, if_generation=0)
+    contents = {f"{number}": bytes([number]) * size for number in range(4)}
+    gcs.faults.add(Fault("insert" if size == 8 << 20 else "part", "reset_after", times=2))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(create, contents, contents.values()))
+    assert {name: gcs.bucket.objects[f"typos/{name}"].data for name in contents} == contents

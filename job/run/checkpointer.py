@@ -213,8 +213,12 @@ class RunCheckpointer:
             JobError: The save before failed; the commit before that is intact.
         """
         self.poll()
-        if self._has_news() and not self._saves.is_busy:
-            self._submit(metrics=metrics, best=None)
+        if not self._has_news():
+            return
+        if self._saves.is_busy:
+            self._run.listener.checkpoint_skipped()
+            return
+        self._submit(metrics=metrics, best=None)
 
     def poll(self) -> None:
         """Takes note of a save that has ended.

@@ -78,6 +78,10 @@ class Listeners:
         """A checkpoint was committed."""
         self._tell("checkpoint_saved", step, bytes=bytes, seconds=seconds, retained=retained)
 
+    def checkpoint_skipped(self) -> None:
+        """A periodic save was left out, because the one before is in flight."""
+        self._tell("checkpoint_skipped")
+
     def checkpoint_failed(self) -> None:
         """A checkpoint could not be committed."""
         self._tell("checkpoint_failed")

@@ -29,7 +29,7 @@ Phase = Literal[
     "failed",
 ]
 CheckpointOperation = Literal["save", "restore", "delete"]
-CheckpointResult = Literal["success", "failure"]
+CheckpointResult = Literal["success", "failure", "skipped"]
 RecordResult = Literal["ok", "corrupt", "filtered"]
 Level = Literal["debug", "info", "warning", "error", "critical"]
 

@@ -241,6 +241,10 @@ class RunMetrics:
         """Counts a checkpoint operation that failed."""
         self._families.checkpoint_operations.labels(self._run, operation, "failure").inc()
 
+    def checkpoint_skipped(self) -> None:
+        """Counts a periodic save that was left out, because the one before is in flight."""
+        self._families.checkpoint_operations.labels(self._run, "save", "skipped").inc()
+
     def _checkpoint_done(self, operation: CheckpointOperation, seconds: float) -> None:
         self._families.checkpoint_duration.labels(self._run, operation).observe(seconds)
         self._families.checkpoint_operations.labels(self._run, operation, "success").inc()

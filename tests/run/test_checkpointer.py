@@ -165,6 +165,7 @@ def test_training_continues_while_a_save_is_in_flight_and_a_periodic_one_is_left
     assert held.is_waiting.wait(10)
     run.train(1)
     run.checkpointer.save_if_idle(metrics={})
+    assert run.heard[-1] == ("checkpoint_skipped",)
     assert head_of(store).checkpoints == ()
     held.may_go.set()
     run.checkpointer.wait()

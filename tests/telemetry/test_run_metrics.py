@@ -77,7 +77,7 @@ def test_counters_are_zero_before_the_first_event(metrics, read):
     assert read("checkpoint_last_success_timestamp_seconds") == 0
     for operation in ("save", "restore", "delete"):
         assert read("checkpoint_duration_seconds_count", operation=operation) == 0
-        for result in ("success", "failure"):
+        for result in ("success", "failure", "skipped"):
             assert read("checkpoint_operations_total", operation=operation, result=result) == 0
 
 
@@ -195,6 +195,8 @@ def test_checkpoints_are_counted_by_how_they_ended(metrics, read):
     assert read("checkpoint_operations_total", operation="save", result="success") == 1
     assert read("checkpoint_operations_total", operation="save", result="failure") == 1
     assert read("checkpoint_operations_total", operation="restore", result="failure") == 1
+    metrics.checkpoint_skipped()
+    assert read("checkpoint_operations_total", operation="save", result="skipped") == 1
     assert read("checkpoint_last_success_timestamp_seconds") == NOW
     assert read("checkpoint_last_step") == 250
     assert read("checkpoint_bytes") == 1024

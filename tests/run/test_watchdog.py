@@ -1,0 +1,140 @@
+"""A main thread that makes no progress, or does not notice a signal, ends the process."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from job.errors import ExitCode
+from job.run.watchdog import NOTICE_SECONDS, SLOW_PHASE_FACTOR, Watchdog
+from job.training.signals import StopSignal
+
+REPOSITORY = Path(__file__).parents[2]
+TERM = signal.SIGTERM
+
+
+class EndedError(Exception):
+    """Stands for the end of the process."""
+
+
+class Clocked:
+    """A watchdog without a thread, and the clock that it reads."""
+
+    def __init__(self, *, stall_seconds: float | None = 10.0) -> None:
+        self.stop = StopSignal()
+        self.now = self.stop.polled_at
+        self.codes: list[int] = []
+        self.watchdog = Watchdog(
+            self.stop, stall_seconds=stall_seconds, now=lambda: self.now, leave=self.leave
+        )
+        self.watchdog.set_phase("training")
+
+    def leave(self, code: int) -> None:
+        self.codes.append(code)
+        raise EndedError
+
+    def check(self, *, seconds: float, received: signal.Signals | None = None) -> None:
+        """Looks once more, so many seconds after the last poll and the signal."""
+        at = self.stop.polled_at
+        self.now = at + seconds
+        self.watchdog.check(None if received is None else (received, at))
+
+
+def test_no_poll_within_the_limit_ends_in_77_with_the_stacks(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    clocked = Clocked()
+    clocked.check(seconds=9.0)
+    with pytest.raises(EndedError):
+        clocked.check(seconds=10.0)
+    assert clocked.codes == [ExitCode.STALLED]
+    assert "test_no_poll_within_the_limit" in capfd.readouterr().err
+    assert "process ended by the watchdog" in caplog.messages
+
+
+def test_every_poll_of_the_main_thread_starts_the_limit_again() -> None:
+    clocked = Clocked()
+    clocked.check(seconds=9.0)
+    for poll in (clocked.stop.raise_if_requested, clocked.stop.note_progress):
+        clocked.stop.polled_at = 0.0
+        poll()
+        assert clocked.stop.polled_at > 0.0
+    clocked.stop.polled_at = 0.0
+    assert not clocked.stop.requested
+    assert clocked.stop.polled_at > 0.0
+
+
+@pytest.mark.parametrize("phase", ["initializing", "restoring", "compiling", "reporting"])
+def test_loading_and_compiling_have_a_larger_limit(phase: str) -> None:
+    clocked = Clocked()
+    clocked.watchdog.set_phase(phase)  # type: ignore[arg-type]
+    clocked.check(seconds=10.0 * SLOW_PHASE_FACTOR - 1.0)
+    with pytest.raises(EndedError):
+        clocked.check(seconds=10.0 * SLOW_PHASE_FACTOR)
+
+
+def test_no_limit_never_ends_the_process() -> None:
+    Clocked(stall_seconds=None).check(seconds=1e9)
+
+
+@pytest.mark.parametrize(
+    ("received", "code"),
+    [(signal.SIGTERM, ExitCode.TERMINATED), (signal.SIGINT, ExitCode.INTERRUPTED)],
+)
+def test_a_signal_that_is_not_noticed_in_time_ends_the_process(
+    received: signal.Signals, code: ExitCode
+) -> None:
+    clocked = Clocked(stall_seconds=None)
+    clocked.check(seconds=NOTICE_SECONDS - 0.1, received=received)
+    with pytest.raises(EndedError):
+        clocked.check(seconds=NOTICE_SECONDS, received=received)
+    assert clocked.codes == [code]
+
+
+def test_a_signal_that_was_noticed_leaves_the_process_its_time_to_commit() -> None:
+    clocked = Clocked(stall_seconds=None)
+    clocked.stop._receive(TERM, None)
+    assert clocked.stop.requested
+    clocked.check(seconds=100.0, received=TERM)
+
+
+STUCK = """
+import hashlib, sys
+import job.run.watchdog as watchdog
+from job.training.signals import StopSignal
+watchdog.NOTICE_SECONDS = 0.5
+stop = StopSignal()
+stop.install()
+with watchdog.Watchdog(stop, stall_seconds=float(sys.argv[1])) as dog:
+    dog.set_phase("training")
+    print("ready", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # native: no Python handler runs
+"""
+
+
+@pytest.mark.parametrize(
+    ("stall_seconds", "code"), [(1.0, ExitCode.STALLED), (600.0, ExitCode.TERMINATED)]
+)
+def test_a_main_thread_stuck_in_native_code_is_ended(
+    stall_seconds: float, code: ExitCode
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUCK, str(stall_seconds)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        if code == ExitCode.TERMINATED:
+            process.terminate()
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Current thread" in errors
+    assert "most recent call first" in errors

@@ -33,6 +33,9 @@ ACTIONS = {
     "replace large": Action(lambda s, g: s.write("a", LARGE, if_generation=g), True, 1, LARGE),
     "overwrite": Action(lambda s, _: s.write("a", SMALL, if_generation=None), True, 1, SMALL),
     "read": Action(lambda s, _: s.read("a").data, True, 0, b"old" * 30),
+    "read limited": Action(
+        lambda s, _: s.read("a", limit_bytes=999).data, True, 0, b"old" * 30
+    ),
     "stat": Action(lambda s, _: s.stat("a").size, True, 0, b"old" * 30),
     "list": Action(lambda s, _: [one.name for one in s.list("")], True, 0, b"old" * 30),
     "delete": Action(lambda s, g: s.delete("a", if_generation=g), True, 0, None),
@@ -43,8 +46,9 @@ SENT: dict[str, tuple[Operation, ...]] = {
     "create large": ("start", "part"),
     "replace": ("insert",),
     "replace large": ("start", "part"),
-    "overwrite": ("insert",),
+    "overwrite": ("get", "insert"),
     "read": ("media",),
+    "read limited": ("media",),
     "stat": ("get",),
     "list": ("list",),
     "delete": ("delete",),

@@ -18,6 +18,7 @@ from tests.storage.gcs.bucket_actions import (
     AWAY,
     BACK,
     LARGE,
+    OLD,
     SENT,
     SMALL,
     Action,
@@ -74,9 +75,8 @@ def test_passing_fault_changes_nothing_but_the_time(
     action = ACTIONS[name]
     before = gcs.bucket._generation
     if action.exists:
-        before = bucket_store.write("a", b"old" * 30, if_generation=0).generation
-    content = b"old" * 30
-    expected = {"read": content, "read limited": content, "stat": 90, "list": ["a"]}
+        before = bucket_store.write("a", OLD, if_generation=0).generation
+    expected = {"read": OLD, "read limited": OLD, "stat": len(OLD), "list": ["a"]}
     gcs.faults.add(Fault(operation, kind, times=times, status=status))
     result = action.call(bucket_store, before)
     check_done(gcs, action, before)

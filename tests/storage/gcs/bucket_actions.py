@@ -9,6 +9,7 @@ import pytest
 from job.storage.gcs.store import GsStore
 from tests.fakes.gcs.faults import Operation
 
+OLD = b"old" * 30
 SMALL = bytes(range(200))
 PART = 1024 * 1024
 LARGE = bytes(range(256)) * (10 * 1024)  # two parts and a half
@@ -32,9 +33,10 @@ ACTIONS = {
     "replace": Action(lambda s, g: s.write("a", SMALL, if_generation=g), True, 1, SMALL),
     "replace large": Action(lambda s, g: s.write("a", LARGE, if_generation=g), True, 1, LARGE),
     "overwrite": Action(lambda s, _: s.write("a", SMALL, if_generation=None), True, 1, SMALL),
-    "read": Action(lambda s, _: s.read("a").data, True, 0, b"old" * 30),
-    "stat": Action(lambda s, _: s.stat("a").size, True, 0, b"old" * 30),
-    "list": Action(lambda s, _: [one.name for one in s.list("")], True, 0, b"old" * 30),
+    "read": Action(lambda s, _: s.read("a").data, True, 0, OLD),
+    "read limited": Action(lambda s, _: s.read("a", limit_bytes=999).data, True, 0, OLD),
+    "stat": Action(lambda s, _: s.stat("a").size, True, 0, OLD),
+    "list": Action(lambda s, _: [one.name for one in s.list("")], True, 0, OLD),
     "delete": Action(lambda s, g: s.delete("a", if_generation=g), True, 0, None),
     "remove": Action(lambda s, _: s.delete("a", if_generation=None), True, 0, None),
 }
@@ -43,8 +45,9 @@ SENT: dict[str, tuple[Operation, ...]] = {
     "create large": ("start", "part"),
     "replace": ("insert",),
     "replace large": ("start", "part"),
-    "overwrite": ("insert",),
+    "overwrite": ("get", "insert"),
     "read": ("media",),
+    "read limited": ("media",),
     "stat": ("get",),
     "list": ("list",),
     "delete": ("delete",),

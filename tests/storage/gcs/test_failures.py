@@ -4,7 +4,8 @@ import google.auth.exceptions as auth
 import pytest
 import requests
 import urllib3
-from google.api_core.exceptions import from_http_status
+from google.api_core.exceptions import RetryError, from_http_status
+from google.cloud.storage.exceptions import InvalidResponse
 
 from job.storage.gcs.failures import (
     BadRequestError,
@@ -32,6 +33,12 @@ def slow_metadata_server() -> auth.RefreshError:
     return error
 
 
+def answer_503() -> requests.Response:
+    answer = requests.Response()
+    answer.status_code = 503
+    return answer
+
+
 @pytest.mark.parametrize(
     ("raised", "kind", "says"),
     [
@@ -49,6 +56,20 @@ def slow_metadata_server() -> auth.RefreshError:
             "400 Bad Request",
         ),
         (from_http_status(302, "x"), BadRequestError, "302 Found"),
+        (
+            from_http_status(413, "PUT https://h/?upload_id=secret: too large"),
+            BadRequestError,
+            "413 Request Entity Too Large: PUT",
+        ),
+        (from_http_status(410, "x"), TransientError, "410 Gone"),
+        (from_http_status(308, "x"), TransientError, "308 Permanent Redirect"),
+        (InvalidResponse(answer_503(), "secret"), TransientError, "503 Service Unavailable"),
+        (
+            RetryError("secret", InvalidResponse(answer_503(), "secret")),
+            TransientError,
+            "503 Service Unavailable",
+        ),
+        (RetryError("secret", requests.ReadTimeout("secret")), TransientError, "ReadTimeout"),
         (requests.ConnectionError("https://h/?upload_id=secret"), TransientError, "Connection"),
         (requests.ReadTimeout("https://h/?upload_id=secret"), TransientError, "ReadTimeout"),
         (requests.exceptions.InvalidURL("secret"), BadRequestError, "InvalidURL"),

@@ -18,6 +18,7 @@ from tests.storage.gcs.bucket_actions import (
     AWAY,
     BACK,
     LARGE,
+    OLD,
     SENT,
     SMALL,
     Action,
@@ -74,8 +75,8 @@ def test_passing_fault_changes_nothing_but_the_time(
     action = ACTIONS[name]
     before = gcs.bucket._generation
     if action.exists:
-        before = bucket_store.write("a", b"old" * 30, if_generation=0).generation
-    expected = {"read": b"old" * 30, "stat": 90, "list": ["a"]}
+        before = bucket_store.write("a", OLD, if_generation=0).generation
+    expected = {"read": OLD, "read limited": OLD, "stat": len(OLD), "list": ["a"]}
     gcs.faults.add(Fault(operation, kind, times=times, status=status))
     result = action.call(bucket_store, before)
     check_done(gcs, action, before)
@@ -87,13 +88,14 @@ def test_passing_fault_changes_nothing_but_the_time(
     assert lines(caplog) == [AWAY, BACK]  # however many tries it took
 
 
+@pytest.mark.parametrize("limit_bytes", [None, len(LARGE)])
 @pytest.mark.parametrize("kind", ["flip", "truncate"])
 def test_damaged_download_is_asked_for_again(
-    gcs: FakeGcs, bucket_store: GsStore, kind: Kind
+    gcs: FakeGcs, bucket_store: GsStore, kind: Kind, limit_bytes: int | None
 ) -> None:
     bucket_store.write("a", LARGE, if_generation=0)
     gcs.faults.add(Fault("media", kind, times=2))
-    assert bucket_store.read("a").data == LARGE
+    assert bucket_store.read("a", limit_bytes=limit_bytes).data == LARGE
     assert gcs.faults.count("media") == 3
 
 

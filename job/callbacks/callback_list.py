@@ -4,6 +4,7 @@ Callbacks that stop or steer training come first, so that the checkpoint of an e
 every decision taken at its end. Observers come last; they change nothing.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -132,11 +133,14 @@ class CallbackList:
         )
 
     def state_dict(self) -> dict[str, Json]:
-        """JSON state of each stateful callback, by class and number within the class."""
+        """JSON state of each stateful callback, by class and number within the class.
+
+        A copy: a callback may return an object that it changes later, while it is being saved.
+        """
         state: dict[str, Json] = {}
         for name, callback in self._named():
             if hasattr(callback, "get_state"):
-                state[name] = callback.get_state()
+                state[name] = copy.deepcopy(callback.get_state())
             elif type(callback) in _ATTRIBUTES:
                 names = _ATTRIBUTES[type(callback)]
                 state[name] = {attribute: getattr(callback, attribute) for attribute in names}

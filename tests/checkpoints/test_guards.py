@@ -205,7 +205,7 @@ GUARDS: dict[str, tuple[Any, str, Callable[..., Any], Callable[..., None]]] = {
     ),
     "lease of results": (Lease, "verify", lambda self: None, results),
     "checksum of records": (records, "_sha256_of", lambda record: AnyText(), any_damage),
-    "checksum of objects": (restore, "_read_object", read_unchecked, any_damage),
+    "checksum of objects": (restore, "read_object", read_unchecked, any_damage),
 }
 
 

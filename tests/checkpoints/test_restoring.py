@@ -129,7 +129,7 @@ def test_commit_record_that_head_does_not_name_is_refused() -> None:
     store.write(name, dumps(replace(commit, finite=False)), if_generation=None)
     entry = manager.head.checkpoints[-1]
     with pytest.raises(CheckpointError, match=r"has sha256 [0-9a-f]{12}, HEAD expects"):
-        manager.load_weights(entry, expected=SPEC)
+        load_weights(store, entry, identity=IDENTITY, expected=SPEC)
 
 
 def test_fallback_takes_the_best_that_was_known_then() -> None:

@@ -90,7 +90,9 @@ def test_a_person_can_follow_the_log(finished):
     ):
         assert re.search(expected, done.stdout), expected
     assert "\r" not in done.stdout
-    assert done.stderr == ""
+    # TensorFlow says so before its own log level applies.
+    known = ("before absl::InitializeLog()", "Could not find cuda drivers")
+    assert [one for one in done.stderr.splitlines() if not any(k in one for k in known)] == []
 
 
 def test_a_finished_run_says_so_and_writes_nothing(trained, capsys):

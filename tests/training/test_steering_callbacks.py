@@ -90,7 +90,9 @@ def attempt(toy, store, name, *, stop=None, every_steps=100, listener=None):
             raise PreemptedError("")
         return {"val_loss": float(sum(np.abs(one).sum() for one in run.weights().values()))}
 
-    context = SimpleNamespace(cluster=Cluster(), listener=listener or Listeners(), seconds=1.0)
+    context = SimpleNamespace(
+        cluster=Cluster(), listener=listener or Listeners(), stop=StopSignal(), seconds=1.0
+    )
     manager = acquired(store, name=name, keep_last=100)
     checkpointer = RunCheckpointer(context, manager=manager, siamese=run.siamese)
     state = checkpointer.restore()
@@ -102,7 +104,9 @@ def attempt(toy, store, name, *, stop=None, every_steps=100, listener=None):
             checkpointer,
             policy=SavePolicy(every_steps),
             position=lambda: checkpointer.state.position,
+            epochs=EPOCHS,
             best=BestEpoch("val_loss"),
+            now=lambda: 0.0,
         ),
     ]
     loop = run.loop(
@@ -115,13 +119,18 @@ def attempt(toy, store, name, *, stop=None, every_steps=100, listener=None):
     )
     checkpointer.attach(loop._callbacks)
     try:
-        outcome = loop.run(state, put_back=checkpointer.put_back)
+        outcome = loop.run(
+            state,
+            put_back=checkpointer.put_back,
+            commit=lambda: checkpointer.stop("stopped", seconds_left=100.0),
+        )
     except KilledError:
         return None
-    snapshot = checkpointer.snapshot()
+    finally:
+        checkpointer.close()
     if outcome == "interrupted":
-        checkpointer.save(snapshot, metrics={}, best=None)
         return None
+    snapshot = checkpointer.snapshot()
     memory = [snapshot.history, snapshot.callbacks, snapshot.random]
     return state_sha256(snapshot.variables), json.dumps(memory, sort_keys=True)
 

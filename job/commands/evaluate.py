@@ -17,7 +17,7 @@ from job.errors import ConfigError, ExitCode
 from job.run.directory import RunDirectory, open_run_directory
 from job.run.read_data import data_access
 from job.run.summary import result_lines
-from job.telemetry.tensorflow_output import quieten_tensorflow
+from job.telemetry.logs.setup import quieten_tensorflow
 
 
 def run(args: argparse.Namespace) -> ExitCode:

@@ -18,7 +18,7 @@ from job.run.directory import (
     require_checkpoint,
 )
 from job.run.read_data import read_data
-from job.telemetry.tensorflow_output import quieten_tensorflow
+from job.telemetry.logs.setup import quieten_tensorflow
 from job.training.signals import StopSignal
 
 

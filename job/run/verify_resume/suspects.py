@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from job.config.callbacks import CustomCallbackConfig
-from job.telemetry.tensorflow_output import quieten_tensorflow
+from job.telemetry.logs.setup import quieten_tensorflow
 
 
 def suspects(sections: Sequence[CustomCallbackConfig], *, folder: Path) -> list[str]:

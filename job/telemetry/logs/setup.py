@@ -13,7 +13,7 @@ in `extra`; everything else (format, severity, the terminal) is decided here::
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Literal, Self, TextIO
 
 from job.telemetry.logs.formatters import ConsoleFormatter, JsonFormatter, TextFormatter
@@ -188,3 +188,15 @@ def _is_wanted(record: logging.LogRecord) -> bool:
     # imported, and makes its logger of a class of its own).
     library = record.name.partition(".")[0]
     return record.levelno >= logging.WARNING or library not in _QUIET_LIBRARIES
+
+
+def quieten_tensorflow(environment: MutableMapping[str, str]) -> None:
+    """Silences the native log of TensorFlow, unless the user set its level.
+
+    What matters is raised as an exception; what is left says, for example at the first step,
+    that a CPU lacks an instruction. Call it before TensorFlow is imported.
+
+    Args:
+        environment: The process' environment variables.
+    """
+    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -30,7 +30,7 @@ class BackgroundSaves:
         thread_time: Processor time of the calling thread in seconds.
 
     Attributes:
-        cpu_seconds: Processor time of the newest finished save, deletes included.
+        cpu_seconds: Processor time of the newest finished save, without uploads and deletes.
     """
 
     def __init__(

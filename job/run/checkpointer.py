@@ -377,6 +377,8 @@ class RunCheckpointer:
         """
         if self._run.cluster.is_chief:
             self._manager.finish(status, reason, results=results, facts=facts or {})
+            if results:  # those before them are not needed any more
+                self._saves.collect_garbage()
 
     def close(self) -> None:
         """Waits for the background thread; a stop request cuts its deletes short."""

@@ -78,7 +78,7 @@ FAULTS = {
         Fault("insert", "reset_after", name="state-00000"),
         Fault("insert", "reset_after", skip=3, name="HEAD.json"),
     ],
-    "content damaged on its way": [Fault("insert", "corrupt", name="meta.json")],
+    "content damaged on its way": [Fault("insert", "corrupt", name="COMMIT.json")],
 }
 
 

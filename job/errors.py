@@ -168,7 +168,7 @@ class PreemptedError(StopError):
 
 
 class StalledError(StopError):
-    """The process made no progress: it was killed for that, or ended itself."""
+    """SIGTERM arrived because a probe failed: the process made no progress."""
 
     exit_code = ExitCode.STALLED
 

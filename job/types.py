@@ -43,7 +43,7 @@ class ItemInput:
     """How an encoder is given one item.
 
     Texts are token ids, padded with 0. Sequences are padded with steps of NaN, which no item
-    holds. Pictures are red, green and blue from 0 to 255.
+    holds. Images are red, green and blue from 0 to 255.
 
     Attributes:
         kind: What an item is.

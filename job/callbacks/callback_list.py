@@ -154,9 +154,9 @@ class CallbackList:
             stop_reason: Why that attempt had ended training, "" if it had not.
         """
         for name, callback in self._named():
-            own = state.get(name)
-            if own is None:
+            if name not in state:
                 continue
+            own = state[name]
             if hasattr(callback, "set_state"):
                 callback.set_state(own)
             elif isinstance(own, Mapping):

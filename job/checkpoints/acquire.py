@@ -43,7 +43,6 @@ from job.storage.object_store import ObjectMissingError, ObjectStore, ObjectTooL
 log = logging.getLogger(__name__)
 
 _MAX_SUPERSEDED = 100
-_MAX_REJECTED = 100
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@
 """
 
 import io
-import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,8 +20,8 @@ from numpy.typing import NDArray
 
 from job.checkpoints import canonical_json
 from job.checkpoints.canonical_json import DamagedError
-from job.checkpoints.garbage import left_behind
-from job.checkpoints.layout import CHECKPOINTS, CONFIG, HEAD, list_dirs
+from job.checkpoints.garbage import left_behind, old_results
+from job.checkpoints.layout import CHECKPOINTS, CONFIG, HEAD, RESULTS, list_dirs
 from job.checkpoints.provenance import Identity
 from job.checkpoints.records import BestEntry, CheckpointEntry, CommitRecord, Head
 from job.checkpoints.restore import (
@@ -39,9 +38,6 @@ from job.storage.object_store import ListedObject, ObjectStore
 from job.types import Json
 
 Entry = CheckpointEntry | BestEntry
-
-_RESULTS = "results/"
-_RESULTS_DIR = re.compile(r"^(results/[0-9]{12,15}-([0-9]{6,9})-[0-9a-f]{8})/")
 
 
 @dataclass(frozen=True)
@@ -161,22 +157,12 @@ def leftovers(store: ObjectStore, run: RunRecords) -> list[ListedObject]:
     is garbage also while the run trains.
     """
     head = run.head
-    objects = {one.name: one for one in [*store.list(CHECKPOINTS), *store.list(_RESULTS)]}
+    objects = {one.name: one for one in [*store.list(CHECKPOINTS), *store.list(RESULTS)]}
     unlisted = [
         *left_behind(store, list_dirs(store), head, identity=run.identity, is_rebuilt=False),
-        *(name for name in objects if _is_old_result(name, head)),
+        *old_results(objects, head),
     ]
     return [objects[name] for name in unlisted if name in objects]
-
-
-def _is_old_result(name: str, head: Head) -> bool:
-    found = _RESULTS_DIR.match(name)
-    named = {unique.rpartition("/")[0] for unique in head.results.values()}
-    return (
-        found is not None
-        and int(found[2]) < head.token
-        and not any(f"{dir}/".startswith(f"{found[1]}/") for dir in named)
-    )
 
 
 def _commit(store: ObjectStore, entry: Entry, identity: Identity) -> CommitRecord:

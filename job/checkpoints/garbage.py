@@ -5,10 +5,11 @@ first: a directory without one is not a checkpoint.
 """
 
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from job.checkpoints.canonical_json import DamagedError
-from job.checkpoints.layout import COMMIT, CheckpointDir, DirListing
+from job.checkpoints.layout import COMMIT, RESULTS, CheckpointDir, DirListing
 from job.checkpoints.provenance import Identity
 from job.checkpoints.records import Head
 from job.checkpoints.restore import read_commit
@@ -17,6 +18,8 @@ from job.errors import JobError, StopError, StorageOutageError
 from job.storage.object_store import ObjectMissingError, ObjectStore
 
 log = logging.getLogger(__name__)
+
+_RESULT = re.compile(rf"{RESULTS}[0-9]{{12,15}}-([0-9]{{6,9}})-[0-9a-f]{{8}}/")
 
 # Object names by checkpoint directory.
 Objects = Mapping[str, Sequence[str]]
@@ -73,6 +76,24 @@ def left_behind(
             yield from _unneeded_in(found.path, names, head)
         elif not is_rebuilt and _is_of_this_run(store, found, identity):
             yield from _unneeded_in(found.path, names, head)
+
+
+def old_results(names: Iterable[str], head: Head) -> list[str]:
+    """The results of earlier attempts, in directories of which HEAD names nothing.
+
+    Args:
+        names: Objects of the run directory; others than results are ignored.
+        head: HEAD as read or just written.
+    """
+    matches = (_RESULT.match(name) for name in head.results.values())
+    named = {found[0] for found in matches if found}
+    return [
+        name
+        for name in names
+        if (found := _RESULT.match(name))
+        and int(found[1]) < head.token
+        and found[0] not in named
+    ]
 
 
 def _is_of_this_run(store: ObjectStore, found: CheckpointDir, identity: Identity) -> bool:

@@ -21,6 +21,7 @@ from job.storage.object_store import ObjectStore
 HEAD = "HEAD.json"
 CONFIG = "config.json"
 CHECKPOINTS = "ckpt/"
+RESULTS = "results/"
 COMMIT = "COMMIT.json"
 
 DIR_PATTERN = r"^ckpt/([0-9]{12,15})-([0-9]{6,9})-([0-9a-f]{8})$"

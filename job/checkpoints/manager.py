@@ -7,7 +7,7 @@ always says which checkpoints exist and what the status of the run is::
     restored = manager.restore(spec_of(variables))
     ...
     manager.save(state, metrics={"val_loss": 0.3}, best=None)
-    manager.finish("completed", "all epochs done", epochs=3)
+    manager.finish("completed", "all epochs done", facts={"epochs": 3})
 
 The order of writes is the protocol (docs/adr/0003-checkpoint-format.md): data, COMMIT.json,
 HEAD.json, deletes.
@@ -27,8 +27,8 @@ from job.checkpoints.acquire import (
 from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.commit import SaveResult, apply_retention, write_checkpoint
 from job.checkpoints.fenced_files import FencedFiles
-from job.checkpoints.garbage import delete_objects, left_behind, unneeded
-from job.checkpoints.layout import COMMIT, HEAD, CheckpointDir, DirListing, list_dirs
+from job.checkpoints.garbage import delete_objects, left_behind, old_results, unneeded
+from job.checkpoints.layout import COMMIT, HEAD, RESULTS, CheckpointDir, DirListing, list_dirs
 from job.checkpoints.lease import Lease, write_if_generation
 from job.checkpoints.policy import Retention
 from job.checkpoints.provenance import Identity, Provenance
@@ -379,7 +379,6 @@ class CheckpointManager:
         Raises:
             FencedError: A newer attempt holds the run.
         """
-        before = self.head.results
         self._lease.update(
             lambda head: replace(
                 head,
@@ -389,7 +388,9 @@ class CheckpointManager:
                 results={**head.results, **(results or {})},
             )
         )
-        self._garbage += [one for name, one in before.items() if name in (results or {})]
+        if results:
+            listed = [one.name for one in self._store.list(RESULTS)]
+            self._garbage += old_results(listed, self.head)
 
 
 def _listed_in(head: Head, listing: DirListing) -> dict[str, Sequence[str]]:

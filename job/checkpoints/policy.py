@@ -1,4 +1,4 @@
-"""When to save and what to keep, as pure functions of numbers.
+"""When to save and how much to keep, as pure functions of numbers.
 
 ::
 

@@ -151,7 +151,7 @@ class RunCheckpointer:
                 extra={
                     "attempt": self.attempt,
                     "step": saved.position.global_step,
-                    "epoch": saved.position.epoch,
+                    "epoch": saved.position.epoch + 1,
                     "step_in_epoch": saved.position.step_in_epoch,
                 },
             )

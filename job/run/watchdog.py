@@ -7,9 +7,9 @@ the last poll, so it also notices a main thread that is stuck in native code::
         ...
         watchdog.set_phase("training")
 
-Two limits: no poll for too long ends in exit code 77, which counts as a failure; a signal that
-is not noticed in time ends in 143 or 130: a preempted node does not wait for a long step, and
-the last commit is as good as any.
+Two limits: no poll for too long ends in exit code 77, which counts as a failure; a SIGTERM that
+is not noticed in time ends in 143: a preempted node does not wait for a long step, and the last
+commit is as good as any. Ctrl-C waits for the step: a person can press it again.
 """
 
 import faulthandler
@@ -105,32 +105,32 @@ class Watchdog:
         return self._stall_seconds * factor
 
     def _run(self) -> None:
-        received: tuple[signal.Signals, float] | None = None
+        terminated_at: float | None = None
         while not self._ended.is_set():
-            arrived = self._wait()
-            if arrived is not None and received is None:
-                received = (arrived, self._now())
-            self.check(received)
+            if self._wait_for_sigterm() and terminated_at is None:
+                terminated_at = self._now()
+            self.check(terminated_at)
 
-    def _wait(self) -> signal.Signals | None:
+    def _wait_for_sigterm(self) -> bool:
         readable, _, _ = select.select([self._reader], [], [], _TICK_SECONDS)
         numbers = os.read(self._reader, 64) if readable else b""
-        stops = [n for n in numbers if n in (signal.SIGTERM, signal.SIGINT)]
-        return signal.Signals(stops[0]) if stops else None
+        return signal.SIGTERM in numbers
 
-    def check(self, received: tuple[signal.Signals, float] | None) -> None:
+    def check(self, terminated_at: float | None) -> None:
         """Ends the process if it has to end.
 
         Args:
-            received: The signal that asked it to stop, and when that arrived.
+            terminated_at: When SIGTERM arrived; None if it has not.
         """
-        if received is not None and not self._stop.is_noticed:
-            number, at = received
-            if self._now() - at >= NOTICE_SECONDS:
-                self._end(
-                    self._stop.code_at_once(number),
-                    f"{number.name} was not noticed within {NOTICE_SECONDS:.0f} s",
-                )
+        if (
+            terminated_at is not None
+            and not self._stop.is_noticed
+            and self._now() - terminated_at >= NOTICE_SECONDS
+        ):
+            self._end(
+                self._stop.code_at_once(signal.SIGTERM),
+                f"SIGTERM was not noticed within {NOTICE_SECONDS:.0f} s",
+            )
         limit = self.limit_seconds
         if limit is None:
             return

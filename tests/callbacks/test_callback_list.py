@@ -103,3 +103,36 @@ def test_only_stateful_callbacks_are_in_the_state():
     assert is_stateful(Counting("a"))
     assert not is_stateful(Named("a"))
     assert listed(Named("a")).state_dict() == {}
+
+
+@pytest.mark.parametrize("stored", [None, 0, "", [], {}])
+def test_every_json_value_is_restored_as_a_state(stored):
+    class Kept(keras.callbacks.Callback):
+        state = "fresh"
+
+        def get_state(self):
+            return self.state
+
+        def set_state(self, state):
+            self.state = state
+
+    before, after = Kept(), Kept()
+    before.state = stored
+    state = CallbackList([before], model=keras.Model()).state_dict()
+    CallbackList([after], model=keras.Model()).load_state_dict(state)
+    assert after.state == stored
+
+
+def test_a_state_is_a_copy_of_what_the_callback_changes_later():
+    class Counting(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.counts = {"epochs": 1}
+
+        def get_state(self):
+            return self.counts
+
+    callback = Counting()
+    state = CallbackList([callback], model=keras.Model()).state_dict()
+    callback.counts["epochs"] = 2
+    assert list(state.values()) == [{"epochs": 1}]

@@ -130,6 +130,22 @@ def test_published_results_are_named_in_head_and_survive_later_attempts() -> Non
     assert acquired(store, name="b").head.results == head_of(store).results == expected
 
 
+def test_results_of_an_attempt_that_failed_to_publish_are_deleted_by_the_one_that_does() -> (
+    None
+):
+    store = MemoryStore()
+    failed = acquired(store)
+    left = "results/000000000001-000001-0000000a"
+    failed.files.publish({"export/manifest.json": b"1"}, directory=left)  # and dies
+    manager = acquired(store, name="b")
+    directory = "results/000000000001-000002-0000000b"
+    results = manager.files.publish({"export/manifest.json": b"2"}, directory=directory)
+    manager.finish("completed", "", results=results)
+    manager.collect_garbage()
+    assert [one.name for one in store.list("results/")] == [f"{directory}/export/manifest.json"]
+    assert store.read("export/manifest.json").data == b"2"
+
+
 def test_head_that_a_removed_run_left_is_replaced_not_continued() -> None:
     # `rm -r` takes config.json first; the successor begins before HEAD.json is gone.
     store = MemoryStore()

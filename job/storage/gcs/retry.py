@@ -4,7 +4,7 @@ One loop for all operations, so that an outage is one event however many calls i
 said when the first try fails and when the first one succeeds again, and never in between. A
 bucket that answers and refuses is another event than one that does not answer::
 
-    retries = Retries("gs://models/typos", patience=Patience(budget_seconds=600.0))
+    retries = Retries("gs://models/typos", patience=RetryPolicy(budget_seconds=600.0))
     retries.run("read", lambda call: request())
 """
 
@@ -79,19 +79,12 @@ class RetryState:
         failures: Tries that failed so far; each of them may have reached the bucket.
     """
 
-    def __init__(self, operation: str, on_progress: Callable[[], None]) -> None:
+    def __init__(self, operation: str) -> None:
         self.operation = operation
         self.failures = 0
         self.in_a_row = 0
         self._failing_since: float | None = None
         self._refused_since: float | None = None
-        self._on_progress = on_progress
-
-    def progressed(self) -> None:
-        """Says that the bucket took a part of what is being sent, though not the end of it."""
-        self.in_a_row = 0
-        self._failing_since = self._refused_since = None
-        self._on_progress()
 
     def failed(self, error: Failure, *, now: float) -> float:
         """Counts a try that failed; returns since when this call has failed in this way.
@@ -157,7 +150,7 @@ class Retries:
             NotFoundError: As `attempt` raised it.
             ConditionNotMetError: As `attempt` raised it.
         """
-        call = RetryState(operation, self._answered)
+        call = RetryState(operation)
         while True:
             try:
                 result = attempt(call)

@@ -105,7 +105,7 @@ class Attempt:
         saves = [name for name in before if name in ("saving", "saved")]
         if saves[-1:] == ["saving"]:
             return "saving"
-        return next(name for name in reversed(before) if name not in saves)
+        return next((name for name in reversed(before) if name not in saves), "starting")
 
 
 @dataclass
@@ -115,7 +115,7 @@ class Report:
     Attributes:
         hits: Kills by signal and by the phase in which it arrived.
         codes: Exit codes after SIGTERM.
-        slowest_seconds: Longest time from SIGTERM to the exit.
+        slowest: The process that took longest from SIGTERM to its exit.
         runs: Runs that were killed and then compared.
         seconds: Time that all of it took.
         warnings: Events that were logged as warnings, but not in the undisturbed run.
@@ -124,7 +124,7 @@ class Report:
 
     hits: Counter[tuple[signal.Signals, str]] = field(default_factory=Counter)
     codes: Counter[int] = field(default_factory=Counter)
-    slowest_seconds: float = 0.0
+    slowest: Attempt | None = None
     runs: int = 0
     seconds: float = 0.0
     warnings: Counter[str] = field(default_factory=Counter)
@@ -139,9 +139,11 @@ class Report:
         for phase in (*PHASES, _LEAVING):
             killed, stopped = (self.hits[one, phase] for one in SIGNALS)
             lines.append(f"{phase:<14}{killed:7}  {stopped:7}")
+        if self.slowest is not None:
+            seconds, phase = self.slowest.seconds, self.slowest.phase
+            lines.append(f"slowest exit after SIGTERM: {seconds:.1f} s, while {phase}")
         lines += [
             f"exit codes after SIGTERM: {_counted(self.codes)}",
-            f"slowest exit after SIGTERM: {self.slowest_seconds:.1f} s",
             f"warnings caused by kills: {_counted(self.warnings)}",
             f"equal bit for bit: {'no' if self.faults else 'yes'}",
             *self.faults,
@@ -151,14 +153,14 @@ class Report:
 
 def planned(each: int, *, rng: random.Random) -> list[Kill]:
     """So many kills with either signal, spread evenly over the phases, in random order."""
-    kills = []
-    for number in SIGNALS:
-        rounds = -(-each // len(PHASES))
-        phases = [one for _ in range(rounds) for one in rng.sample(PHASES, len(PHASES))]
-        for phase in phases[:each]:
-            kills.append(
-                Kill(number, phase, rng.choice((1, 1, 2)) if phase in _REPEATED else 1)
-            )
+    rounds = -(-each // len(PHASES))
+    phases = [one for _ in range(rounds) for one in rng.sample(PHASES, len(PHASES))]
+    kills = [
+        Kill(number, phase, rng.choice((1, 1, 2)) if phase in _REPEATED else 1)
+        # From both ends: together they cover every phase, however few they are.
+        for number, order in zip(SIGNALS, (phases, phases[::-1]), strict=True)
+        for phase in order[:each]
+    ]
     rng.shuffle(kills)
     return kills
 
@@ -209,7 +211,7 @@ class Storm:
         allowed: list[int] = [-signal.SIGKILL] if ended.sent else [ExitCode.FINISHED]
         if ended.sent and kill.signal is signal.SIGTERM:
             report.codes[ended.code] += 1
-            report.slowest_seconds = max(report.slowest_seconds, ended.seconds)
+            report.slowest = max(report.slowest or ended, ended, key=lambda one: one.seconds)
             allowed = [*_AFTER_SIGTERM]
         if ended.sent:
             report.hits[kill.signal, ended.phase] += 1

@@ -183,16 +183,19 @@ class Storm:
         self._usual_warnings = {*undisturbed.warnings}
 
     def rage(self, kills: Iterable[Kill]) -> Report:
-        """Kills runs until every kill has been made; each run is then trained to its end."""
+        """Kills runs until every kill has been made, or something went wrong.
+
+        Each run is trained to its end after its kills.
+        """
         began, report, left = time.monotonic(), self._report, list(kills)
-        while left:
+        while left and not report.faults:
             report.runs += 1
             name = f"storm-{report.runs}"
             batch, left = left[:KILLS_PER_RUN], left[KILLS_PER_RUN:]
             batch.sort(key=lambda kill: kill.phase in _LATE)
             while batch and self._is_killed(name, batch[0]):
                 del batch[0]
-            # The run ended before these. A new one begins each phase once at least.
+            # The run ended before these; a new one begins each phase at least once.
             left[:0] = [Kill(kill.signal, kill.phase) for kill in batch]
             self._end(name)
         report.seconds = time.monotonic() - began

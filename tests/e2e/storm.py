@@ -152,14 +152,13 @@ class Report:
 
 def planned(each: int, *, rng: random.Random) -> list[Kill]:
     """So many kills with either signal, spread evenly over the phases, in random order."""
-    rounds = -(-each // len(PHASES))
-    phases = [one for _ in range(rounds) for one in rng.sample(PHASES, len(PHASES))]
-    kills = [
-        Kill(number, phase, rng.choice((1, 1, 2)) if phase in _REPEATED else 1)
-        # From both ends: together they cover every phase, however few they are.
-        for number, order in zip(SIGNALS, (phases, phases[::-1]), strict=True)
-        for phase in order[:each]
-    ]
+    kills = []
+    for number in SIGNALS:
+        rounds = -(-each // len(PHASES))
+        phases = [one for _ in range(rounds) for one in rng.sample(PHASES, len(PHASES))]
+        for phase in phases[:each]:
+            times = (1, 1, 2) if phase in _REPEATED else (1,)
+            kills.append(Kill(number, phase, rng.choice(times)))
     rng.shuffle(kills)
     return kills
 

@@ -113,6 +113,6 @@ def test_batch_statistics_survive_fewer_kills(tmp_path):
     SIGTERM may be noticed after 11 s and is then followed by a save. Spot nodes grant 15 s.
     """
     title = "Xception, with fewer kills because each process compiles it"
-    kills = planned(6, rng=random.Random(title))
+    kills = planned(len(PHASES), rng=random.Random(title))
     config = images(tmp_path, with_xception)
     survive(config, title=title, kills=kills, answer_seconds=15.0)

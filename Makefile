@@ -91,9 +91,9 @@ unit: $(DEV)  ## Only the fast tests: no training, no processes.
 	@$(BIN)/python -m pytest $(IN_PARALLEL) -m '$(UNIT)'
 
 .PHONY: prove
-prove: $(DEV)  ## More schedules of crashes and writers, and the long form of verify-resume; minutes.
+prove: $(DEV)  ## Crashes, writers and kills at length, and the long form of verify-resume; half an hour.
 	@PROVE_FACTOR=3 $(BIN)/python -m pytest tests/checkpoints
-	$(BIN)/python -m pytest -m prove
+	$(BIN)/python -m pytest -m prove -o faulthandler_timeout=1800
 
 .PHONY: lint
 lint: $(DEV)  ## Formatting, ruff, layers, types, YAML, spelling, shell, file lengths.

@@ -31,8 +31,8 @@ from job.training.signals import StopSignal
 
 log = logging.getLogger(__name__)
 
-# Spot nodes grant 15 s from SIGTERM to SIGKILL.
-NOTICE_SECONDS = 11.0
+# Spot nodes grant 15 s from SIGTERM to SIGKILL. Whoever notices late still has to save.
+NOTICE_SECONDS = 9.0
 # Loading data, importing and compiling have no safe points for longer than a step.
 SLOW_PHASE_FACTOR = 6.0
 _QUICK_PHASES: tuple[Phase, ...] = ("training", "validating")

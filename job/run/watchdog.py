@@ -37,9 +37,11 @@ NOTICE_SECONDS = 9.0
 SLOW_PHASE_FACTOR = 6.0
 _QUICK_PHASES: tuple[Phase, ...] = ("training", "validating")
 _TICK_SECONDS = 1.0
-# A C thread of Python's own ends the process where even this one cannot run, because native
-# code holds the interpreter's lock; its exit code is 1.
-_LAST_RESORT_FACTOR = 2.0
+# Ticks that are further apart than this: the process was paused (Ctrl-Z, SIGSTOP, a frozen
+# machine). It made no progress because nobody let it.
+_PAUSE_SECONDS = 10.0
+# Longest time for the last words: a log that nobody reads blocks whoever writes to it.
+_LAST_WORDS_SECONDS = 5.0
 
 
 class Watchdog:
@@ -65,6 +67,7 @@ class Watchdog:
         self._now = now
         self._leave = leave
         self._phase: Phase = "initializing"
+        self._checked_at = self._resumed_at = now()
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         self._old_fd = -1
@@ -92,7 +95,6 @@ class Watchdog:
         self._ended.set()
         os.write(self._writer, b"\0")
         self._thread.join()
-        faulthandler.cancel_dump_traceback_later()
         os.close(self._reader)
         os.close(self._writer)
 
@@ -131,18 +133,20 @@ class Watchdog:
                 self._stop.code_at_once(signal.SIGTERM),
                 f"SIGTERM was not noticed within {NOTICE_SECONDS:.0f} s",
             )
-        limit = self.limit_seconds
-        if limit is None:
-            return
-        faulthandler.dump_traceback_later(
-            _LAST_RESORT_FACTOR * limit, exit=True, file=sys.__stderr__ or sys.stderr
-        )
-        seconds = self._now() - self._stop.polled_at
-        if seconds >= limit:
+        now, limit = self._now(), self.limit_seconds
+        if now - self._checked_at > _PAUSE_SECONDS:
+            self._resumed_at = now
+        self._checked_at = now
+        seconds = now - max(self._stop.polled_at, self._resumed_at)
+        if limit is not None and seconds >= limit:
             self._end(ExitCode.STALLED, f"no progress for {seconds:.0f} s ({self._phase})")
 
     def _end(self, code: ExitCode, reason: str) -> None:
+        last_words = threading.Timer(_LAST_WORDS_SECONDS, self._leave, (code,))
+        last_words.daemon = True
+        last_words.start()
         faulthandler.dump_traceback(file=sys.__stderr__ or sys.stderr, all_threads=True)
         log.error("process ended by the watchdog", extra={"reason": reason, "exit_code": code})
         write_termination_message(code, f"{reason}; the last commit is intact")
+        last_words.cancel()
         self._leave(code)

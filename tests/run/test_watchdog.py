@@ -1,9 +1,11 @@
 """A main thread that makes no progress, or does not notice a signal, ends the process."""
 
+import logging
 import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -36,10 +38,11 @@ class Clocked:
         raise EndedError
 
     def check(self, *, seconds: float, is_terminated: bool = False) -> None:
-        """Looks once more, so many seconds after the last poll and SIGTERM."""
+        """Looks every second until so many seconds after the last poll and SIGTERM."""
         at = self.stop.polled_at
-        self.now = at + seconds
-        self.watchdog.check(at if is_terminated else None)
+        while self.now < at + seconds:
+            self.now = min(self.now + 1.0, at + seconds)
+            self.watchdog.check(at if is_terminated else None)
 
 
 def test_no_poll_within_the_limit_ends_in_77_with_the_stacks(
@@ -76,7 +79,45 @@ def test_loading_and_compiling_have_a_larger_limit(phase: str) -> None:
 
 
 def test_no_limit_never_ends_the_process() -> None:
-    Clocked(stall_seconds=None).check(seconds=1e9)
+    Clocked(stall_seconds=None).check(seconds=1000.0)
+
+
+def test_a_process_that_was_paused_gets_the_whole_limit_again() -> None:
+    clocked = Clocked(stall_seconds=20.0)
+    clocked.check(seconds=15.0)
+    clocked.now += 3600.0  # Ctrl-Z, then fg
+    clocked.watchdog.check(None)
+    clocked.check(seconds=15.0 + 3600.0 + 19.0)
+    with pytest.raises(EndedError):
+        clocked.check(seconds=15.0 + 3600.0 + 20.0)
+
+
+def test_a_log_that_nobody_reads_does_not_keep_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left, reads = threading.Event(), threading.Event()
+    codes: list[int] = []
+
+    def leave(code: int) -> None:
+        codes.append(code)
+        left.set()
+
+    class Blocked(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            assert left.wait(10)  # as a full pipe makes a writer wait
+            reads.set()
+
+    monkeypatch.setattr("job.run.watchdog._LAST_WORDS_SECONDS", 0.05)
+    blocked, logger = Blocked(), logging.getLogger("job.run.watchdog")
+    logger.addHandler(blocked)
+    try:
+        clocked = Clocked()
+        clocked.watchdog._leave = leave
+        clocked.check(seconds=10.0)
+    finally:
+        logger.removeHandler(blocked)
+    assert reads.is_set()
+    assert codes[0] == ExitCode.STALLED
 
 
 def test_a_sigterm_that_is_not_noticed_in_time_ends_the_process() -> None:

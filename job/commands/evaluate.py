@@ -9,7 +9,7 @@ from typing import Any
 
 from job.checkpoints.acquire import require_same_data
 from job.checkpoints.provenance import Identity
-from job.checkpoints.restore import newest_weights, read_head, read_stored
+from job.checkpoints.restore import newest_weights, read_head
 from job.commands.shared import logs_on_stderr, print_result
 from job.config.loader.load_config import LoadedConfig, load_config
 from job.data.load import load_dataset
@@ -24,19 +24,19 @@ def run(args: argparse.Namespace) -> ExitCode:
     """Evaluates."""
     loaded = load_config(Path(args.config), env=os.environ, sets=args.set)
     with logs_on_stderr(loaded.config, level="WARNING"):
-        report = _measure(loaded, folder=open_run_directory(loaded.config, env=os.environ))
+        report = _measure(loaded, directory=open_run_directory(loaded.config, env=os.environ))
     if args.json:
         return print_result(json.dumps(report, indent=2, allow_nan=False) + "\n")
     return print_result("\n".join([_headline(report), *result_lines(report)]) + "\n")
 
 
-def _measure(loaded: LoadedConfig, *, folder: RunDirectory) -> dict[str, Any]:
+def _measure(loaded: LoadedConfig, *, directory: RunDirectory) -> dict[str, Any]:
     config = loaded.config
-    head, stored = read_head(folder.store), read_stored(folder.store)
+    head, stored = read_head(directory.store), directory.stored
     if head is None or stored is None or not head.checkpoints:
         raise ConfigError(
-            f"{folder.uri} holds no committed checkpoint. `siamese-job train` makes one; check "
-            "run.name and run.root if there should be one."
+            f"{directory.uri} contains no committed checkpoint. `siamese-job train` makes one; "
+            "check run.name and run.root if there should be one."
         )
     dataset = load_dataset(
         config.data,
@@ -45,7 +45,7 @@ def _measure(loaded: LoadedConfig, *, folder: RunDirectory) -> dict[str, Any]:
         access=data_access(config, env=os.environ),
     )
     # Words and means come from the data: with others the weights mean something else.
-    require_same_data(stored, fingerprint=dataset.fingerprint, uri=folder.uri)
+    require_same_data(stored, fingerprint=dataset.fingerprint, uri=directory.uri)
     quieten_tensorflow(os.environ)
     # TensorFlow takes seconds to import: everything that can be refused was, by now.
     from job.evaluation.evaluate import evaluate
@@ -54,19 +54,21 @@ def _measure(loaded: LoadedConfig, *, folder: RunDirectory) -> dict[str, Any]:
     from job.run.summary import result_json
     from job.training.state import expected_spec, write_variables
 
-    assembly = build_components(config, dataset=dataset)
-    variables = assembly.siamese.variables()
+    components = build_components(
+        config, dataset=dataset, stored_threads=stored.derived.get("compute_threads")
+    )
+    variables = components.siamese.variables()
     head, entry, weights = newest_weights(
-        folder.store,
+        directory.store,
         identity=Identity(config.run.name, stored.lineage, stored.fingerprint),
         expected=expected_spec(variables),
         wants_best=config.evaluation.weights == "best",
     )
     write_variables({key: variables[key] for key in weights}, weights)
-    findings = evaluate(
-        PairScorer(assembly.siamese, check_stop=_go_on),
+    result = evaluate(
+        PairScorer(components.siamese, check_stop=_go_on),
         dataset=dataset,
-        feed=assembly.feed,
+        feed=components.feed,
         criterion=config.evaluation.threshold,
         batch_size=config.evaluation.batch_size,
         check_stop=_go_on,
@@ -76,7 +78,7 @@ def _measure(loaded: LoadedConfig, *, folder: RunDirectory) -> dict[str, Any]:
         "weights": "best" if entry is head.best else "last",
         "global_step": entry.step,
         "best": asdict(head.best) if head.best else None,
-        **result_json(findings),
+        **result_json(result),
     }
 
 

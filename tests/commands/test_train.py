@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from job.cli import main
-from job.errors import ExitCode
+from job.errors import ExitCode, JobError
 from job.run import quality
 from tests.tiny import files_below, make_project, save_config
 
@@ -223,6 +223,19 @@ def test_evaluate_repeats_the_metrics_of_training_and_writes_nothing(trained, ca
     assert files_below(trained / "runs") == before
     assert main(["evaluate", str(trained / "tiny.yaml")]) == ExitCode.FINISHED
     assert "a pair matches from score" in capsys.readouterr().out
+
+
+def test_evaluate_computes_with_as_many_threads_as_the_run_did(trained, monkeypatch):
+    threads = []
+
+    def build(config, *, dataset, stored_threads):
+        threads.append(stored_threads)
+        raise JobError("that is all this test asks")
+
+    monkeypatch.setattr("job.run.components.build_components", build)
+    assert main(["evaluate", str(trained / "tiny.yaml")]) == ExitCode.UNEXPECTED
+    stored = json.loads((trained / "runs/tiny/config.json").read_text())
+    assert threads == [stored["derived"]["compute_threads"]]
 
 
 def test_evaluate_refuses_other_data_than_the_run_has(trained, capsys):

@@ -18,9 +18,10 @@ from job.checkpoints.examine import (
 from job.checkpoints.garbage import delete_objects
 from job.checkpoints.records import BestEntry
 from job.checkpoints.restore import read_head
-from job.commands.shared import format_table, open_argument, print_result
+from job.commands.shared import open_argument, print_result
 from job.errors import CheckpointError, ExitCode
 from job.storage.object_store import ObjectStore
+from job.telemetry.terminal import aligned_columns
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ def _row(store: ObjectStore, entry: Entry, run: RunRecords) -> Row:
 def _screen(rows: Sequence[Row], run: RunRecords) -> str:
     head, owner = run.head, run.head.owner
     monitor = head.best.monitor if head.best else "val_loss"
-    table = [("step", "epoch", "created", "size", monitor, "finite", "restorable", "")]
+    header = ("step", "epoch", "created", "size", monitor, "finite", "restorable", "")
+    table = []
     for row in rows:
         value = (row.metrics or {}).get(monitor)
         table.append(
@@ -141,7 +143,7 @@ def _screen(rows: Sequence[Row], run: RunRecords) -> str:
             f"run {head.run}: {status}, attempt {head.token} on host {owner.host} (pid "
             f"{owner.pid}), written {head.written}",
             *(f"rejected {one.dir}: {one.reason}" for one in head.rejected),
-            *(format_table(table) if rows else ["no checkpoints"]),
+            aligned_columns(header, table) if rows else "no checkpoints",
             "",
         ]
     )

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.layout import CONFIG, HEAD
 from job.checkpoints.records import RECORD_LIMIT_BYTES, Head, StoredConfig, parse
-from job.commands.shared import format_table, open_argument, print_result
+from job.commands.shared import open_argument, print_result
 from job.config.suggest import did_you_mean
 from job.errors import ConfigError, ExitCode
 from job.storage.object_store import ObjectMissingError, ObjectStore, ObjectTooLargeError
+from job.storage.open_store import local_folder
+from job.telemetry.terminal import aligned_columns
 
 _SUMMARY = "summary.json"
 _COLUMNS = {
@@ -29,7 +31,8 @@ class ListedRun(NamedTuple):
 
     Attributes:
         folder: Its name below the root.
-        status: From HEAD.json; null if that is missing or damaged.
+        status: From HEAD.json, null if that is missing or damaged; or "damaged" if config.json
+            is.
         created: UTC time of its first start.
         config: The configuration it was started with.
         summary: Its `summary.json`; null before the first ending.
@@ -52,14 +55,15 @@ class ListedRun(NamedTuple):
     def outcome(self) -> str:
         """How the run ended; a killed process leaves the status "running"."""
         outcome = self.value("outcome")
-        return str(outcome if outcome and self.status != "running" else self.status)
+        is_ended = outcome and self.status not in ("running", "damaged")
+        return str(outcome if is_ended else self.status)
 
 
 def ls(args: argparse.Namespace) -> ExitCode:
     """Lists runs.
 
     Raises:
-        ConfigError: `--sort` names a key that no summary has.
+        ConfigError: ROOT is not a root of runs, or `--sort` names a key that no summary has.
     """
     store = open_argument(args.root)
     runs = _read_runs(store)
@@ -68,37 +72,51 @@ def ls(args: argparse.Namespace) -> ExitCode:
     if args.json:
         return print_result(json.dumps([run._asdict() for run in runs], indent=2) + "\n")
     if not runs:
+        _require_root(args.root, store)
         return print_result(f"no runs below {store.uri}\n")
     columns = dict(_COLUMNS)
     if args.sort and args.sort not in (*columns.values(), "outcome"):
         columns[args.sort] = args.sort
-    rows = [("run", "outcome", *columns)]
-    rows += [
+    rows = [
         (run.folder, run.outcome, *(_cell(run.value(key)) for key in columns.values()))
         for run in runs
     ]
-    return print_result("\n".join([*format_table(rows), ""]))
+    return print_result(aligned_columns(("run", "outcome", *columns), rows) + "\n")
+
+
+def _require_root(uri: str, store: ObjectStore) -> None:
+    """Rejects what cannot be a root of runs, such as a mistyped folder or a run itself."""
+    if store.stat(CONFIG) is not None:
+        raise ConfigError(
+            f"runs ls {uri}: this is the directory of one run. A root contains the directories "
+            f"of runs. Give the directory above it, or use `siamese-job checkpoints ls {uri}`."
+        )
+    folder = local_folder(uri)
+    if folder is not None and not folder.is_dir():
+        raise ConfigError(
+            f"runs ls {uri}: there is no such folder. Give the run.root of your runs; its "
+            "default is 'runs' in the working directory."
+        )
 
 
 def _read_runs(store: ObjectStore) -> list[ListedRun]:
-    found = (one.name.rpartition("/") for one in store.list(""))
+    names = {one.name for one in store.list("")}
+    found = (name.rpartition("/") for name in sorted(names))
     folders = [folder for folder, _, name in found if name == CONFIG and folder]
     runs = []
     for folder in folders:
+        summary = _summary(store, f"{folder}/{_SUMMARY}")
         try:
             record = store.read(f"{folder}/{CONFIG}", limit_bytes=RECORD_LIMIT_BYTES)
             stored = parse(StoredConfig, record.data)
-        except (DamagedError, ObjectMissingError, ObjectTooLargeError):
-            continue  # another program's file, or a run that was deleted meanwhile
-        runs.append(
-            ListedRun(
-                folder,
-                _status(store, f"{folder}/{HEAD}"),
-                stored.created,
-                stored.config,
-                _summary(store, f"{folder}/{_SUMMARY}"),
-            )
-        )
+        except ObjectMissingError:
+            continue  # deleted meanwhile
+        except (DamagedError, ObjectTooLargeError):
+            if f"{folder}/{HEAD}" in names:  # otherwise another program's file
+                runs.append(ListedRun(folder, "damaged", "", {}, summary))
+            continue
+        status = _status(store, f"{folder}/{HEAD}")
+        runs.append(ListedRun(folder, status, stored.created, stored.config, summary))
     return runs
 
 

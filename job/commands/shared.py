@@ -3,7 +3,6 @@
 import errno
 import os
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from job.errors import DiskFullError, ExitCode
@@ -40,18 +39,6 @@ def print_result(text: str) -> ExitCode:
             "are needed. Free some space, or send the output somewhere else."
         ) from error
     return ExitCode.FINISHED
-
-
-def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table: the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if number else cell.ljust(width)
-            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def open_argument(uri: str) -> ObjectStore:

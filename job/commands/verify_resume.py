@@ -13,11 +13,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from job.commands.shared import format_table, logs_on_stderr, print_result
+from job.commands.shared import logs_on_stderr, print_result
 from job.config.loader.load_config import load_config
 from job.errors import ConfigError, ExitCode
 from job.run.verify_resume.suspects import suspects
 from job.run.verify_resume.verify import Proof, verify_resume
+from job.telemetry.terminal import aligned_columns
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +74,10 @@ def _scratch(root: str | None, *, keep: bool) -> Iterator[Path]:
 
 def _table(proof: Proof) -> list[str]:
     size = proof.size
-    rows = [("run", "attempt", "ended by", "resumed at", "step", "seconds")]
+    header = ("run", "attempt", "ended by", "resumed at", "step", "seconds")
     numbered = [("undisturbed", 1, proof.reference)]
     numbered += [("killed", number, one) for number, one in enumerate(proof.attempts, start=1)]
-    rows += [
+    rows = [
         (
             run,
             str(number),
@@ -91,7 +92,7 @@ def _table(proof: Proof) -> list[str]:
         f"a copy of the run: {size.epochs} epochs of at most {size.steps_per_epoch} steps, "
         f"{size.validation_pairs} validation pairs",
         "",
-        *format_table(rows),
+        aligned_columns(header, rows),
     ]
 
 

@@ -1,18 +1,17 @@
 """The result of `data inspect` as one page for a person."""
 
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from job.inspection.duplicates import Matrix
 from job.inspection.issues import Finding
 from job.inspection.measure import Inspection, SplitInspection
+from job.telemetry.terminal import aligned_columns
 from job.types import Split
 
-# (header, rows) -> the table as text, without a line feed at its end.
-Table = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
-
-_FIRST_COLUMN = 24
+_table = partial(aligned_columns, first_width=24)
 _WIDTH = 96
 _ROWS_SHOWN = 10
 _TOKENS_SHOWN = 10
@@ -23,43 +22,29 @@ _FEATURES_SHOWN = 10
 _SOLVED_ROC_AUC = 0.99
 
 
-def aligned_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns under their headings: the first aligned to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    widths[0] = max(widths[0], _FIRST_COLUMN)
-    lines = []
-    for first, *rest in (header, *rows):
-        cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
-        lines.append("  ".join([first.ljust(widths[0]), *cells]))
-    return "\n".join(lines)
-
-
-def format_report(
-    inspection: Inspection, *, findings: Sequence[Finding], table: Table = aligned_columns
-) -> str:
+def format_report(inspection: Inspection, *, findings: Sequence[Finding]) -> str:
     """The inspection as text that ends in a line feed.
 
     Args:
         inspection: Of the data set.
         findings: From `find_issues`.
-        table: Draws a table.
     """
     blocks = (
         f"{inspection.num_items:,} distinct {inspection.kind}s, fingerprint "
         f"{inspection.fingerprint[:16]}",
-        _pairs(inspection, table),
-        _classes(inspection, table),
-        _lengths(inspection, table),
+        _pairs(inspection),
+        _classes(inspection),
+        _lengths(inspection),
         "\n".join(_item_notes(inspection)),
         "\n".join(_duplicates(inspection)),
-        _untrained(inspection, table),
+        _untrained(inspection),
         _quarantined(inspection),
         _found(findings),
     )
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _pairs(inspection: Inspection, table: Table) -> str:
+def _pairs(inspection: Inspection) -> str:
     drawn = inspection.has_drawn_pairs
     rows = [
         (
@@ -72,10 +57,10 @@ def _pairs(inspection: Inspection, table: Table) -> str:
         )
         for split, it in inspection.splits.items()
     ]
-    return table(("pairs", "all", "matches", "non-matches", "matching", "items"), rows)
+    return _table(("pairs", "all", "matches", "non-matches", "matching", "items"), rows)
 
 
-def _classes(inspection: Inspection, table: Table) -> str:
+def _classes(inspection: Inspection) -> str:
     rows = [
         (
             split,
@@ -93,7 +78,7 @@ def _classes(inspection: Inspection, table: Table) -> str:
     if not rows:
         return ""
     known = [row[0] for row in rows[1:] if row[-1] == row[1]]
-    text = table(header, rows)
+    text = _table(header, rows)
     if known:
         text += (
             f"\n  Training has every class of {' and '.join(known)}: scores there say nothing "
@@ -102,7 +87,7 @@ def _classes(inspection: Inspection, table: Table) -> str:
     return text
 
 
-def _lengths(inspection: Inspection, table: Table) -> str:
+def _lengths(inspection: Inspection) -> str:
     unit = "time steps" if inspection.kind == "sequence" else "characters"
     rows = [
         (split, *(f"{round(n, 1):g}" for n in (it.min, it.median, it.p90, it.p99, it.max)))
@@ -110,7 +95,7 @@ def _lengths(inspection: Inspection, table: Table) -> str:
         if it is not None
     ]
     header = (f"{unit} per item", "min", "median", "90 %", "99 %", "max")
-    return table(header, rows) if rows else ""
+    return _table(header, rows) if rows else ""
 
 
 def _item_notes(inspection: Inspection) -> Iterator[str]:
@@ -197,7 +182,7 @@ def _counts(counts: Mapping[Any, int]) -> str:
     )
 
 
-def _untrained(inspection: Inspection, table: Table) -> str:
+def _untrained(inspection: Inspection) -> str:
     it, baselines = inspection.one_sided, inspection.baselines
     rows = [
         (name.replace("_", " "), *(f"{measured[name]:.3f}" for measured in baselines.values()))
@@ -207,7 +192,7 @@ def _untrained(inspection: Inspection, table: Table) -> str:
         if roc_auc is not None:
             cells = [f"{roc_auc:.3f}" if split == it.split else "-" for split in baselines]
             rows.append((f"{side} item alone", *cells))
-    text = table(("ROC-AUC without training", *baselines), rows)
+    text = _table(("ROC-AUC without training", *baselines), rows)
     if it.left is None:
         text += "\n  One item alone: not measured, the pairs of a split have one label only."
     if max(max(measured.values()) for measured in baselines.values()) >= _SOLVED_ROC_AUC:

@@ -27,9 +27,18 @@ def supports_colour(*, is_terminal: bool, env: Mapping[str, str]) -> bool:
     return supports_escape_codes(is_terminal=is_terminal, env=env) and not env.get("NO_COLOR")
 
 
-def aligned_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table as text: the first column aligned to the left, the others to the right."""
+def aligned_columns(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, first_width: int = 0
+) -> str:
+    """A table as text: the first column aligned to the left, the others to the right.
+
+    Args:
+        header: The headings.
+        rows: Their cells.
+        first_width: Least width of the first column, for tables below each other.
+    """
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    widths[0] = max(widths[0], first_width)
     lines = []
     for first, *rest in (header, *rows):
         cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]

@@ -146,6 +146,28 @@ def test_an_unknown_key_gets_a_suggestion(
     assert "Did you mean 'metrics.test.roc_auc'?" in capsys.readouterr().err
 
 
+def test_a_run_whose_configuration_is_damaged_is_listed_as_damaged(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "low" / "config.json").write_text("{")
+    (root / "data").mkdir()
+    (root / "data" / "config.json").write_text("{}")  # another program's
+    lines = output(capsys, "runs", "ls", str(root)).splitlines()
+    assert [line.split()[:2] for line in lines[3:]] == [
+        ["high", "finished"],
+        ["low", "damaged"],
+    ]
+
+
+def test_what_is_no_root_of_runs_is_a_usage_error(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["runs", "ls", str(root / "high")]) == ExitCode.CONFIG
+    assert f"siamese-job checkpoints ls {root / 'high'}" in capsys.readouterr().err
+    assert main(["runs", "ls", str(root / "missing")]) == ExitCode.CONFIG
+    assert "there is no such folder" in capsys.readouterr().err
+
+
 def test_a_root_without_runs_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,9 +19,9 @@ ROWS = {"train": range(9), "validation": range(9, 15), "test": range(12, 18)}
 Inspected = tuple[Inspection, DataConfig]
 
 
-def page(found: Inspected, **options) -> str:
+def page(found: Inspected) -> str:
     it, section = found
-    return format_report(it, findings=find_issues(it, section=section), **options)
+    return format_report(it, findings=find_issues(it, section=section))
 
 
 def block(text: str, start: str) -> str:
@@ -111,12 +111,6 @@ def test_findings_are_wrapped_under_their_names(of_sequences):
         "few_classes",
         "constant_features",
     ]
-
-
-def test_the_caller_may_draw_the_tables(of_images):
-    text = page(of_images, table=lambda header, rows: f"<{header[0]}: {len(rows)} rows>")
-    assert block(text, "<pairs") == "<pairs: 3 rows>"
-    assert block(text, "<ROC-AUC") == "<ROC-AUC without training: 3 rows>"
 
 
 def test_a_label_that_never_varies_is_not_predicted(of_images):

@@ -83,6 +83,14 @@ class TrainingConfig(Section):
         "the steps. Affects speed, never the result.",
         json_schema_extra=MUTABLE,
     )
+    items_on_device: Literal["auto", "never"] = Field(
+        "auto",
+        description="`auto`: the devices hold all items and a batch consists of row numbers, "
+        "if no item needs work on the host (augmentation, decoding) and all of them take at "
+        "most an eighth of the memory, on a GPU at most 2 GiB. `never`: each batch contains "
+        "its items. Affects speed, never the result.",
+        json_schema_extra=MUTABLE,
+    )
     stall_seconds: float | None = Field(
         300.0,
         gt=0.0,

@@ -17,6 +17,10 @@ _CPU_FEATURES = ("fma", "avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_ti
 # Limit of this container: quota and period in microseconds, or "max" (cgroup v2).
 # Source: https://docs.kernel.org/admin-guide/cgroup-v2.html, cpu.max.
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+# Limit of this container in bytes, or "max"; and the memory of the machine.
+# Source: https://docs.kernel.org/admin-guide/cgroup-v2.html, memory.max.
+MEMORY_MAX = Path("/sys/fs/cgroup/memory.max")
+MEMINFO = Path("/proc/meminfo")
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,22 @@ def cpu_limit(cpu_max: Path) -> int | None:
         return math.ceil(int(quota) / int(period))
     except (OSError, ValueError):
         return None
+
+
+def memory_limit(memory_max: Path = MEMORY_MAX, *, meminfo: Path = MEMINFO) -> int | None:
+    """Bytes of memory that this container may use; None if unknown."""
+    found = []
+    try:
+        found.append(int(memory_max.read_text(encoding="ascii")))
+    except (OSError, ValueError):  # no limit
+        pass
+    try:
+        lines = meminfo.read_text(encoding="ascii").splitlines()
+        total = dict(line.split(":", 1) for line in lines)["MemTotal"]
+        found.append(int(total.split()[0]) * 1024)
+    except (OSError, ValueError, KeyError):
+        pass
+    return min(found, default=None)
 
 
 def cpu_features(cpuinfo: Path) -> str:

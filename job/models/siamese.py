@@ -54,6 +54,19 @@ class Siamese:
         kind = keras.layers.BatchNormalization
         return any(isinstance(layer, kind) for layer in self.encoder.layers)
 
+    def embed_both(self, both: Any, *, training: bool) -> tuple[Any, Any]:
+        """Encodes both items of B pairs in one call.
+
+        Args:
+            both: 2B items as `item` describes, the left ones first.
+            training: See `embed_sides`.
+
+        Returns:
+            Two float32 (B, D).
+        """
+        u_BD, v_BD = ops.split(self.encoder(both, training=training), 2)
+        return u_BD, v_BD
+
     def embed_sides(self, left: Any, right: Any, *, training: bool) -> tuple[Any, Any]:
         """Encodes both items of some pairs.
 

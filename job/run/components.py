@@ -21,17 +21,23 @@ from job.data.dataset import Dataset
 from job.data.pipeline.collators import Collator, collator_for
 from job.data.sampling.epochs import BatchSampler, LengthBucketedSampler, ShuffledPairs
 from job.data.sampling.pair_sampling import drawn_pairs
-from job.distribution.hardware import choose_compute_threads
+from job.distribution.hardware import choose_compute_threads, memory_limit
 from job.distribution.strategy import open_strategy
 from job.models.siamese import Siamese, build_siamese
 from job.run.context import RunContext
 from job.training.grid import grid_steps
+from job.training.item_tensors import StoredItems
 from job.training.loop import Schedule, TrainingData, TrainingLoop
 from job.training.signals import StopSignal
 from job.training.step import TrainStep
 from job.types import ItemInput, Kind
 
 log = logging.getLogger(__name__)
+
+# The items stored on devices take at most one part in this many of the memory of a CPU, because
+# the host has them as well; a GPU has its memory for little else than activations.
+_CPU_ITEM_SHARE = 8
+_GPU_ITEM_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
@@ -243,10 +249,14 @@ def build_training(
         ConfigError: The replicas cannot share the global batch equally.
     """
     section = config.training
+    stored = _stored_items(config, components)
     step = TrainStep(
         components.siamese,
         strategy=components.strategy,
         global_batch_size=section.global_batch_size,
+        wire_dtype=components.feed.wire_dtype,
+        stored=stored,
+        merged=components.merged,
     )
     data = TrainingData(
         components.pairs,
@@ -256,12 +266,28 @@ def build_training(
         seed=config.run.seed,
         threads=section.input_threads,
         max_steps=section.steps_per_epoch,
+        are_items_stored=stored is not None,
     )
     grid = grid_steps(section.steps_per_call, batch_bytes=data.largest_batch_bytes)
     if stored_grid_steps is not None and config.callbacks.custom:
         grid = stored_grid_steps
     saves = SavePolicy(config.checkpoint.every_steps, config.checkpoint.every_seconds)
     return Training(step, data, Schedule(section.epochs, grid, saves))
+
+
+def _stored_items(config: Config, components: Components) -> StoredItems | None:
+    """All items, on each device, if they fit and batches need no work on the host."""
+    items = components.feed.items() if config.training.items_on_device == "auto" else None
+    if items is None:
+        return None
+    if components.device_kind == "GPU":
+        limit = _GPU_ITEM_BYTES
+    else:
+        copies = components.strategy.num_replicas_in_sync
+        limit = (memory_limit() or 0) // (_CPU_ITEM_SHARE * copies)
+    if items.values.nbytes > limit:
+        return None
+    return StoredItems(items, strategy=components.strategy)
 
 
 def set_info_metrics(run: RunContext, components: Components, *, dataset_sha256: str) -> None:

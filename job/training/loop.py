@@ -31,8 +31,9 @@ nor run on several workers (docs/adr/0002).
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from time import monotonic
 from typing import Literal
 
@@ -42,16 +43,17 @@ from job.callbacks.callback_list import CallbackList, TrainCall
 from job.checkpoints.policy import SavePolicy
 from job.data.dataset import ItemTable
 from job.data.pipeline.batches import PairArrays, pair_arrays
-from job.data.pipeline.collators import PADDING_MULTIPLE, Collator
-from job.data.pipeline.prefetch import Prefetcher
+from job.data.pipeline.collators import Collator
+from job.data.pipeline.prefetch import Prefetcher, Steps
 from job.data.sampling.epochs import BatchSampler
 from job.errors import DivergedError, StopError
 from job.training.grid import HookGrid, steps_of_call
 from job.training.signals import StopSignal
 from job.training.state import TrainState
-from job.training.step import StepResults, TrainStep
+from job.training.step import PreparedCall, StepResults, TrainStep
 
 Outcome = Literal["finished", "stopped_early", "interrupted"]
+Calls = Prefetcher[PairArrays, PreparedCall]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +68,7 @@ class TrainingData:
         seed: Seed of the augmentation.
         threads: Batches prepared in parallel.
         max_steps: Optimizer steps in an epoch, at most; None for all whole batches.
+        are_items_stored: Whether the devices hold all items, so that batches need none.
     """
 
     pairs: BatchSampler
@@ -75,6 +78,7 @@ class TrainingData:
     seed: int
     threads: int = 1
     max_steps: int | None = None
+    are_items_stored: bool = False
 
     @property
     def steps_in_epoch(self) -> int:
@@ -86,22 +90,30 @@ class TrainingData:
         """Upper bound for the size of the items of a batch."""
         item = self.feed.input
         longest = int(self.items.values.lengths.max(initial=1))
-        padded = -(-longest // PADDING_MULTIPLE) * PADDING_MULTIPLE
-        size = math.prod(padded if length is None else length for length in item.shape)
+        size = math.prod(longest if length is None else length for length in item.shape)
         return 2 * self.global_batch_size * size * np.dtype(item.dtype).itemsize
 
-    def batches(self, epoch: int) -> Prefetcher[PairArrays]:
-        """The batches of an epoch, by step."""
-        chosen = self.pairs.epoch(epoch)
-        return Prefetcher(
-            lambda step: pair_arrays(
-                chosen.batch(step),
-                feed=self.feed,
+    def calls(
+        self, join: Callable[[Sequence[PairArrays]], PreparedCall], *, epochs: int
+    ) -> Prefetcher[PairArrays, PreparedCall]:
+        """The batches of all epochs, joined into calls."""
+        # Threads ask for steps of two neighbouring epochs.
+        epoch_of = lru_cache(maxsize=2)(self.pairs.epoch)
+
+        def batch(epoch: int, step: int) -> PairArrays:
+            return pair_arrays(
+                epoch_of(epoch).batch(step),
+                feed=None if self.are_items_stored else self.feed,
                 items=self.items,
                 seed=self.seed,
                 epoch=epoch,
-            ),
-            stop=self.steps_in_epoch,
+            )
+
+        return Prefetcher(
+            batch,
+            join,
+            steps_in_epoch=self.steps_in_epoch,
+            epochs=epochs,
             threads=self.threads,
         )
 
@@ -178,17 +190,24 @@ class TrainingLoop:
         self._callbacks.hooks.on_train_begin()
         try:
             self._put_back(state, put_back=put_back)
-            while state.position.epoch < self._schedule.epochs:
-                # A stop requested inside an epoch still lets that epoch validate and end.
-                if self._callbacks.stop_reason and not state.epoch_begun:
-                    break
-                if not self._run_epoch(state):
+            with self._data.calls(self._step.prepare, epochs=self._schedule.epochs) as calls:
+                if not self._run_epochs(state, calls=calls):
                     commit()
                     return "interrupted"
             state.stop_reason = self._callbacks.stop_reason
             return "stopped_early" if state.stop_reason else "finished"
         finally:
             self._callbacks.end()
+
+    def _run_epochs(self, state: TrainState, *, calls: Calls) -> bool:
+        """Trains to the last epoch or an early stop; False if a signal came first."""
+        while state.position.epoch < self._schedule.epochs:
+            # A stop requested inside an epoch still lets that epoch validate and end.
+            if self._callbacks.stop_reason and not state.epoch_begun:
+                break
+            if not self._run_epoch(state, calls=calls):
+                return False
+        return True
 
     def _put_back(self, state: TrainState, *, put_back: Callable[[], None]) -> None:
         """Calls the begin hooks of the epoch and block under way, then puts the state back."""
@@ -200,7 +219,7 @@ class TrainingLoop:
         put_back()
         self._callbacks.on_state_ready()
 
-    def _run_epoch(self, state: TrainState) -> bool:
+    def _run_epoch(self, state: TrainState, *, calls: Calls) -> bool:
         """Finishes the current epoch; False if a signal came first."""
         epoch = state.position.epoch
         if self._stop.requested:
@@ -208,11 +227,10 @@ class TrainingLoop:
         if not state.epoch_begun:
             self._callbacks.hooks.on_epoch_begin(epoch)
             state.epoch_begun = True
-        with self._data.batches(epoch) as batches:
-            while not self._are_steps_done(state.position.step_in_epoch):
-                if self._stop.requested:
-                    return False
-                self._run_call(state, batches=batches)
+        while not self._are_steps_done(state.position.step_in_epoch):
+            if self._stop.requested:
+                return False
+            self._run_call(state, calls=calls)
         try:
             validation = self._validate()
         except StopError:
@@ -229,7 +247,7 @@ class TrainingLoop:
             return True
         return step == self._grid.steps_in_epoch
 
-    def _run_call(self, state: TrainState, *, batches: Prefetcher[PairArrays]) -> None:
+    def _run_call(self, state: TrainState, *, calls: Calls) -> None:
         callbacks, first = self._callbacks, state.position.step_in_epoch
         if self._grid.is_edge(first):
             callbacks.hooks.on_train_batch_begin(first)
@@ -239,7 +257,7 @@ class TrainingLoop:
             seconds_per_step=self._seconds_per_step,
         )
         started = monotonic()
-        results = self._step(batches.take(first=first, count=steps))
+        results = self._step(calls.take(Steps(state.position.epoch, first, steps)))
         seconds = monotonic() - started if self._is_traced else None
         self._is_traced = True
         self._seconds_per_step = None if seconds is None else seconds / steps

@@ -2,8 +2,8 @@
 
 The loop over steps is inside the graph and around `strategy.run`: an optimizer may not merge
 replicas inside a graph loop. Every replica takes its own rows of the global batch, so the
-result only depends on the global batch. Each batch is padded separately, so the result does not
-depend on which batches share a call.
+result only depends on the global batch. Each replica pads its items itself, in each step, so the
+result does not depend on which batches share a call.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from job.errors import ConfigError
 from job.models.losses.pair_batch import PairBatch, no_gather
 from job.models.optimizers import apply_gradients
 from job.models.siamese import Siamese
+from job.training.item_tensors import ItemTensors, StoredItems, stored_items
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,20 @@ class StepResults:
     correct: npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True, eq=False)
+class PreparedCall:
+    """The batches of a call as tensors, on the host or the first device.
+
+    Attributes:
+        arrays_KB: Label, left item, right item, left class and right class, (K, B) each.
+        items: The values of all items of the call and int64 (K, 2B), their lengths. Empty if
+            the items are stored on the devices.
+    """
+
+    arrays_KB: tuple[tf.Tensor, ...]
+    items: tuple[tf.Tensor, ...] = ()
+
+
 class TrainStep:
     """Runs optimizer steps on blocks of global batches.
 
@@ -41,13 +56,23 @@ class TrainStep:
         siamese: Model, loss and optimizer, built under `strategy`.
         strategy: What the steps run under.
         global_batch_size: B, pairs in a step over all replicas.
+        wire_dtype: NumPy name of the type of the values in a batch.
+        stored: The items of the dataset; None if each batch contains its items.
+        merged: Whether both sides of a batch are encoded in one call and padded alike.
 
     Raises:
         ConfigError: The global batch does not divide by the number of replicas.
     """
 
     def __init__(
-        self, siamese: Siamese, *, strategy: tf.distribute.Strategy, global_batch_size: int
+        self,
+        siamese: Siamese,
+        *,
+        strategy: tf.distribute.Strategy,
+        global_batch_size: int,
+        wire_dtype: str,
+        stored: StoredItems | None = None,
+        merged: bool = True,
     ) -> None:
         replicas = strategy.num_replicas_in_sync
         if global_batch_size % replicas:
@@ -60,53 +85,87 @@ class TrainStep:
         self._strategy = strategy
         self._global_batch_size = global_batch_size
         self._rows = global_batch_size // replicas
-        # Batches are concatenated: (sum of 2B * T, ...), where T is the first axis of an item;
-        # the T of each batch is passed as well.
-        axes = siamese.item.shape
-        items = tf.TensorSpec((None, *axes[1:]), siamese.item.dtype)
-        length = tf.TensorSpec((None,), tf.int32)
+        self._stored = stored
+        self._merged = merged
         label = tf.TensorSpec((None, global_batch_size), tf.float32)
         number = tf.TensorSpec((None, global_batch_size), tf.int64)
-        signature = [items, length, label, number, number, number, number]
+        signature = [label, number, number, number, number]
+        if stored is None:
+            signature += [
+                tf.TensorSpec((None, *siamese.item.shape[1:]), wire_dtype),
+                tf.TensorSpec((None, 2 * global_batch_size), tf.int64),
+            ]
         self._steps = tf.function(self._run_steps, input_signature=signature)
 
-    def __call__(self, batches: Sequence[PairArrays]) -> StepResults:
-        """Takes one optimizer step for each batch, in order."""
-        items = [batch.items.reshape(-1, *batch.items.shape[2:]) for batch in batches]
-        length = np.array([batch.items.shape[1] for batch in batches], np.int32)
+    def prepare(self, batches: Sequence[PairArrays]) -> PreparedCall:
+        """Joins batches into the argument of a call; it may run in any thread."""
         names = ("label", "left_item", "right_item", "left_class", "right_class")
         stacked = (np.stack([getattr(batch, name) for batch in batches]) for name in names)
-        loss, correct = self._steps(
-            *map(tf.constant, (np.concatenate(items), length, *stacked))
-        )
+        arrays_KB = tuple(map(tf.constant, stacked))
+        items = [batch.items for batch in batches if batch.items is not None]
+        if not items:
+            return PreparedCall(arrays_KB)
+        # A batch of images is large: a single one is not copied first.
+        values = np.concatenate([one.values for one in items]) if items[1:] else items[0].values
+        lengths = np.stack([one.lengths for one in items])
+        return PreparedCall(arrays_KB, (tf.constant(values), tf.constant(lengths)))
+
+    def __call__(self, call: PreparedCall) -> StepResults:
+        """Takes one optimizer step for each batch, in order."""
+        loss, correct = self._steps(*call.arrays_KB, *call.items)
         return StepResults(loss.numpy(), correct.numpy())
 
+    @property
+    def num_traces(self) -> int:
+        """How often the step was traced; 1 after the first call."""
+        traces: int = self._steps.experimental_get_tracing_count()
+        return traces
+
     def _run_steps(
-        self, items: tf.Tensor, length_K: tf.Tensor, *arrays_KB: tf.Tensor
+        self, label_KB: tf.Tensor, *arrays: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        num_steps = tf.shape(length_K)[0]
+        numbers_KB, passed = arrays[:4], arrays[4:]
+        num_steps = tf.shape(label_KB)[0]
         losses = tf.TensorArray(tf.float32, num_steps)
         corrects = tf.TensorArray(tf.float32, num_steps)
-        sides_shape = (2, self._global_batch_size, *self._siamese.item.shape)
-        begin = 0
+        begin = tf.constant(0, tf.int64)  # of the step's items among those of the call
         for k in tf.range(num_steps):
-            end = begin + 2 * self._global_batch_size * length_K[k]
-            shape = (2, self._global_batch_size, length_K[k], *items.shape[1:])
-            sides = tf.ensure_shape(tf.reshape(items[begin:end], shape), sides_shape)
-            left, right = tf.unstack(sides)
-            begin = end
-            batch = (left, right, *(array_KB[k] for array_KB in arrays_KB))
-            loss, correct = self._strategy.run(self._replica_step, args=batch)
+            items: Any = self._stored.per_replica if self._stored else ()
+            if passed:
+                values, length_K2B = passed
+                length_2B = length_K2B[k]
+                start_2B = begin + tf.cumsum(length_2B, exclusive=True)
+                begin += tf.reduce_sum(length_2B)
+                items = values, start_2B, length_2B
+            numbers_B = tuple(array_KB[k] for array_KB in numbers_KB)
+            loss, correct = self._strategy.run(
+                self._replica_step, args=(items, label_KB[k], *numbers_B)
+            )
             total = tf.distribute.ReduceOp.SUM
             losses = losses.write(k, self._strategy.reduce(total, loss, axis=None))
             corrects = corrects.write(k, self._strategy.reduce(total, correct, axis=None))
         return losses.stack(), corrects.stack()
 
     def _own_rows(self, batch: tf.Tensor) -> tf.Tensor:
+        """The replica's rows of (B, ...)."""
+        if self._rows == self._global_batch_size:
+            return batch
         context = tf.distribute.get_replica_context()
         start = context.replica_id_in_sync_group * self._rows
         rows = batch[start : start + self._rows]
         return tf.ensure_shape(rows, (self._rows, *batch.shape[1:]))
+
+    def _own_items(self, items: Any, left_B: tf.Tensor, right_B: tf.Tensor) -> ItemTensors:
+        """The replica's items: those of the left side, then those of the right side."""
+        if self._stored is not None:
+            return stored_items(items, tf.concat([left_B, right_B], axis=0))
+        values, start_2B, length_2B = items
+
+        def own(number_2B: tf.Tensor) -> tf.Tensor:
+            sides = tf.split(number_2B, 2)
+            return tf.concat([self._own_rows(side_B) for side_B in sides], axis=0)
+
+        return ItemTensors(values, own(start_2B), own(length_2B))
 
     def _gather(self, rows: tf.Tensor) -> tf.Tensor:
         if self._strategy.num_replicas_in_sync == 1:
@@ -114,15 +173,26 @@ class TrainStep:
         gathered = tf.distribute.get_replica_context().all_gather(rows, axis=0)
         return tf.ensure_shape(gathered, [self._global_batch_size, *rows.shape[1:]])
 
+    def _embed(self, items: ItemTensors) -> tuple[Any, Any]:
+        """Embeddings of both sides, (b, D) each."""
+        siamese, size = self._siamese, self._rows
+        if self._merged:
+            both = items.padded(siamese.item)
+            return siamese.embed_both(both, training=True)
+        left, right = items.take(0, size), items.take(size, 2 * size)
+        return siamese.embed_sides(
+            left.padded(siamese.item), right.padded(siamese.item), training=True, merged=False
+        )
+
     def _replica_step(
-        self, left_B: tf.Tensor, right_B: tf.Tensor, label_B: tf.Tensor, *numbers_B: tf.Tensor
+        self, items: Any, label_B: tf.Tensor, *numbers_B: tf.Tensor
     ) -> tuple[Any, Any]:
-        left, right = self._own_rows(left_B), self._own_rows(right_B)
         label = self._own_rows(label_B)
-        numbers = map(self._own_rows, numbers_B)
+        numbers = [self._own_rows(number_B) for number_B in numbers_B]
+        own = self._own_items(items, numbers[0], numbers[1])
         siamese = self._siamese
         with tf.GradientTape() as tape:
-            u, v = siamese.embed_sides(left, right, training=True)
+            u, v = self._embed(own)
             logit = siamese.head([u, v], training=True)[:, 0]
             loss_B = siamese.loss.of(
                 PairBatch(label, logit, u, v, *numbers), gather=self._gather

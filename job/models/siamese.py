@@ -22,6 +22,7 @@ from job.models.encoders.build_encoder import build_encoder
 from job.models.heads import build_head
 from job.models.losses.build_loss import BatchLoss, build_loss
 from job.models.optimizers import build_optimizer
+from job.models.sides import LEFT, RIGHT, encoding
 from job.types import ItemInput
 
 _SEED_GENERATOR = re.compile(r"^seed_generator(_\d+)?/")
@@ -54,23 +55,31 @@ class Siamese:
         kind = keras.layers.BatchNormalization
         return any(isinstance(layer, kind) for layer in self.encoder.layers)
 
-    def embed_sides(self, left: Any, right: Any, *, training: bool) -> tuple[Any, Any]:
+    def embed_sides(
+        self, left: Any, right: Any, *, training: bool, merged: bool = True
+    ) -> tuple[Any, Any]:
         """Encodes both items of some pairs.
 
         Args:
             left: B items as `item` describes.
-            right: B items of the same shape.
+            right: B items; of the same shape if `merged`, else T may be another.
             training: Whether to apply dropout and to use batch statistics. The left and the
                 right items then have separate statistics, as with two towers.
+            merged: Whether one call encodes both sides, which halves the graph. The embeddings
+                are the same up to rounding; dropout drops the same features and leaves the
+                same random state. With batch statistics each side has a call in any case.
 
         Returns:
             Two float32 (B, D).
         """
-        if training and self.has_batch_statistics:
-            return self.encoder(left, training=True), self.encoder(right, training=True)
-        # One call for both halves the graph and gives the same embeddings.
-        both = self.encoder(ops.concatenate([left, right], axis=0), training=training)
-        u_BD, v_BD = ops.split(both, 2)
+        if merged and not (training and self.has_batch_statistics):
+            both = self.encoder(ops.concatenate([left, right], axis=0), training=training)
+            u_BD, v_BD = ops.split(both, 2)
+            return u_BD, v_BD
+        with encoding(LEFT):
+            u_BD = self.encoder(left, training=training)
+        with encoding(RIGHT):
+            v_BD = self.encoder(right, training=training)
         return u_BD, v_BD
 
     def variables(self) -> dict[str, Any]:

@@ -61,11 +61,6 @@ class ItemInput:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
-    @property
-    def padding(self) -> float:
-        """The value that fills time steps behind the end of an item."""
-        return float("nan") if self.kind == "sequence" else 0.0
-
 
 @dataclass(frozen=True)
 class Position:

@@ -16,14 +16,17 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from job.models.sides import BOTH, RIGHT, sides_in_call
+
 
 @keras.saving.register_keras_serializable("siamese_job")
 class PairDropout(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Sets features of an item to zero during training, and scales the others.
 
     The items are those of `Siamese.embed_sides`: the left ones of the replica's pairs, then the
-    right ones. An item of several steps loses the same features at each step. In inference mode
-    nothing is drawn.
+    right ones, or one side alone as `sides.encoding` says. Separate calls, the left side first,
+    draw what one call draws and leave the same random state. An item of several steps loses the
+    same features at each step. In inference mode nothing is drawn.
 
     Args:
         rate: Share of the features, in [0, 1).
@@ -42,17 +45,28 @@ class PairDropout(keras.layers.Layer):  # type: ignore[misc]  # Keras has no typ
         """From (N, F) or (N, T, F) to the same shape."""
         if not training:
             return inputs
+        sides = sides_in_call()
         num_items, num_features = ops.shape(inputs)[0], inputs.shape[-1]
         replica = tf.distribute.get_replica_context()
-        # Side, replica, pair, feature: the number of replicas changes no number.
-        num_pairs = (num_items + 1) // 2
-        shape = (2, replica.num_replicas_in_sync, num_pairs, num_features)
-        number_SRPF = keras.random.uniform(shape, seed=self.seed_generator)
+        # Side, replica, pair, feature: neither the number of replicas nor that of calls changes
+        # a number.
+        num_pairs = (num_items + len(sides) - 1) // len(sides)
+        shape = (len(BOTH), replica.num_replicas_in_sync, num_pairs, num_features)
+        number_SRPF = tf.random.stateless_uniform(shape, seed=self._next_seed(sides))
         number_SPF = tf.gather(number_SRPF, replica.replica_id_in_sync_group, axis=1)
-        number_NF = ops.reshape(number_SPF, (-1, num_features))[:num_items]
+        own_SPF = number_SPF[sides[0] : sides[-1] + 1]
+        number_NF = ops.reshape(own_SPF, (-1, num_features))[:num_items]
         scale_NF = ops.where(number_NF < self.rate, 0.0, 1.0 / (1.0 - self.rate))
         scale = scale_NF if len(inputs.shape) == 2 else ops.expand_dims(scale_NF, 1)
         return inputs * ops.cast(scale, inputs.dtype)
+
+    def _next_seed(self, sides: tuple[int, ...]) -> tf.Tensor:
+        """int64 (2,), the seed of the pairs of this call; the call with their right items is the
+        last one that has it.
+        """
+        if sides[-1] == RIGHT:
+            return self.seed_generator.next()
+        return tf.identity(self.seed_generator.state.value)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that build this layer again."""

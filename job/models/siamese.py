@@ -11,6 +11,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -19,9 +20,11 @@ from keras import ops
 from job.config.model import ModelConfig
 from job.config.training import TrainingConfig
 from job.models.encoders.build_encoder import build_encoder
+from job.models.encoders.lstm import PreparedSteps, prepared_encoder
 from job.models.heads import build_head
 from job.models.losses.build_loss import BatchLoss, build_loss
 from job.models.optimizers import build_optimizer
+from job.models.sides import LEFT, RIGHT, encoding
 from job.types import ItemInput
 
 _SEED_GENERATOR = re.compile(r"^seed_generator(_\d+)?/")
@@ -55,24 +58,10 @@ class Siamese:
         return any(isinstance(layer, kind) for layer in self.encoder.layers)
 
     def embed_both(self, both: Any, *, training: bool) -> tuple[Any, Any]:
-        """Encodes both items of B pairs in one call.
+        """Encodes both items of B pairs in one call, which halves the graph.
 
         Args:
-            both: 2B items as `item` describes, the left ones first.
-            training: See `embed_sides`.
-
-        Returns:
-            Two float32 (B, D).
-        """
-        u_BD, v_BD = ops.split(self.encoder(both, training=training), 2)
-        return u_BD, v_BD
-
-    def embed_sides(self, left: Any, right: Any, *, training: bool) -> tuple[Any, Any]:
-        """Encodes both items of some pairs.
-
-        Args:
-            left: B items as `item` describes.
-            right: B items of the same shape.
+            both: 2B items, the left ones first: as `item` describes, or `PreparedSteps`.
             training: Whether to apply dropout and to use batch statistics. The left and the
                 right items then have separate statistics, as with two towers.
 
@@ -80,11 +69,39 @@ class Siamese:
             Two float32 (B, D).
         """
         if training and self.has_batch_statistics:
-            return self.encoder(left, training=True), self.encoder(right, training=True)
-        # One call for both halves the graph and gives the same embeddings.
-        both = self.encoder(ops.concatenate([left, right], axis=0), training=training)
-        u_BD, v_BD = ops.split(both, 2)
+            left, right = ops.split(both, 2)
+            return self.embed_sides(left, right, training=training)
+        u_BD, v_BD = ops.split(self._encode(both, training=training), 2)
         return u_BD, v_BD
+
+    def embed_sides(self, left: Any, right: Any, *, training: bool) -> tuple[Any, Any]:
+        """Encodes the items of B pairs in two calls, so that the sides may be padded apart.
+
+        The embeddings are those of `embed_both` up to rounding; dropout drops the same
+        features and leaves the same random state.
+
+        Args:
+            left: B items, as `item` describes or `PreparedSteps`.
+            right: B items, maybe of another T.
+            training: See `embed_both`.
+
+        Returns:
+            Two float32 (B, D).
+        """
+        with encoding(LEFT):
+            u_BD = self._encode(left, training=training)
+        with encoding(RIGHT):
+            v_BD = self._encode(right, training=training)
+        return u_BD, v_BD
+
+    def _encode(self, items: Any, *, training: bool) -> Any:
+        if isinstance(items, PreparedSteps):
+            return self._prepared_encoder(list(items), training=training)
+        return self.encoder(items, training=training)
+
+    @cached_property
+    def _prepared_encoder(self) -> keras.Model:
+        return prepared_encoder(self.encoder)
 
     def variables(self) -> dict[str, Any]:
         """Every variable that training changes, by `model|path` and `optimizer|path`.

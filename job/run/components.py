@@ -254,7 +254,6 @@ def build_training(
         components.siamese,
         strategy=components.strategy,
         global_batch_size=section.global_batch_size,
-        wire_dtype=components.feed.wire_dtype,
         stored=stored,
         merged=components.merged,
     )
@@ -287,7 +286,9 @@ def _stored_items(config: Config, components: Components) -> StoredItems | None:
         limit = (memory_limit() or 0) // (_CPU_ITEM_SHARE * copies)
     if items.values.nbytes > limit:
         return None
-    return StoredItems(items, strategy=components.strategy)
+    return StoredItems(
+        items, item=components.siamese.item, strategy=components.strategy
+    )
 
 
 def set_info_metrics(run: RunContext, components: Components, *, dataset_sha256: str) -> None:

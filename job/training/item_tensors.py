@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from job.models.encoders.lstm import PreparedSteps, standardised
 from job.preprocessing.ragged import RaggedArray
 from job.types import ItemInput
 
@@ -37,13 +38,14 @@ class ItemTensors:
         return ItemTensors(self.values_V, self.start_N[begin:end], self.length_N[begin:end])
 
     def padded(self, item: ItemInput) -> Any:
-        """The items as the input of an encoder.
+        """The items as the input of `Siamese.embed_both`.
 
         Args:
-            item: Describes that input.
+            item: Describes the encoder's input. Values of sequences are already standardised.
 
         Returns:
-            (N, ...); an item with a time axis is padded at the end to the longest of them.
+            (N, ...), sequences as `PreparedSteps`; an item with a time axis is padded at the
+            end to the longest of them.
         """
         if item.shape[0] is not None:
             return self._uniform(item)
@@ -51,12 +53,11 @@ class ItemTensors:
         step_T = tf.range(longest)
         last = tf.shape(self.values_V, tf.int64)[0] - 1
         place_NT = tf.minimum(self.start_N[:, None] + step_T, last)
-        values_NT = tf.cast(tf.gather(self.values_V, place_NT), item.dtype)
+        values_NT = tf.ensure_shape(tf.gather(self.values_V, place_NT), self._shape(item))
         is_step_NT = step_T < self.length_N[:, None]
-        for _ in item.shape[1:]:
-            is_step_NT = is_step_NT[..., None]
-        padding = tf.constant(item.padding, item.dtype)
-        return tf.ensure_shape(tf.where(is_step_NT, values_NT, padding), self._shape(item))
+        if item.kind == "sequence":
+            return PreparedSteps(tf.where(is_step_NT[..., None], values_NT, 0.0), is_step_NT)
+        return tf.where(is_step_NT, tf.cast(values_NT, item.dtype), 0)
 
     def _uniform(self, item: ItemInput) -> Any:
         """Items of one shape, whose first axis counts their values."""
@@ -72,11 +73,15 @@ class StoredItems:
     """Every item of a dataset, on each device of a strategy.
 
     Args:
-        items: The items, of a type that can be cast to that of the encoder's input.
+        items: The items, as a collator gives them.
+        item: Describes the encoder's input.
         strategy: The devices.
     """
 
-    def __init__(self, items: RaggedArray, *, strategy: tf.distribute.Strategy) -> None:
+    def __init__(
+        self, items: RaggedArray, *, item: ItemInput, strategy: tf.distribute.Strategy
+    ) -> None:
+        self._item = item
         self._devices = strategy.extended.worker_devices
         self._per_replica = strategy.experimental_distribute_values_from_function(
             lambda context: self._on_device(items, context.replica_id_in_sync_group)
@@ -84,12 +89,18 @@ class StoredItems:
 
     def _on_device(self, items: RaggedArray, replica: int) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.device(self._devices[replica]):
-            return tf.constant(np.asarray(items.values)), tf.constant(items.offsets)
+            values_V = tf.constant(np.asarray(items.values))
+            return prepared_values(values_V, item=self._item), tf.constant(items.offsets)
 
     @property
     def per_replica(self) -> Any:
         """An argument of `strategy.run`: (values_V, offsets) of the replica's device."""
         return self._per_replica
+
+
+def prepared_values(values_V: tf.Tensor, *, item: ItemInput) -> tf.Tensor:
+    """Values as `ItemTensors.padded` takes them: those of sequences are standardised."""
+    return standardised(values_V, item=item) if item.kind == "sequence" else values_V
 
 
 def stored_items(stored: tuple[tf.Tensor, tf.Tensor], rows_N: tf.Tensor) -> ItemTensors:

@@ -19,7 +19,12 @@ from job.errors import ConfigError
 from job.models.losses.pair_batch import PairBatch, no_gather
 from job.models.optimizers import apply_gradients
 from job.models.siamese import Siamese
-from job.training.item_tensors import ItemTensors, StoredItems, stored_items
+from job.training.item_tensors import (
+    ItemTensors,
+    StoredItems,
+    prepared_values,
+    stored_items,
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,6 @@ class TrainStep:
         siamese: Model, loss and optimizer, built under `strategy`.
         strategy: What the steps run under.
         global_batch_size: B, pairs in a step over all replicas.
-        wire_dtype: NumPy name of the type of the values in a batch.
         stored: The items of the dataset; None if each batch contains its items.
         merged: Whether both sides of a batch are encoded in one call and padded alike.
 
@@ -70,7 +74,6 @@ class TrainStep:
         *,
         strategy: tf.distribute.Strategy,
         global_batch_size: int,
-        wire_dtype: str,
         stored: StoredItems | None = None,
         merged: bool = True,
     ) -> None:
@@ -87,15 +90,7 @@ class TrainStep:
         self._rows = global_batch_size // replicas
         self._stored = stored
         self._merged = merged
-        label = tf.TensorSpec((None, global_batch_size), tf.float32)
-        number = tf.TensorSpec((None, global_batch_size), tf.int64)
-        signature = [label, number, number, number, number]
-        if stored is None:
-            signature += [
-                tf.TensorSpec((None, *siamese.item.shape[1:]), wire_dtype),
-                tf.TensorSpec((None, 2 * global_batch_size), tf.int64),
-            ]
-        self._steps = tf.function(self._run_steps, input_signature=signature)
+        self._steps: Any = None
 
     def prepare(self, batches: Sequence[PairArrays]) -> PreparedCall:
         """Joins batches into the argument of a call; it may run in any thread."""
@@ -112,19 +107,31 @@ class TrainStep:
 
     def __call__(self, call: PreparedCall) -> StepResults:
         """Takes one optimizer step for each batch, in order."""
+        if self._steps is None:
+            self._steps = self._traceable(call)
         loss, correct = self._steps(*call.arrays_KB, *call.items)
         return StepResults(loss.numpy(), correct.numpy())
 
     @property
     def num_traces(self) -> int:
         """How often the step was traced; 1 after the first call."""
-        traces: int = self._steps.experimental_get_tracing_count()
-        return traces
+        return 0 if self._steps is None else self._steps.experimental_get_tracing_count()
+
+    def _traceable(self, call: PreparedCall) -> Any:
+        """The steps as a function that is traced once, whatever K and the lengths are."""
+        signature = [
+            tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
+            for tensor in (*call.arrays_KB, *call.items)
+        ]
+        return tf.function(self._run_steps, input_signature=signature)
 
     def _run_steps(
         self, label_KB: tf.Tensor, *arrays: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         numbers_KB, passed = arrays[:4], arrays[4:]
+        if passed:
+            values, length_K2B = passed
+            values = prepared_values(values, item=self._siamese.item)
         num_steps = tf.shape(label_KB)[0]
         losses = tf.TensorArray(tf.float32, num_steps)
         corrects = tf.TensorArray(tf.float32, num_steps)
@@ -132,7 +139,6 @@ class TrainStep:
         for k in tf.range(num_steps):
             items: Any = self._stored.per_replica if self._stored else ()
             if passed:
-                values, length_K2B = passed
                 length_2B = length_K2B[k]
                 start_2B = begin + tf.cumsum(length_2B, exclusive=True)
                 begin += tf.reduce_sum(length_2B)
@@ -181,7 +187,7 @@ class TrainStep:
             return siamese.embed_both(both, training=True)
         left, right = items.take(0, size), items.take(size, 2 * size)
         return siamese.embed_sides(
-            left.padded(siamese.item), right.padded(siamese.item), training=True, merged=False
+            left.padded(siamese.item), right.padded(siamese.item), training=True
         )
 
     def _replica_step(

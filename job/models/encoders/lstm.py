@@ -1,12 +1,17 @@
-"""The recurrent encoder. N items, T time steps, F features, D size of a state.
+"""The recurrent encoder. N items, T time steps, F features, U units, D size of an embedding.
 
-Padding is masked: it leaves the state unchanged, and pooling ignores it. An embedding therefore
-does not depend on the padding of its batch. In texts padding is ID 0, in sequences a step whose
-features are all NaN (see `types.ItemInput`).
+Padding only follows the steps of an item, and no LSTM needs a mask for that: a state depends on
+earlier steps alone, and the states at padding are not read. The second direction takes each item
+reversed within its length, so its padding is behind, too. An embedding therefore does not depend
+on the padding of its batch. In texts padding is ID 0, in sequences a step whose features are all
+NaN (see `types.ItemInput`).
+
+A mask would cost operations in every time step, and cuDNN would wait for the host to check it.
 """
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -32,33 +37,42 @@ def build_lstm(
         precision: Precision of the LSTMs.
 
     Returns:
-        A model from int32 (N, T) token IDs, or float32 (N, T, F) steps, to float32 (N, D).
+        A model from int32 (N, T) token IDs, or float32 (N, T, F) steps, to float32 (N, D). What
+        follows the last step that is not padding is padding; nothing else is.
 
     Source: Chollet, Deep Learning with Python, 1st edition, section 7.1.5.
     """
-    items, vectors, is_step_NT = _INPUTS[item.kind](section, item=item, seed=seed)
+    items, vectors, is_value_NT = _INPUTS[item.kind](section, item=item, seed=seed)
+    steps = _steps_of(is_value_NT)
     for number in range(1, section.layers + 1):
+        suffix = f"_{number}" if number > 1 else ""
         if section.dropout:
-            name = f"dropout{_suffix(number)}"
+            name = f"dropout{suffix}"
             dropout_seed = derive_seed(seed, name=f"encoder/{name}")
-            dropout = PairDropout(
+            vectors = PairDropout(
                 section.dropout, seed=dropout_seed, dtype=precision, name=name
-            )
-            vectors = dropout(vectors)
-        gives_last = number == section.layers and section.pooling == "last"
-        layer = _layer(
-            section, number=number, gives_last=gives_last, seed=seed, precision=precision
-        )
-        vectors = layer(vectors, mask=is_step_NT)
-    if precision != "float32":
-        vectors = ops.cast(vectors, "float32")
-    if section.pooling != "last":
-        vectors = _POOLINGS[section.pooling](vectors, ops.expand_dims(is_step_NT, -1))
+            )(vectors)
+
+        def states_of(vectors_NTF: Any, *, name: str) -> Any:
+            return _lstm(name, units=section.units, seed=seed, precision=precision)(vectors_NTF)
+
+        parts = [states_of(vectors, name=f"forward{suffix}")]
+        if section.bidirectional:
+            reversed_NTF = _reversed(vectors, steps)
+            parts.append(states_of(reversed_NTF, name=f"backward{suffix}"))
+        if number == section.layers:
+            parts = [_POOLINGS[section.pooling](states_NTU, steps) for states_NTU in parts]
+        elif section.bidirectional:
+            parts[1] = _reversed(parts[1], steps)
+        vectors = parts[0]
+        if section.bidirectional:
+            join = keras.layers.Concatenate(dtype=vectors.dtype, name=f"lstm{suffix}")
+            vectors = join(parts)
     return keras.Model(items, vectors, name="encoder")
 
 
 def _tokens(section: LstmConfig, *, item: ItemInput, seed: int) -> tuple[Any, Any, Any]:
-    """Input, vectors and mask of texts."""
+    """Input, vectors, and what is no padding, of texts."""
     ids_NT = keras.Input(item.shape, dtype=item.dtype, name="ids")
     # A lookup computes nothing, and sums of gradients in the table need all bits.
     vectors_NTF = keras.layers.Embedding(
@@ -73,76 +87,148 @@ def _tokens(section: LstmConfig, *, item: ItemInput, seed: int) -> tuple[Any, An
     return ids_NT, vectors_NTF, ops.not_equal(ids_NT, 0)
 
 
-def _steps(section: LstmConfig, *, item: ItemInput, seed: int) -> tuple[Any, Any, Any]:
-    """Input, standardised vectors, and mask of sequences."""
+def _measurements(section: LstmConfig, *, item: ItemInput, seed: int) -> tuple[Any, Any, Any]:
+    """Input, standardised vectors, and what is no padding, of sequences."""
     steps_NTF = keras.Input(item.shape, dtype=item.dtype, name="steps")
     # A partly NaN step is not padding: its embedding becomes NaN, which does not go unnoticed.
-    is_step_NT = ops.logical_not(ops.all(ops.isnan(steps_NTF), axis=-1))
-    mean_F, std_F = np.array(item.mean, np.float32), np.array(item.std, np.float32)
-    # Padding becomes the mean, which is 0 once standardised: NaN would pass masks as 0 * NaN in
+    is_value_NT = ops.logical_not(ops.all(ops.isnan(steps_NTF), axis=-1))
+    mean_F = np.array(item.mean, np.float32)
+    # Padding becomes the mean, which is 0 once standardised: NaN would become 0 * NaN in
     # gradients, and 0 may be too many standard deviations away for float16.
-    filled_NTF = ops.where(ops.expand_dims(is_step_NT, -1), steps_NTF, mean_F)
+    filled_NTF = ops.where(ops.expand_dims(is_value_NT, -1), steps_NTF, mean_F)
+    vectors_NTF = standardised(filled_NTF, item=item)
+    # The names by which `prepared_encoder` finds both.
+    vectors_NTF = keras.layers.Identity(dtype="float32", name="standardised")(vectors_NTF)
+    is_value_NT = keras.layers.Identity(dtype="bool", name="is_step")(is_value_NT)
+    return steps_NTF, vectors_NTF, is_value_NT
+
+
+def standardised(steps_F: Any, *, item: ItemInput) -> Any:
+    """Steps with mean 0 and standard deviation 1 over the training items, float32 (..., F)."""
     # The layer `Normalization` replaces a standard deviation below 1e-7 with 1e-7, which leaves
     # a feature measured in amperes or metres near 0.
-    vectors_NTF = (filled_NTF - mean_F) / std_F
-    return steps_NTF, vectors_NTF, is_step_NT
+    return (steps_F - np.array(item.mean, np.float32)) / np.array(item.std, np.float32)
+
+
+class PreparedSteps(NamedTuple):
+    """Sequences as the encoder's layers see them, prepared once and not in every batch.
+
+    Attributes:
+        vectors_NTF: float32 (N, T, F), `standardised`; 0 at padding.
+        is_step_NT: bool (N, T), False at padding.
+    """
+
+    vectors_NTF: Any
+    is_step_NT: Any
+
+
+def prepared_encoder(encoder: keras.Model) -> keras.Model:
+    """The encoder of sequences behind its normalisation, with the same layers.
+
+    Args:
+        encoder: From `build_lstm`.
+
+    Returns:
+        A model from the fields of `PreparedSteps` to float32 (N, D).
+    """
+    inputs = [encoder.get_layer(name).output for name in ("standardised", "is_step")]
+    return keras.Model(inputs, encoder.output, name="prepared_encoder")
 
 
 _INPUTS: dict[str, Callable[..., tuple[Any, Any, Any]]] = {
     "text": _tokens,
-    "sequence": _steps,
+    "sequence": _measurements,
 }
 
 
-def _suffix(number: int) -> str:
-    """Suffix of the layer names, empty for the first layer."""
-    return f"_{number}" if number > 1 else ""
+@dataclass(frozen=True)
+class _Steps:
+    """The steps of each item; a row is one of all N * T places of a batch.
 
-
-def _layer(
-    section: LstmConfig, *, number: int, gives_last: bool, seed: int, precision: Precision
-) -> keras.layers.Layer:
-    """LSTM `number`, from 1, in one direction or both.
-
-    Its output is the last state of each direction, (N, D), or every state, (N, T, D).
+    Attributes:
+        is_step_NT1: bool (N, T, 1), whether a place is a step and no padding.
+        length_N1: float32 (N, 1), steps of each item, which may be 0.
+        last_row_N: int64 (N,), where the last step is; the first place of an empty item.
+        reversed_row_NT: int64 (N, T), where the steps are in reverse order; padding stays.
     """
-    suffix = _suffix(number)
 
-    def lstm(name: str) -> keras.layers.LSTM:
-        def seeded(use: str) -> int:
-            return derive_seed(seed, name=f"encoder/{name}{suffix}/{use}")
+    is_step_NT1: Any
+    length_N1: Any
+    last_row_N: Any
+    reversed_row_NT: Any
 
-        return keras.layers.LSTM(
-            section.units,
-            return_sequences=not gives_last,
-            go_backwards=name == "backward",
-            kernel_initializer=keras.initializers.GlorotUniform(seed=seeded("kernel")),
-            recurrent_initializer=keras.initializers.Orthogonal(seed=seeded("recurrent")),
-            # It draws nothing, but without a seed its seed state would start at random.
-            seed=seeded("unused"),
-            dtype=precision,
-            name=f"{name}{suffix}",
-        )
 
-    if not section.bidirectional:
-        return lstm("forward")
-    return keras.layers.Bidirectional(
-        lstm("forward"), backward_layer=lstm("backward"), dtype=precision, name=f"lstm{suffix}"
+def _steps_of(is_value_NT: Any) -> _Steps:
+    """Finds the steps of each item. Operations run on a GPU as well: int32 ones would not."""
+    # T and N are unknown here, so that sums of ones count places and items.
+    place_NT = ops.cumsum(ops.ones_like(is_value_NT, dtype="float32"), axis=1)
+    length_N1 = ops.max(ops.where(is_value_NT, place_NT, 0.0), axis=1, keepdims=True)
+    is_step_NT = ops.less_equal(place_NT, length_N1)
+    item_N = ops.cumsum(ops.ones_like(place_NT[:, -1]), axis=0) - 1.0
+    # A float32 counts to 2 ** 24, which is enough for N and T, but not for N * T.
+    start_N = ops.cast(item_N, "int64") * ops.cast(place_NT[:, -1], "int64")
+    last_N = ops.maximum(length_N1[:, 0], 1.0) - 1.0
+    reversed_NT = ops.where(is_step_NT, length_N1 - place_NT, place_NT - 1.0)
+    return _Steps(
+        is_step_NT1=ops.expand_dims(is_step_NT, -1),
+        length_N1=length_N1,
+        last_row_N=start_N + ops.cast(last_N, "int64"),
+        reversed_row_NT=ops.expand_dims(start_N, -1) + ops.cast(reversed_NT, "int64"),
     )
 
 
-def _mean(states_NTD: Any, is_step_NT1: Any) -> Any:
+def _rows(vectors_NTF: Any, row: Any) -> Any:
+    """The vectors at some rows."""
+    flat = ops.reshape(vectors_NTF, (-1, vectors_NTF.shape[-1]))
+    return ops.take(flat, row, axis=0)
+
+
+def _reversed(vectors_NTF: Any, steps: _Steps) -> Any:
+    """The steps of each item in reverse order, with the padding still behind them."""
+    return _rows(vectors_NTF, steps.reversed_row_NT)
+
+
+def _lstm(name: str, *, units: int, seed: int, precision: Precision) -> keras.layers.LSTM:
+    """An LSTM that gives every state."""
+
+    def seeded(use: str) -> int:
+        return derive_seed(seed, name=f"encoder/{name}/{use}")
+
+    return keras.layers.LSTM(
+        units,
+        return_sequences=True,
+        kernel_initializer=keras.initializers.GlorotUniform(seed=seeded("kernel")),
+        recurrent_initializer=keras.initializers.Orthogonal(seed=seeded("recurrent")),
+        # It draws nothing, but without a seed its seed state would start at random.
+        seed=seeded("unused"),
+        dtype=precision,
+        name=name,
+    )
+
+
+def _last(states_NTU: Any, steps: _Steps) -> Any:
+    """State after the last step of each item; 0 for an item without steps."""
+    last_NU = ops.cast(_rows(states_NTU, steps.last_row_N), "float32")
+    return ops.where(ops.greater(steps.length_N1, 0.0), last_NU, 0.0)
+
+
+def _mean(states_NTU: Any, steps: _Steps) -> Any:
     """Mean of the states over the steps of each item; 0 for an item without steps."""
-    total_ND = ops.sum(ops.where(is_step_NT1, states_NTD, 0.0), axis=1)
-    count_N1 = ops.sum(ops.cast(is_step_NT1, "float32"), axis=1)
-    return total_ND / ops.maximum(count_N1, 1.0)
+    states_NTU = ops.cast(states_NTU, "float32")
+    total_NU = ops.sum(ops.where(steps.is_step_NT1, states_NTU, 0.0), axis=1)
+    return total_NU / ops.maximum(steps.length_N1, 1.0)
 
 
-def _max(states_NTD: Any, is_step_NT1: Any) -> Any:
+def _max(states_NTU: Any, steps: _Steps) -> Any:
     """Largest value of each state over the steps of each item; 0 for an item without steps."""
+    states_NTU = ops.cast(states_NTU, "float32")
     # No state is below -1: it is a sigmoid times a tanh.
-    largest_ND = ops.max(ops.where(is_step_NT1, states_NTD, -1.0), axis=1)
-    return ops.where(ops.any(is_step_NT1, axis=1), largest_ND, 0.0)
+    largest_NU = ops.max(ops.where(steps.is_step_NT1, states_NTU, -1.0), axis=1)
+    return ops.where(ops.greater(steps.length_N1, 0.0), largest_NU, 0.0)
 
 
-_POOLINGS: dict[str, Callable[[Any, Any], Any]] = {"mean": _mean, "max": _max}
+_POOLINGS: dict[str, Callable[[Any, _Steps], Any]] = {
+    "last": _last,
+    "mean": _mean,
+    "max": _max,
+}

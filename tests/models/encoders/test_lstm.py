@@ -186,7 +186,7 @@ def test_the_second_direction_reads_from_the_end(pooling):
     model = encoder("text", bidirectional=True, pooling=pooling)
     forward, backward = (
         [weight.numpy() for weight in layer.weights if "lstm_cell" in weight.path]
-        for layer in (model.layers[-1].forward_layer, model.layers[-1].backward_layer)
+        for layer in (model.get_layer("forward"), model.get_layer("backward"))
     )
     # Each row has a different length, so that its end is not that of the batch.
     ids = some_items(TEXT, 2)

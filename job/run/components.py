@@ -255,7 +255,7 @@ def build_training(
         strategy=components.strategy,
         global_batch_size=section.global_batch_size,
         stored=stored,
-        merged=components.merged,
+        merged=True,
     )
     data = TrainingData(
         components.pairs,

@@ -56,7 +56,8 @@ class ItemTensors:
         values_NT = tf.ensure_shape(tf.gather(self.values_V, place_NT), self._shape(item))
         is_step_NT = step_T < self.length_N[:, None]
         if item.kind == "sequence":
-            return PreparedSteps(tf.where(is_step_NT[..., None], values_NT, 0.0), is_step_NT)
+            # Behind its end an item has values of others: no state that is read depends on them.
+            return PreparedSteps(values_NT, is_step_NT)
         return tf.where(is_step_NT, tf.cast(values_NT, item.dtype), 0)
 
     def _uniform(self, item: ItemInput) -> Any:

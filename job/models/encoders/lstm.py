@@ -114,7 +114,7 @@ class PreparedSteps(NamedTuple):
     """Sequences as the encoder's layers see them, prepared once and not in every batch.
 
     Attributes:
-        vectors_NTF: float32 (N, T, F), `standardised`; 0 at padding.
+        vectors_NTF: float32 (N, T, F), `standardised`; any finite numbers at padding.
         is_step_NT: bool (N, T), False at padding.
     """
 

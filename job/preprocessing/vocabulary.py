@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, pairwise, repeat
+from itertools import repeat
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -21,7 +21,12 @@ from numpy.typing import NDArray
 from job.config.data import CharactersConfig, Tokens, WordsConfig
 from job.errors import DataError
 from job.preprocessing.ragged import RaggedArray, offsets_of
-from job.preprocessing.word_segmentation import REGEX_VERSION, split_words
+from job.preprocessing.word_segmentation import (
+    REGEX_VERSION,
+    ROW_END,
+    split_rows,
+    split_words,
+)
 from job.types import Json
 
 log = logging.getLogger(__name__)
@@ -136,26 +141,29 @@ class WordVocabulary:
     regex_version: str = REGEX_VERSION
 
     def __post_init__(self) -> None:
-        if len(set(self.tokens)) != len(self.tokens) or "" in self.tokens:
-            raise ValueError("words must not be empty, nor repeated")
+        different = set(self.tokens)
+        if len(different) != len(self.tokens) or different & {"", ROW_END}:
+            raise ValueError("words must not be empty, nor repeated, nor a line feed")
 
     @property
     def size(self) -> int:
         return len(self.tokens) + FIRST_ID
 
     @cached_property
-    def _ids(self) -> dict[str, int]:
-        return {token: number for number, token in enumerate(self.tokens, start=FIRST_ID)}
+    def _ids_and_ends(self) -> dict[str, int]:
+        """The ID of each word; ROW_END has the ID of padding, which no word has."""
+        ids = {token: number for number, token in enumerate(self.tokens, start=FIRST_ID)}
+        return ids | {ROW_END: PADDING_ID}
 
     def encode(self, items: RaggedArray) -> RaggedArray:
-        id_of, unknown = self._ids.get, repeat(UNKNOWN_ID)
-        ids: list[int] = []
-        ends: list[int] = []
-        for words in _words_of(items):
-            # A text without words is still an item.
-            ids.extend(map(id_of, words or ("",), unknown))
-            ends.append(len(ids))
-        return RaggedArray(np.array(ids, np.int32), np.array([0, *ends], np.int64))
+        words = _words_of(items)
+        found = map(self._ids_and_ends.get, words, repeat(UNKNOWN_ID))
+        ids = np.fromiter(found, np.int32, len(words))
+        ends = np.flatnonzero(ids == PADDING_ID)
+        num_words = np.diff(ends, prepend=-1) - 1
+        # A text without words is still an item: its end becomes an unknown word.
+        ids[ends[num_words == 0]] = UNKNOWN_ID
+        return RaggedArray(ids[ids != PADDING_ID], offsets_of(np.maximum(num_words, 1)))
 
     def cut(self, text: str) -> list[str]:
         return split_words(text) or [text]
@@ -209,8 +217,34 @@ def build_vocabulary(
         return CharacterVocabulary("".join(map(chr, np.flatnonzero(seen).tolist())))
     counts: Counter[str] = Counter()
     for chunk in chunks:
-        counts.update(chain.from_iterable(_words_of(chunk)))
+        counts.update(_words_of(chunk))
+    counts.pop(ROW_END, None)
     return WordVocabulary(_most_common(counts, section))
+
+
+def encode_all(vocabulary: Vocabulary, items: RaggedArray) -> RaggedArray:
+    """Token IDs of every item, in as few bytes as they fit; reads the items in chunks.
+
+    Args:
+        vocabulary: Encodes them.
+        items: uint8, valid UTF-8 in each row.
+
+    Returns:
+        uint16, or int32 if an ID needs it: `vocabulary.encode(items)`.
+    """
+    dtype = id_dtype(vocabulary)
+    rows = np.arange(len(items))
+    ids, lengths = [np.zeros(0, dtype)], [np.zeros(0, np.int64)]
+    for chunk in _chunks(items, rows):
+        tokens = vocabulary.encode(chunk)
+        ids.append(tokens.values.astype(dtype))
+        lengths.append(tokens.lengths)
+    return RaggedArray(np.concatenate(ids), offsets_of(np.concatenate(lengths)))
+
+
+def id_dtype(vocabulary: Vocabulary) -> "np.dtype[np.generic]":
+    """The smallest of uint16 and int32 that every ID fits."""
+    return np.dtype(np.uint16 if vocabulary.size <= 1 << 16 else np.int32)
 
 
 def vocabulary_from_json(record: Mapping[str, Json]) -> Vocabulary:
@@ -279,7 +313,9 @@ def _chunks(items: RaggedArray, rows: NDArray[np.int64]) -> Iterator[RaggedArray
         yield items.take(part)
 
 
-def _words_of(items: RaggedArray) -> Iterator[list[str]]:
-    data = items.values.tobytes()
-    for start, end in pairwise(items.offsets.tolist()):
-        yield split_words(data[start:end].decode())
+def _words_of(items: RaggedArray) -> list[str]:
+    """The words of every item, with ROW_END behind each item."""
+    # One call for all items: a call for each is slow where they are short.
+    end = ord(ROW_END)
+    data = np.where(items.values == end, np.uint8(ord(" ")), items.values)
+    return split_rows(np.insert(data, items.offsets[1:], end).tobytes().decode())

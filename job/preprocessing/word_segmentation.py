@@ -34,6 +34,8 @@ import regex
 REGEX_VERSION: str = regex.__version__
 
 _ZERO_WIDTH_SPACE, _JOINER = "\u200b", "\u200d"
+# A separator: within a text, a space in its place gives the same tokens.
+ROW_END = "\n"
 SEPARATOR_PATTERN = f"[\\p{{Z}}\\p{{Cc}}{_ZERO_WIDTH_SPACE}]"
 
 _VOICED_MARKS = "\uff9e\uff9f"
@@ -77,6 +79,25 @@ def split_words(text: str) -> list[str]:
     return tokens
 
 
+def split_rows(rows: str) -> list[str]:
+    """The tokens of several texts.
+
+    Args:
+        rows: The texts, each with ROW_END behind it and nowhere else.
+
+    Returns:
+        Their tokens in order, and every ROW_END as a token by itself.
+    """
+    found: list[str] = _token_or_end().findall(rows.replace(_ZERO_WIDTH_SPACE, " "))
+    return found
+
+
 @cache
 def _token() -> "regex.Pattern[str]":
     return regex.compile(TOKEN_PATTERN)
+
+
+@cache
+def _token_or_end() -> "regex.Pattern[str]":
+    # No alternative of a token matches a line feed, so no token reaches beyond a text.
+    return regex.compile(f"{TOKEN_PATTERN}|{ROW_END}")

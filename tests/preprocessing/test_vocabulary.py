@@ -16,6 +16,7 @@ from job.preprocessing.vocabulary import (
     Vocabulary,
     WordVocabulary,
     build_vocabulary,
+    encode_all,
     vocabulary_from_json,
 )
 from tests.preprocessing.reference_words import slow_words, texts
@@ -148,6 +149,20 @@ def test_only_the_given_rows_are_counted_in_chunks(section, monkeypatch):
     assert "x" not in vocabulary.tokens
     # Bytes so far: 1, 2, 12, 13; a chunk ends where they pass a multiple of 4.
     assert taken == [[0, 1], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    "vocabulary", [CharacterVocabulary("ab"), WordVocabulary(("a", "b"))], ids=lambda v: v.kind
+)
+@pytest.mark.parametrize("num_bytes", [1, 4, 1000])
+def test_all_items_are_encoded_in_chunks_as_by_one_call(vocabulary, num_bytes, monkeypatch):
+    monkeypatch.setattr(module, "_BYTES_AT_A_TIME", num_bytes)
+    items = items_of("a", "b a", "", "a\nb", "c" * 9, "\u4e2db")
+    found, expected = encode_all(vocabulary, items), vocabulary.encode(items)
+    assert found.values.dtype == np.uint16
+    assert found.values.tolist() == expected.values.tolist()
+    assert found.offsets.tolist() == expected.offsets.tolist()
+    assert len(encode_all(vocabulary, items_of())) == 0
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,11 @@ class ItemInput:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
+    @property
+    def fill(self) -> float:
+        """The value behind the end of an item that is shorter than its batch."""
+        return float("nan") if self.kind == "sequence" else 0.0
+
 
 @dataclass(frozen=True)
 class Position:

@@ -52,7 +52,7 @@ class GoldenPairs:
 
 def _arguments(name: str, items: Items) -> dict[str, npt.NDArray[Any]]:
     if isinstance(items, RaggedArray):
-        values = items.padded(np.arange(len(items)), multiple=1)
+        values = items.padded(np.arange(len(items)))
         return {name: values, f"{name}_length": items.lengths}
     if isinstance(items, np.ndarray):
         return {name: items}

@@ -38,7 +38,7 @@ def augment_images(
     seed: int,
     epoch: int,
     index: NDArray[np.int64],
-) -> NDArray[np.float32]:
+) -> NDArray[np.uint8]:
     """Flips, crops and recolours images, in this order.
 
     A crop is enlarged to the full size. Brightness, contrast and saturation are each multiplied
@@ -52,7 +52,7 @@ def augment_images(
         index: int64 (R,), >= 0: the item that each image is drawn for.
 
     Returns:
-        float32 (R, S, S, 3), whole numbers from 0 to 255.
+        uint8 (R, S, S, 3).
 
     Raises:
         ValueError: `images_RSS3` has another dtype or shape.
@@ -71,7 +71,7 @@ def augment_images(
     factors_R3 = 1.0 + section.colour * np.stack(
         [2.0 * drawn(stream) - 1.0 for stream, _ in _COLOURS], axis=1
     )
-    augmented_RSS3 = np.empty(shape, np.float32)
+    augmented_RSS3 = np.empty(shape, np.uint8)
     for row, pixels in enumerate(images_RSS3):
         image = Image.fromarray(pixels)
         if flip_R[row]:

@@ -67,24 +67,20 @@ class RaggedArray:
             raise IndexError(f"row {index} of {len(self)}")
         return self.values[self.offsets[index] : self.offsets[index + 1]]
 
-    def padded(
-        self, rows: NDArray[np.int64], *, multiple: int, fill: float = 0
-    ) -> NDArray[np.generic]:
+    def padded(self, rows: NDArray[np.int64], *, fill: float = 0) -> NDArray[np.generic]:
         """Some rows as a rectangle, shorter ones filled at the end.
 
         Args:
             rows: int64 (R,); repeats are allowed.
-            multiple: T is the length of the longest row, rounded up to a multiple of this, at
-                least once, so that few different T occur.
             fill: Value behind the end of a row.
 
         Returns:
-            (R, T, ...), of the dtype of `values`.
+            (R, T, ...), of the dtype of `values`; T is the length of the longest row, at
+            least 1.
         """
         starts = self.offsets[rows]
         lengths = self.offsets[rows + 1] - starts
-        longest = int(lengths.max(initial=1))
-        columns = np.arange(-(-longest // multiple) * multiple)
+        columns = np.arange(lengths.max(initial=1))
         if not len(self.values):
             shape = (len(rows), len(columns), *self.values.shape[1:])
             return np.full(shape, fill, self.values.dtype)
@@ -121,23 +117,6 @@ class RaggedBuilder:
             self._make_room(end, row.shape[1:])
         self._values[self._used : end] = row
         self._used = end
-
-    def space_for(
-        self, lengths: NDArray[np.int64], *, shape: tuple[int, ...]
-    ) -> NDArray[np.generic]:
-        """Adds rows for the caller to fill.
-
-        Args:
-            lengths: int64 (R,), length of each row.
-            shape: Shape of a value.
-
-        Returns:
-            (sum of lengths, *shape), a view for the values, valid until the next row is added.
-        """
-        self._lengths.extend(lengths.tolist())
-        start, self._used = self._used, self._used + int(lengths.sum())
-        self._make_room(self._used, shape)
-        return self._values[start : self._used]
 
     def finished(self) -> RaggedArray:
         """The rows. Nothing may be added afterwards."""

@@ -42,7 +42,7 @@ from job.callbacks.callback_list import CallbackList, TrainCall
 from job.checkpoints.policy import SavePolicy
 from job.data.dataset import ItemTable
 from job.data.pipeline.batches import PairArrays, pair_arrays
-from job.data.pipeline.collators import PADDING_MULTIPLE, Collator
+from job.data.pipeline.collators import Collator
 from job.data.pipeline.prefetch import Prefetcher
 from job.data.sampling.epochs import BatchSampler
 from job.errors import DivergedError, StopError
@@ -86,8 +86,7 @@ class TrainingData:
         """Upper bound for the size of the items of a batch."""
         item = self.feed.input
         longest = int(self.items.values.lengths.max(initial=1))
-        padded = -(-longest // PADDING_MULTIPLE) * PADDING_MULTIPLE
-        size = math.prod(padded if length is None else length for length in item.shape)
+        size = math.prod(longest if length is None else length for length in item.shape)
         return 2 * self.global_batch_size * size * np.dtype(item.dtype).itemsize
 
     def batches(self, epoch: int) -> Prefetcher[PairArrays]:

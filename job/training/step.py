@@ -15,6 +15,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from job.data.pipeline.batches import PairArrays
+from job.data.pipeline.collators import padded
 from job.errors import ConfigError
 from job.models.losses.pair_batch import PairBatch, no_gather
 from job.models.optimizers import apply_gradients
@@ -72,14 +73,20 @@ class TrainStep:
 
     def __call__(self, batches: Sequence[PairArrays]) -> StepResults:
         """Takes one optimizer step for each batch, in order."""
-        items = [batch.items.reshape(-1, *batch.items.shape[2:]) for batch in batches]
-        length = np.array([batch.items.shape[1] for batch in batches], np.int32)
+        sides = [self._padded(batch) for batch in batches]
+        items = [side.reshape(-1, *side.shape[2:]) for side in sides]
+        length = np.array([side.shape[1] for side in sides], np.int32)
         names = ("label", "left_item", "right_item", "left_class", "right_class")
         stacked = (np.stack([getattr(batch, name) for batch in batches]) for name in names)
         loss, correct = self._steps(
             *map(tf.constant, (np.concatenate(items), length, *stacked))
         )
         return StepResults(loss.numpy(), correct.numpy())
+
+    def _padded(self, batch: PairArrays) -> npt.NDArray[np.generic]:
+        if batch.items is None:
+            raise ValueError("a batch has no items")
+        return padded(batch.items, item=self._siamese.item)
 
     def _run_steps(
         self, items: tf.Tensor, length_K: tf.Tensor, *arrays_KB: tf.Tensor

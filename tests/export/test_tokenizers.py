@@ -29,7 +29,7 @@ def assert_graph_agrees(section, texts):
     vocabulary = build_vocabulary(section, items=items, rows=np.arange(len(items)))
     ids = in_graph(vocabulary, [text.encode() for text in texts])
     assert ids.dtype == np.int32
-    expected = vocabulary.encode(items).padded(np.arange(len(items)), multiple=1)
+    expected = vocabulary.encode(items).padded(np.arange(len(items)))
     assert np.array_equal(ids, expected)
 
 

@@ -55,7 +55,7 @@ def image_model():
 def golden_texts(siamese, vocabulary, left, right):
     def ids(texts):
         items = RaggedArray.from_bytes([text.encode() for text in texts])
-        return vocabulary.encode(items).padded(np.arange(len(items)), multiple=8)
+        return vocabulary.encode(items).padded(np.arange(len(items)))
 
     return GoldenPairs(left, right, _scores(siamese, ids(left), ids(right)))
 
@@ -68,7 +68,7 @@ def golden_sequences(siamese, left_lengths, right_lengths):
         return RaggedArray(values, offsets_of(np.array(lengths)))
 
     def padded(items):
-        return items.padded(np.arange(len(items)), multiple=4, fill=np.nan)
+        return items.padded(np.arange(len(items)), fill=np.nan)
 
     left, right = sequences(left_lengths), sequences(right_lengths)
     return GoldenPairs(left, right, _scores(siamese, padded(left), padded(right)))

@@ -48,7 +48,7 @@ def test_scores_are_those_of_the_pair_model_whatever_the_batches(siamese, batch_
         batch_size=batch_size,
         items=ITEMS,
     )
-    everything = TOKENS.padded(np.arange(6), multiple=8)
+    everything = TOKENS.padded(np.arange(6))
     expected = siamese.scorer([everything[PAIRS.left], everything[PAIRS.right]]).numpy()[:, 0]
     np.testing.assert_allclose(scores.score, expected, rtol=1e-5)
     np.testing.assert_array_equal(scores.label, PAIRS.label)
@@ -140,7 +140,7 @@ def test_a_loss_that_looks_at_the_batch_sees_consecutive_blocks_of_pairs(name, b
         batch_size=batch_size,
         items=ITEMS,
     )
-    embedding = built.encoder(TOKENS.padded(np.arange(6), multiple=8)).numpy()
+    embedding = built.encoder(TOKENS.padded(np.arange(6))).numpy()
     losses = []
     for start in range(0, len(PAIRS), batch_size):
         part = slice(start, start + batch_size)

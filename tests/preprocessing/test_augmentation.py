@@ -46,7 +46,7 @@ def rows_of(ragged):
 def test_without_options_nothing_changes():
     images = images_of(4)
     found = augmented(images, ImageAugmentationConfig())
-    assert found.dtype == np.float32
+    assert found.dtype == np.uint8
     assert np.array_equal(found, images)
     sequences = sequences_of([3, 1])
     found = altered(sequences)
@@ -58,7 +58,7 @@ def test_without_options_nothing_changes():
 def test_an_image_is_augmented_alike_in_every_batch_and_position(section):
     images = images_of(40, size=13)
     whole = augmented(images, section)
-    assert whole.dtype == np.float32
+    assert whole.dtype == np.uint8
     chosen = np.array([39, 7, 7, 0, 23])
     together = augmented(images[chosen], section, index=chosen)
     assert together.tobytes() == whole[chosen].tobytes()

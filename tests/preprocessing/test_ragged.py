@@ -24,18 +24,18 @@ def test_a_row_out_of_range_is_an_error(ragged, index):
 
 
 @pytest.mark.parametrize(
-    ("rows", "multiple", "fill", "expected"),
+    ("rows", "fill", "expected"),
     [
-        ([0, 1], 1, 0, [[1, 2, 3], [0, 0, 0]]),
-        ([3, 0, 3], 2, 0, [[5, 6, 0, 0], [1, 2, 3, 0], [5, 6, 0, 0]]),
-        ([2], 1, 0, [[4]]),
-        ([3], 4, -1, [[5, 6, -1, -1]]),
-        ([1], 2, 9, [[9, 9]]),
-        ([], 2, 0, np.zeros((0, 2))),
+        ([0, 1], 0, [[1, 2, 3], [0, 0, 0]]),
+        ([3, 0, 3], 0, [[5, 6, 0], [1, 2, 3], [5, 6, 0]]),
+        ([2], 0, [[4]]),
+        ([3, 2], -1, [[5, 6], [4, -1]]),
+        ([1], 9, [[9]]),
+        ([], 0, np.zeros((0, 1))),
     ],
 )
-def test_padding_fills_behind_the_rows(ragged, rows, multiple, fill, expected):
-    padded = ragged.padded(np.array(rows, np.int64), multiple=multiple, fill=fill)
+def test_padding_fills_behind_the_rows(ragged, rows, fill, expected):
+    padded = ragged.padded(np.array(rows, np.int64), fill=fill)
     assert padded.dtype == np.int32
     np.testing.assert_array_equal(padded, expected)
 
@@ -48,8 +48,8 @@ def test_padding_agrees_with_a_loop_over_rows():
         np.concatenate(rows_of_values), np.concatenate([[0], np.cumsum(lengths)])
     )
     chosen = random.integers(0, 50, 200)
-    padded = ragged.padded(chosen, multiple=4)
-    assert padded.shape == (200, 12)
+    padded = ragged.padded(chosen)
+    assert padded.shape == (200, lengths.max())
     for row, index in zip(padded, chosen, strict=True):
         length = lengths[index]
         assert row[:length].tolist() == rows_of_values[index].tolist()
@@ -58,7 +58,7 @@ def test_padding_agrees_with_a_loop_over_rows():
 
 def test_padding_of_rows_without_values():
     empty = RaggedArray(np.zeros(0, np.int32), np.zeros(3, np.int64))
-    assert empty.padded(np.array([0, 1]), multiple=2).tolist() == [[0, 0], [0, 0]]
+    assert empty.padded(np.array([0, 1])).tolist() == [[0], [0]]
 
 
 def test_byte_strings_become_rows():
@@ -99,15 +99,6 @@ def test_a_builder_returns_the_rows_it_was_given(lengths, shape):
     assert ragged.lengths.tolist() == lengths
     for number, row in enumerate(expected):
         assert np.array_equal(ragged.row(number), row)
-
-
-def test_a_builder_has_space_for_the_caller_to_fill():
-    rows = RaggedBuilder(np.dtype(np.uint8))
-    rows.append(np.array([1, 2], np.uint8))
-    rows.space_for(np.array([2, 0, 1]), shape=())[:] = [3, 4, 5]
-    rows.append(np.array([6], np.uint8))
-    ragged = rows.finished()
-    assert [ragged.row(i).tolist() for i in range(5)] == [[1, 2], [3, 4], [], [5], [6]]
 
 
 def test_a_builder_keeps_no_spare_memory():

@@ -19,6 +19,7 @@ from job.distribution.strategy import open_strategy
 from job.models.siamese import Siamese, build_siamese
 from job.training.state import read_variables, write_variables
 from job.training.step import StepResults, TrainStep
+from tests.feeds import one_length
 from tests.models.encoder_cases import CASES, some_items
 
 BATCH, STEPS = 4, 2
@@ -80,7 +81,14 @@ def take(run: Run, first: int = 0, last: int = STEPS, *, change=None) -> StepRes
     number = np.arange(STEPS * BATCH).reshape(STEPS, BATCH)
     unknown = np.full(BATCH, -1)
     batches = [
-        PairArrays(np.concatenate([left, right]), y, n, n + STEPS * BATCH, unknown, unknown)
+        PairArrays(
+            one_length(np.concatenate([left, right])),
+            y,
+            n,
+            n + STEPS * BATCH,
+            unknown,
+            unknown,
+        )
         for left, right, y, n in zip(*sides, label, number, strict=True)
     ]
     return run.step(batches[first:last])

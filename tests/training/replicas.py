@@ -28,6 +28,7 @@ from job.models.siamese import Siamese
 from job.training.state import read_variables
 from job.training.step import TrainStep
 from job.types import ItemInput
+from tests.feeds import one_length
 
 BATCH, STEPS, NUM_ITEMS, FEATURES = 16, 5, 40, 6
 ITEM = ItemInput("text", "float32", (FEATURES,))
@@ -70,7 +71,14 @@ def batches() -> list[PairArrays]:
     apart = np.linalg.norm(values[left] - values[right], axis=2)
     label = (apart < np.median(apart)).astype(np.float32)
     return [
-        PairArrays(np.concatenate([values[u], values[v]]), y, u, v, classes[u], classes[v])
+        PairArrays(
+            one_length(np.concatenate([values[u], values[v]])),
+            y,
+            u,
+            v,
+            classes[u],
+            classes[v],
+        )
         for u, v, y in zip(left, right, label, strict=True)
     ]
 

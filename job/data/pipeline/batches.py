@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from job.data.dataset import ItemTable
 from job.data.pipeline.collators import AugmentationSeed, Collator
 from job.data.sampling.epochs import SampledPairs
+from job.preprocessing.ragged import RaggedArray
 
 
 @dataclass(frozen=True, eq=False)
 class PairArrays:
     """One global batch of B pairs, the input of a training step.
 
-    Its padding does not depend on other batches.
-
     Attributes:
-        items: (2B, ...), the left items as the collator gives them, then the right ones.
+        items: 2B rows, the left items as the collator's `ragged` gives them, then the right
+            ones; None if the step takes them from all items by their numbers.
         label: float32 (B,), 1.0 = match, 0.0 = no match.
         left_item: int64 (B,), number of the left item of each pair in the dataset.
         right_item: int64 (B,), of the right one.
@@ -30,7 +30,7 @@ class PairArrays:
         right_class: int64 (B,), of the right one.
     """
 
-    items: NDArray[np.generic]
+    items: RaggedArray | None
     label: NDArray[np.float32]
     left_item: NDArray[np.int64]
     right_item: NDArray[np.int64]
@@ -39,13 +39,13 @@ class PairArrays:
 
 
 def pair_arrays(
-    chosen: SampledPairs, *, feed: Collator, items: ItemTable, seed: int, epoch: int
+    chosen: SampledPairs, *, feed: Collator | None, items: ItemTable, seed: int, epoch: int
 ) -> PairArrays:
     """Collates the pairs of a batch, with the collator's augmentation.
 
     Args:
         chosen: The pairs.
-        feed: Collates the items.
+        feed: Collates the items; None if the step has all of them.
         items: The items of the dataset, for their classes.
         seed: `run.seed`.
         epoch: Counted from 0.
@@ -54,8 +54,9 @@ def pair_arrays(
     # The two items of a pair are augmented differently, even if they are the same item.
     index = np.concatenate([2 * chosen.index, 2 * chosen.index + 1])
     rows = np.concatenate([pairs.left, pairs.right])
+    variation = AugmentationSeed(seed, epoch, index)
     return PairArrays(
-        items=feed.batch(rows, variation=AugmentationSeed(seed, epoch, index)),
+        items=None if feed is None else feed.ragged(rows, variation=variation),
         label=pairs.label.astype(np.float32),
         left_item=pairs.left,
         right_item=pairs.right,

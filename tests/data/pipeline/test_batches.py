@@ -17,8 +17,8 @@ CLASSES = np.array([7, 8, -1, 9, 7])
 PAIRS = pair_table([(0, 1, 1), (1, 2, 0), (2, 0, 1), (4, 3, 0), (0, 4, 1)])
 
 
-def feed(tokens: RaggedArray = TOKENS, *, multiple: int = 8) -> IdFeed:
-    return IdFeed(tokens, multiple=multiple)
+def feed(tokens: RaggedArray = TOKENS) -> IdFeed:
+    return IdFeed(tokens)
 
 
 def items(*, classes: np.ndarray | None = CLASSES) -> ItemTable:
@@ -31,21 +31,20 @@ def chosen(*rows: int) -> SampledPairs:
 
 
 def test_a_batch_holds_the_left_items_then_the_right_ones():
-    arrays = pair_arrays(chosen(4, 2, 0), feed=feed(multiple=1), items=items(), seed=0, epoch=0)
-    assert arrays.items.dtype == np.int32
+    arrays = pair_arrays(chosen(4, 2, 0), feed=feed(), items=items(), seed=0, epoch=0)
+    assert arrays.items.values.dtype == np.int32
     assert arrays.label.dtype == np.float32
-    assert arrays.items.tolist() == [
-        *([1, 0, 0], [3, 3, 3], [1, 0, 0]),
-        *([4, 4, 0], [1, 0, 0], [2, 2, 0]),
+    assert [arrays.items.row(row).tolist() for row in range(6)] == [
+        *([1], [3, 3, 3], [1]),
+        *([4, 4], [1], [2, 2]),
     ]
     assert arrays.label.tolist() == [1, 1, 1]
 
 
-def test_a_batch_is_padded_by_itself():
-    short = pair_arrays(chosen(0), feed=feed(multiple=1), items=items(), seed=0, epoch=0)
-    long = pair_arrays(chosen(0, 1), feed=feed(multiple=1), items=items(), seed=0, epoch=0)
-    assert short.items.shape == (2, 2)
-    assert long.items.shape == (4, 3)
+def test_a_batch_for_items_on_the_device_holds_their_numbers_alone():
+    arrays = pair_arrays(chosen(4, 2), feed=None, items=items(), seed=0, epoch=0)
+    assert arrays.items is None
+    assert arrays.left_item.tolist() == [0, 2]
 
 
 def test_a_batch_says_which_items_and_classes_its_pairs_hold():
@@ -66,6 +65,10 @@ class Listening(IdFeed):
     """Notes which variations it is asked for."""
 
     heard: list[AugmentationSeed | None] = field(default_factory=list)
+
+    def ragged(self, rows, *, variation=None):
+        self.heard.append(variation)
+        return super().ragged(rows)
 
     def batch(self, rows, *, variation=None):
         self.heard.append(variation)
@@ -88,12 +91,12 @@ def test_a_measured_item_is_not_varied():
 
 
 def test_item_batches_visit_every_item_once_short_ones_first():
-    batches = list(item_batches(feed(multiple=2), batch_size=2, rows=np.arange(5)))
+    batches = list(item_batches(feed(), batch_size=2, rows=np.arange(5)))
     assert [rows.tolist() for rows, _ in batches] == [[3, 0], [1, 4], [2]]
     assert [ids.tolist() for _, ids in batches] == [
-        [[0, 0], [1, 0]],
+        [[0], [1]],
         [[2, 2], [4, 4]],
-        [[3, 3, 3, 0]],
+        [[3, 3, 3]],
     ]
     assert all(ids.dtype == np.int32 for _, ids in batches)
 
@@ -119,6 +122,6 @@ def test_items_of_one_length_keep_their_order():
 
 
 def test_item_batches_can_be_of_some_items():
-    batches = list(item_batches(feed(multiple=1), batch_size=8, rows=np.array([4, 2])))
+    batches = list(item_batches(feed(), batch_size=8, rows=np.array([4, 2])))
     assert [rows.tolist() for rows, _ in batches] == [[4, 2]]
     assert list(item_batches(feed(), batch_size=8, rows=np.array([], np.int64))) == []

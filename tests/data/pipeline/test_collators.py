@@ -1,22 +1,26 @@
 """Each kind of item as an encoder takes it, varied only when that is asked for."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from job.config.augmentation import ImageAugmentationConfig, SequenceAugmentationConfig
 from job.config.data import ImageDataConfig, SequenceDataConfig, TextDataConfig
 from job.data.dataset import Dataset, ItemTable
+from job.data.pipeline import collators
 from job.data.pipeline.collators import (
     AugmentationSeed,
     ImageCollator,
     SequenceCollator,
     TextCollator,
     collator_for,
+    padded,
 )
 from job.data.quarantine import NOTHING_QUARANTINED
 from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.ragged import RaggedArray, offsets_of
-from job.preprocessing.vocabulary import CharacterVocabulary
+from job.preprocessing.vocabulary import CharacterVocabulary, Vocabulary, WordVocabulary
 from job.types import ItemInput
 from tests.preprocessing.some_images import one_colour
 
@@ -50,11 +54,7 @@ def test_texts_become_ids_padded_with_zero():
     )
     ids = feed.batch(np.array([1, 2, 1]))
     assert ids.dtype == np.int32
-    assert ids.tolist() == [
-        [1, 0, 0, 0, 0, 0, 0, 0],
-        [2, 3, 1, 2, 3, 0, 0, 0],
-        [1, 0, 0, 0, 0, 0, 0, 0],
-    ]
+    assert ids.tolist() == [[1, 0, 0, 0, 0], [2, 3, 1, 2, 3], [1, 0, 0, 0, 0]]
     assert feed.input == ItemInput("text", "int32", (None,), vocabulary_size=4)
     assert feed.lengths_of(np.array([2, 0])).tolist() == [5, 2]
 
@@ -62,7 +62,7 @@ def test_texts_become_ids_padded_with_zero():
 def test_sequences_are_padded_with_steps_that_are_no_numbers():
     feed = SequenceCollator(SEQUENCES, MOMENTS)
     steps = feed.batch(np.array([1, 0]))
-    assert steps.shape == (2, 8, 2)
+    assert steps.shape == (2, 3, 2)
     assert steps.dtype == np.float32
     np.testing.assert_array_equal(steps[0, :3], STEPS[1:4])
     np.testing.assert_array_equal(steps[1, :1], STEPS[:1])
@@ -83,6 +83,101 @@ def test_images_are_numbers_from_0_to_255(images):
         assert (image == np.float32(colour)).all()
     assert feed.input == ItemInput("image", "float32", (8, 8, 3))
     assert feed.lengths_of(np.array([0, 1])).tolist() == [8, 8]
+
+
+def test_the_length_of_a_text_is_its_tokens():
+    texts = RaggedArray.from_bytes(["\u732b\u3068 dog".encode(), b"", b"a-b"])
+    words = TextCollator(texts, WordVocabulary(("dog",)))
+    assert words.lengths_of(np.array([2, 0, 1])).tolist() == [3, 3, 1]
+    characters = TextCollator(texts, CharacterVocabulary("dgo"))
+    assert characters.lengths_of(np.array([2, 0, 1])).tolist() == [3, 6, 1]
+
+
+def text_collator(vocabulary: Vocabulary, *, texts: RaggedArray | None = None) -> TextCollator:
+    return TextCollator(texts or RaggedArray.from_bytes([b"ab", b"", b"abcab"]), vocabulary)
+
+
+def mapped(items: RaggedArray, folder: Path) -> RaggedArray:
+    np.save(folder / "values.npy", items.values)
+    return RaggedArray(np.load(folder / "values.npy", mmap_mode="r"), items.offsets)
+
+
+def test_texts_are_tokenised_once(monkeypatch):
+    collator = text_collator(CharacterVocabulary("ab"))
+    first = collator.ragged(np.array([2]))
+
+    def refuse(self, items):
+        raise AssertionError("tokenised again")
+
+    monkeypatch.setattr(CharacterVocabulary, "encode", refuse)
+    assert np.array_equal(collator.ragged(np.array([2])).values, first.values)
+    assert collator.batch(np.array([1, 0])).tolist() == [[1, 0], [2, 3]]
+    assert collator.lengths_of(np.array([0, 1, 2])).tolist() == [2, 1, 5]
+
+
+def test_many_mapped_texts_are_tokenised_in_each_batch(monkeypatch, tmp_path):
+    kept = text_collator(CharacterVocabulary("ab"))
+    texts = mapped(kept.texts, tmp_path)
+    assert text_collator(CharacterVocabulary("ab"), texts=texts).items() is not None
+    monkeypatch.setattr(collators, "_MOST_MAPPED_BYTES", len(texts.values) - 1)
+    read = text_collator(CharacterVocabulary("ab"), texts=texts)
+    assert read.items() is None
+    rows = np.array([2, 1, 2, 0])
+    assert np.array_equal(read.lengths_of(rows), kept.lengths_of(rows))
+    one, other = read.ragged(rows), kept.ragged(rows)
+    assert one.values.dtype == other.values.dtype
+    assert np.array_equal(one.values, other.values)
+    assert np.array_equal(read.batch(rows), kept.batch(rows))
+
+
+@pytest.mark.parametrize(("size", "dtype"), [(65_536, np.uint16), (65_537, np.int32)])
+def test_token_ids_take_two_bytes_where_they_fit(size, dtype):
+    words = WordVocabulary(tuple(f"w{number}" for number in range(size - 2)))
+    last = f"w{size - 3}".encode()
+    ids = text_collator(words, texts=RaggedArray.from_bytes([last])).ragged(np.array([0]))
+    assert ids.values.dtype == dtype
+    assert ids.values.tolist() == [size - 1]
+
+
+@pytest.mark.parametrize(
+    ("collator", "dtype"),
+    [
+        (text_collator(CharacterVocabulary("ab")), np.uint16),
+        (SequenceCollator(SEQUENCES, MOMENTS), np.float32),
+        (ImageCollator(decoded(), ImageDataConfig(train="x", size=8)), np.uint8),
+        (ImageCollator(encoded(), ImageDataConfig(train="x", size=8)), np.uint8),
+    ],
+    ids=["text", "sequence", "decoded", "encoded"],
+)
+def test_ragged_items_are_those_of_a_padded_batch_in_a_smaller_type(collator, dtype):
+    rows = np.array([1, 0, 1])
+    ragged = collator.ragged(rows)
+    assert ragged.values.dtype == dtype
+    assert np.array_equal(ragged.lengths, collator.lengths_of(rows))
+    batch = collator.batch(rows)
+    assert batch.dtype == collator.input.dtype
+    np.testing.assert_array_equal(padded(ragged, item=collator.input), batch)
+
+
+def test_items_are_given_as_a_whole_unless_a_batch_changes_or_decodes_them():
+    flip = ImageAugmentationConfig(flip=True)
+    section = ImageDataConfig(train="x", size=8)
+    for collator in (
+        text_collator(CharacterVocabulary("ab")),
+        SequenceCollator(SEQUENCES, MOMENTS),
+        ImageCollator(decoded(), section),
+    ):
+        rows = np.array([1, 0])
+        chosen, expected = collator.items().take(rows), collator.ragged(rows)
+        assert chosen.values.dtype == expected.values.dtype
+        assert np.array_equal(chosen.values, expected.values)
+        assert np.array_equal(chosen.offsets, expected.offsets)
+    for collator in (
+        varied_sequences(),
+        ImageCollator(encoded(), section),
+        ImageCollator(decoded(), section.model_copy(update={"augmentation": flip})),
+    ):
+        assert collator.items() is None
 
 
 def test_only_what_is_configured_is_varied():

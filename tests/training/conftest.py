@@ -66,9 +66,7 @@ def make_data() -> TrainingData:
     first = tokens.values[tokens.offsets[:-1]]
     label = (first[left] == first[right]).astype(np.uint8)
     pairs = ShuffledPairs(PairTable(left, right, label), seed=5, global_batch_size=BATCH)
-    return TrainingData(
-        pairs, IdFeed(tokens, multiple=1), ItemTable("text", tokens), BATCH, seed=5
-    )
+    return TrainingData(pairs, IdFeed(tokens), ItemTable("text", tokens), BATCH, seed=5)
 
 
 def make_toy(strategy: tf.distribute.Strategy, *, bidirectional=False) -> Toy:

@@ -12,13 +12,14 @@ from job.checkpoints.policy import SavePolicy
 from job.config.model import LstmConfig, ModelConfig
 from job.config.training import AdamConfig, TrainingConfig
 from job.data.dataset import ItemTable, PairTable
+from job.data.pipeline.prefetch import Steps
 from job.data.sampling.epochs import ShuffledPairs
 from job.models.siamese import Siamese, build_siamese
 from job.preprocessing.ragged import RaggedArray, offsets_of
 from job.training.loop import Schedule, TrainingData, TrainingLoop
 from job.training.signals import StopSignal
 from job.training.state import TrainState, read_variables, write_variables
-from job.training.step import TrainStep
+from job.training.step import PreparedCall, TrainStep
 from job.types import ItemInput
 from tests.feeds import IdFeed
 
@@ -52,6 +53,11 @@ class Toy:
     def train(self, state=None, **options) -> tuple[str, TrainState]:
         state = state or TrainState()
         return self.loop(**options).run(state), state
+
+    def first_call(self) -> PreparedCall:
+        """The first step of the first epoch."""
+        with self.data.calls(self.step.prepare, epochs=1) as calls:
+            return calls.take(Steps(0, 0, 1))
 
     def weights(self) -> dict[str, np.ndarray]:
         return read_variables(self.siamese.variables())
@@ -88,7 +94,7 @@ def make_toy(strategy: tf.distribute.Strategy, *, bidirectional=False) -> Toy:
 def strategy():
     keras.config.disable_interactive_logging()
     tf.config.experimental.enable_op_determinism()
-    return tf.distribute.MirroredStrategy(["CPU:0"])
+    return tf.distribute.OneDeviceStrategy("CPU:0")
 
 
 @pytest.fixture(scope="session")

@@ -91,7 +91,7 @@ def take(run: Run, first: int = 0, last: int = STEPS, *, change=None) -> StepRes
         )
         for left, right, y, n in zip(*sides, label, number, strict=True)
     ]
-    return run.step(batches[first:last])
+    return run.step(run.step.prepare(batches[first:last]))
 
 
 def item_shape(item) -> tuple[int, ...]:

@@ -91,7 +91,7 @@ def main(num_replicas: int) -> None:
         with strategy.scope():
             siamese = build(loss, head)
         step = TrainStep(siamese, strategy=strategy, global_batch_size=BATCH)
-        results = step(batches())
+        results = step(step.prepare(batches()))
         weights = read_variables(siamese.variables())
         found[name] = {
             "loss": results.loss.tolist(),

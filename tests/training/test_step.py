@@ -24,9 +24,7 @@ def test_the_gradient_of_a_row_looked_up_twice_is_one_sum():
 
 def test_adam_squares_the_sum_of_the_gradients_of_a_token(toy):
     fresh = toy()
-    with fresh.data.batches(0) as batches:
-        (batch,) = batches.take(first=0, count=1)
-    fresh.step([batch])
+    fresh.step(fresh.first_call())
     state = fresh.weights()
     momentum = state["optimizer|adam/embedding_embeddings_momentum"] / 0.1
     velocity = state["optimizer|adam/embedding_embeddings_velocity"] / 0.001
@@ -37,12 +35,12 @@ def test_adam_squares_the_sum_of_the_gradients_of_a_token(toy):
 @pytest.mark.parametrize(("bias", "is_match"), [(0.25, True), (0.0, True), (-0.25, False)])
 def test_a_pair_counts_as_right_on_the_right_side_of_score_one_half(toy, bias, is_match):
     fresh = toy()
-    with fresh.data.batches(0) as batches:
-        (batch,) = batches.take(first=0, count=1)
+    call = fresh.first_call()
     variables = fresh.siamese.variables()
     kernel, constant = variables["model|logit/kernel"], variables["model|logit/bias"]
     kernel.assign(np.zeros(kernel.shape))
     constant.assign([bias])  # every logit is this, every score sigmoid(bias)
-    results = fresh.step([batch])
-    assert 0 < batch.label.sum() < len(batch.label)
-    assert results.correct.tolist() == [float(np.sum((batch.label == 1.0) == is_match))]
+    results = fresh.step(call)
+    (label_B,) = call.arrays_KB[0].numpy()
+    assert 0 < label_B.sum() < len(label_B)
+    assert results.correct.tolist() == [float(np.sum((label_B == 1.0) == is_match))]

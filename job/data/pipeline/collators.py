@@ -10,11 +10,7 @@ are padded where the encoder runs. Evaluation takes padded ones::
 
 from dataclasses import dataclass
 from functools import cached_property
-<<<<<<< HEAD
-from typing import Protocol
-=======
 from typing import Any, Protocol
->>>>>>> data
 
 import numpy as np
 from numpy.typing import NDArray
@@ -227,17 +223,11 @@ class ImageCollator:
 
     def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The images of the given row numbers, uint8 (R, S, S, 3), not augmented."""
-<<<<<<< HEAD
-        section, shape = self.section, (len(rows), *self.input.shape)
-        if self._are_decoded:
-            return self.images.take(rows).values.reshape(shape)  # type: ignore[return-value]
-=======
         section = self.section
         shape = (len(rows), section.size, section.size, 3)
         if self._are_decoded:
             lines: NDArray[Any] = self.images.take(rows).values
             return lines.reshape(shape)
->>>>>>> data
         pixels = np.empty(shape, np.uint8)
         for position, row in enumerate(rows.tolist()):
             pixels[position] = read_image(

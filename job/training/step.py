@@ -16,9 +16,8 @@ import tensorflow as tf
 
 from job.data.pipeline.batches import PairArrays
 from job.errors import ConfigError
-from job.models.losses.pair_batch import PairBatch, no_gather
-from job.models.optimizers import apply_gradients
 from job.models.siamese import Siamese
+from job.training.gradients import ReplicaStep
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,7 @@ class TrainStep:
                 "distribution.devices."
             )
         self._siamese = siamese
+        self._replica = ReplicaStep(siamese, global_batch_size)
         self._strategy = strategy
         self._global_batch_size = global_batch_size
         self._rows = global_batch_size // replicas
@@ -97,9 +97,10 @@ class TrainStep:
             begin = end
             batch = (left, right, *(array_KB[k] for array_KB in arrays_KB))
             loss, correct = self._strategy.run(self._replica_step, args=batch)
-            total = tf.distribute.ReduceOp.SUM
-            losses = losses.write(k, self._strategy.reduce(total, loss, axis=None))
-            corrects = corrects.write(k, self._strategy.reduce(total, correct, axis=None))
+            # The same on every replica.
+            local = self._strategy.experimental_local_results
+            losses = losses.write(k, local(loss)[0])
+            corrects = corrects.write(k, local(correct)[0])
         return losses.stack(), corrects.stack()
 
     def _own_rows(self, batch: tf.Tensor) -> tf.Tensor:
@@ -108,54 +109,15 @@ class TrainStep:
         rows = batch[start : start + self._rows]
         return tf.ensure_shape(rows, (self._rows, *batch.shape[1:]))
 
-    def _gather(self, rows: tf.Tensor) -> tf.Tensor:
-        if self._strategy.num_replicas_in_sync == 1:
-            return no_gather(rows)
-        gathered = tf.distribute.get_replica_context().all_gather(rows, axis=0)
-        return tf.ensure_shape(gathered, [self._global_batch_size, *rows.shape[1:]])
-
     def _replica_step(
         self, left_B: tf.Tensor, right_B: tf.Tensor, label_B: tf.Tensor, *numbers_B: tf.Tensor
     ) -> tuple[Any, Any]:
         left, right = self._own_rows(left_B), self._own_rows(right_B)
-        label = self._own_rows(label_B)
-        numbers = map(self._own_rows, numbers_B)
-        siamese = self._siamese
-        with tf.GradientTape() as tape:
-            u, v = siamese.embed_sides(left, right, training=True)
-            logit = siamese.head([u, v], training=True)[:, 0]
-            loss_B = siamese.loss.of(
-                PairBatch(label, logit, u, v, *numbers), gather=self._gather
-            )
-            # Dividing by the global batch makes the sum over replicas its mean.
-            loss = tf.reduce_sum(loss_B) / self._global_batch_size
-            scaled = siamese.optimizer.scale_loss(loss)
-        variables = siamese.scorer.trainable_variables
-        gradients = _dense(tape.gradient(scaled, variables), variables)
-        apply_gradients(siamese.optimizer, gradients, variables)
-        correct = tf.reduce_sum(tf.cast((logit >= 0.0) == (label >= 0.5), tf.float32))
-        return loss, correct
 
+        def embed(first: Any, size: int) -> tuple[Any, Any]:
+            sides = (side[first : first + size] for side in (left, right))
+            shape = (size, *self._siamese.item.shape)
+            u, v = (tf.ensure_shape(side, shape) for side in sides)
+            return self._siamese.embed_sides(u, v, training=True)
 
-def _dense(gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
-    """Each gradient as a dense tensor of its variable's shape.
-
-    A loss on the embeddings has no gradient for the head's weights: they do not change.
-
-    The gradient of an embedding table consists of the rows that were looked up, with repeats.
-    Keras 3.15's Adam squares such rows one by one, where the square of their sum is correct.
-    Replicas would also gather a different number of rows in each step, but TensorFlow 2.21
-    allows only one shape per collective operation within a call.
-    """
-    return [
-        tf.zeros(variable.shape, variable.dtype)
-        if gradient is None
-        else _summed(gradient)
-        if isinstance(gradient, tf.IndexedSlices)
-        else gradient
-        for gradient, variable in zip(gradients, variables, strict=True)
-    ]
-
-
-def _summed(rows: tf.IndexedSlices) -> tf.Tensor:
-    return tf.math.unsorted_segment_sum(rows.values, rows.indices, rows.dense_shape[0])
+        return self._replica(embed, *map(self._own_rows, (label_B, *numbers_B)))

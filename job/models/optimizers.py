@@ -3,11 +3,10 @@
 The name is part of the path of every optimizer variable, which is its key in a checkpoint.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from job.config.model import Precision
 from job.config.training import AdamConfig, RmspropConfig, SgdConfig
@@ -40,33 +39,3 @@ def build_optimizer(
 def read_learning_rate(optimizer: keras.optimizers.Optimizer) -> float:
     """The current learning rate; Keras cannot convert a mirrored variable to a float."""
     return float(optimizer.learning_rate.value.numpy())
-
-
-def apply_gradients(
-    optimizer: keras.optimizers.Optimizer, gradients: Sequence[Any], variables: Sequence[Any]
-) -> None:
-    """Updates variables with the gradients of all replicas; call it on every replica.
-
-    Args:
-        optimizer: From `build_optimizer`.
-        gradients: One per variable, of `optimizer.scale_loss(loss)`, where `loss` is this
-            replica's share of the loss.
-        variables: The variables that the optimizer was built for.
-    """
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        gradients = _finite_on_all_replicas_or_none(gradients)
-    optimizer.apply_gradients(zip(gradients, variables, strict=True))
-
-
-def _finite_on_all_replicas_or_none(gradients: Sequence[Any]) -> list[Any]:
-    """Makes all gradients NaN if those of any replica overflowed.
-
-    Keras checks on each replica whether its gradients are finite before they are summed.
-    Replicas that disagree would apply a step that overflowed, or wait forever in a collective.
-    """
-    dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
-    # 0 * x is 0 if x is finite and NaN otherwise; a sum with a NaN is NaN.
-    nan_or_0 = tf.add_n([tf.reduce_sum(0.0 * gradient) for gradient in dense])
-    context = tf.distribute.get_replica_context()
-    nan_or_0 = context.all_reduce(tf.distribute.ReduceOp.SUM, nan_or_0)
-    return [gradient + nan_or_0 for gradient in dense]

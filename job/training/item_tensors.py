@@ -33,9 +33,18 @@ class ItemTensors:
     start_N: Any
     length_N: Any
 
-    def take(self, begin: int, end: int) -> "ItemTensors":
-        """The items from `begin` to `end`."""
-        return ItemTensors(self.values_V, self.start_N[begin:end], self.length_N[begin:end])
+    def take(self, first: Any, size: int) -> "ItemTensors":
+        """`size` items from `first` on, an int or int32 ()."""
+        chosen = (number_N[first : first + size] for number_N in (self.start_N, self.length_N))
+        return ItemTensors(self.values_V, *(tf.ensure_shape(one, (size,)) for one in chosen))
+
+    def joined(self, others: "ItemTensors") -> "ItemTensors":
+        """These items, then others among the same values."""
+        return ItemTensors(
+            self.values_V,
+            tf.concat([self.start_N, others.start_N], axis=0),
+            tf.concat([self.length_N, others.length_N], axis=0),
+        )
 
     def padded(self, item: ItemInput) -> Any:
         """The items as the input of `Siamese.embed_both`.

@@ -8,6 +8,7 @@ result does not depend on which batches share a call.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,8 @@ import tensorflow as tf
 
 from job.data.pipeline.batches import PairArrays
 from job.errors import ConfigError
-from job.models.losses.pair_batch import PairBatch, no_gather
-from job.models.optimizers import apply_gradients
 from job.models.siamese import Siamese
+from job.training.gradients import ReplicaStep
 from job.training.item_tensors import (
     ItemTensors,
     StoredItems,
@@ -85,6 +85,7 @@ class TrainStep:
                 "distribution.devices."
             )
         self._siamese = siamese
+        self._replica = ReplicaStep(siamese, global_batch_size)
         self._strategy = strategy
         self._global_batch_size = global_batch_size
         self._rows = global_batch_size // replicas
@@ -147,9 +148,10 @@ class TrainStep:
             loss, correct = self._strategy.run(
                 self._replica_step, args=(items, label_KB[k], *numbers_B)
             )
-            total = tf.distribute.ReduceOp.SUM
-            losses = losses.write(k, self._strategy.reduce(total, loss, axis=None))
-            corrects = corrects.write(k, self._strategy.reduce(total, correct, axis=None))
+            # The same on every replica.
+            local = self._strategy.experimental_local_results
+            losses = losses.write(k, local(loss)[0])
+            corrects = corrects.write(k, local(correct)[0])
         return losses.stack(), corrects.stack()
 
     def _own_rows(self, batch: tf.Tensor) -> tf.Tensor:
@@ -173,65 +175,20 @@ class TrainStep:
 
         return ItemTensors(values, own(start_2B), own(length_2B))
 
-    def _gather(self, rows: tf.Tensor) -> tf.Tensor:
-        if self._strategy.num_replicas_in_sync == 1:
-            return no_gather(rows)
-        gathered = tf.distribute.get_replica_context().all_gather(rows, axis=0)
-        return tf.ensure_shape(gathered, [self._global_batch_size, *rows.shape[1:]])
-
-    def _embed(self, items: ItemTensors) -> tuple[Any, Any]:
-        """Embeddings of both sides, (b, D) each."""
-        siamese, size = self._siamese, self._rows
-        if self._merged:
-            both = items.padded(siamese.item)
-            return siamese.embed_both(both, training=True)
-        left, right = items.take(0, size), items.take(size, 2 * size)
-        return siamese.embed_sides(
-            left.padded(siamese.item), right.padded(siamese.item), training=True
-        )
-
     def _replica_step(
         self, items: Any, label_B: tf.Tensor, *numbers_B: tf.Tensor
     ) -> tuple[Any, Any]:
-        label = self._own_rows(label_B)
-        numbers = [self._own_rows(number_B) for number_B in numbers_B]
-        own = self._own_items(items, numbers[0], numbers[1])
-        siamese = self._siamese
-        with tf.GradientTape() as tape:
-            u, v = self._embed(own)
-            logit = siamese.head([u, v], training=True)[:, 0]
-            loss_B = siamese.loss.of(
-                PairBatch(label, logit, u, v, *numbers), gather=self._gather
-            )
-            # Dividing by the global batch makes the sum over replicas its mean.
-            loss = tf.reduce_sum(loss_B) / self._global_batch_size
-            scaled = siamese.optimizer.scale_loss(loss)
-        variables = siamese.scorer.trainable_variables
-        gradients = _dense(tape.gradient(scaled, variables), variables)
-        apply_gradients(siamese.optimizer, gradients, variables)
-        correct = tf.reduce_sum(tf.cast((logit >= 0.0) == (label >= 0.5), tf.float32))
-        return loss, correct
+        label_b = self._own_rows(label_B)
+        numbers_b = [self._own_rows(number_B) for number_B in numbers_B]
+        own = self._own_items(items, numbers_b[0], numbers_b[1])
+        return self._replica(partial(self._embed, own), label_b, *numbers_b)
 
-
-def _dense(gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
-    """Each gradient as a dense tensor of its variable's shape.
-
-    A loss on the embeddings has no gradient for the head's weights: they do not change.
-
-    The gradient of an embedding table consists of the rows that were looked up, with repeats.
-    Keras 3.15's Adam squares such rows one by one, where the square of their sum is correct.
-    Replicas would also gather a different number of rows in each step, but TensorFlow 2.21
-    allows only one shape per collective operation within a call.
-    """
-    return [
-        tf.zeros(variable.shape, variable.dtype)
-        if gradient is None
-        else _summed(gradient)
-        if isinstance(gradient, tf.IndexedSlices)
-        else gradient
-        for gradient, variable in zip(gradients, variables, strict=True)
-    ]
-
-
-def _summed(rows: tf.IndexedSlices) -> tf.Tensor:
-    return tf.math.unsorted_segment_sum(rows.values, rows.indices, rows.dense_shape[0])
+    def _embed(self, items: ItemTensors, first: Any, size: int) -> tuple[Any, Any]:
+        """Embeddings of `size` pairs from `first` on, float32 (size, D) for each side."""
+        siamese, second = self._siamese, self._rows + first
+        left, right = items.take(first, size), items.take(second, size)
+        if self._merged:
+            both = items if size == self._rows else left.joined(right)
+            return siamese.embed_both(both.padded(siamese.item), training=True)
+        padded = (side.padded(siamese.item) for side in (left, right))
+        return siamese.embed_sides(*padded, training=True)

@@ -8,6 +8,7 @@ import sys
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from job.config.distribution import DistributionConfig
 from job.config.losses import (
@@ -25,6 +26,7 @@ from job.models.heads import build_head
 from job.models.losses.build_loss import build_loss
 from job.models.optimizers import build_optimizer
 from job.models.siamese import Siamese
+from job.training.gradients import ReplicaStep
 from job.training.state import read_variables
 from job.training.step import TrainStep
 from job.types import ItemInput
@@ -83,6 +85,26 @@ def batches() -> list[PairArrays]:
     ]
 
 
+def num_collectives(siamese: Siamese, *, strategy: tf.distribute.Strategy) -> int:
+    """Collective operations of each replica in one step."""
+    replicas = strategy.num_replicas_in_sync
+    step = ReplicaStep(siamese, global_batch_size=BATCH)
+    items = tf.zeros((BATCH // replicas, FEATURES))
+    label, number = (tf.zeros(BATCH // replicas, dtype) for dtype in (tf.float32, tf.int64))
+
+    def take() -> None:
+        step(
+            lambda first, size: siamese.embed_sides(items, items, training=True),
+            *(label, number, number, number, number),
+        )
+
+    graph = tf.function(lambda: strategy.run(take)).get_concrete_function().graph
+    operations = [node.op for node in graph.as_graph_def().node]
+    for function in graph.as_graph_def().library.function:
+        operations += [node.op for node in function.node_def]
+    return sum(one.startswith("Collective") for one in operations) // replicas
+
+
 def main(num_replicas: int) -> None:
     strategy = open_strategy(DistributionConfig(devices=f"cpu:{num_replicas}"), seed=0)
     assert strategy.num_replicas_in_sync == num_replicas
@@ -96,5 +118,6 @@ def main(num_replicas: int) -> None:
         found[name] = {
             "loss": results.loss.tolist(),
             "weights": {key: value.tolist() for key, value in sorted(weights.items())},
+            "collectives": num_collectives(siamese, strategy=strategy),
         }
     json.dump(found, sys.stdout)

@@ -33,3 +33,8 @@ def test_two_replicas_train_as_one_does(results, name):
     assert len(set(one["loss"])) > 1
     np.testing.assert_allclose(two["loss"], one["loss"], rtol=1e-6)
     np.testing.assert_allclose(weights(two), weights(one), rtol=0, atol=1e-5)
+
+
+def test_gradients_loss_and_accuracy_are_added_up_in_one_collective(results):
+    one, two = (result["binary_crossentropy"]["collectives"] for result in results)
+    assert (one, two) == (0, 1)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from job.training.step import _dense
+from job.training.gradients import _dense
 
 
 def test_the_gradient_of_a_row_looked_up_twice_is_one_sum():

@@ -15,7 +15,7 @@ from job.data.pipeline.batches import item_batches
 from job.data.pipeline.collators import Collator
 from job.errors import DivergedError
 from job.evaluation.baselines import baseline_scores
-from job.evaluation.metrics import METRICS, roc_auc
+from job.evaluation.metrics import DECISIONS, RANKINGS, roc_auc
 from job.evaluation.thresholds import choose_threshold
 from job.models.pair_scorer import PairScorer, PairScores
 from job.types import ItemInput
@@ -77,16 +77,19 @@ def measure(scores: PairScores, *, threshold: float) -> dict[str, float]:
         threshold: A pair is predicted to match when its score is at least this.
 
     Returns:
-        `loss` (mean over pairs) and `METRICS`, each in [0, 1] except `mcc` in [-1, 1]. Every
-        metric is NaN when a score is not finite: a diverged model has no quality.
+        `loss` (mean over pairs), `RANKINGS` of the logits and `DECISIONS` of the scores, each
+        in [0, 1] except `mcc` in [-1, 1]. Every metric is NaN when a logit is not finite: a
+        diverged model has no quality.
     """
     loss = float(np.mean(scores.loss, dtype=np.float64))
-    if not np.isfinite(scores.score).all():
-        return {"loss": loss, **dict.fromkeys(METRICS, float("nan"))}
-    quality = {
-        name: metric(scores.label, scores.score, threshold) for name, metric in METRICS.items()
+    if not scores.is_finite:
+        return {"loss": loss, **dict.fromkeys([*RANKINGS, *DECISIONS], float("nan"))}
+    label, logit, score = scores.label, scores.logit, scores.score
+    ranked = {name: metric(label, logit) for name, metric in RANKINGS.items()}
+    decided = {
+        name: metric(label, score, threshold=threshold) for name, metric in DECISIONS.items()
     }
-    return {"loss": loss, **quality}
+    return {"loss": loss, **ranked, **decided}
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ class EvaluationResult:
         validation: Loss and metrics on validation, by name.
         test: Loss and metrics on test, by name.
         baselines: ROC-AUC of the untrained baselines on test, by name.
-        test_scores: Label, score and loss of every test pair, in file order.
+        test_scores: Label, logit, score and loss of every test pair, in file order.
     """
 
     threshold: float
@@ -135,7 +138,7 @@ def evaluate(
         check_stop: Called every few seconds; raises to stop the work, for example on SIGTERM.
 
     Raises:
-        DivergedError: A score is not finite, so no threshold can be chosen.
+        DivergedError: A logit is not finite, so no threshold can be chosen.
     """
     scores = {
         split: score_split(
@@ -148,12 +151,13 @@ def evaluate(
         for split in ("validation", "test")
     }
     validation, test = scores["validation"], scores["test"]
-    if not all(np.isfinite(split.score).all() for split in scores.values()):
+    if not all(split.is_finite for split in scores.values()):
         raise DivergedError(
             "The trained model produces scores that are not finite, so it can be neither "
             "measured nor exported. Lower training.optimizer.learning_rate, and keep "
             "callbacks.terminate_on_nan enabled."
         )
+    # By scores, not logits: what no score can separate, no deployed model can decide.
     threshold = choose_threshold(validation.label, validation.score, criterion=criterion)
     pairs = dataset.pairs["test"]
     baselines = baseline_scores(

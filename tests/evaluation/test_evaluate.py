@@ -24,8 +24,9 @@ def evaluated(monkeypatch, *, validation, test, check_stop=lambda: None):
 
     def scored(scorer, *, pairs, **_):
         of_split = validation if pairs is DATASET.pairs["validation"] else test
-        scores = np.array(of_split, np.float32)
-        return PairScores(pairs.label.astype(np.float32), scores, np.ones_like(scores))
+        score = np.array(of_split, np.float32)
+        logit = np.log(score / (1 - score))
+        return PairScores(pairs.label.astype(np.float32), logit, score, np.ones_like(score))
 
     monkeypatch.setattr(evaluate, "score_split", scored)
     return evaluate.evaluate(
@@ -46,6 +47,24 @@ def test_the_threshold_is_chosen_on_validation_and_applied_to_test(monkeypatch):
     assert found.test["accuracy"] == 0.5
     assert found.test["roc_auc"] == 1.0
     assert found.test_scores.score.tolist() == pytest.approx([0.8, 0.6, 0.8, 0.6])
+
+
+def test_logits_are_ranked_where_the_scores_saturate():
+    logit = np.float32([30, 20, 25, -90, -200, -100])
+    score = np.float32([1, 1, 1, 0, 0, 0])  # what float32 makes of them
+    label = np.float32([1, 0, 1, 1, 0, 0])
+    scores = PairScores(label, logit, score, np.zeros_like(logit))
+    found = evaluate.measure(scores, threshold=1.0)
+    # The match at -90 is below one of three others.
+    assert found["roc_auc"] == pytest.approx(8 / 9)
+    assert found["average_precision"] == pytest.approx((1 + 1 + 3 / 4) / 3)
+    # An exported model compares scores: it cannot tell 20 from 25.
+    assert found["accuracy"] == 4 / 6
+
+
+def test_a_logit_that_overflows_is_no_quality():
+    scores = PairScores(*(np.float32(x) for x in ([1, 0], [np.inf, 0], [1, 0.5], [0, 0])))
+    assert np.isnan(evaluate.measure(scores, threshold=0.5)["roc_auc"])
 
 
 def test_the_baselines_are_those_of_test(monkeypatch):

@@ -99,11 +99,11 @@ class PairScorer:
 
     def _judge_rows(self, first: tf.Tensor, end: tf.Tensor, *batch: tf.Tensor) -> Any:
         """Logits, scores and losses of the rows from `first` to `end` of a batch of pairs."""
-        label_B, left_BD, right_BD, *numbers_B = batch
-        own = [rows[first:end] for rows in batch]
-        logit = self._siamese.head(own[1:3], training=False)[:, 0]
-        whole = PairBatch(label_B, None, left_BD, right_BD, *numbers_B)
-        part = _Part(own[0], logit, *own[1:], whole=whole)
+        label, left, right, *numbers = [rows[first:end] for rows in batch]
+        logit = self._siamese.head([left, right], training=False)[:, 0]
+        label_B, *others_B = batch
+        whole = PairBatch(label_B, None, *others_B)
+        part = _Part(*(label, logit, left, right, *numbers, whole))
         return logit, tf.sigmoid(logit), self._siamese.loss.of(part, gather=no_gather)
 
     def embed(
@@ -185,7 +185,8 @@ class PairScorer:
     @property
     def _pairs_per_call(self) -> int:
         """Pairs that a call may judge when none is compared with another."""
-        widest = max(math.prod(layer.output.shape[1:]) for layer in self._siamese.head.layers)
+        layers = self._siamese.head.layers
+        widest = max(int(math.prod(layer.output.shape[1:])) for layer in layers)
         values = _ARRAYS_PER_PAIR * self.embedding_size + widest
         return max(1, CALL_BYTES // (4 * values))
 

@@ -24,7 +24,7 @@ from job.data.dataset import ItemTable, PairTable
 from job.data.pipeline.batches import item_batches
 from job.errors import PreemptedError
 from job.evaluation import evaluate
-from job.evaluation.evaluate import measure, score_split
+from job.evaluation.evaluate import SplitScorer, measure
 from job.evaluation.metrics import DECISIONS, RANKINGS
 from job.models import pair_scorer
 from job.models.heads import build_head
@@ -56,13 +56,8 @@ def siamese():
 
 @pytest.mark.parametrize("batch_size", [1, 2, 100])
 def test_scores_are_those_of_the_pair_model_whatever_the_batches(siamese, batch_size):
-    scores = score_split(
-        PairScorer(siamese, check_stop=lambda: None),
-        feed=FEED,
-        pairs=PAIRS,
-        batch_size=batch_size,
-        items=ITEMS,
-    )
+    scorer = PairScorer(siamese, check_stop=lambda: None)
+    scores = SplitScorer(scorer, FEED, ITEMS, batch_size).score(PAIRS)
     everything = TOKENS.padded(np.arange(6), multiple=8)
     expected = siamese.scorer([everything[PAIRS.left], everything[PAIRS.right]]).numpy()[:, 0]
     np.testing.assert_allclose(scores.score, expected, rtol=1e-5)
@@ -77,7 +72,7 @@ def test_only_the_items_of_the_pairs_are_encoded_and_each_once(siamese):
     scorer = PairScorer(siamese, check_stop=lambda: None)
     encode = scorer._encode
     scorer._encode = lambda ids: seen.append(ids.shape[0]) or encode(ids)
-    score_split(scorer, feed=FEED, pairs=PAIRS, batch_size=2, items=ITEMS)
+    SplitScorer(scorer, FEED, ITEMS, batch_size=2).score(PAIRS)
     assert sum(seen) == 5  # item 3 is in no pair
 
 
@@ -87,7 +82,7 @@ def test_what_is_encoded_at_a_time_fits_into_the_budget(siamese, monkeypatch):
     scorer = PairScorer(siamese, check_stop=lambda: None)
     encode = scorer._encode
     scorer._encode = lambda ids: seen.append(ids.shape) or encode(ids)
-    score_split(scorer, feed=FEED, pairs=PAIRS, batch_size=100, items=ITEMS)
+    SplitScorer(scorer, FEED, ITEMS, batch_size=100).score(PAIRS)
     # 1 token id and 4 numbers of state a step, 4 bytes each: 20 steps fit. Items 1, 0 and 5
     # are 3 x 4 steps and with item 2 would be 4 x 7; items 2 and 4 are 2 x 9.
     assert [rows for rows, _ in seen] == [3, 2]
@@ -203,7 +198,7 @@ def test_a_loss_that_looks_at_the_batch_sees_consecutive_blocks_of_pairs(name, m
     # With 400 bytes the losses that hold a table judge one pair or two of a block at a time.
     for block_size, call_bytes in [(1, 32e6), (2, 32e6), (3, 32e6), (100, 32e6), (100, 400)]:
         monkeypatch.setattr(pair_scorer, "CALL_BYTES", int(call_bytes))
-        scores = score_split(scorer, feed=FEED, pairs=PAIRS, batch_size=block_size, items=ITEMS)
+        scores = SplitScorer(scorer, FEED, ITEMS, block_size).score(PAIRS)
         losses = []
         for start in range(0, len(PAIRS), block_size):
             losses += expected(block_of(embedding, slice(start, start + block_size)))

@@ -287,7 +287,7 @@ def set_info_metrics(run: RunContext, components: Components, *, dataset_sha256:
         precision=config.model.precision,
         strategy=f"{type(components.strategy).__name__}({len(components.devices)})",
         dataset=dataset_sha256[:12],
-        monitor=stopping.monitor if stopping else config.checkpoint.monitor,
+        monitor=stopping.monitor if stopping else config.best_monitor,
         seed=config.run.seed,
         config_hash=config_sha256(as_record(config))[:12],
     )

@@ -49,8 +49,8 @@ def _measure(loaded: LoadedConfig, *, directory: RunDirectory) -> dict[str, Any]
     quieten_tensorflow(os.environ)
     # TensorFlow takes seconds to import: everything that can be refused was, by now.
     from job.evaluation.evaluate import evaluate
-    from job.models.pair_scorer import PairScorer
     from job.run.components import build_components
+    from job.run.quality import split_scorer
     from job.run.summary import result_json
     from job.training.state import expected_spec, write_variables
 
@@ -66,11 +66,9 @@ def _measure(loaded: LoadedConfig, *, directory: RunDirectory) -> dict[str, Any]
     )
     write_variables({key: variables[key] for key in weights}, weights)
     result = evaluate(
-        PairScorer(components.siamese, check_stop=_go_on),
+        split_scorer(config, components, dataset, check_stop=_go_on),
         dataset=dataset,
-        feed=components.feed,
         criterion=config.evaluation.threshold,
-        batch_size=config.evaluation.batch_size,
         check_stop=_go_on,
     )
     return {

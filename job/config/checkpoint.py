@@ -33,10 +33,11 @@ class CheckpointConfig(Section):
         description="Number of newest checkpoints retained in addition to the best one.",
         json_schema_extra=MUTABLE,
     )
-    monitor: Monitor = Field(
-        "val_loss",
+    monitor: Monitor | None = Field(
+        None,
         description="Metric that decides which epoch is the best one; its weights are "
-        "retained.",
+        "retained. Null: that of `callbacks.early_stopping`, or `val_loss` without early "
+        "stopping.",
         json_schema_extra=MUTABLE,
     )
     outage_budget_seconds: float = Field(

@@ -172,7 +172,9 @@ def choices_of(field: FieldInfo) -> tuple[str, ...]:
     """The texts a field may have when that is a closed list, else none."""
     if get_origin(field.annotation) is Literal:
         return tuple(str(choice) for choice in get_args(field.annotation))
-    for mark in field.metadata:
+    alternatives = get_args(field.annotation)  # as in `Monitor | None`
+    nested = (mark for part in alternatives for mark in getattr(part, "__metadata__", ()))
+    for mark in (*field.metadata, *nested):
         if isinstance(schema := getattr(mark, "json_schema", None), dict):
             return tuple(schema.get("enum", ()))
     return ()

@@ -1,8 +1,8 @@
 """The quality metrics, where each is shown, and which direction is better.
 
-One table for all: `evaluation.metrics.METRICS` computes what is declared here, and the
-monitors, the Prometheus label and the closing summary are read off it. Names are Keras':
-training metrics bare, validation metrics with `val_`.
+One table for all: `evaluation.metrics` computes what is declared here, and the monitors, the
+Prometheus label and the closing summary are read off it. Names are Keras': training metrics
+bare, validation metrics with `val_`.
 """
 
 from dataclasses import dataclass

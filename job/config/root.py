@@ -53,6 +53,12 @@ class Config(Section):
         default_factory=LoggingConfig, description="What is written to standard output."
     )
 
+    @property
+    def best_monitor(self) -> str:
+        """The metric that decides which epoch is the best one."""
+        stopping = self.callbacks.early_stopping
+        return self.checkpoint.monitor or (stopping.monitor if stopping else "val_loss")
+
     @model_validator(mode="after")
     def _head_loss_and_data_fit(self) -> "Config":
         following = {
@@ -66,7 +72,11 @@ class Config(Section):
             self.model,
             training=self.training,
             data=self.data,
-            monitors={key: section.monitor for key, section in following.items() if section},
+            monitors={
+                key: section.monitor
+                for key, section in following.items()
+                if section and section.monitor
+            },
         )
         if found:
             raise IncompatibleError(found)

@@ -6,16 +6,18 @@ show what training adds.
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from job.data.dataset import Dataset, ItemTable, PairTable
 from job.data.pipeline.batches import item_batches
 from job.data.pipeline.collators import Collator
 from job.errors import DivergedError
 from job.evaluation.baselines import baseline_scores
-from job.evaluation.metrics import METRICS, roc_auc
+from job.evaluation.metrics import DECISIONS, RANKINGS, roc_auc
 from job.evaluation.thresholds import choose_threshold
 from job.models.pair_scorer import PairScorer, PairScores
 from job.types import ItemInput
@@ -25,42 +27,60 @@ from job.types import ItemInput
 _BATCH_BYTES = 32 << 20
 
 
-def score_split(
-    scorer: PairScorer,
-    *,
-    feed: Collator,
-    pairs: PairTable,
-    batch_size: int,
-    items: ItemTable,
-) -> PairScores:
+@dataclass(frozen=True)
+class SplitScorer:
     """Scores the pairs of a split.
 
-    Args:
+    Attributes:
         scorer: The model.
         feed: Collates the items.
-        pairs: The split's pairs.
+        items: The items of the dataset; only their classes are read.
         batch_size: Items encoded at a time (fewer for large images and long sequences or
             texts), and consecutive pairs that an in-batch loss compares with each other.
-        items: The items of the dataset; only their classes are read.
+        threads: Batches of items prepared at a time, while others are encoded.
     """
-    rows = pairs.items()
-    values = _values_per_step(feed.input, embedding_size=scorer.embedding_size)
-    batches = item_batches(
-        feed, batch_size=batch_size, rows=rows, max_steps=_BATCH_BYTES // (4 * values)
-    )
-    embedding_MD = scorer.embed(
-        ((np.searchsorted(rows, row), item) for row, item in batches),
-        num_items=len(rows),
-    )
-    return scorer.score(
-        embedding_MD,
-        left=np.searchsorted(rows, pairs.left),
-        right=np.searchsorted(rows, pairs.right),
-        label=pairs.label,
-        item=rows,
-        item_class=items.classes_of(rows),
-        loss_block_size=batch_size,
-    )
+
+    scorer: PairScorer
+    feed: Collator
+    items: ItemTable
+    batch_size: int
+    threads: int = 1
+
+    def score(self, pairs: PairTable) -> PairScores:
+        """Encodes each item of the pairs once and scores the pairs."""
+        rows = pairs.items()
+        return self.scorer.score(
+            self.embed(rows),
+            left=np.searchsorted(rows, pairs.left),
+            right=np.searchsorted(rows, pairs.right),
+            label=pairs.label,
+            item=rows,
+            item_class=self.items.classes_of(rows),
+            loss_block_size=self.batch_size,
+        )
+
+    def embed(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Encodes items.
+
+        Args:
+            rows: int64 (M,), the items, ascending, each once.
+
+        Returns:
+            float32 (M, D).
+        """
+        values = _values_per_step(self.feed.input, embedding_size=self.scorer.embedding_size)
+        batches = item_batches(
+            self.feed,
+            batch_size=self.batch_size,
+            rows=rows,
+            max_steps=_BATCH_BYTES // (4 * values),
+            threads=self.threads,
+        )
+        with closing(batches):
+            return self.scorer.embed(
+                ((np.searchsorted(rows, row), item) for row, item in batches),
+                num_items=len(rows),
+            )
 
 
 def _values_per_step(item: ItemInput, *, embedding_size: int) -> int:
@@ -73,20 +93,23 @@ def measure(scores: PairScores, *, threshold: float) -> dict[str, float]:
     """The loss and every quality metric of a split, by name.
 
     Args:
-        scores: From `score_split`; both classes are present.
+        scores: Of its pairs; both classes are present.
         threshold: A pair is predicted to match when its score is at least this.
 
     Returns:
-        `loss` (mean over pairs) and `METRICS`, each in [0, 1] except `mcc` in [-1, 1]. Every
-        metric is NaN when a score is not finite: a diverged model has no quality.
+        `loss` (mean over pairs), `RANKINGS` of the logits and `DECISIONS` of the scores, each
+        in [0, 1] except `mcc` in [-1, 1]. Every metric is NaN when a logit is not finite: a
+        diverged model has no quality.
     """
     loss = float(np.mean(scores.loss, dtype=np.float64))
-    if not np.isfinite(scores.score).all():
-        return {"loss": loss, **dict.fromkeys(METRICS, float("nan"))}
-    quality = {
-        name: metric(scores.label, scores.score, threshold) for name, metric in METRICS.items()
+    if not scores.is_finite:
+        return {"loss": loss, **dict.fromkeys([*RANKINGS, *DECISIONS], float("nan"))}
+    label, logit, score = scores.label, scores.logit, scores.score
+    ranked = {name: metric(label, logit) for name, metric in RANKINGS.items()}
+    decided = {
+        name: metric(label, score, threshold=threshold) for name, metric in DECISIONS.items()
     }
-    return {"loss": loss, **quality}
+    return {"loss": loss, **ranked, **decided}
 
 
 @dataclass(frozen=True)
@@ -99,7 +122,7 @@ class EvaluationResult:
         validation: Loss and metrics on validation, by name.
         test: Loss and metrics on test, by name.
         baselines: ROC-AUC of the untrained baselines on test, by name.
-        test_scores: Label, score and loss of every test pair, in file order.
+        test_scores: Label, logit, score and loss of every test pair, in file order.
     """
 
     threshold: float
@@ -116,51 +139,42 @@ class EvaluationResult:
 
 
 def evaluate(
-    scorer: PairScorer,
+    splits: SplitScorer,
     *,
     dataset: Dataset,
-    feed: Collator,
     criterion: str,
-    batch_size: int,
     check_stop: Callable[[], None],
+    validation: PairScores | None = None,
 ) -> EvaluationResult:
     """Measures the model on validation and test, and the untrained baselines on test.
 
     Args:
-        scorer: The model.
+        splits: Scores pairs with the model.
         dataset: The splits to measure on.
-        feed: Collates the items.
         criterion: `evaluation.threshold`.
-        batch_size: As in `score_split`.
         check_stop: Called every few seconds; raises to stop the work, for example on SIGTERM.
+        validation: Scores of the validation pairs by the same weights, if they are known.
 
     Raises:
-        DivergedError: A score is not finite, so no threshold can be chosen.
+        DivergedError: A logit is not finite, so no threshold can be chosen.
     """
-    scores = {
-        split: score_split(
-            scorer,
-            feed=feed,
-            pairs=dataset.pairs[split],
-            batch_size=batch_size,
-            items=dataset.items,
-        )
-        for split in ("validation", "test")
-    }
-    validation, test = scores["validation"], scores["test"]
-    if not all(np.isfinite(split.score).all() for split in scores.values()):
+    if validation is None:
+        validation = splits.score(dataset.pairs["validation"])
+    test = splits.score(dataset.pairs["test"])
+    if not (validation.is_finite and test.is_finite):
         raise DivergedError(
             "The trained model produces scores that are not finite, so it can be neither "
             "measured nor exported. Lower training.optimizer.learning_rate, and keep "
             "callbacks.terminate_on_nan enabled."
         )
+    # By scores, not logits: what no score can separate, no deployed model can decide.
     threshold = choose_threshold(validation.label, validation.score, criterion=criterion)
     pairs = dataset.pairs["test"]
     baselines = baseline_scores(
         dataset.items,
         pairs=pairs,
         statistics=dataset.statistics,
-        pixels=feed.batch,
+        pixels=splits.feed.batch,
         check_stop=check_stop,
     )
     return EvaluationResult(

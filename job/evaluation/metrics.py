@@ -1,8 +1,8 @@
 """How well scores separate matching pairs from non-matching ones. P pairs.
 
-`METRICS` computes every metric that `config.monitors.QUALITY_METRICS` declares; a test keeps
-the two in step. The definitions are scikit-learn's. Labels and scores are checked first, so
-degenerate input raises a `DataError` instead of returning NaN with a warning::
+`RANKINGS` and `DECISIONS` compute every metric that `config.monitors.QUALITY_METRICS` declares;
+a test keeps the two in step. The definitions are scikit-learn's. Labels and scores are checked
+first, so degenerate input raises a `DataError` instead of returning NaN with a warning::
 
     roc_auc(label, score)
     accuracy(label, score, threshold=0.5)
@@ -143,14 +143,16 @@ def _decisions(
     return matches, scores >= threshold
 
 
-# name: (label, score, threshold) -> value. Ranking metrics ignore the threshold.
-METRICS: Mapping[str, Callable[[ArrayLike, ArrayLike, float], float]] = MappingProxyType(
+# By name, (label, logit) -> value. Logits, because the float32 sigmoid is 1.0 from 17 on.
+RANKINGS: Mapping[str, Callable[[ArrayLike, ArrayLike], float]] = MappingProxyType(
     {
-        "accuracy": lambda label, score, t: accuracy(label, score, threshold=t),
-        "f1": lambda label, score, t: f1(label, score, threshold=t),
-        "mcc": lambda label, score, t: mcc(label, score, threshold=t),
-        "roc_auc": lambda label, score, _: roc_auc(label, score),
-        "average_precision": lambda label, score, _: average_precision(label, score),
-        "eer": lambda label, score, _: equal_error_rate(label, score).rate,
+        "roc_auc": roc_auc,
+        "average_precision": average_precision,
+        "eer": lambda label, logit: equal_error_rate(label, logit).rate,
     }
+)
+
+# By name, (label, score, threshold=) -> value. Scores, because deployed models decide by them.
+DECISIONS: Mapping[str, Callable[..., float]] = MappingProxyType(
+    {"accuracy": accuracy, "f1": f1, "mcc": mcc}
 )

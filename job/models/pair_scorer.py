@@ -1,24 +1,37 @@
-"""Scores pairs by encoding each item once. M items, B items or pairs per batch, D embedding.
+"""Scores pairs by encoding each item once.
+
+M items, P pairs, B items or pairs of a call, D embedding size.
 
 The cost is linear in items, not in pairs: a word in a hundred pairs is encoded once. Every pair
 is scored exactly once. A loss that compares the pairs of a batch is computed over consecutive
 blocks of pairs, each pair being in one block.
+
+Memory beyond the embeddings does not grow with their size nor with the number of pairs: as many
+pairs are judged in one call as fit into `CALL_BYTES`.
 """
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from job.models.losses.pair_batch import PairBatch, no_gather
+from job.models.losses.pair_batch import Gather, PairBatch, no_gather
 from job.models.siamese import Siamese
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
-_PAIRS_PER_CALL = 65_536
+# Budget of what one call that judges pairs has in memory.
+CALL_BYTES = 32 << 20
+# Arrays of the size of an embedding for each pair: both embeddings, in NumPy and in TensorFlow,
+# and what a head and a loss derive from them.
+_ARRAYS_PER_PAIR = 10
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -27,14 +40,32 @@ class PairScores:
 
     Attributes:
         label: float32 (P,), 1.0 = match, 0.0 = no match.
-        score: float32 (P,), in [0, 1], high = similar.
+        logit: float32 (P,), any real number, high = similar.
+        score: float32 (P,), the sigmoid of the logit, in [0, 1]. Logits above 17 all have the
+            score 1.0, so rank by `logit` and decide by `score`.
         loss: float32 (P,), the training loss of each pair. A loss that compares the pairs
             of a batch sees those of the pair's block, see `PairScorer.score`.
     """
 
     label: FloatArray
+    logit: FloatArray
     score: FloatArray
     loss: FloatArray
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every score can be ranked; otherwise the model has diverged."""
+        return bool(np.isfinite(self.logit).all())
+
+
+@dataclass(frozen=True, eq=False)
+class _Part(PairBatch):
+    """Some pairs of a batch; a loss compares them with those of the whole batch."""
+
+    whole: PairBatch
+
+    def gathered(self, gather: Gather) -> PairBatch:
+        return self.whole
 
 
 class PairScorer:
@@ -56,8 +87,9 @@ class PairScorer:
         )
         embedding = tf.TensorSpec((None, self.embedding_size), tf.float32)
         label, number = tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int64)
-        signature = [label, embedding, embedding, number, number, number, number]
-        self._judge = tf.function(self._judge_batch, input_signature=signature)
+        row = tf.TensorSpec((), tf.int32)
+        signature = [row, row, label, embedding, embedding, number, number, number, number]
+        self._judge = tf.function(self._judge_rows, input_signature=signature)
 
     @property
     def embedding_size(self) -> int:
@@ -65,12 +97,14 @@ class PairScorer:
         size: int = self._siamese.encoder.output_shape[-1]
         return size
 
-    def _judge_batch(
-        self, label_B: tf.Tensor, left_BD: tf.Tensor, right_BD: tf.Tensor, *numbers_B: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        logit_B = self._siamese.head([left_BD, right_BD], training=False)[:, 0]
-        batch = PairBatch(label_B, logit_B, left_BD, right_BD, *numbers_B)
-        return tf.sigmoid(logit_B), self._siamese.loss.of(batch, gather=no_gather)
+    def _judge_rows(self, first: tf.Tensor, end: tf.Tensor, *batch: tf.Tensor) -> Any:
+        """Logits, scores and losses of the rows from `first` to `end` of a batch of pairs."""
+        label, left, right, *numbers = [rows[first:end] for rows in batch]
+        logit = self._siamese.head([left, right], training=False)[:, 0]
+        label_B, *others_B = batch
+        whole = PairBatch(label_B, None, *others_B)
+        part = _Part(*(label, logit, left, right, *numbers, whole))
+        return logit, tf.sigmoid(logit), self._siamese.loss.of(part, gather=no_gather)
 
     def embed(
         self, batches: Iterable[tuple[IntArray, npt.NDArray[np.generic]]], *, num_items: int
@@ -85,9 +119,14 @@ class PairScorer:
             float32 (M, D).
         """
         embedding_MD = np.full((num_items, self.embedding_size), np.nan, np.float32)
-        for rows, items in batches:
-            self._check_stop()
-            embedding_MD[rows] = self._encode(tf.constant(items)).numpy()
+
+        def encoded() -> Iterator[tuple[IntArray, tf.Tensor]]:
+            for rows, items in batches:
+                self._check_stop()
+                yield rows, self._encode(tf.constant(items))
+
+        for rows, embedding_BD in _read_late(encoded()):
+            embedding_MD[rows] = embedding_BD.numpy()
         return embedding_MD
 
     def score(
@@ -115,16 +154,50 @@ class PairScorer:
                 pair at a time.
         """
         label_P = np.asarray(label, np.float32)
-        score, loss = np.empty_like(label_P), np.empty_like(label_P)
-        size = loss_block_size if self._siamese.loss.is_in_batch else _PAIRS_PER_CALL
-        for start in range(0, len(label_P), size):
+
+        def judged() -> Iterator[tuple[slice, tuple[tf.Tensor, ...]]]:
+            size = loss_block_size if self._siamese.loss.is_in_batch else self._pairs_per_call
+            for start in range(0, len(label_P), size):
+                u, v = left[start : start + size], right[start : start + size]
+                block = (label_P[start : start + size], embedding_MD[u], embedding_MD[v])
+                numbers = (item[u], item[v], item_class[u], item_class[v])
+                yield from self._judged_block(start, tuple(map(tf.constant, block + numbers)))
+
+        results = [np.empty_like(label_P) for _ in range(3)]
+        for part, tensors in _read_late(judged()):
+            for result, tensor in zip(results, tensors, strict=True):
+                result[part] = tensor.numpy()
+        return PairScores(label_P, *results)
+
+    def _judged_block(
+        self, start: int, block: tuple[tf.Tensor, ...]
+    ) -> Iterator[tuple[slice, tuple[tf.Tensor, ...]]]:
+        """Judges the pairs from `start` on, as many in a call as the budget allows."""
+        size = len(block[0])
+        bytes_of_pair = self._siamese.loss.bytes_per_comparison * size
+        # A loss without a table may need the whole block, whose memory is linear in its size.
+        at_once = max(1, CALL_BYTES // bytes_of_pair) if bytes_of_pair else size
+        for first in range(0, size, at_once):
             self._check_stop()
-            part = slice(start, start + size)
-            u, v = left[part], right[part]
-            arrays = (
-                *(label_P[part], embedding_MD[u], embedding_MD[v]),
-                *(item[u], item[v], item_class[u], item_class[v]),
-            )
-            score_B, loss_B = self._judge(*map(tf.constant, arrays))
-            score[part], loss[part] = score_B.numpy(), loss_B.numpy()
-        return PairScores(label_P, score, loss)
+            end = min(first + at_once, size)
+            yield slice(start + first, start + end), self._judge(first, end, *block)
+
+    @property
+    def _pairs_per_call(self) -> int:
+        """Pairs that a call may judge when none is compared with another."""
+        layers = self._siamese.head.layers
+        widest = max(int(math.prod(layer.output.shape[1:])) for layer in layers)
+        values = _ARRAYS_PER_PAIR * self.embedding_size + widest
+        return max(1, CALL_BYTES // (4 * values))
+
+
+def _read_late(results: Iterable[_Result]) -> Iterator[_Result]:
+    """Yields each result when the next one has been started.
+
+    Reading a result waits for the device; until then it has the next call to work on.
+    """
+    waiting: list[_Result] = []
+    for result in results:
+        yield from waiting
+        waiting = [result]
+    yield from waiting

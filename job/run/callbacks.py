@@ -102,7 +102,7 @@ def build_callbacks(
     training: Training,
 ) -> CallbackList:
     """Every callback of the run, in the order the loop calls them."""
-    best = BestEpoch(run.config.checkpoint.monitor)
+    best = BestEpoch(run.config.best_monitor)
     control = control_callbacks(run.config.callbacks)
 
     def position() -> Position:

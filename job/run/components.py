@@ -286,9 +286,7 @@ def _stored_items(config: Config, components: Components) -> StoredItems | None:
         limit = (memory_limit() or 0) // (_CPU_ITEM_SHARE * copies)
     if items.values.nbytes > limit:
         return None
-    return StoredItems(
-        items, item=components.siamese.item, strategy=components.strategy
-    )
+    return StoredItems(items, item=components.siamese.item, strategy=components.strategy)
 
 
 def set_info_metrics(run: RunContext, components: Components, *, dataset_sha256: str) -> None:
@@ -314,7 +312,7 @@ def set_info_metrics(run: RunContext, components: Components, *, dataset_sha256:
         precision=config.model.precision,
         strategy=f"{type(components.strategy).__name__}({len(components.devices)})",
         dataset=dataset_sha256[:12],
-        monitor=stopping.monitor if stopping else config.checkpoint.monitor,
+        monitor=stopping.monitor if stopping else config.best_monitor,
         seed=config.run.seed,
         config_hash=config_sha256(as_record(config))[:12],
     )

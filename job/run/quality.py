@@ -5,44 +5,90 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from job.checkpoints.serialization import state_sha256
 from job.config.monitors import MONITORS
-from job.data.dataset import Dataset, ItemTable, PairTable
+from job.config.root import Config
+from job.data.dataset import Dataset, PairTable
 from job.errors import ConfigError
-from job.evaluation.evaluate import EvaluationResult, evaluate, measure, score_split
-from job.models.pair_scorer import PairScorer
+from job.evaluation.evaluate import EvaluationResult, SplitScorer, evaluate, measure
+from job.models.pair_scorer import PairScorer, PairScores
 from job.run.components import Components
 from job.run.context import RunContext
+from job.telemetry.listener import Listeners
 from job.telemetry.metric_definitions import EXPORTED_QUALITY
 from job.types import Split
 
 
-def validation(
-    run: RunContext,
+def split_scorer(
+    config: Config,
     components: Components,
-    items: ItemTable,
+    dataset: Dataset,
     *,
-    pairs: PairTable,
-    scorer: PairScorer,
-) -> Callable[[], Mapping[str, float]]:
-    """The function the loop calls at an epoch's end: scores each of the pairs once."""
+    check_stop: Callable[[], None],
+) -> SplitScorer:
+    """Scores the pairs of a split as configured.
 
-    def validate() -> Mapping[str, float]:
-        run.listener.set_phase("validating")
+    Args:
+        config: The configuration of the run.
+        components: The model and what collates its items.
+        dataset: The items.
+        check_stop: Called between batches; raises to stop the work.
+    """
+    return SplitScorer(
+        PairScorer(components.siamese, check_stop=check_stop),
+        components.feed,
+        dataset.items,
+        batch_size=config.evaluation.batch_size,
+        threads=config.training.input_threads,
+    )
+
+
+class Validation:
+    """Measures the model on validation pairs, each exactly once.
+
+    The scores are remembered with the weights they belong to, because the last epoch is often
+    the best one, and its scores are needed again when training has ended.
+
+    Args:
+        splits: Scores pairs with the model.
+        pairs: The validation pairs.
+        read_weights: Copies the weights of the model to the host.
+        listener: Is told how long it took.
+    """
+
+    def __init__(
+        self,
+        splits: SplitScorer,
+        *,
+        pairs: PairTable,
+        read_weights: Callable[[], Mapping[str, np.ndarray]],
+        listener: Listeners,
+    ) -> None:
+        self._splits = splits
+        self._pairs = pairs
+        self._read_weights = read_weights
+        self._listener = listener
+        self._last: tuple[str, PairScores] | None = None
+
+    def __call__(self) -> Mapping[str, float]:
+        """The metrics that can be monitored, by name; the loop calls it at an epoch's end."""
+        self._listener.set_phase("validating")
         started = time.monotonic()
-        scores = score_split(
-            scorer,
-            feed=components.feed,
-            pairs=pairs,
-            batch_size=run.config.evaluation.batch_size,
-            items=items,
-        )
+        self._last = None  # an epoch's scores are not kept while those of the next are made
+        scores = self._splits.score(self._pairs)
+        self._last = (state_sha256(self._read_weights()), scores)
         measured = measure(scores, threshold=0.5)
-        run.listener.validation_finished(time.monotonic() - started)
-        run.listener.set_phase("training")
+        self._listener.validation_finished(time.monotonic() - started)
+        self._listener.set_phase("training")
         named = {f"val_{name}": value for name, value in measured.items()}
         return {name: value for name, value in named.items() if name in MONITORS}
 
-    return validate
+    def known_scores(self, pairs: PairTable) -> PairScores | None:
+        """The scores of these pairs by the current weights, if they were the last computed."""
+        if self._last is None or pairs is not self._pairs:
+            return None
+        sha256, scores = self._last
+        return scores if sha256 == state_sha256(self._read_weights()) else None
 
 
 def validation_pairs(pairs: PairTable, *, count: int | None) -> PairTable:
@@ -70,17 +116,19 @@ def validation_pairs(pairs: PairTable, *, count: int | None) -> PairTable:
 
 
 def evaluate_model(
-    run: RunContext, components: Components, dataset: Dataset, *, scorer: PairScorer
+    run: RunContext,
+    dataset: Dataset,
+    *,
+    splits: SplitScorer,
+    validation: Validation,
 ) -> EvaluationResult:
     """Chooses the threshold on validation, measures validation and test, exports metrics."""
-    section = run.config.evaluation
     result = evaluate(
-        scorer,
+        splits,
         dataset=dataset,
-        feed=components.feed,
-        criterion=section.threshold,
-        batch_size=section.batch_size,
+        criterion=run.config.evaluation.threshold,
         check_stop=run.stop.raise_if_requested,
+        validation=validation.known_scores(dataset.pairs["validation"]),
     )
     run.listener.set_decision_threshold(result.threshold)
     by_split: dict[Split, Mapping[str, float]] = {

@@ -61,7 +61,6 @@ def _train(
     run: RunContext, *, directory: RunDirectory, dataset: Dataset, from_step: int | None
 ) -> None:
     """The part that needs TensorFlow."""
-    from job.models.pair_scorer import PairScorer
     from job.run.artifacts import RunArtifacts
     from job.run.callbacks import build_callbacks, prepare_callbacks
     from job.run.checkpointer import RunCheckpointer
@@ -69,8 +68,9 @@ def _train(
     from job.run.describe_attempt import provenance_of
     from job.run.finalize import commit_and_stop, finalize
     from job.run.initial_weights import initialise
-    from job.run.quality import evaluate_model, validation, validation_pairs
+    from job.run.quality import Validation, evaluate_model, split_scorer, validation_pairs
     from job.run.summary import recorded_failure
+    from job.training.state import read_variables
 
     config, stop = run.config, run.stop
     stop.raise_if_requested()
@@ -109,8 +109,15 @@ def _train(
                 run, prepared, checkpointer, artifacts=artifacts, training=training
             )
             checkpointer.attach(callbacks)
-            scorer = PairScorer(components.siamese, check_stop=stop.raise_if_requested)
-            validate = validation(run, components, dataset.items, pairs=pairs, scorer=scorer)
+            splits = split_scorer(
+                config, components, dataset, check_stop=stop.raise_if_requested
+            )
+            validate = Validation(
+                splits,
+                pairs=pairs,
+                read_weights=lambda: read_variables(components.siamese.weights()),
+                listener=run.listener,
+            )
             loop = training.loop(callbacks, validate=validate, stop=stop)
             checkpointer.begin_training()
             run.listener.finish_startup()
@@ -121,5 +128,5 @@ def _train(
             )
             run.listener.set_phase("reporting")
             checkpointer.load_best_weights()
-            result = evaluate_model(run, components, dataset, scorer=scorer)
+            result = evaluate_model(run, dataset, splits=splits, validation=validate)
             finalize(run, checkpointer, artifacts, components, dataset, result)

@@ -1,5 +1,7 @@
 """The threshold is validation's, what it is applied to is test's."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -13,34 +15,41 @@ ROWS = [("ab", "ab", 1), ("ab", "cd", 0), ("cd", "cd", 1), ("xy", "ab", 0)]
 DATASET = text_dataset({"train": ROWS, "validation": ROWS[:2], "test": ROWS})
 
 
-class Pixels:
-    """Stands for a feed; texts have no pixels."""
+class Splits:
+    """Stands for the scorer of a model with given scores of the pairs of each split."""
 
-    batch = None
+    feed = SimpleNamespace(batch=None)  # texts have no pixels
+
+    def __init__(self, **scores):
+        self.scored = []
+        self._scores = scores
+
+    def score(self, pairs):
+        split = next(name for name, table in DATASET.pairs.items() if table is pairs)
+        self.scored.append(split)
+        return of_scores(pairs.label, self._scores[split])
 
 
-def evaluated(monkeypatch, *, validation, test, check_stop=lambda: None):
-    """Findings for given scores of the pairs of each split."""
+def of_scores(label, score):
+    score = np.array(score, np.float32)
+    with np.errstate(divide="ignore"):
+        logit = np.log(score / (1 - score))
+    return PairScores(label.astype(np.float32), logit, score, np.ones_like(score))
 
-    def scored(scorer, *, pairs, **_):
-        of_split = validation if pairs is DATASET.pairs["validation"] else test
-        scores = np.array(of_split, np.float32)
-        return PairScores(pairs.label.astype(np.float32), scores, np.ones_like(scores))
 
-    monkeypatch.setattr(evaluate, "score_split", scored)
+def evaluated(splits, *, check_stop=lambda: None, known=None):
     return evaluate.evaluate(
-        None,
+        splits,
         dataset=DATASET,
-        feed=Pixels(),
         criterion="accuracy",
-        batch_size=8,
         check_stop=check_stop,
+        validation=known,
     )
 
 
-def test_the_threshold_is_chosen_on_validation_and_applied_to_test(monkeypatch):
+def test_the_threshold_is_chosen_on_validation_and_applied_to_test():
     # On test a threshold of 0.7 would make no mistake.
-    found = evaluated(monkeypatch, validation=[0.3, 0.1], test=[0.8, 0.6, 0.8, 0.6])
+    found = evaluated(Splits(validation=[0.3, 0.1], test=[0.8, 0.6, 0.8, 0.6]))
     assert found.threshold == pytest.approx(0.2)
     assert found.validation["accuracy"] == 1.0
     assert found.test["accuracy"] == 0.5
@@ -48,23 +57,46 @@ def test_the_threshold_is_chosen_on_validation_and_applied_to_test(monkeypatch):
     assert found.test_scores.score.tolist() == pytest.approx([0.8, 0.6, 0.8, 0.6])
 
 
-def test_the_baselines_are_those_of_test(monkeypatch):
-    found = evaluated(monkeypatch, validation=[0.3, 0.1], test=[0.1, 0.2, 0.3, 0.4])
+def test_scores_of_validation_that_are_known_are_not_computed_again():
+    splits = Splits(test=[0.8, 0.6, 0.8, 0.6])
+    known = of_scores(DATASET.pairs["validation"].label, [0.3, 0.1])
+    assert evaluated(splits, known=known).threshold == pytest.approx(0.2)
+    assert splits.scored == ["test"]
+
+
+def test_logits_are_ranked_where_the_scores_saturate():
+    logit = np.float32([30, 20, 25, -90, -200, -100])
+    score = np.float32([1, 1, 1, 0, 0, 0])  # what float32 makes of them
+    label = np.float32([1, 0, 1, 1, 0, 0])
+    scores = PairScores(label, logit, score, np.zeros_like(logit))
+    found = evaluate.measure(scores, threshold=1.0)
+    # The match at -90 is below one of three others.
+    assert found["roc_auc"] == pytest.approx(8 / 9)
+    assert found["average_precision"] == pytest.approx((1 + 1 + 3 / 4) / 3)
+    # An exported model compares scores: it cannot tell 20 from 25.
+    assert found["accuracy"] == 4 / 6
+
+
+def test_a_logit_that_overflows_is_no_quality():
+    scores = PairScores(*(np.float32(x) for x in ([1, 0], [np.inf, 0], [1, 0.5], [0, 0])))
+    assert np.isnan(evaluate.measure(scores, threshold=0.5)["roc_auc"])
+
+
+def test_the_baselines_are_those_of_test():
+    found = evaluated(Splits(validation=[0.3, 0.1], test=[0.1, 0.2, 0.3, 0.4]))
     assert found.baselines == {"ngram_cosine": 1.0, "edit_similarity": 1.0}
     assert found.baseline_roc_auc == 1.0
     assert found.test["roc_auc"] == 0.25
 
 
-def test_scores_that_are_no_numbers_are_not_measured(monkeypatch):
+def test_scores_that_are_no_numbers_are_not_measured():
     with pytest.raises(DivergedError, match="neither measured nor exported"):
-        evaluated(monkeypatch, validation=[0.3, 0.1], test=[0.8, np.nan, 0.8, 0.6])
+        evaluated(Splits(validation=[0.3, 0.1], test=[0.8, np.nan, 0.8, 0.6]))
 
 
-def test_a_signal_is_obeyed_while_the_baselines_are_measured(monkeypatch):
+def test_a_signal_is_obeyed_while_the_baselines_are_measured():
     def stop():
         raise PreemptedError("now")
 
     with pytest.raises(PreemptedError):
-        evaluated(
-            monkeypatch, validation=[0.3, 0.1], test=[0.8, 0.6, 0.8, 0.6], check_stop=stop
-        )
+        evaluated(Splits(validation=[0.3, 0.1], test=[0.8, 0.6, 0.8, 0.6]), check_stop=stop)

@@ -1,18 +1,33 @@
 import itertools
 from contextlib import nullcontext
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from job.config.losses import MultipleNegativesConfig, TripletConfig
-from job.config.model import CosineConfig, LstmConfig, ModelConfig
+from job.config.losses import (
+    CircleConfig,
+    MultipleNegativesConfig,
+    OnlineContrastiveConfig,
+    TripletConfig,
+)
+from job.config.model import (
+    AbsDiffProductConfig,
+    CosineConfig,
+    LstmConfig,
+    MlpConfig,
+    ModelConfig,
+)
 from job.config.training import TrainingConfig
 from job.data.dataset import ItemTable, PairTable
 from job.data.pipeline.batches import item_batches
 from job.errors import PreemptedError
 from job.evaluation import evaluate
-from job.evaluation.evaluate import measure, score_split
-from job.evaluation.metrics import METRICS
+from job.evaluation.evaluate import SplitScorer, measure
+from job.evaluation.metrics import DECISIONS, RANKINGS
+from job.models import pair_scorer
+from job.models.heads import build_head
 from job.models.pair_scorer import PairScorer, PairScores
 from job.models.siamese import build_siamese
 from job.preprocessing.ragged import RaggedArray, offsets_of
@@ -41,16 +56,12 @@ def siamese():
 
 @pytest.mark.parametrize("batch_size", [1, 2, 100])
 def test_scores_are_those_of_the_pair_model_whatever_the_batches(siamese, batch_size):
-    scores = score_split(
-        PairScorer(siamese, check_stop=lambda: None),
-        feed=FEED,
-        pairs=PAIRS,
-        batch_size=batch_size,
-        items=ITEMS,
-    )
+    scorer = PairScorer(siamese, check_stop=lambda: None)
+    scores = SplitScorer(scorer, FEED, ITEMS, batch_size).score(PAIRS)
     everything = TOKENS.padded(np.arange(6))
     expected = siamese.scorer([everything[PAIRS.left], everything[PAIRS.right]]).numpy()[:, 0]
     np.testing.assert_allclose(scores.score, expected, rtol=1e-5)
+    np.testing.assert_allclose(1 / (1 + np.exp(-scores.logit)), expected, rtol=1e-5)
     np.testing.assert_array_equal(scores.label, PAIRS.label)
     likelihood = np.where(PAIRS.label == 1, expected, 1 - expected)
     np.testing.assert_allclose(scores.loss, -np.log(likelihood), rtol=1e-4)
@@ -61,7 +72,7 @@ def test_only_the_items_of_the_pairs_are_encoded_and_each_once(siamese):
     scorer = PairScorer(siamese, check_stop=lambda: None)
     encode = scorer._encode
     scorer._encode = lambda ids: seen.append(ids.shape[0]) or encode(ids)
-    score_split(scorer, feed=FEED, pairs=PAIRS, batch_size=2, items=ITEMS)
+    SplitScorer(scorer, FEED, ITEMS, batch_size=2).score(PAIRS)
     assert sum(seen) == 5  # item 3 is in no pair
 
 
@@ -71,10 +82,48 @@ def test_what_is_encoded_at_a_time_fits_into_the_budget(siamese, monkeypatch):
     scorer = PairScorer(siamese, check_stop=lambda: None)
     encode = scorer._encode
     scorer._encode = lambda ids: seen.append(ids.shape) or encode(ids)
-    score_split(scorer, feed=FEED, pairs=PAIRS, batch_size=100, items=ITEMS)
+    SplitScorer(scorer, FEED, ITEMS, batch_size=100).score(PAIRS)
     # 1 token id and 4 numbers of state a step, 4 bytes each: 20 steps fit. Items 1, 0 and 5
     # are 3 x 4 steps and with item 2 would be 4 x 7; items 2 and 4 are 2 x 9.
     assert [rows for rows, _ in seen] == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("head", "size", "values"),
+    [(AbsDiffProductConfig(), 2048, 20_000), (MlpConfig(units=4096), 8, 4_000)],
+)
+def test_what_is_judged_at_a_time_fits_into_the_budget(siamese, head, size, values):
+    num_items, num_pairs = 50, 5_000
+    rng = np.random.default_rng(0)
+    embedding = rng.normal(0, 1, (num_items, size)).astype(np.float32)
+    left, right = rng.integers(0, num_items, (2, num_pairs))
+    encoder = SimpleNamespace(output_shape=(None, size))
+    built = build_head(head, embedding_size=size, seed=1)
+    scorer = PairScorer(replace(siamese, encoder=encoder, head=built), check_stop=lambda: None)
+    judge, calls = scorer._judge, []
+
+    def noted(first, end, *batch):
+        calls.append((end - first, *(rows.shape for rows in batch)))
+        return judge(first, end, *batch)
+
+    scorer._judge = noted
+    scores = scorer.score(
+        embedding,
+        left=left,
+        right=right,
+        label=np.zeros(num_pairs, np.uint8),
+        item=np.arange(num_items),
+        item_class=np.full(num_items, -1),
+        loss_block_size=num_pairs,
+    )
+    assert sum(judged for judged, *_ in calls) == num_pairs
+    for judged, label, u, v, *_ in calls:
+        assert 4 * values * judged <= pair_scorer.CALL_BYTES
+        assert label == (judged,)
+        assert u == v == (judged, size)
+    assert len(calls) < 20  # not so few pairs that calls are what takes the time
+    expected = built([embedding[left], embedding[right]]).numpy()[:, 0]
+    np.testing.assert_allclose(scores.logit, expected, atol=1e-5)
 
 
 def test_a_stop_is_noticed_between_batches(siamese):
@@ -107,51 +156,88 @@ def test_measuring_draws_no_random_number_also_when_it_is_stopped(stop_after):
 
 def test_a_model_that_diverged_has_no_quality():
     label = np.float32([0, 1])
-    scores = PairScores(label, np.float32([np.nan, 0.5]), np.float32([np.nan, 0.1]))
-    measured = measure(scores, threshold=0.5)
-    assert set(measured) == {"loss", *METRICS}
+    logit, score, loss = np.float32([[np.nan, 0.0], [np.nan, 0.5], [np.nan, 0.1]])
+    measured = measure(PairScores(label, logit, score, loss), threshold=0.5)
+    assert set(measured) == {"loss", *RANKINGS, *DECISIONS}
     assert all(np.isnan(value) for value in measured.values())
 
 
 IN_BATCH = {
     "multiple_negatives": (
-        MultipleNegativesConfig(temperature=0.5),
+        MultipleNegativesConfig(temperature=0.5, symmetric=True),
         lambda batch: reference.multiple_negatives(
-            batch, kind="cosine", temperature=0.5, symmetric=False
+            batch, kind="cosine", temperature=0.5, symmetric=True
         ),
     ),
-    "triplet": (
+    "semi_hard": (
         TripletConfig(margin=1.0),
         lambda batch: reference.triplet(batch, kind="cosine", margin=1.0, mining="semi_hard"),
+    ),
+    "batch_hard": (
+        TripletConfig(margin=1.0, mining="batch_hard"),
+        lambda batch: reference.triplet(batch, kind="cosine", margin=1.0, mining="batch_hard"),
+    ),
+    "circle": (
+        CircleConfig(gamma=2.0),
+        lambda batch: reference.circle(batch, margin=0.25, gamma=2.0),
+    ),
+    "online_contrastive": (
+        OnlineContrastiveConfig(),
+        lambda batch: reference.online_contrastive(batch, kind="cosine", margin=1.0),
     ),
 }
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 100])
 @pytest.mark.parametrize("name", IN_BATCH)
-def test_a_loss_that_looks_at_the_batch_sees_consecutive_blocks_of_pairs(name, batch_size):
+def test_a_loss_that_looks_at_the_batch_sees_consecutive_blocks_of_pairs(name, monkeypatch):
     loss, expected = IN_BATCH[name]
     section = ModelConfig(encoder=LstmConfig(units=4, embedding_size=3), head=CosineConfig())
     built = build_siamese(section, training=TrainingConfig(loss=loss), item=FEED.input, seed=1)
-    scores = score_split(
-        PairScorer(built, check_stop=lambda: None),
-        feed=FEED,
-        pairs=PAIRS,
-        batch_size=batch_size,
-        items=ITEMS,
-    )
+    scorer = PairScorer(built, check_stop=lambda: None)
     embedding = built.encoder(TOKENS.padded(np.arange(6))).numpy()
-    losses = []
-    for start in range(0, len(PAIRS), batch_size):
-        part = slice(start, start + batch_size)
-        left, right = PAIRS.left[part], PAIRS.right[part]
-        batch = pair_batch(
-            embedding[left],
-            embedding[right],
-            label=PAIRS.label[part],
-            items=(left, right),
-            classes=(CLASSES[left], CLASSES[right]),
-        )
-        losses += expected(batch)
-    np.testing.assert_allclose(scores.loss, losses, rtol=1e-4, atol=1e-5)
-    assert len(scores.loss) == len(PAIRS)
+    # With 400 bytes the losses that hold a table judge one pair or two of a block at a time.
+    for block_size, call_bytes in [(1, 32e6), (2, 32e6), (3, 32e6), (100, 32e6), (100, 400)]:
+        monkeypatch.setattr(pair_scorer, "CALL_BYTES", int(call_bytes))
+        scores = SplitScorer(scorer, FEED, ITEMS, block_size).score(PAIRS)
+        losses = []
+        for start in range(0, len(PAIRS), block_size):
+            losses += expected(block_of(embedding, slice(start, start + block_size)))
+        np.testing.assert_allclose(scores.loss, losses, rtol=1e-4, atol=1e-5)
+        assert len(scores.loss) == len(PAIRS)
+
+
+def block_of(embedding, part):
+    left, right = PAIRS.left[part], PAIRS.right[part]
+    return pair_batch(
+        embedding[left],
+        embedding[right],
+        label=PAIRS.label[part],
+        items=(left, right),
+        classes=(CLASSES[left], CLASSES[right]),
+    )
+
+
+def test_the_table_of_a_loss_fits_into_the_budget():
+    section = ModelConfig(encoder=LstmConfig(units=4, embedding_size=3), head=CosineConfig())
+    training = TrainingConfig(loss=TripletConfig())
+    built = build_siamese(section, training=training, item=FEED.input, seed=1)
+    scorer = PairScorer(built, check_stop=lambda: None)
+    judge, calls = scorer._judge, []
+
+    def noted(first, end, *batch):
+        calls.append((end - first, len(batch[0])))
+        return judge(first, end, *batch)
+
+    scorer._judge = noted
+    num_pairs = 700
+    scorer.score(
+        np.random.default_rng(0).normal(0, 1, (6, 4)).astype(np.float32),
+        left=np.zeros(num_pairs, np.int64),
+        right=np.ones(num_pairs, np.int64),
+        label=np.ones(num_pairs, np.uint8),
+        item=np.arange(6),
+        item_class=CLASSES,
+        loss_block_size=600,
+    )
+    # The whole table of 600 pairs is 58 MB. Both calls compare with all pairs of the block.
+    assert calls == [(349, 600), (251, 600), (100, 100)]

@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
 
+from job.config.monitors import MONITORS
 from job.data.dataset import PairTable
 from job.errors import ConfigError
-from job.run.quality import validation_pairs
+from job.models.pair_scorer import PairScores
+from job.run.quality import Validation, validation_pairs
+from job.telemetry.listener import Listeners
 
 
 def pairs_of(label):
@@ -28,3 +31,33 @@ def test_pairs_are_evenly_spaced_within_each_label(label, count, rows):
 def test_pairs_of_one_label_cannot_be_measured():
     with pytest.raises(ConfigError, match="2 leaves 0 matching and 2 other pairs of 8"):
         validation_pairs(pairs_of([0] * 7 + [1]), count=2)
+
+
+class Splits:
+    """Scores pairs 0.1, 0.2, ... in order."""
+
+    def score(self, pairs):
+        logit = np.arange(len(pairs), dtype=np.float32)
+        return PairScores(pairs.label.astype(np.float32), logit, logit / 10, 0 * logit)
+
+
+def test_validation_measures_every_monitor_of_the_epoch_end():
+    validate = Validation(
+        Splits(), pairs=pairs_of([0, 1, 1]), read_weights=dict, listener=Listeners()
+    )
+    measured = validate()
+    assert set(measured) == {name for name in MONITORS if name.startswith("val_")}
+    assert measured["val_roc_auc"] == 1.0
+
+
+def test_scores_of_an_epoch_are_those_of_the_same_weights_and_pairs_only():
+    pairs, weights = pairs_of([0, 1, 1]), {"model|w": np.float32([1.0])}
+    validate = Validation(
+        Splits(), pairs=pairs, read_weights=lambda: weights, listener=Listeners()
+    )
+    assert validate.known_scores(pairs) is None
+    validate()
+    assert validate.known_scores(pairs).logit.tolist() == [0, 1, 2]
+    assert validate.known_scores(pairs_of([0, 1, 1])) is None
+    weights["model|w"] = np.float32([2.0])
+    assert validate.known_scores(pairs) is None

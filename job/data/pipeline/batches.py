@@ -4,7 +4,9 @@ Both functions are pure: the same arguments give the same bytes, whichever step 
 """
 
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,28 +68,63 @@ def pair_arrays(
 
 
 def item_batches(
-    feed: Collator, *, batch_size: int, rows: NDArray[np.int64], max_steps: int = sys.maxsize
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.generic]]]:
+    feed: Collator,
+    *,
+    batch_size: int,
+    rows: NDArray[np.int64],
+    max_steps: int = sys.maxsize,
+    threads: int = 1,
+) -> Generator[tuple[NDArray[np.int64], NDArray[np.generic]], None, None]:
     """Yields every item once, short ones first, so that there is little padding.
 
+    Up to `threads` + 1 batches are collated ahead of use. Close the iterator when it is not
+    used to its end, so that no thread goes on reading.
+
     Args:
-        feed: Collates the items.
+        feed: Collates the items; called from several threads.
         batch_size: Largest number of items in a batch, >= 1.
         rows: int64 (R,), the items to visit.
         max_steps: Largest number of steps in a batch, padding included. A longer item is a
             batch by itself.
+        threads: Batches collated at a time.
 
     Yields:
         Row numbers int64 (b,) and the collated items, (b, ...).
     """
     lengths = feed.lengths_of(rows)
     order = np.argsort(lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        candidates = order[start : start + batch_size]
-        # Non-decreasing, as the lengths are.
-        steps = np.arange(1, len(candidates) + 1) * lengths[candidates]
-        fitting = int(np.searchsorted(steps, max_steps, side="right"))
-        batch = rows[candidates[: max(1, fitting)]]
-        yield batch, feed.batch(batch)
-        start += len(batch)
+
+    def row_batches() -> Iterator[NDArray[np.int64]]:
+        start = 0
+        while start < len(order):
+            candidates = order[start : start + batch_size]
+            # Non-decreasing, as the lengths are.
+            steps = np.arange(1, len(candidates) + 1) * lengths[candidates]
+            fitting = max(1, int(np.searchsorted(steps, max_steps, side="right")))
+            yield rows[candidates[:fitting]]
+            start += fitting
+
+    yield from _ahead(feed.batch, row_batches(), threads=threads)
+
+
+def _ahead(
+    collate: Callable[[NDArray[np.int64]], NDArray[np.generic]],
+    row_batches: Iterable[NDArray[np.int64]],
+    *,
+    threads: int,
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.generic]]]:
+    """Collates batches in threads, and yields them in order."""
+    ahead: deque[tuple[NDArray[np.int64], Future[NDArray[np.generic]]]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="input") as pool:
+        try:
+            for rows in row_batches:
+                ahead.append((rows, pool.submit(collate, rows)))
+                if len(ahead) > threads:
+                    first, items = ahead.popleft()
+                    yield first, items.result()
+            while ahead:
+                first, items = ahead.popleft()
+                yield first, items.result()
+        finally:
+            for _, items in ahead:
+                items.cancel()

@@ -43,10 +43,13 @@ class BatchLoss:
     Attributes:
         of: From a `PairBatch` and `gather` to float32 (B,), one loss per pair.
         is_in_batch: Whether the loss of a pair depends on the rest of the global batch.
+        bytes_per_comparison: Memory that `of` needs for every combination of an own pair and
+            a pair of the global batch; 0 if it holds no table of them.
     """
 
     of: PairLoss
     is_in_batch: bool
+    bytes_per_comparison: int = 0
 
 
 def _binary_crossentropy(section: BinaryCrossentropyConfig, *, head: str) -> PairLoss:
@@ -106,6 +109,10 @@ LOSSES: dict[str, Callable[..., PairLoss]] = {
     "circle": _circle,
 }
 
+# Peak memory of a batch over the square of its size, measured without gradients and rounded up.
+# Triplets and circle compare both items of a pair with both of the other.
+_BYTES_PER_COMPARISON = {"triplet": 160, "multiple_negatives": 60, "circle": 90}
+
 
 def build_loss(section: Loss, *, head: str) -> BatchLoss:
     """Builds the configured loss.
@@ -115,4 +122,8 @@ def build_loss(section: Loss, *, head: str) -> BatchLoss:
         head: Kind of the head, which defines the distance of two embeddings. It must be one
             that the loss trains; `config.compatibility` checks that.
     """
-    return BatchLoss(LOSSES[section.kind](section, head=head), section.is_in_batch)
+    return BatchLoss(
+        LOSSES[section.kind](section, head=head),
+        section.is_in_batch,
+        _BYTES_PER_COMPARISON.get(section.kind, 0),
+    )

@@ -1,3 +1,4 @@
+import threading
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -113,6 +114,46 @@ def test_item_batches_visit_every_item_once_short_ones_first():
 def test_long_items_make_small_batches(max_steps, expected):
     batches = item_batches(feed(), batch_size=3, rows=np.arange(5), max_steps=max_steps)
     assert [rows.tolist() for rows, _ in batches] == expected
+
+
+def test_item_batches_are_the_same_with_any_number_of_threads():
+    one, many = (
+        list(item_batches(feed(), batch_size=1, rows=np.arange(5), threads=threads))
+        for threads in (1, 4)
+    )
+    assert [rows.tolist() for rows, _ in one] == [rows.tolist() for rows, _ in many]
+    assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(one, many, strict=True))
+
+
+class Counting(IdFeed):
+    """Says how many batches were collated."""
+
+    def __init__(self) -> None:
+        super().__init__(TOKENS)
+        object.__setattr__(self, "collated", threading.Semaphore(0))
+
+    def batch(self, rows, *, variation=None):
+        self.collated.release()
+        return super().batch(rows)
+
+
+def test_item_batches_are_collated_ahead_of_use_but_not_all_of_them():
+    counting = Counting()
+    batches = item_batches(counting, batch_size=1, rows=np.arange(5), threads=2)
+    next(batches)
+    for _ in range(3):  # the one in use, and two ahead
+        assert counting.collated.acquire(timeout=10)
+    batches.close()
+    assert not counting.collated.acquire(blocking=False)
+
+
+def test_an_error_in_a_thread_is_raised_where_the_batch_is_used():
+    class Broken(IdFeed):
+        def batch(self, rows, *, variation=None):
+            raise OSError("no such image")
+
+    with pytest.raises(OSError, match="no such image"):
+        next(item_batches(Broken(TOKENS), batch_size=1, rows=np.arange(5), threads=2))
 
 
 def test_items_of_one_length_keep_their_order():

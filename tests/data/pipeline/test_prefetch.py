@@ -10,9 +10,7 @@ def numbered(epoch: int, step: int) -> int:
 
 
 def prefetcher(make=numbered, join=list, *, steps_in_epoch=10, epochs=3, threads=1):
-    return Prefetcher(
-        make, join, steps_in_epoch=steps_in_epoch, epochs=epochs, threads=threads
-    )
+    return Prefetcher(make, join, steps_in_epoch=steps_in_epoch, epochs=epochs, threads=threads)
 
 
 def test_calls_come_in_order_from_any_step():

@@ -77,7 +77,8 @@ class RunArtifacts:
         """Writes `quarantine.json`; also without rejected rows, which is worth knowing too."""
         rows = cast(Mapping[str, Json], quarantine.to_json())
         content = {"schema": _QUARANTINE_SCHEMA, **rows}
-        self.write(QUARANTINE, f"{json.dumps(content, indent=1)}\n".encode())
+        if self._is_chief:
+            self._files.create(QUARANTINE, f"{json.dumps(content, indent=1)}\n".encode())
 
 
 def encode_summary(content: Mapping[str, Any]) -> bytes:

@@ -3,8 +3,8 @@
     python -m tests.checkpoints.sigkill FOLDER [--every N]
 
 A call of a store is several of the system: a file is opened, written, forced to disk, renamed.
-Each process is killed before call number 1, 2, ... or, where that writes, with half of the bytes
-written. The run that is left is then trained to its end. Prints how many processes were killed.
+Each process is killed before call number 1, 2, ... or, where that writes, with half of the
+bytes written. The run that is left is then trained to its end. Prints how many were killed.
 
 They fork from this one, which is a program of its own because of that: it has one thread, and
 has imported everything.

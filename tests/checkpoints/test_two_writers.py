@@ -25,6 +25,9 @@ from tests.checkpoints.tiny_run import (
 )
 from tests.fakes.memory_store import MemoryStore
 
+# Read HEAD, create config.json, list, write HEAD: then an attempt holds a new run.
+CALLS_TO_HOLD = 4
+
 
 def race(schedule: Iterable[int], store: ObjectStore) -> list[Turns]:
     """Lets two attempts take turns as told, then each to its end."""
@@ -76,10 +79,10 @@ def test_attempt_paused_anywhere_is_fenced_by_the_one_that_took_over() -> None:
                 first.outcome
             )
             fenced += 1
-        elif first.outcome == END and pause_at > 5:
+        elif first.outcome == END and pause_at > CALLS_TO_HOLD:
             break
     # Before it took the run over it is the newer one, after its last write it has finished.
-    assert fenced == pause_at - 5
+    assert fenced == pause_at - CALLS_TO_HOLD
 
 
 def test_commit_of_a_fenced_attempt_is_never_adopted() -> None:
@@ -127,5 +130,5 @@ def test_garbage_of_earlier_attempts_is_told_from_what_a_newer_one_writes() -> N
     # The first attempt holds the run and is about to look for garbage when the second takes it
     # over and writes the data of its first checkpoint.
     for length in range(4, 12):
-        schedule = [0] * 5 + [1] * length + [0] * 6 + [1] * 100
+        schedule = [0] * CALLS_TO_HOLD + [1] * length + [0] * 6 + [1] * 100
         race(schedule, WatchedStore(MemoryStore()))

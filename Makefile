@@ -92,7 +92,8 @@ unit: $(DEV)  ## Only the fast tests: no training, no processes.
 
 .PHONY: prove
 prove: $(DEV)  ## Crashes, writers and kills at length, and the long form of verify-resume; half an hour.
-	@PROVE_FACTOR=3 $(BIN)/python -m pytest tests/checkpoints
+	@$(BIN)/python -m tests.mutations
+	PROVE_FACTOR=3 $(BIN)/python -m pytest tests/checkpoints
 	$(BIN)/python -m pytest -m prove -o faulthandler_timeout=1800
 
 .PHONY: lint

@@ -37,7 +37,8 @@ from job.checkpoints.records import Owner
 from job.checkpoints.serialization import RunState, spec_of
 from job.config.loader.load_config import load_config
 from job.config.resume import as_record
-from job.run.artifacts import HISTORY, QUARANTINE, SUMMARY, RunArtifacts
+from job.data.quarantine import NOTHING_QUARANTINED
+from job.run.artifacts import HISTORY, SUMMARY, RunArtifacts
 from job.run.directory import open_run_directory, reported_complete
 from job.storage.object_store import ObjectStore
 from job.storage.open_store import open_store
@@ -103,7 +104,7 @@ def requests_of_one_attempt(config_file: Path, server: FakeGcs) -> dict[str, int
     restored = manager.restore(spec_of(variables))
     step = restored.state.position.global_step if restored else 0
     artifacts = RunArtifacts(manager.files, is_chief=True)
-    artifacts.write(QUARANTINE, b"{}")
+    artifacts.write_quarantine(NOTHING_QUARANTINED)
     manager.begin_training()
     manager.save(state_at(step + 1, variables), metrics={})
     found = {"start up to the first save": phases.count()}

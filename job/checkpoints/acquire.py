@@ -72,6 +72,9 @@ def require_config(
 ) -> StoredConfig | None:
     """Reads config.json and compares it with this process; a new run gets one.
 
+    Without HEAD the run is new, as a rule: config.json is then created, which fails if there is
+    one, and read only after that.
+
     Args:
         store: The run directory.
         mine: What this process runs.
@@ -82,26 +85,33 @@ def require_config(
         has_head: Whether HEAD was there just before.
 
     Returns:
-        The stored record; None if another process created it just now: read it.
+        The stored record; None if another process created or removed it just now: try again.
 
     Raises:
         ConfigError: The run was started with other data or another configuration.
         CheckpointError: The stored record cannot be read, or is lost while HEAD is there.
     """
+    if not has_head:
+        record = _new_config(mine, lineage=lineage(), writer=writer, created=created)
+        if write_if_generation(store, CONFIG, dumps(record), if_generation=0) is not None:
+            return record
     stored = read_stored(store)
     if stored is not None:
         check(stored)
         require_same_data(stored, fingerprint=mine.fingerprint, uri=store.uri)
-        return stored
-    if has_head:
+    elif has_head:
         raise CheckpointError(
             f"{store.uri}: {HEAD} is there and {CONFIG} is missing. {CONFIG} holds the "
             "configuration and the identity of the run, without which no checkpoint can be "
             "trusted. Restore it from a copy, or delete the directory to start over."
         )
-    record = StoredConfig(
+    return stored
+
+
+def _new_config(mine: Provenance, *, lineage: str, writer: str, created: str) -> StoredConfig:
+    return StoredConfig(
         schema=SCHEMA,
-        lineage=lineage(),
+        lineage=lineage,
         created=created,
         writer=writer,
         config=mine.config,
@@ -109,8 +119,6 @@ def require_config(
         fingerprint=mine.fingerprint,
         derived=mine.derived,
     )
-    written = write_if_generation(store, CONFIG, dumps(record), if_generation=0)
-    return None if written is None else record
 
 
 def find_head(store: ObjectStore, *, run: str) -> FoundHead:

@@ -41,6 +41,8 @@ class RunFiles(Protocol):
 
     def write(self, name: str, data: bytes) -> None: ...
 
+    def create(self, name: str, data: bytes) -> None: ...
+
     def publish(self, files: Mapping[str, bytes], *, directory: str) -> dict[str, str]: ...
 
     def delete(self, name: str) -> None: ...
@@ -77,6 +79,21 @@ class FencedFiles:
             ),
             doing="written",
         )
+
+    def create(self, name: str, data: bytes) -> None:
+        """Writes a file that a new run does not have yet; replaces it as `write` if it exists.
+
+        A new file takes one request: it replaces nothing of a newer attempt, so nothing is
+        looked up first.
+
+        Raises:
+            FencedError: A newer attempt holds the run and has this file.
+            StorageOutageError: Something that is not an attempt keeps writing the file.
+        """
+        try:
+            self._store.write(name, data, if_generation=0)
+        except PreconditionFailedError:
+            self.write(name, data)
 
     def publish(self, files: Mapping[str, bytes], *, directory: str) -> dict[str, str]:
         """Writes results under unique names, then replaces their copies under fixed names.

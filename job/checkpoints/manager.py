@@ -337,9 +337,12 @@ class CheckpointManager:
         return result
 
     def _drop_unneeded(self, head: Head) -> None:
-        self._garbage += unneeded(self._objects, head)
+        garbage = unneeded(self._objects, head)
+        self._garbage += garbage
         self._objects = {
-            dir: names for dir, names in self._objects.items() if dir in head.referenced_dirs
+            dir: [name for name in names if f"{dir}/{name}" not in garbage]
+            for dir, names in self._objects.items()
+            if dir in head.referenced_dirs
         }
 
     def collect_garbage(self) -> None:

@@ -48,6 +48,11 @@ class RunArtifacts:
         if self._is_chief:
             self._files.write(name, data)
 
+    def create(self, name: str, data: bytes) -> None:
+        """As `write`, with fewer requests where the file does not exist yet."""
+        if self._is_chief:
+            self._files.create(name, data)
+
     def delete(self, name: str) -> None:
         """Deletes a file; it may be gone already."""
         if self._is_chief:
@@ -77,7 +82,7 @@ class RunArtifacts:
         """Writes `quarantine.json`; also without rejected rows, which is worth knowing too."""
         rows = cast(Mapping[str, Json], quarantine.to_json())
         content = {"schema": _QUARANTINE_SCHEMA, **rows}
-        self.write(QUARANTINE, f"{json.dumps(content, indent=1)}\n".encode())
+        self.create(QUARANTINE, f"{json.dumps(content, indent=1)}\n".encode())
 
 
 def encode_summary(content: Mapping[str, Any]) -> bytes:

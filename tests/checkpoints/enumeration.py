@@ -1,6 +1,7 @@
 """Dying at every storage call of a run, before it takes effect and after."""
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from job.storage.object_store import ObjectStore
 from tests.checkpoints.fault_stores import Crash, CrashingStore, LostAnswerStore
@@ -21,6 +22,12 @@ STOP_AT = 3
 Wrap = Callable[[ObjectStore], ObjectStore]
 
 
+class Crashing(Protocol):
+    """Makes a store that dies at a call."""
+
+    def __call__(self, inner: ObjectStore, *, crash_at: int, after: bool) -> ObjectStore: ...
+
+
 def whole_run(store: ObjectStore) -> list[Attempt]:
     """Two attempts: one that is preempted at step 3, one that goes to the end."""
     attempts = [Attempt(store, "first", stop_at=STOP_AT), Attempt(store, "second")]
@@ -29,9 +36,11 @@ def whole_run(store: ObjectStore) -> list[Attempt]:
     return attempts
 
 
-def crash_once(store: ObjectStore, *, crash_at: int, after: bool, wrap: Wrap) -> bool:
+def crash_once(
+    store: ObjectStore, *, crash_at: int, after: bool, wrap: Wrap, crashing: Crashing
+) -> bool:
     """Dies at one call, then looks at what is found; False if there is no such call."""
-    failing = CrashingStore(store, crash_at=crash_at, after=after)
+    failing = crashing(store, crash_at=crash_at, after=after)
     first = Attempt(wrap(failing), "first", stop_at=STOP_AT)
     second = Attempt(wrap(failing), "second")
     try:
@@ -41,7 +50,18 @@ def crash_once(store: ObjectStore, *, crash_at: int, after: bool, wrap: Wrap) ->
         pass
     else:
         return False
-    durable = max(first.durable, second.durable)
+    check_found(store, durable=max(first.durable, second.durable), wrap=wrap)
+    return True
+
+
+def check_found(store: ObjectStore, *, durable: int, wrap: Wrap = lambda store: store) -> None:
+    """Goes on from what a process that died has left.
+
+    Args:
+        store: The run directory.
+        durable: Step of the newest save that had returned.
+        wrap: What the next attempt sees.
+    """
     check_invariants(store)
     newest = newest_committed(store)
     rerun = Attempt(wrap(store), "rerun")
@@ -60,7 +80,6 @@ def crash_once(store: ObjectStore, *, crash_at: int, after: bool, wrap: Wrap) ->
     assert head.best is not None
     assert (head.best.step, head.best.value) == (5, 0.25)
     check_nothing_left(store)
-    return True
 
 
 def enumerate_crashes(
@@ -68,14 +87,28 @@ def enumerate_crashes(
     *,
     wrap: Wrap = lambda store: store,
     moments: Sequence[bool] = (False, True),
+    crashing: Crashing = CrashingStore,
+    every: int = 1,
 ) -> int:
-    """Dies at every call of a run, before and after it; returns how many calls there are."""
-    for crash_at in range(1, 1000):
+    """Dies at every call of a run, before and after it.
+
+    Args:
+        make: Makes an empty store.
+        wrap: What attempts see of it.
+        moments: Whether to die after the call; before it and after it if left out.
+        crashing: Makes the store that dies.
+        every: 7 dies at the first call, the eighth, and so on.
+
+    Returns:
+        The last call at which it died.
+    """
+    for crash_at in range(1, 1000, every):
         ends = [
-            crash_once(make(), crash_at=crash_at, after=after, wrap=wrap) for after in moments
+            crash_once(make(), crash_at=crash_at, after=after, wrap=wrap, crashing=crashing)
+            for after in moments
         ]
         if not any(ends):
-            return crash_at - 1
+            return crash_at - every
     raise AssertionError("the run does not end")
 
 

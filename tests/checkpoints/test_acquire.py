@@ -49,6 +49,16 @@ def test_other_data_than_the_runs_are_refused_before_anything_is_written() -> No
     assert store.list("") == before
 
 
+def test_configuration_of_a_run_whose_head_is_lost_is_compared_and_kept() -> None:
+    store = MemoryStore()
+    saved_steps(store, steps=1)
+    store.delete(HEAD, if_generation=None)
+    before = store.list("")
+    with pytest.raises(ConfigError, match="another configuration"):
+        acquired(store, name="b", config={"training": {"epochs": 9}})
+    assert store.list("") == before
+
+
 def test_attempt_that_was_overtaken_while_it_started_takes_the_run_over_again() -> None:
     store = MemoryStore()
     slow = acquired(Meanwhile(store, HEAD, lambda: acquired(store, name="quick")), name="slow")

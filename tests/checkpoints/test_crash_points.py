@@ -1,13 +1,15 @@
 """The promise itself: ended at any call, any number of times, the run finishes the same.
 
 Every storage call of a run (two attempts, eight saves, retention, finish) is a place to die,
-before it takes effect and after.  `test_guards` turns each guard of the
-protocol off and shows that this enumeration notices.
+before it takes effect and after; so is every HTTP request to a bucket, and for a folder every
+call to the operating system, there with SIGKILL. `test_mutations` disables each step of the
+protocol and shows that a test notices.
 """
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.checkpoints.shards import plan_shards
+from job.storage.gcs.store import GsStore
 from job.storage.local import FileStore
+from job.storage.object_store import ObjectStore
 from tests.checkpoints.enumeration import STOP_AT, count_writes, enumerate_crashes, whole_run
 from tests.checkpoints.fault_stores import Crash, CrashingStore, LostAnswerStore
+from tests.checkpoints.http_crashes import crashing_requests
 from tests.checkpoints.tiny_run import (
     END,
     SPEC,
@@ -27,6 +32,7 @@ from tests.checkpoints.tiny_run import (
     fingerprint,
     head_of,
 )
+from tests.fakes.gcs_server import FakeGcs
 from tests.fakes.memory_store import MemoryStore
 
 REPOSITORY = Path(__file__).parents[2]
@@ -85,38 +91,57 @@ def test_any_series_of_crashes_ends_in_the_same_state(points: list[tuple[int, bo
     check_nothing_left(store)
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from job.checkpoints.shards import plan_shards
-from job.storage.local import FileStore
-from tests.checkpoints.fault_stores import CrashingStore
-from tests.checkpoints.tiny_run import Attempt
-class Killing(CrashingStore):
-    def around(self, call, name, do):
-        self.calls += 1
-        if self.calls == self.crash_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return do()
-store = Killing(FileStore(Path(sys.argv[1])), crash_at=int(sys.argv[2]), after=False)
-Attempt(store, f"killed at {sys.argv[2]}").train()
-"""
+def killed_processes(folder: Path, *, every: int) -> int:
+    command = [sys.executable, "-m", "tests.checkpoints.sigkill", str(folder)]
+    done = subprocess.run(
+        [*command, "--every", str(every)],
+        cwd=REPOSITORY, timeout=900, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
 
 
-def test_killed_process_leaves_a_directory_that_resumes(tmp_path: Path) -> None:
-    for crash_at in (9, 16, 23):
-        done = subprocess.run(
-            [sys.executable, "-c", KILLED, str(tmp_path), str(crash_at)],
-            cwd=REPOSITORY,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == -9
-        check_invariants(FileStore(tmp_path))
-    last = Attempt(FileStore(tmp_path), "last")
-    assert fingerprint(last.train()) == END
-    assert last.restored is not None
-    assert head_of(FileStore(tmp_path)).token == 4
+def test_process_killed_at_a_call_to_the_system_leaves_a_directory_that_resumes(
+    tmp_path: Path,
+) -> None:
+    assert killed_processes(tmp_path, every=67) > 8
+
+
+@pytest.mark.prove
+def test_process_killed_at_any_call_to_the_system_leaves_a_directory_that_resumes(
+    tmp_path: Path,
+) -> None:
+    assert killed_processes(tmp_path, every=1) > 500
+
+
+@pytest.fixture
+def bucket() -> Iterator[Callable[[], ObjectStore]]:
+    """Makes empty run directories in a bucket behind HTTP."""
+    stores = []
+
+    def make() -> ObjectStore:
+        stores.append(GsStore(f"gs://runs/{len(stores)}", emulator=server.url))
+        return stores[-1]
+
+    with FakeGcs() as server:
+        yield make
+        for store in stores:
+            store.close()
+
+
+def test_crash_at_a_request_to_a_bucket_loses_nothing_committed(
+    bucket: Callable[[], ObjectStore],
+) -> None:
+    with crashing_requests() as crashing:
+        assert enumerate_crashes(bucket, crashing=crashing, every=13) > 40
+
+
+@pytest.mark.prove
+def test_crash_at_any_request_to_a_bucket_loses_nothing_committed(
+    bucket: Callable[[], ObjectStore],
+) -> None:
+    with crashing_requests() as crashing:
+        assert enumerate_crashes(bucket, crashing=crashing) > 50
 
 
 @pytest.mark.parametrize("lose_at", range(1, count_writes() + 1))

@@ -2,8 +2,9 @@
 
 import pytest
 
-from job.errors import FencedError, StorageOutageError
+from job.errors import FencedError, JobError, StorageOutageError
 from job.storage.object_store import ObjectStat
+from tests.checkpoints.fault_stores import Refusing
 from tests.checkpoints.tiny_run import acquired
 from tests.fakes.memory_store import MemoryStore
 
@@ -20,6 +21,31 @@ def test_file_is_written_and_replaced() -> None:
     manager.files.write(NAME, b"first")
     manager.files.write(NAME, b"second")
     assert content(store) == b"second"
+
+
+def test_first_file_of_a_new_run_takes_one_request() -> None:
+    calls: list[str] = []
+
+    def note(call: str, name: str) -> bool:
+        calls.append(f"{call} {name}")
+        return False
+
+    store = MemoryStore()
+    manager = acquired(Refusing(store, JobError(""), note))
+    calls.clear()
+    manager.files.create(NAME, b"first")
+    assert calls == [f"write {NAME}"]
+    manager.files.create(NAME, b"second")
+    assert content(store) == b"second"
+
+
+def test_fenced_attempt_creates_nothing_over_a_file_of_the_newer_one() -> None:
+    store = MemoryStore()
+    old, new = acquired(store, name="a"), acquired(store, name="b")
+    new.files.create(NAME, b"new")
+    with pytest.raises(FencedError, match=r"took over from attempt 1"):
+        old.files.create(NAME, b"old")
+    assert content(store) == b"new"
 
 
 def test_file_is_written_also_if_head_was_lost_meanwhile() -> None:

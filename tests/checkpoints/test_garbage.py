@@ -104,6 +104,18 @@ def test_commit_record_is_deleted_before_the_data() -> None:
     assert deleted == [COMMIT, STATE, COMMIT, STATE]
 
 
+def test_no_object_is_deleted_twice() -> None:
+    deleted: list[str] = []
+
+    def note(call: str, name: str) -> bool:
+        deleted.extend([name] if call == "delete" else [])
+        return False
+
+    Attempt(Refusing(MemoryStore(), JobError(""), note)).train()
+    assert any(name.endswith(RESUME) for name in deleted)
+    assert len(deleted) == len(set(deleted))
+
+
 def test_directories_of_the_newest_attempt_are_not_litter() -> None:
     store = MemoryStore()
     acquired(store)

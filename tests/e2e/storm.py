@@ -242,7 +242,7 @@ def _attempt(
     config: Path, name: str, *, kill: Kill | None = None, delay: float = 0.0
 ) -> Attempt:
     """Trains a run until the kill, some seconds after its phase began, or to the end."""
-    process = Forked(_marked_main, ["train", str(config), "--set", f"run.name={name}"])
+    process = Forked(marked_main, ["train", str(config), "--set", f"run.name={name}"])
     hangs = threading.Timer(_HANGS_SECONDS, process.kill)
     hangs.start()
     seen, sent, times_left = "", None, kill.time if kill else 0
@@ -265,7 +265,7 @@ def _attempt(
     return Attempt(process.returncode, seen + out + err, sent, seconds)
 
 
-def _marked_main(arguments: Sequence[str]) -> int:
+def marked_main(arguments: Sequence[str]) -> int:
     """`main`, which also prints the time at which each phase begins."""
     from job.checkpoints.manager import CheckpointManager
     from job.run import finalize

@@ -1,5 +1,9 @@
+from types import SimpleNamespace
+
 import pytest
 
+from job.config.root import Config
+from job.run.components import build_training
 from job.training.grid import HookGrid, grid_steps, steps_of_call
 
 
@@ -46,3 +50,30 @@ def test_a_call_stops_at_whatever_comes_first(steps_left, until_save, seconds_pe
     assert steps == steps_of_call(
         steps_left=steps_left, steps_until_save=until_save, seconds_per_step=seconds_per_step
     )
+
+
+@pytest.mark.parametrize(
+    ("custom", "stored", "steps"), [(True, 4, 4), (True, None, 8), (False, 4, 8)]
+)
+def test_a_resumed_run_keeps_its_grid_where_custom_callbacks_can_notice_it(
+    toy, custom, stored, steps
+):
+    callbacks = {"custom": [{"target": "mine:Callback"}] if custom else []}
+    config = Config.model_validate(
+        {
+            "run": {"name": "toy"},
+            "data": {"kind": "text", "train": "a", "validation": "b", "test": "c"},
+            "training": {"epochs": 1, "global_batch_size": 16, "steps_per_call": 8},
+            "callbacks": callbacks,
+        }
+    )
+    run = toy()
+    components = SimpleNamespace(
+        siamese=run.siamese,
+        strategy=run.step._strategy,
+        pairs=run.data.pairs,
+        feed=run.data.feed,
+    )
+    dataset = SimpleNamespace(items=run.data.items)
+    training = build_training(config, components, dataset, stored_grid_steps=stored)
+    assert training.schedule.grid_steps == steps

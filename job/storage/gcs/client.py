@@ -8,10 +8,14 @@
 
 import logging
 import os
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from google.api_core.retry import retry_base
+from google.auth import _exponential_backoff
 from google.cloud import storage
+from google.cloud.storage._media import _upload
 
 from job.config.uris import BUCKET_NAME, scheme_of, split_bucket
 from job.errors import ConfigError
@@ -78,7 +82,19 @@ def connect(bucket: str, *, emulator: str | None) -> storage.Bucket:
     # that asks for the bucket's own metadata, with retries of its own and a permission that
     # a run does not need.
     client._bucket_metadata_cache = None
+    _leave_global_generator_alone()
     return client.bucket(bucket)
+
+
+def _leave_global_generator_alone() -> None:
+    """Gives the libraries another random generator than Python's global one.
+
+    They draw the boundary of each upload and the pauses before a retry. The state of the global
+    generator is a part of the training state, because callbacks may use it.
+    """
+    own = random.SystemRandom()
+    for module in (_upload, retry_base, _exponential_backoff):
+        vars(module)["random"] = own
 
 
 SCHEME = "gs://"

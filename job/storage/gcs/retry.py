@@ -44,6 +44,10 @@ PERMISSIONS = {
 }
 
 
+# Not the global generator: its state is a part of the training state, and the same everywhere.
+jitter = random.SystemRandom().uniform
+
+
 @dataclass(frozen=True)
 class RetryPolicy:
     """How long a bucket is waited for.
@@ -122,7 +126,7 @@ class Retries:
         patience: RetryPolicy,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
-        uniform: Callable[[float, float], float] = random.uniform,
+        uniform: Callable[[float, float], float] = jitter,
         purpose: MessageContext = RUNS,
     ) -> None:
         self._uri, self._purpose = uri, purpose

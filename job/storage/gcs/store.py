@@ -16,7 +16,6 @@ and undo them. A delete without a generation is for names that are never used ag
 
 import io
 import os
-import random
 import secrets
 import time
 from collections.abc import Callable
@@ -35,7 +34,7 @@ from job.storage.gcs.failures import (
     TransientError,
 )
 from job.storage.gcs.requests import BucketRequests, Content, Found, Page
-from job.storage.gcs.retry import Retries, RetryPolicy, RetryState
+from job.storage.gcs.retry import Retries, RetryPolicy, RetryState, jitter
 from job.storage.gcs.upload import LocalFile, Upload
 from job.storage.object_store import (
     ListedObject,
@@ -80,7 +79,7 @@ class GsStore:
         patience: RetryPolicy | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
-        uniform: Callable[[float, float], float] = random.uniform,
+        uniform: Callable[[float, float], float] = jitter,
         purpose: MessageContext = RUNS,
     ) -> None:
         self._place = place = parse_gs_uri(uri, purpose=purpose)

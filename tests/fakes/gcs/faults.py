@@ -1,6 +1,7 @@
 """What shall go wrong, per operation and as often as told."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,6 +53,8 @@ class Faults:
         self._lock = threading.Lock()
         self.requests: list[tuple[Operation, str]] = []
         self.num_met = 0
+        # Asked before the script, with the number of the request, from 1.
+        self.at_request: Callable[[int], Fault | None] = lambda number: None
 
     def add(self, *faults: Fault) -> None:
         with self._lock:
@@ -65,6 +68,10 @@ class Faults:
         """The fault that this request meets."""
         with self._lock:
             self.requests.append((operation, name))
+            fault = self.at_request(len(self.requests))
+            if fault is not None:
+                self.num_met += 1
+                return fault
             for fault in self._script:
                 if fault.operation != operation or fault.name not in name:
                     continue

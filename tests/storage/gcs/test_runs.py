@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from job.storage.gcs.retry import RetryPolicy
 from job.storage.gcs.store import GsStore
 from tests.checkpoints.tiny_run import (
     END,
@@ -19,12 +20,15 @@ from tests.checkpoints.tiny_run import (
 )
 from tests.fakes.gcs.faults import Kind, Operation
 from tests.fakes.gcs_server import FakeGcs, Fault
+from tests.storage.gcs.bucket_actions import LARGE, small_parts
 
+__all__ = ["small_parts"]  # a fixture, used by its name
 REPOSITORY = Path(__file__).parents[3]
 
 # Ends itself without any clean-up, before or after one of its calls, as `kill -9` would.
 ATTEMPT = """
 import os, sys
+from job.storage.gcs.retry import RetryPolicy
 from job.storage.gcs.store import GsStore
 from tests.checkpoints.fault_stores import Wrapped
 from tests.checkpoints.tiny_run import Attempt
@@ -80,6 +84,23 @@ def test_killed_attempts_and_lost_answers_end_with_the_right_head(
     check_finished(store)
     assert head_of(store).token == len(codes)
     store.close()
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_bucket_draws_nothing_from_the_random_generator_of_the_training_state(
+    gcs: FakeGcs,
+) -> None:
+    # Uploads of one request and of several, of which a part is sent again, and a retry.
+    gcs.faults.add(Fault("part", "status", skip=1), Fault("insert", "status"))
+    quick = RetryPolicy(first_delay_seconds=0.01)
+    store = GsStore("gs://runs/tiny", emulator=gcs.url, patience=quick)
+    before = random.getstate()
+    store.write("small", b"1", if_generation=0)
+    store.write("large", LARGE, if_generation=0)
+    store.read("large")
+    store.close()
+    assert gcs.faults.num_met == 2
+    assert random.getstate() == before
 
 
 FAULTS: tuple[tuple[Operation, Kind], ...] = (

@@ -1,0 +1,150 @@
+"""A process is paused, a second one takes its run over, and the first one wakes up."""
+
+import os
+import random
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from job.checkpoints.examine import commit_of, entries_of, read_run
+from job.errors import ExitCode
+from job.run.verify_resume.compare import compare, last_contents
+from job.storage.gcs.store import GsStore
+from job.storage.local import FileStore
+from job.storage.object_store import ObjectStore
+from tests.e2e.storm import marked_main
+from tests.fakes.gcs_server import FakeGcs
+from tests.forked import Forked
+from tests.tiny import make_project, save_config
+
+pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.prove]
+
+# The first process is paused some time after it begins one of these, and holds the run then.
+PHASES = ("training", "saving", "validating", "reporting")
+LONGEST_DELAY_SECONDS = 0.3
+HANGS_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the runs are; `UNDISTURBED` is one of them."""
+
+    config: Path
+    bucket: FakeGcs
+
+    def start(self, name: str, *, in_bucket: bool) -> Forked:
+        sets = [f"run.name={name}"]
+        if in_bucket:
+            sets += ["run.root=gs://runs", "run.allow_emulator=true"]
+        overrides = [word for assignment in sets for word in ("--set", assignment)]
+        env = {**os.environ, "STORAGE_EMULATOR_HOST": self.bucket.url}
+        return Forked(marked_main, ["train", str(self.config), *overrides], env=env)
+
+    def folder(self, name: str) -> Path:
+        return self.config.parent / "runs" / name
+
+
+UNDISTURBED = "undisturbed"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("zombies")
+    make_project(folder)
+
+    def change(config: dict[str, Any]) -> None:
+        config["training"].update(epochs=4, steps_per_call=2)
+        config["export"] = {"enabled": False}
+
+    with FakeGcs(bucket="runs") as bucket:
+        place = Place(save_config(folder, change), bucket)
+        ended(place.start(UNDISTURBED, in_bucket=False), code=ExitCode.FINISHED)
+        yield place
+
+
+def wait_for_mark(process: Forked, phase: str) -> str:
+    """Reads up to the beginning of a phase; what was read."""
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if line.startswith(f"@{phase} "):
+            return seen
+    raise AssertionError(f"{phase} never came:\n{seen}{process.stderr.read()}")
+
+
+def ended(process: Forked, *, code: int) -> str:
+    """The rest of the output of a process, which must end like that."""
+    out, err = process.communicate(HANGS_SECONDS)
+    assert process.returncode == code, out + err
+    return out + err
+
+
+def paused(process: Forked, rng: random.Random) -> None:
+    """Stops a process at a random moment of a random phase."""
+    wait_for_mark(process, rng.choice(PHASES))
+    threading.Event().wait(rng.uniform(0.0, LONGEST_DELAY_SECONDS))
+    process.send_signal(signal.SIGSTOP)
+
+
+def check_one_lineage(place: Place, store: ObjectStore) -> None:
+    """The run is one run, and ended like the one that nobody disturbed."""
+    run = read_run(store)
+    assert run.head.status == "completed"
+    for entry in entries_of(run.head):
+        commit = commit_of(store, entry, run=run)
+        assert commit.lineage == run.identity.lineage
+    undisturbed = FileStore(place.folder(UNDISTURBED))
+    assert compare(last_contents(undisturbed), last_contents(store)).differences == []
+    for name in ("history.json", "quarantine.json"):
+        assert store.read(name).data == undisturbed.read(name).data
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_process_that_wakes_up_after_the_bucket_was_taken_over_is_fenced(place, seed):
+    rng, name = random.Random(seed), f"bucket-{seed}"
+    first = place.start(name, in_bucket=True)
+    paused(first, rng)
+    second = place.start(name, in_bucket=True)
+    wait_for_mark(second, rng.choice(("training", "reporting")))
+    first.send_signal(signal.SIGCONT)
+    assert "took over from attempt 1" in ended(first, code=ExitCode.FENCED)
+    ended(second, code=ExitCode.FINISHED)
+    store = GsStore(f"gs://runs/{name}", emulator=place.bucket.url)
+    check_one_lineage(place, store)
+    store.close()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_paused_process_keeps_its_folder_and_the_second_one_says_whose_it_is(place, seed):
+    rng, name = random.Random(seed), f"locked-{seed}"
+    first = place.start(name, in_bucket=False)
+    paused(first, rng)
+    second = place.start(name, in_bucket=False)
+    assert "is in use by process" in ended(second, code=ExitCode.LOCAL_STORAGE)
+    first.send_signal(signal.SIGCONT)
+    ended(first, code=ExitCode.FINISHED)
+    check_one_lineage(place, FileStore(place.folder(name)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_process_whose_lock_was_lost_is_fenced_when_it_wakes_up(place, seed):
+    """As where a server of files drops the lock of a node that it does not hear of."""
+    rng, name = random.Random(seed), f"unlocked-{seed}"
+    first = place.start(name, in_bucket=False)
+    paused(first, rng)
+    (place.folder(name) / "run.lock").unlink()
+    second = place.start(name, in_bucket=False)
+    # The first may be in the middle of a write, for which the second waits.
+    wakes_up = threading.Timer(30.0, first.send_signal, (signal.SIGCONT,))
+    wakes_up.start()
+    wait_for_mark(second, rng.choice(("training", "reporting")))
+    wakes_up.cancel()
+    first.send_signal(signal.SIGCONT)
+    assert "took over from attempt 1" in ended(first, code=ExitCode.FENCED)
+    ended(second, code=ExitCode.FINISHED)
+    check_one_lineage(place, FileStore(place.folder(name)))

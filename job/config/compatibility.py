@@ -1,15 +1,18 @@
-"""Checks that encoder, head, loss, data and monitors go together; pure functions.
+"""Checks that encoder, head, loss, data and evaluation go together; pure functions.
 
 The sections of encoders, heads and losses state what each of them needs. `docs/models.md` shows
 the same facts as tables, and a test compares the two::
 
-    conflicts(model, training=training, data=data, monitors={})  # [] when all fit
+    conflicts(  # [] when all fit
+        model, training=training, data=data, evaluation=evaluation, monitors={}
+    )
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from job.config.data import Data, ImageDataConfig
+from job.config.evaluation import EvaluationConfig
 from job.config.losses import (
     LOSSES,
     ContrastiveConfig,
@@ -17,6 +20,7 @@ from job.config.losses import (
     TripletConfig,
 )
 from job.config.model import ENCODERS, HEADS, CnnConfig, LstmConfig, ModelConfig
+from job.config.monitors import RETRIEVAL_METRICS
 from job.config.sampling import ClassSamplingConfig
 from job.config.scalars import preview
 from job.config.training import TrainingConfig
@@ -51,14 +55,16 @@ def conflicts(
     *,
     training: TrainingConfig,
     data: Data,
+    evaluation: EvaluationConfig,
     monitors: Mapping[tuple[str, ...], str],
 ) -> list[Conflict]:
-    """Checks encoder, head, loss, data and monitors against each other.
+    """Checks encoder, head, loss, data, evaluation and monitors against each other.
 
     Args:
         model: The encoder and the head.
         training: The loss and the batch.
         data: The kind of item and the source of pairs.
+        evaluation: Whether there is a search among items.
         monitors: The metrics that callbacks and the best checkpoint monitor, by their key.
 
     Returns:
@@ -75,7 +81,13 @@ def conflicts(
         _buckets(training, data),
         _batch_of_one(training),
         _margin(model, training),
+        _search(model, evaluation),
         *(_accuracy(training, path, monitor) for path, monitor in monitors.items()),
+        *(
+            _searched(model, evaluation, path, monitor)
+            for path, monitor in monitors.items()
+            if monitor.removeprefix("val_") in RETRIEVAL_METRICS
+        ),
     ]
     return [conflict for conflict in found if conflict is not None]
 
@@ -212,6 +224,38 @@ def _accuracy(training: TrainingConfig, path: tuple[str, ...], monitor: str) -> 
         "val_roc_auc, which depends on the order of scores alone"
     )
     return Conflict(path, text)
+
+
+def _search(model: ModelConfig, evaluation: EvaluationConfig) -> Conflict | None:
+    default = EvaluationConfig.model_fields["retrieval_queries"].default
+    if model.head.has_distance or evaluation.retrieval_queries in (0, default):
+        return None
+    text = (
+        f"has no effect on model.head.kind: {model.head.kind}, which has no distance to "
+        f"search by (got {evaluation.retrieval_queries}). Leave it out, or use the head "
+        f"{_heads_with_distance()}"
+    )
+    return Conflict(("evaluation", "retrieval_queries"), text)
+
+
+def _searched(
+    model: ModelConfig, evaluation: EvaluationConfig, path: tuple[str, ...], monitor: str
+) -> Conflict | None:
+    if not model.head.has_distance:
+        why = f"model.head.kind: {model.head.kind} has no distance to search by"
+        instead = f"Use the head {_heads_with_distance()}"
+    elif evaluation.retrieval_queries == 0:
+        why = "evaluation.retrieval_queries: 0 searches for nothing"
+        instead = "Raise that"
+    else:
+        return None
+    return Conflict(
+        path, f"is not measured: {why} (got {monitor}). {instead}, or monitor val_roc_auc"
+    )
+
+
+def _heads_with_distance() -> str:
+    return " or ".join(kind for kind, traits in HEADS.items() if traits.has_distance)
 
 
 def _margin(model: ModelConfig, training: TrainingConfig) -> Conflict | None:

@@ -35,3 +35,10 @@ class EvaluationConfig(Section):
         description="Items encoded at a time. For a loss that compares the pairs of a batch it "
         "is also the batch of the evaluated loss.",
     )
+    retrieval_queries: int = Field(
+        1000,
+        ge=0,
+        description="Items of a split that are searched with, at most: evenly spaced. How near "
+        "the items of their class or their known matches are gives recall_at_1, recall_at_10, "
+        "mrr and map. Needs the head `cosine` or `euclidean`. 0: no search.",
+    )

@@ -17,10 +17,13 @@ class HeadConfig(Section):
     Attributes:
         is_symmetric: score(a, b) equals score(b, a) bit for bit.
         expresses_similarity: Its logit depends on how the two embeddings relate.
+        has_distance: Its logit falls with a distance of the two embeddings, so that a search
+            for neighbours finds what it scores highest.
     """
 
     is_symmetric: ClassVar[bool] = True
     expresses_similarity: ClassVar[bool] = True
+    has_distance: ClassVar[bool] = False
 
 
 class ConcatConfig(HeadConfig):
@@ -65,11 +68,15 @@ class AbsDiffProductConfig(HeadConfig):
 class CosineConfig(HeadConfig):
     """scale * cos(u, v) + bias with a learned positive scale; symmetric, fit for an index."""
 
+    has_distance: ClassVar[bool] = True
+
     kind: Literal["cosine"] = Field("cosine", description="Which head.")
 
 
 class EuclideanConfig(HeadConfig):
     """bias - scale * ||u - v|| with a learned positive scale; symmetric, fit for an index."""
+
+    has_distance: ClassVar[bool] = True
 
     kind: Literal["euclidean"] = Field("euclidean", description="Which head.")
 

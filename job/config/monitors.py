@@ -1,7 +1,7 @@
 """The quality metrics, where each is shown, and which direction is better.
 
-One table for all: `evaluation.metrics` computes what is declared here, and the monitors, the
-Prometheus label and the closing summary are read off it. Names are Keras': training metrics
+`evaluation.metrics` and `evaluation.retrieval` compute what is declared here, and the monitors,
+the Prometheus label and the closing summary are read off it. Names are Keras': training metrics
 bare, validation metrics with `val_`.
 """
 
@@ -17,7 +17,7 @@ Mode = Literal["min", "max"]
 
 @dataclass(frozen=True)
 class QualityMetric:
-    """A metric of labels and scores, measured on validation and test.
+    """A metric of the model, measured on validation and test.
 
     Attributes:
         mode: Which direction is better.
@@ -32,6 +32,7 @@ class QualityMetric:
     title: str
 
 
+# Of labels and scores.
 QUALITY_METRICS: dict[str, QualityMetric] = {
     "roc_auc": QualityMetric("max", True, True, "ROC-AUC"),
     "average_precision": QualityMetric("max", True, True, "average precision"),
@@ -41,13 +42,23 @@ QUALITY_METRICS: dict[str, QualityMetric] = {
     "mcc": QualityMetric("max", False, False, "Matthews correlation at threshold"),
 }
 
+# Measured with a head that orders pairs by a distance of their embeddings.
+RETRIEVAL_METRICS: dict[str, QualityMetric] = {
+    "recall_at_1": QualityMetric("max", True, True, "recall at 1"),
+    "recall_at_10": QualityMetric("max", True, True, "recall at 10"),
+    "mrr": QualityMetric("max", True, True, "mean reciprocal rank"),
+    "map": QualityMetric("max", True, True, "mean average precision"),
+}
+
+ALL_METRICS = QUALITY_METRICS | RETRIEVAL_METRICS
+
 MONITORS: dict[str, Mode] = {
     "loss": "min",
     "accuracy": "max",
     "val_loss": "min",
     "val_accuracy": "max",  # declared below as well; here for its place in lists
 }
-MONITORS |= {f"val_{name}": it.mode for name, it in QUALITY_METRICS.items() if it.is_monitored}
+MONITORS |= {f"val_{name}": it.mode for name, it in ALL_METRICS.items() if it.is_monitored}
 
 
 def _is_measured(name: str) -> str:

@@ -72,6 +72,7 @@ class Config(Section):
             self.model,
             training=self.training,
             data=self.data,
+            evaluation=self.evaluation,
             monitors={
                 key: section.monitor
                 for key, section in following.items()

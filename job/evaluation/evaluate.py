@@ -7,7 +7,8 @@ show what training adds.
 import math
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,12 @@ from job.data.pipeline.collators import Collator
 from job.errors import DivergedError
 from job.evaluation.baselines import baseline_scores
 from job.evaluation.metrics import DECISIONS, RANKINGS, roc_auc
+from job.evaluation.retrieval import (
+    UNKNOWN,
+    search_by_class,
+    search_by_match,
+    search_metrics,
+)
 from job.evaluation.thresholds import choose_threshold
 from job.models.pair_scorer import PairScorer, PairScores
 from job.types import ItemInput
@@ -25,6 +32,19 @@ from job.types import ItemInput
 # Budget of one batch: its items plus, per time step, the encoder's state. Measured peak memory
 # was up to ten times as large for images and five times for sequences.
 _BATCH_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class SplitScores:
+    """What a model makes of a split.
+
+    Attributes:
+        pairs: The scores of its pairs.
+        search: From `search_metrics`; empty if no search was asked for.
+    """
+
+    pairs: PairScores
+    search: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,6 +58,7 @@ class SplitScorer:
         batch_size: Items encoded at a time (fewer for large images and long sequences or
             texts), and consecutive pairs that an in-batch loss compares with each other.
         threads: Batches of items prepared at a time, while others are encoded.
+        max_queries: Largest number of items that are searched with; 0 for no search.
     """
 
     scorer: PairScorer
@@ -45,19 +66,35 @@ class SplitScorer:
     items: ItemTable
     batch_size: int
     threads: int = 1
+    max_queries: int = 0
 
-    def score(self, pairs: PairTable) -> PairScores:
-        """Encodes each item of the pairs once and scores the pairs."""
+    def score(self, pairs: PairTable) -> SplitScores:
+        """Encodes each item once, scores the pairs and searches among their items."""
         rows = pairs.items()
-        return self.scorer.score(
-            self.embed(rows),
-            left=np.searchsorted(rows, pairs.left),
-            right=np.searchsorted(rows, pairs.right),
+        embedding_MD = self.embed(rows)
+        left, right = np.searchsorted(rows, pairs.left), np.searchsorted(rows, pairs.right)
+        item_class = self.items.classes_of(rows)
+        scores = self.scorer.score(
+            embedding_MD,
+            left=left,
+            right=right,
             label=pairs.label,
             item=rows,
-            item_class=self.items.classes_of(rows),
+            item_class=item_class,
             loss_block_size=self.batch_size,
         )
+        if not (self.max_queries and self.scorer.has_distance):
+            return SplitScores(scores)
+        if not scores.is_finite:
+            return SplitScores(scores, UNKNOWN)
+        if self.items.item_class is None:
+            search = search_by_match(
+                left, right, label=pairs.label, max_queries=self.max_queries
+            )
+        else:
+            search = search_by_class(item_class, max_queries=self.max_queries)
+        similarity = partial(self.scorer.similarities, embedding_MD)
+        return SplitScores(scores, search_metrics(search, similarity=similarity))
 
     def embed(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Encodes items.
@@ -89,27 +126,29 @@ def _values_per_step(item: ItemInput, *, embedding_size: int) -> int:
     return features + embedding_size if item.shape[0] is None else features
 
 
-def measure(scores: PairScores, *, threshold: float) -> dict[str, float]:
+def measure(split: SplitScores, *, threshold: float) -> dict[str, float]:
     """The loss and every quality metric of a split, by name.
 
     Args:
-        scores: Of its pairs; both classes are present.
+        split: Its pairs are of both classes.
         threshold: A pair is predicted to match when its score is at least this.
 
     Returns:
-        `loss` (mean over pairs), `RANKINGS` of the logits and `DECISIONS` of the scores, each
-        in [0, 1] except `mcc` in [-1, 1]. Every metric is NaN when a logit is not finite: a
-        diverged model has no quality.
+        `loss` (mean over pairs), `RANKINGS` of the logits, `DECISIONS` of the scores and the
+        metrics of the search; each in [0, 1] except `mcc` in [-1, 1]. Every metric is NaN when
+        a logit is not finite: a diverged model has no quality.
     """
+    scores = split.pairs
     loss = float(np.mean(scores.loss, dtype=np.float64))
     if not scores.is_finite:
-        return {"loss": loss, **dict.fromkeys([*RANKINGS, *DECISIONS], float("nan"))}
+        names = (*RANKINGS, *DECISIONS, *split.search)
+        return {"loss": loss, **dict.fromkeys(names, float("nan"))}
     label, logit, score = scores.label, scores.logit, scores.score
     ranked = {name: metric(label, logit) for name, metric in RANKINGS.items()}
     decided = {
         name: metric(label, score, threshold=threshold) for name, metric in DECISIONS.items()
     }
-    return {"loss": loss, **ranked, **decided}
+    return {"loss": loss, **ranked, **decided, **split.search}
 
 
 @dataclass(frozen=True)
@@ -144,7 +183,7 @@ def evaluate(
     dataset: Dataset,
     criterion: str,
     check_stop: Callable[[], None],
-    validation: PairScores | None = None,
+    validation: SplitScores | None = None,
 ) -> EvaluationResult:
     """Measures the model on validation and test, and the untrained baselines on test.
 
@@ -153,7 +192,7 @@ def evaluate(
         dataset: The splits to measure on.
         criterion: `evaluation.threshold`.
         check_stop: Called every few seconds; raises to stop the work, for example on SIGTERM.
-        validation: Scores of the validation pairs by the same weights, if they are known.
+        validation: Scores of all validation pairs by the same weights, if they are known.
 
     Raises:
         DivergedError: A logit is not finite, so no threshold can be chosen.
@@ -161,14 +200,15 @@ def evaluate(
     if validation is None:
         validation = splits.score(dataset.pairs["validation"])
     test = splits.score(dataset.pairs["test"])
-    if not (validation.is_finite and test.is_finite):
+    if not (validation.pairs.is_finite and test.pairs.is_finite):
         raise DivergedError(
             "The trained model produces scores that are not finite, so it can be neither "
             "measured nor exported. Lower training.optimizer.learning_rate, and keep "
             "callbacks.terminate_on_nan enabled."
         )
     # By scores, not logits: what no score can separate, no deployed model can decide.
-    threshold = choose_threshold(validation.label, validation.score, criterion=criterion)
+    label, score = validation.pairs.label, validation.pairs.score
+    threshold = choose_threshold(label, score, criterion=criterion)
     pairs = dataset.pairs["test"]
     baselines = baseline_scores(
         dataset.items,
@@ -180,8 +220,17 @@ def evaluate(
     return EvaluationResult(
         threshold=threshold,
         criterion=criterion,
-        validation=measure(validation, threshold=threshold),
-        test=measure(test, threshold=threshold),
+        validation=_known(measure(validation, threshold=threshold)),
+        test=_known(measure(test, threshold=threshold)),
         baselines={name: roc_auc(pairs.label, score) for name, score in baselines.items()},
-        test_scores=test,
+        test_scores=test.pairs,
     )
+
+
+def _known(measured: Mapping[str, float]) -> dict[str, float]:
+    """Without the metrics of a search when there was nothing to search for."""
+    return {
+        name: value
+        for name, value in measured.items()
+        if name not in UNKNOWN or not math.isnan(value)
+    }

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from job.models.distances import Distance
 from job.models.losses.pair_batch import Gather, PairBatch, no_gather
 from job.models.siamese import Siamese
 
@@ -76,9 +77,19 @@ class PairScorer:
     Args:
         siamese: The model; its current weights are used at each call.
         check_stop: Called between batches; raises to stop the work, for example on SIGTERM.
+        distance: The distance that the head orders pairs by; None if it has none.
+
+    Attributes:
+        has_distance: Whether there is one, so that `similarities` can be called.
     """
 
-    def __init__(self, siamese: Siamese, *, check_stop: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        siamese: Siamese,
+        *,
+        check_stop: Callable[[], None],
+        distance: Distance | None = None,
+    ) -> None:
         self._siamese = siamese
         self._check_stop = check_stop
         self._encode = tf.function(
@@ -90,6 +101,9 @@ class PairScorer:
         row = tf.TensorSpec((), tf.int32)
         signature = [row, row, label, embedding, embedding, number, number, number, number]
         self._judge = tf.function(self._judge_rows, input_signature=signature)
+        self.has_distance = distance is not None
+        if distance is not None:
+            self._distances = tf.function(distance.table, input_signature=[embedding] * 2)
 
     @property
     def embedding_size(self) -> int:
@@ -168,6 +182,30 @@ class PairScorer:
             for result, tensor in zip(results, tensors, strict=True):
                 result[part] = tensor.numpy()
         return PairScores(label_P, *results)
+
+    def similarities(
+        self, embedding_MD: FloatArray, query: IntArray, candidate: IntArray
+    ) -> FloatArray:
+        """Compares items by the distance of the head.
+
+        Args:
+            embedding_MD: float32 (M, D) from `embed`.
+            query: int64 (Q,), rows of some items; the table of Q x C should fit into memory.
+            candidate: int64 (C,), rows of what they are compared with.
+
+        Returns:
+            float32 (Q, C), large for similar items.
+        """
+        table_QC = np.empty((len(query), len(candidate)), np.float32)
+        query_QD = tf.constant(embedding_MD[query])
+        # A distance may be computed in float64.
+        at_once = max(1, CALL_BYTES // (8 * (4 * self.embedding_size + 4 * len(query))))
+        for start in range(0, len(candidate), at_once):
+            self._check_stop()
+            part = slice(start, start + at_once)
+            candidates = tf.constant(embedding_MD[candidate[part]])
+            np.negative(self._distances(query_QD, candidates).numpy(), out=table_QC[:, part])
+        return table_QC
 
     def _judged_block(
         self, start: int, block: tuple[tf.Tensor, ...]

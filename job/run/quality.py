@@ -10,8 +10,15 @@ from job.config.monitors import MONITORS
 from job.config.root import Config
 from job.data.dataset import Dataset, PairTable
 from job.errors import ConfigError
-from job.evaluation.evaluate import EvaluationResult, SplitScorer, evaluate, measure
-from job.models.pair_scorer import PairScorer, PairScores
+from job.evaluation.evaluate import (
+    EvaluationResult,
+    SplitScorer,
+    SplitScores,
+    evaluate,
+    measure,
+)
+from job.models.distances import DISTANCES
+from job.models.pair_scorer import PairScorer
 from job.run.components import Components
 from job.run.context import RunContext
 from job.telemetry.listener import Listeners
@@ -35,11 +42,16 @@ def split_scorer(
         check_stop: Called between batches; raises to stop the work.
     """
     return SplitScorer(
-        PairScorer(components.siamese, check_stop=check_stop),
+        PairScorer(
+            components.siamese,
+            check_stop=check_stop,
+            distance=DISTANCES.get(config.model.head.kind),
+        ),
         components.feed,
         dataset.items,
         batch_size=config.evaluation.batch_size,
         threads=config.training.input_threads,
+        max_queries=config.evaluation.retrieval_queries,
     )
 
 
@@ -68,7 +80,7 @@ class Validation:
         self._pairs = pairs
         self._read_weights = read_weights
         self._listener = listener
-        self._last: tuple[str, PairScores] | None = None
+        self._last: tuple[str, SplitScores] | None = None
 
     def __call__(self) -> Mapping[str, float]:
         """The metrics that can be monitored, by name; the loop calls it at an epoch's end."""
@@ -83,7 +95,7 @@ class Validation:
         named = {f"val_{name}": value for name, value in measured.items()}
         return {name: value for name, value in named.items() if name in MONITORS}
 
-    def known_scores(self, pairs: PairTable) -> PairScores | None:
+    def known_scores(self, pairs: PairTable) -> SplitScores | None:
         """The scores of these pairs by the current weights, if they were the last computed."""
         if self._last is None or pairs is not self._pairs:
             return None

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from job.config.monitors import QUALITY_METRICS
+from job.config.monitors import ALL_METRICS
 from job.errors import ExitCode, FencedError, JobError, StorageOutageError
 from job.run.artifacts import RunArtifacts
 from job.run.context import RunContext
@@ -154,10 +154,15 @@ def result_lines(report: Mapping[str, Any]) -> list[str]:
         report: Has `threshold`, `threshold_chosen_for` and `metrics` as in `summary.json`.
     """
     metrics = report["metrics"]
+
+    def shown(name: str) -> list[str]:
+        values = (metrics[split].get(name) for split in ("test", "validation"))
+        return ["" if value is None else f"{value:.4f}" for value in values]
+
     rows = [
-        (metric.title, *(f"{metrics[split][name]:.4f}" for split in ("test", "validation")))
-        for name, metric in QUALITY_METRICS.items()
-        if metric.is_exported
+        (metric.title, *shown(name))
+        for name, metric in ALL_METRICS.items()
+        if metric.is_exported and any(shown(name))
     ]
     rows += [
         (f"ROC-AUC of baseline {name.replace('_', ' ')}", f"{value:.4f}", "")

@@ -12,7 +12,7 @@ from typing import Literal, TypeVar, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
-from job.config.monitors import QUALITY_METRICS
+from job.config.monitors import ALL_METRICS
 
 PREFIX = "siamese_"
 
@@ -36,7 +36,7 @@ Level = Literal["debug", "info", "warning", "error", "critical"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 LEVELS: tuple[Level, ...] = get_args(Level)
 OPERATIONS: tuple[CheckpointOperation, ...] = get_args(CheckpointOperation)
-EXPORTED_QUALITY = tuple(name for name, it in QUALITY_METRICS.items() if it.is_exported)
+EXPORTED_QUALITY = tuple(name for name, it in ALL_METRICS.items() if it.is_exported)
 
 BUILD_LABELS = (
     "version", "revision", "python_version", "tensorflow_version", "keras_version",

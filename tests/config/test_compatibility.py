@@ -285,6 +285,36 @@ def test_accuracy_is_monitored_only_where_the_loss_trains_it(
         load(f"{text}{loss}}}}}", sets=[f"{key}={monitor}"])
 
 
+@pytest.mark.parametrize(
+    ("sets", "reason"),
+    [
+        ([], "model.head.kind: abs_diff_product has no distance to search by"),
+        (
+            ["model.head.kind=cosine", "evaluation.retrieval_queries=0"],
+            "evaluation.retrieval_queries: 0 searches for nothing",
+        ),
+    ],
+)
+def test_a_search_is_monitored_only_where_there_is_one(
+    conflicts: Complaints, load: Load, sets: list[str], reason: str
+) -> None:
+    monitor = "callbacks.early_stopping.monitor=val_recall_at_1"
+    [line] = conflicts(sets=[*sets, monitor])
+    assert reason in line
+    assert "(got val_recall_at_1)" in line
+    load(sets=["model.head.kind=euclidean", monitor])
+
+
+def test_a_search_is_configured_only_for_a_head_with_a_distance(
+    conflicts: Complaints, load: Load
+) -> None:
+    [line] = conflicts(sets=["evaluation.retrieval_queries=50"])
+    assert "--set evaluation.retrieval_queries: has no effect on model.head.kind" in line
+    assert "Leave it out, or use the head cosine or euclidean" in line
+    load(sets=["evaluation.retrieval_queries=0"])
+    load(sets=["model.head.kind=cosine", "evaluation.retrieval_queries=50"])
+
+
 def test_all_conflicts_are_reported_at_once(conflicts: Complaints) -> None:
     sets = ["training.loss.kind=triplet", "training.global_batch_size=1"]
     assert len(conflicts(sets=sets)) == 3

@@ -184,7 +184,7 @@ def _add(record: dict[str, Any]) -> None:
             _drop_section,
             [
                 "evaluation: this run has no such key, the config says {threshold: "
-                "accuracy, weights: best, validation_pairs: null, batch_size: 64}"
+                "accuracy, weights: best, validation_pairs: null, batch_size: 64, ..."
             ],
         ),
         (_drop_mutable, []),

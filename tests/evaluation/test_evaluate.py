@@ -1,12 +1,14 @@
 """The threshold is validation's, what it is applied to is test's."""
 
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pytest
 
 from job.errors import DivergedError, PreemptedError
 from job.evaluation import evaluate
+from job.evaluation.evaluate import SplitScores
+from job.evaluation.retrieval import UNKNOWN
 from job.models.pair_scorer import PairScores
 from tests.inspection.datasets import text_dataset
 
@@ -20,14 +22,15 @@ class Splits:
 
     feed = SimpleNamespace(batch=None)  # texts have no pixels
 
-    def __init__(self, **scores):
+    def __init__(self, search=MappingProxyType({}), **scores):
         self.scored = []
+        self.search = search
         self._scores = scores
 
     def score(self, pairs):
         split = next(name for name, table in DATASET.pairs.items() if table is pairs)
         self.scored.append(split)
-        return of_scores(pairs.label, self._scores[split])
+        return SplitScores(of_scores(pairs.label, self._scores[split]), self.search)
 
 
 def of_scores(label, score):
@@ -59,7 +62,7 @@ def test_the_threshold_is_chosen_on_validation_and_applied_to_test():
 
 def test_scores_of_validation_that_are_known_are_not_computed_again():
     splits = Splits(test=[0.8, 0.6, 0.8, 0.6])
-    known = of_scores(DATASET.pairs["validation"].label, [0.3, 0.1])
+    known = SplitScores(of_scores(DATASET.pairs["validation"].label, [0.3, 0.1]))
     assert evaluated(splits, known=known).threshold == pytest.approx(0.2)
     assert splits.scored == ["test"]
 
@@ -69,7 +72,7 @@ def test_logits_are_ranked_where_the_scores_saturate():
     score = np.float32([1, 1, 1, 0, 0, 0])  # what float32 makes of them
     label = np.float32([1, 0, 1, 1, 0, 0])
     scores = PairScores(label, logit, score, np.zeros_like(logit))
-    found = evaluate.measure(scores, threshold=1.0)
+    found = evaluate.measure(SplitScores(scores), threshold=1.0)
     # The match at -90 is below one of three others.
     assert found["roc_auc"] == pytest.approx(8 / 9)
     assert found["average_precision"] == pytest.approx((1 + 1 + 3 / 4) / 3)
@@ -79,7 +82,13 @@ def test_logits_are_ranked_where_the_scores_saturate():
 
 def test_a_logit_that_overflows_is_no_quality():
     scores = PairScores(*(np.float32(x) for x in ([1, 0], [np.inf, 0], [1, 0.5], [0, 0])))
-    assert np.isnan(evaluate.measure(scores, threshold=0.5)["roc_auc"])
+    assert np.isnan(evaluate.measure(SplitScores(scores), threshold=0.5)["roc_auc"])
+
+
+def test_a_search_that_found_nothing_to_search_for_is_not_shown():
+    scores = {"validation": [0.3, 0.1], "test": [0.8, 0.6, 0.8, 0.6]}
+    assert "mrr" not in evaluated(Splits(UNKNOWN, **scores)).test
+    assert evaluated(Splits({**UNKNOWN, "mrr": 0.5}, **scores)).test["mrr"] == 0.5
 
 
 def test_the_baselines_are_those_of_test():

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.config.monitors import QUALITY_METRICS
+from job.config.monitors import QUALITY_METRICS, RETRIEVAL_METRICS
 from job.errors import DataError
 from job.evaluation import metrics
+from job.evaluation.retrieval import UNKNOWN
 
 # name: (label, score, ROC-AUC, average precision, equal error rate)
 TABLE = {
@@ -224,6 +225,7 @@ def test_every_declared_metric_is_computed_and_in_its_range():
     rng = np.random.default_rng(0)
     found = measured(rng.integers(0, 2, 50), rng.integers(0, 9, 50) / 8)
     assert set(found) == set(QUALITY_METRICS)
+    assert set(UNKNOWN) == set(RETRIEVAL_METRICS)
     for name, value in found.items():
         # A gauge that can be negative would not be a share, as docs/metrics.md promises.
         least = 0.0 if QUALITY_METRICS[name].is_exported else -1.0

@@ -13,6 +13,7 @@ from job.config.model import (
     MlpConfig,
     ProductConfig,
 )
+from job.models.distances import DISTANCES
 from job.models.heads import HEADS, build_head
 
 SECTIONS = {
@@ -26,6 +27,11 @@ SECTIONS = {
 }
 SYMMETRIC = [kind for kind, traits in config_model.HEADS.items() if traits.is_symmetric]
 every_head = pytest.mark.parametrize("kind", SECTIONS)
+
+
+def test_the_heads_with_a_distance_are_those_whose_distance_is_known():
+    traits = config_model.HEADS
+    assert {kind for kind in traits if traits[kind].has_distance} == set(DISTANCES)
 
 
 def head(kind, *, size=2, seed=0):

@@ -13,6 +13,7 @@ from job.config.losses import (
     TripletConfig,
 )
 from job.config.model import (
+    HEADS,
     AbsDiffProductConfig,
     CosineConfig,
     LstmConfig,
@@ -24,9 +25,11 @@ from job.data.dataset import ItemTable, PairTable
 from job.data.pipeline.batches import item_batches
 from job.errors import PreemptedError
 from job.evaluation import evaluate
-from job.evaluation.evaluate import SplitScorer, measure
+from job.evaluation.evaluate import SplitScorer, SplitScores, measure
 from job.evaluation.metrics import DECISIONS, RANKINGS
+from job.evaluation.retrieval import search_by_class, search_by_match, search_metrics
 from job.models import pair_scorer
+from job.models.distances import DISTANCES
 from job.models.heads import build_head
 from job.models.pair_scorer import PairScorer, PairScores
 from job.models.siamese import build_siamese
@@ -57,7 +60,7 @@ def siamese():
 @pytest.mark.parametrize("batch_size", [1, 2, 100])
 def test_scores_are_those_of_the_pair_model_whatever_the_batches(siamese, batch_size):
     scorer = PairScorer(siamese, check_stop=lambda: None)
-    scores = SplitScorer(scorer, FEED, ITEMS, batch_size).score(PAIRS)
+    scores = SplitScorer(scorer, FEED, ITEMS, batch_size).score(PAIRS).pairs
     everything = TOKENS.padded(np.arange(6))
     expected = siamese.scorer([everything[PAIRS.left], everything[PAIRS.right]]).numpy()[:, 0]
     np.testing.assert_allclose(scores.score, expected, rtol=1e-5)
@@ -157,8 +160,9 @@ def test_measuring_draws_no_random_number_also_when_it_is_stopped(stop_after):
 def test_a_model_that_diverged_has_no_quality():
     label = np.float32([0, 1])
     logit, score, loss = np.float32([[np.nan, 0.0], [np.nan, 0.5], [np.nan, 0.1]])
-    measured = measure(PairScores(label, logit, score, loss), threshold=0.5)
-    assert set(measured) == {"loss", *RANKINGS, *DECISIONS}
+    split = SplitScores(PairScores(label, logit, score, loss), {"mrr": 0.5})
+    measured = measure(split, threshold=0.5)
+    assert set(measured) == {"loss", *RANKINGS, *DECISIONS, "mrr"}
     assert all(np.isnan(value) for value in measured.values())
 
 
@@ -198,7 +202,7 @@ def test_a_loss_that_looks_at_the_batch_sees_consecutive_blocks_of_pairs(name, m
     # With 400 bytes the losses that hold a table judge one pair or two of a block at a time.
     for block_size, call_bytes in [(1, 32e6), (2, 32e6), (3, 32e6), (100, 32e6), (100, 400)]:
         monkeypatch.setattr(pair_scorer, "CALL_BYTES", int(call_bytes))
-        scores = SplitScorer(scorer, FEED, ITEMS, block_size).score(PAIRS)
+        scores = SplitScorer(scorer, FEED, ITEMS, block_size).score(PAIRS).pairs
         losses = []
         for start in range(0, len(PAIRS), block_size):
             losses += expected(block_of(embedding, slice(start, start + block_size)))
@@ -241,3 +245,38 @@ def test_the_table_of_a_loss_fits_into_the_budget():
     )
     # The whole table of 600 pairs is 58 MB. Both calls compare with all pairs of the block.
     assert calls == [(349, 600), (251, 600), (100, 100)]
+
+
+@pytest.mark.parametrize("kind", ["cosine", "euclidean"])
+@pytest.mark.parametrize("call_bytes", [1, 1000, 32 << 20])
+def test_similarities_rank_as_the_head_does_whatever_fits_into_a_call(
+    siamese, monkeypatch, kind, call_bytes
+):
+    monkeypatch.setattr(pair_scorer, "CALL_BYTES", call_bytes)
+    rng = np.random.default_rng(0)
+    embedding = rng.normal(0, 1, (9, 4)).astype(np.float32)
+    head = build_head(HEADS[kind](), embedding_size=4, seed=1)
+    scorer = PairScorer(siamese, check_stop=lambda: None, distance=DISTANCES[kind])
+    query, candidate = np.array([3, 0]), np.arange(9)
+    found = scorer.similarities(embedding, query, candidate)
+    for row, number in zip(found, query, strict=True):
+        logit = head([embedding[np.full(9, number)], embedding]).numpy()[:, 0]
+        assert np.argsort(row).tolist() == np.argsort(logit).tolist()
+
+
+@pytest.mark.parametrize("classes", [CLASSES, None])
+def test_a_split_is_searched_by_class_or_by_known_match(classes):
+    section = ModelConfig(encoder=LstmConfig(units=4, embedding_size=3), head=CosineConfig())
+    built = build_siamese(section, training=TrainingConfig(), item=FEED.input, seed=1)
+    scorer = PairScorer(built, check_stop=lambda: None, distance=DISTANCES["cosine"])
+    items = ItemTable("text", TOKENS, classes)
+    found = SplitScorer(scorer, FEED, items, 8, max_queries=100).score(PAIRS).search
+    embedding = built.encoder(TOKENS.padded(np.arange(6))).numpy()
+    unit = embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
+    if classes is None:
+        search = search_by_match(PAIRS.left, PAIRS.right, label=PAIRS.label, max_queries=100)
+    else:
+        search = search_by_class(np.where(np.arange(6) == 3, -1, classes), max_queries=100)
+    assert found == search_metrics(search, similarity=lambda q, c: unit[q] @ unit[c].T)
+    assert 0 < found["mrr"] <= 1
+    assert SplitScorer(scorer, FEED, items, 8).score(PAIRS).search == {}

@@ -4,6 +4,8 @@ import pytest
 from job.config.monitors import MONITORS
 from job.data.dataset import PairTable
 from job.errors import ConfigError
+from job.evaluation.evaluate import SplitScores
+from job.evaluation.retrieval import UNKNOWN
 from job.models.pair_scorer import PairScores
 from job.run.quality import Validation, validation_pairs
 from job.telemetry.listener import Listeners
@@ -38,7 +40,8 @@ class Splits:
 
     def score(self, pairs):
         logit = np.arange(len(pairs), dtype=np.float32)
-        return PairScores(pairs.label.astype(np.float32), logit, logit / 10, 0 * logit)
+        scores = PairScores(pairs.label.astype(np.float32), logit, logit / 10, 0 * logit)
+        return SplitScores(scores, UNKNOWN)
 
 
 def test_validation_measures_every_monitor_of_the_epoch_end():
@@ -57,7 +60,7 @@ def test_scores_of_an_epoch_are_those_of_the_same_weights_and_pairs_only():
     )
     assert validate.known_scores(pairs) is None
     validate()
-    assert validate.known_scores(pairs).logit.tolist() == [0, 1, 2]
+    assert validate.known_scores(pairs).pairs.logit.tolist() == [0, 1, 2]
     assert validate.known_scores(pairs_of([0, 1, 1])) is None
     weights["model|w"] = np.float32([2.0])
     assert validate.known_scores(pairs) is None

@@ -12,7 +12,7 @@ Source: Chollet, Deep Learning with Python, 1st edition, section 7.2.1.
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,13 +38,14 @@ class ActivationProbe:
 
     Attributes:
         layers: Names in the order of computation: `encoder/<layer>` and `head/<layer>` for
-            every layer and every operation between layers, including inputs, and `score`. A
-            layer of a nested model is `<model>.<layer>`; one of several outputs of a layer is
-            `<layer>.<number>`.
+            every layer, inputs included, and every operation on what layers compute, and
+            `score`. A layer of a nested model is `<model>.<layer>`; one of several outputs of a
+            layer is `<layer>.<number>`.
     """
 
     def __init__(self, siamese: Siamese) -> None:
-        encoder = {f"encoder/{name}": x for name, x in _outputs(siamese.encoder).items()}
+        outputs = _outputs(siamese.encoder, kept=_after_layers)
+        encoder = {f"encoder/{name}": x for name, x in outputs.items()}
         head = {f"head/{name}": x for name, x in _outputs(siamese.head).items()}
         self.layers = (*encoder, *head, SCORE)
         self._names = (
@@ -125,13 +126,20 @@ def statistics_of(activations: Activations, layer: str) -> ActivationStatistics:
         )
 
 
-def _outputs(model: keras.Model) -> dict[str, Any]:
-    """The symbolic outputs of every operation of a model, by name, in order of computation.
+def _outputs(
+    model: keras.Model, *, kept: Callable[[Sequence[Any]], Sequence[Any]] = list
+) -> dict[str, Any]:
+    """The symbolic outputs of a model's layers and operations, by name, as they are computed.
 
     An operation that is called several times is represented by its first call.
+
+    Args:
+        model: The model.
+        kept: Chooses from its operations.
     """
     # Not all models list their operations; a function from inputs to outputs does.
     operations = keras.Function(model.inputs, model.outputs).operations
+    operations = kept(operations)
     found: dict[str, Any] = {}
     for name, operation in zip(_names(operations), operations, strict=True):
         # `operation.output` of a model belongs to its construction, not to this call.
@@ -147,6 +155,23 @@ def _outputs(model: keras.Model) -> dict[str, Any]:
             copies = again(list(call.input_tensors))
             found |= zip((f"{name}.{one}" for one in inner), copies, strict=True)
     return found
+
+
+def _after_layers(operations: Sequence[Any]) -> list[Any]:
+    """The layers, and the operations on what they compute.
+
+    Operations on an item alone, such as those that find its length, are no activations.
+    """
+    kept: list[Any] = []
+    computed: set[int] = set()
+    for operation in operations:
+        call = operation._inbound_nodes[0]
+        is_layer = isinstance(operation, keras.Layer)
+        if is_layer or not computed.isdisjoint(map(id, call.input_tensors)):
+            kept.append(operation)
+            if not isinstance(operation, keras.layers.InputLayer):
+                computed.update(map(id, call.output_tensors))
+    return kept
 
 
 def _names(operations: Sequence[Any]) -> Iterator[str]:

@@ -61,9 +61,8 @@ class PairDropout(keras.layers.Layer):  # type: ignore[misc]  # Keras has no typ
         return inputs * ops.cast(scale, inputs.dtype)
 
     def _next_seed(self, sides: tuple[int, ...]) -> tf.Tensor:
-        """int64 (2,), the seed of the pairs of this call; the call with their right items is the
-        last one that has it.
-        """
+        """The seed of the pairs of this call, int64 (2,)."""
+        # A call with the left items leaves it to the one with the right items, which is last.
         if sides[-1] == RIGHT:
             return self.seed_generator.next()
         return tf.identity(self.seed_generator.state.value)

@@ -1,8 +1,8 @@
 """Which sides of some pairs an encoder call holds.
 
-Dropout draws numbers by side and pair, and batch statistics are those of a side, so their layers
-must know what the rows of a call are. A Keras model hands its layers no such argument. It
-travels in a context variable, which the layers read while their graph is traced::
+Dropout draws numbers by side and pair, and batch statistics are those of a side, so such layers
+must know what the rows of a call are. A Keras model hands its layers no argument of this kind:
+it travels in a context variable, which they read while their graph is traced::
 
     with encoding(LEFT):
         u_BD = encoder(left, training=True)

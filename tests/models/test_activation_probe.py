@@ -62,7 +62,11 @@ def test_every_layer_and_operation_is_there_in_the_order_of_computation():
     assert probe.layers == (
         "encoder/ids",
         "encoder/embedding",
-        "encoder/not_equal",
+        *("encoder/reshape", "encoder/take"),  # the second direction's steps
+        *("encoder/forward", "encoder/backward"),
+        *("encoder/reshape_1", "encoder/reshape_2"),
+        *("encoder/take_1", "encoder/take_2"),  # their last states
+        *("encoder/where", "encoder/where_1"),
         "encoder/lstm",
         "head/left_embedding",
         "head/right_embedding",
@@ -74,10 +78,11 @@ def test_every_layer_and_operation_is_there_in_the_order_of_computation():
     assert shapes == {
         "encoder/ids/left": (1, 4),
         "encoder/ids/right": (1, 2),
-        "encoder/embedding/left": (1, 4, 3),
-        "encoder/embedding/right": (1, 2, 3),
-        "encoder/not_equal/left": (1, 4),
-        "encoder/not_equal/right": (1, 2),
+        **of_sides("embedding", "take", left=(1, 4, 3), right=(1, 2, 3)),
+        **of_sides("reshape", left=(4, 3), right=(2, 3)),
+        **of_sides("forward", "backward", left=(1, 4, 4), right=(1, 2, 4)),
+        **of_sides("reshape_1", "reshape_2", left=(4, 4), right=(2, 4)),
+        **of_sides(*("take_1", "take_2", "where", "where_1"), left=(1, 4), right=(1, 4)),
         "encoder/lstm/left": (1, 8),
         "encoder/lstm/right": (1, 8),
         "head/left_embedding": (1, 8),
@@ -88,13 +93,18 @@ def test_every_layer_and_operation_is_there_in_the_order_of_computation():
     }
 
 
+def of_sides(*names, left, right):
+    sides = {"left": left, "right": right}
+    return {f"encoder/{name}/{side}": sides[side] for name in names for side in sides}
+
+
 def test_activations_are_what_the_layers_compute():
     siamese = text_model()
     found = ActivationProbe(siamese)(LEFT, RIGHT)
     table = siamese.encoder.get_layer("embedding").embeddings.numpy()
     np.testing.assert_array_equal(found["encoder/embedding/left"], table[LEFT])
-    np.testing.assert_array_equal(found["encoder/not_equal/left"], [[1, 1, 1, 0]])
-    u, v = found["encoder/forward/left"], found["encoder/forward/right"]
+    # The states of LEFT after its three steps, of RIGHT after both.
+    u, v = found["encoder/forward/left"][:, 2], found["encoder/forward/right"][:, 1]
     np.testing.assert_array_equal(found["head/left_embedding"], u)
     np.testing.assert_array_equal(found["head/concatenate"], np.concatenate([u, v], axis=1))
     kernel, bias = (w.numpy() for w in siamese.head.get_layer("logit").weights)

@@ -8,6 +8,7 @@ import tensorflow as tf
 from job.config.distribution import DistributionConfig
 from job.distribution.strategy import open_strategy
 from job.models.dropout import PairDropout
+from job.models.sides import LEFT, RIGHT, encoding
 from tests.forked import run_forked
 
 
@@ -67,7 +68,30 @@ def test_a_layer_is_made_again_from_its_configuration():
     assert np.array_equal(one(ones, training=True), again(ones, training=True))
 
 
-def drop_on_replicas(replicas, path):
+def drop_sides(one, ones, *, merged):
+    """Drops features of the same items on either side, in one call or two."""
+    if merged:
+        return one(tf.concat([ones, ones], axis=0), training=True)
+    with encoding(LEFT):
+        left = one(ones, training=True)
+    with encoding(RIGHT):
+        right = one(ones, training=True)
+    return tf.concat([left, right], axis=0)
+
+
+def test_each_side_in_a_call_of_its_own_loses_what_it_loses_in_one_call():
+    together, apart = layer(0.5), layer(0.5)
+    ones = tf.ones((3, 40))
+    kept = [drop_sides(together, ones, merged=True).numpy() for _ in range(2)]
+    assert not np.array_equal(kept[0][:3], kept[0][3:])
+    assert not np.array_equal(kept[0], kept[1])
+    for both in kept:
+        assert np.array_equal(drop_sides(apart, ones, merged=False), both)
+    states = [one.seed_generator.state.numpy() for one in (together, apart)]
+    assert np.array_equal(*states)
+
+
+def drop_on_replicas(replicas, merged, path):
     strategy = open_strategy(DistributionConfig(devices=f"cpu:{replicas}"), seed=0)
     with strategy.scope():
         one = layer(0.5)
@@ -75,8 +99,8 @@ def drop_on_replicas(replicas, path):
     @tf.function
     def run():
         # 12 pairs over all replicas: left items, then right ones.
-        ones = tf.ones((2 * 12 // replicas, 5, 16))
-        return strategy.run(lambda: one(ones, training=True))
+        ones = tf.ones((12 // replicas, 5, 16))
+        return strategy.run(lambda: drop_sides(one, ones, merged=merged))
 
     sides = []
     for _ in range(2):
@@ -90,9 +114,9 @@ def drop_on_replicas(replicas, path):
 @pytest.mark.slow
 def test_replicas_drop_what_a_single_replica_drops(tmp_path):
     found = []
-    for number in (1, 2, 3):
-        path = tmp_path / f"{number}.npy"
-        run_forked(drop_on_replicas, number, path)
+    for number, merged in ((1, True), (2, True), (3, True), (1, False), (3, False)):
+        path = tmp_path / f"{number}-{merged}.npy"
+        run_forked(drop_on_replicas, number, merged, path)
         found.append(np.load(path))
     assert found[0].shape == (2, 2, 12, 5, 16)
     assert 0 < found[0].mean() < 2

@@ -1,14 +1,14 @@
 """The recurrent encoder. N items, T time steps, F features, U units, D size of an embedding.
 
-Padding only follows the steps of an item, and no LSTM needs a mask for that: a state depends on
-earlier steps alone, and the states at padding are not read. The second direction takes each item
-reversed within its length, so its padding is behind, too. An embedding therefore does not depend
-on the padding of its batch. In texts padding is ID 0, in sequences a step whose features are all
-NaN (see `types.ItemInput`).
+Padding only follows the steps of an item, so no LSTM needs a mask: a state depends on earlier
+steps alone, and the states at padding are not read. The second direction takes each item
+reversed within its length. An embedding therefore does not depend on the padding of its batch.
+Padding of texts is ID 0, of sequences a step whose features are all NaN (`types.ItemInput`).
 
 A mask would cost operations in every time step, and cuDNN would wait for the host to check it.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -49,25 +49,19 @@ def build_lstm(
         if section.dropout:
             name = f"dropout{suffix}"
             dropout_seed = derive_seed(seed, name=f"encoder/{name}")
-            vectors = PairDropout(
+            dropout = PairDropout(
                 section.dropout, seed=dropout_seed, dtype=precision, name=name
-            )(vectors)
-
-        def states_of(vectors_NTF: Any, *, name: str) -> Any:
-            return _lstm(name, units=section.units, seed=seed, precision=precision)(vectors_NTF)
-
-        parts = [states_of(vectors, name=f"forward{suffix}")]
+            )
+            vectors = dropout(vectors)
+        lstm = functools.partial(_lstm, units=section.units, seed=seed, precision=precision)
+        states = [lstm(f"forward{suffix}")(vectors)]
         if section.bidirectional:
-            reversed_NTF = _reversed(vectors, steps)
-            parts.append(states_of(reversed_NTF, name=f"backward{suffix}"))
+            states.append(lstm(f"backward{suffix}")(_reversed(vectors, steps)))
         if number == section.layers:
-            parts = [_POOLINGS[section.pooling](states_NTU, steps) for states_NTU in parts]
+            states = [_POOLINGS[section.pooling](states_NTU, steps) for states_NTU in states]
         elif section.bidirectional:
-            parts[1] = _reversed(parts[1], steps)
-        vectors = parts[0]
-        if section.bidirectional:
-            join = keras.layers.Concatenate(dtype=vectors.dtype, name=f"lstm{suffix}")
-            vectors = join(parts)
+            states[1] = _reversed(states[1], steps)
+        vectors = _joined(states, name=f"lstm{suffix}")
     return keras.Model(items, vectors, name="encoder")
 
 
@@ -206,22 +200,33 @@ def _lstm(name: str, *, units: int, seed: int, precision: Precision) -> keras.la
     )
 
 
+def _joined(directions: list[Any], *, name: str) -> Any:
+    """The states of one direction, or those of both side by side."""
+    if len(directions) == 1:
+        return directions[0]
+    return keras.layers.Concatenate(dtype=directions[0].dtype, name=name)(directions)
+
+
+def _float32(states: Any) -> Any:
+    return states if states.dtype == "float32" else ops.cast(states, "float32")
+
+
 def _last(states_NTU: Any, steps: _Steps) -> Any:
     """State after the last step of each item; 0 for an item without steps."""
-    last_NU = ops.cast(_rows(states_NTU, steps.last_row_N), "float32")
+    last_NU = _float32(_rows(states_NTU, steps.last_row_N))
     return ops.where(ops.greater(steps.length_N1, 0.0), last_NU, 0.0)
 
 
 def _mean(states_NTU: Any, steps: _Steps) -> Any:
     """Mean of the states over the steps of each item; 0 for an item without steps."""
-    states_NTU = ops.cast(states_NTU, "float32")
+    states_NTU = _float32(states_NTU)
     total_NU = ops.sum(ops.where(steps.is_step_NT1, states_NTU, 0.0), axis=1)
     return total_NU / ops.maximum(steps.length_N1, 1.0)
 
 
 def _max(states_NTU: Any, steps: _Steps) -> Any:
     """Largest value of each state over the steps of each item; 0 for an item without steps."""
-    states_NTU = ops.cast(states_NTU, "float32")
+    states_NTU = _float32(states_NTU)
     # No state is below -1: it is a sigmoid times a tanh.
     largest_NU = ops.max(ops.where(steps.is_step_NT1, states_NTU, -1.0), axis=1)
     return ops.where(ops.greater(steps.length_N1, 0.0), largest_NU, 0.0)

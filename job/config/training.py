@@ -91,6 +91,12 @@ class TrainingConfig(Section):
         "its items. Affects speed, never the result.",
         json_schema_extra=MUTABLE,
     )
+    jit_compile: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Whether XLA compiles the optimizer steps, which changes the last bits of a "
+        "result. `auto`: for the encoder `lstm` on one CPU, if all items have one length and "
+        "are not augmented; otherwise it would compile too often, or exclude cuDNN.",
+    )
     stall_seconds: float | None = Field(
         300.0,
         gt=0.0,

@@ -28,8 +28,9 @@ from job.data.dataset import Dataset
 from job.models.activation_probe import ActivationProbe, Activations
 from job.run.artifacts import RunArtifacts
 from job.run.checkpointer import RunCheckpointer
-from job.run.components import Components, Training
+from job.run.components import Components
 from job.run.context import RunContext
+from job.run.prepare_training import Training
 from job.telemetry.progress_reporter import ProgressReporter
 from job.types import Position
 

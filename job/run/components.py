@@ -2,7 +2,6 @@
 
 import logging
 import platform
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import keras
@@ -11,8 +10,6 @@ import PIL
 import tensorflow as tf
 
 from job import __version__
-from job.callbacks.callback_list import CallbackList
-from job.checkpoints.policy import SavePolicy
 from job.checkpoints.provenance import config_sha256
 from job.config.model import HEADS
 from job.config.resume import as_record
@@ -21,23 +18,13 @@ from job.data.dataset import Dataset
 from job.data.pipeline.collators import Collator, collator_for
 from job.data.sampling.epochs import BatchSampler, LengthBucketedSampler, ShuffledPairs
 from job.data.sampling.pair_sampling import drawn_pairs
-from job.distribution.hardware import choose_compute_threads, memory_limit
+from job.distribution.hardware import choose_compute_threads
 from job.distribution.strategy import open_strategy
 from job.models.siamese import Siamese, build_siamese
 from job.run.context import RunContext
-from job.training.grid import grid_steps
-from job.training.item_tensors import StoredItems
-from job.training.loop import Schedule, TrainingData, TrainingLoop
-from job.training.signals import StopSignal
-from job.training.step import TrainStep
 from job.types import ItemInput, Kind
 
 log = logging.getLogger(__name__)
-
-# The items stored on devices take at most one part in this many of the memory of a CPU, because
-# the host has them as well; a GPU has its memory for little else than activations.
-_CPU_ITEM_SHARE = 8
-_GPU_ITEM_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
@@ -68,43 +55,6 @@ class Components:
     def device_kind(self) -> str:
         """`CPU` or `GPU`."""
         return self.devices[0].partition(":")[0]
-
-
-@dataclass(frozen=True)
-class Training:
-    """What the loop runs, before there is a run to change.
-
-    Attributes:
-        step: Runs optimizer steps.
-        data: The training batches of each epoch.
-        schedule: How long to train, and when to save.
-    """
-
-    step: TrainStep
-    data: TrainingData
-    schedule: Schedule
-
-    @property
-    def target_steps(self) -> int:
-        """Optimizer steps of the whole run."""
-        return self.schedule.epochs * self.data.steps_in_epoch
-
-    def loop(
-        self,
-        callbacks: CallbackList,
-        *,
-        validate: Callable[[], Mapping[str, float]],
-        stop: StopSignal,
-    ) -> TrainingLoop:
-        """The loop with these callbacks; the callbacks save with the same `schedule.saves`."""
-        return TrainingLoop(
-            step=self.step,
-            data=self.data,
-            schedule=self.schedule,
-            callbacks=callbacks,
-            validate=validate,
-            stop=stop,
-        )
 
 
 def build_components(
@@ -227,66 +177,6 @@ def build_for_export(config: Config, components: Components) -> Siamese:
     )
     plain.scorer.set_weights([w.value.numpy() for w in components.siamese.scorer.weights])
     return plain
-
-
-def build_training(
-    config: Config,
-    components: Components,
-    dataset: Dataset,
-    *,
-    stored_grid_steps: int | None = None,
-) -> Training:
-    """Builds step, data and schedule.
-
-    Args:
-        config: The configuration of the run.
-        components: From `build_components`.
-        dataset: Its items are the input.
-        stored_grid_steps: `Schedule.grid_steps` of the run's first attempt, if known. Only
-            custom callbacks can notice the grid, so it is free without them.
-
-    Raises:
-        ConfigError: The replicas cannot share the global batch equally.
-    """
-    section = config.training
-    stored = _stored_items(config, components)
-    step = TrainStep(
-        components.siamese,
-        strategy=components.strategy,
-        global_batch_size=section.global_batch_size,
-        stored=stored,
-        merged=True,
-    )
-    data = TrainingData(
-        components.pairs,
-        components.feed,
-        dataset.items,
-        section.global_batch_size,
-        seed=config.run.seed,
-        threads=section.input_threads,
-        max_steps=section.steps_per_epoch,
-        are_items_stored=stored is not None,
-    )
-    grid = grid_steps(section.steps_per_call, batch_bytes=data.largest_batch_bytes)
-    if stored_grid_steps is not None and config.callbacks.custom:
-        grid = stored_grid_steps
-    saves = SavePolicy(config.checkpoint.every_steps, config.checkpoint.every_seconds)
-    return Training(step, data, Schedule(section.epochs, grid, saves))
-
-
-def _stored_items(config: Config, components: Components) -> StoredItems | None:
-    """All items, on each device, if they fit and batches need no work on the host."""
-    items = components.feed.items() if config.training.items_on_device == "auto" else None
-    if items is None:
-        return None
-    if components.device_kind == "GPU":
-        limit = _GPU_ITEM_BYTES
-    else:
-        copies = components.strategy.num_replicas_in_sync
-        limit = (memory_limit() or 0) // (_CPU_ITEM_SHARE * copies)
-    if items.values.nbytes > limit:
-        return None
-    return StoredItems(items, item=components.siamese.item, strategy=components.strategy)
 
 
 def set_info_metrics(run: RunContext, components: Components, *, dataset_sha256: str) -> None:

@@ -11,8 +11,9 @@ from job.config.resume import as_record
 from job.data.dataset import Dataset
 from job.distribution.hardware import Topology, describe_environment
 from job.distribution.strategy import describe_gpu
-from job.run.components import Components, Training, library_versions
+from job.run.components import Components, library_versions
 from job.run.context import RunContext
+from job.run.prepare_training import Training
 
 
 def owner_of(run: RunContext) -> Owner:

@@ -64,10 +64,11 @@ def _train(
     from job.run.artifacts import RunArtifacts
     from job.run.callbacks import build_callbacks, prepare_callbacks
     from job.run.checkpointer import RunCheckpointer
-    from job.run.components import build_components, build_training, set_info_metrics
+    from job.run.components import build_components, set_info_metrics
     from job.run.describe_attempt import provenance_of
     from job.run.finalize import commit_and_stop, finalize
     from job.run.initial_weights import initialise
+    from job.run.prepare_training import build_training
     from job.run.quality import Validation, evaluate_model, split_scorer, validation_pairs
     from job.run.summary import recorded_failure
     from job.training.state import read_variables

@@ -27,16 +27,19 @@ class ItemTensors:
             cast to that of the encoder's input.
         start_N: int64 (N,), where each item begins.
         length_N: int64 (N,), number of values of each item, >= 1.
+        length: The number of values of every item of the dataset; None if they differ.
     """
 
     values_V: Any
     start_N: Any
     length_N: Any
+    length: int | None = None
 
     def take(self, first: Any, size: int) -> "ItemTensors":
         """`size` items from `first` on, an int or int32 ()."""
         chosen = (number_N[first : first + size] for number_N in (self.start_N, self.length_N))
-        return ItemTensors(self.values_V, *(tf.ensure_shape(one, (size,)) for one in chosen))
+        start_N, length_N = (tf.ensure_shape(one, (size,)) for one in chosen)
+        return ItemTensors(self.values_V, start_N, length_N, self.length)
 
     def joined(self, others: "ItemTensors") -> "ItemTensors":
         """These items, then others among the same values."""
@@ -44,6 +47,7 @@ class ItemTensors:
             self.values_V,
             tf.concat([self.start_N, others.start_N], axis=0),
             tf.concat([self.length_N, others.length_N], axis=0),
+            self.length,
         )
 
     def padded(self, item: ItemInput) -> Any:
@@ -56,27 +60,27 @@ class ItemTensors:
             (N, ...), sequences as `PreparedSteps`; an item with a time axis is padded at the
             end to the longest of them.
         """
-        if item.shape[0] is not None:
-            return self._uniform(item)
-        longest = tf.reduce_max(self.length_N)
-        step_T = tf.range(longest)
+        length = item.shape[0] or self.length
+        values_NT = self._uniform(length) if length else self._padded()
+        if item.kind != "sequence":
+            return tf.cast(values_NT, item.dtype)
+        # Behind its end a sequence has values of others; no state that is read depends on them.
+        is_step_NT = tf.sequence_mask(self.length_N, tf.shape(values_NT)[1])
+        return PreparedSteps(values_NT, is_step_NT)
+
+    def _uniform(self, length: int) -> tf.Tensor:
+        """Items of one length, (N, T, ...)."""
+        items = tf.reshape(self.values_V, (-1, length, *self.values_V.shape[1:]))
+        return tf.gather(items, self.start_N // length)
+
+    def _padded(self) -> tf.Tensor:
+        """Items of any lengths, (N, T, ...); behind the end of numbers there are zeros."""
+        step_T = tf.range(tf.reduce_max(self.length_N))
         last = tf.shape(self.values_V, tf.int64)[0] - 1
-        place_NT = tf.minimum(self.start_N[:, None] + step_T, last)
-        values_NT = tf.ensure_shape(tf.gather(self.values_V, place_NT), self._shape(item))
-        is_step_NT = step_T < self.length_N[:, None]
-        if item.kind == "sequence":
-            # Behind its end an item has values of others: no state that is read depends on them.
-            return PreparedSteps(values_NT, is_step_NT)
-        return tf.where(is_step_NT, tf.cast(values_NT, item.dtype), 0)
-
-    def _uniform(self, item: ItemInput) -> Any:
-        """Items of one shape, whose first axis counts their values."""
-        items = tf.reshape(self.values_V, (-1, *item.shape))
-        chosen = tf.gather(items, self.start_N // item.shape[0])
-        return tf.ensure_shape(tf.cast(chosen, item.dtype), self._shape(item))
-
-    def _shape(self, item: ItemInput) -> tuple[int | None, ...]:
-        return (self.start_N.shape[0], *item.shape)
+        values_NT = tf.gather(self.values_V, tf.minimum(self.start_N[:, None] + step_T, last))
+        if len(self.values_V.shape) > 1:
+            return values_NT
+        return tf.where(step_T < self.length_N[:, None], values_NT, 0)
 
 
 class StoredItems:
@@ -108,18 +112,22 @@ class StoredItems:
         return self._per_replica
 
 
-def prepared_values(values_V: tf.Tensor, *, item: ItemInput) -> tf.Tensor:
-    """Values as `ItemTensors.padded` takes them: those of sequences are standardised."""
-    return standardised(values_V, item=item) if item.kind == "sequence" else values_V
-
-
-def stored_items(stored: tuple[tf.Tensor, tf.Tensor], rows_N: tf.Tensor) -> ItemTensors:
-    """Some of the items stored on this replica's device.
+def stored_items(
+    stored: tuple[tf.Tensor, tf.Tensor], rows_N: tf.Tensor, *, length: int | None
+) -> ItemTensors:
+    """Some of the items on this replica's device.
 
     Args:
         stored: Its part of `StoredItems.per_replica`.
         rows_N: int64 (N,), row numbers.
+        length: See `ItemTensors`.
     """
     values_V, offsets = stored
     start_N = tf.gather(offsets, rows_N)
-    return ItemTensors(values_V, start_N, tf.gather(offsets, rows_N + 1) - start_N)
+    length_N = tf.gather(offsets, rows_N + 1) - start_N
+    return ItemTensors(values_V, start_N, length_N, length)
+
+
+def prepared_values(values_V: tf.Tensor, *, item: ItemInput) -> tf.Tensor:
+    """Values as `ItemTensors.padded` takes them: those of sequences are standardised."""
+    return standardised(values_V, item=item) if item.kind == "sequence" else values_V

@@ -45,13 +45,34 @@ class PreparedCall:
     """The batches of a call as tensors, on the host or the first device.
 
     Attributes:
-        arrays_KB: Label, left item, right item, left class and right class, (K, B) each.
+        num_steps: int32 (), K.
+        arrays_KB: Label, left item, right item, left class and right class, (K, B) each, or
+            more rows if the steps are compiled.
         items: The values of all items of the call and int64 (K, 2B), their lengths. Empty if
             the items are stored on the devices.
     """
 
+    num_steps: tf.Tensor
     arrays_KB: tuple[tf.Tensor, ...]
     items: tuple[tf.Tensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class ItemAccess:
+    """How the steps get their items.
+
+    Attributes:
+        stored: All items on the devices; None if each batch contains its items.
+        length: The number of values of every item; None if they differ.
+        merged: Whether both sides of a batch are encoded in one call and padded alike.
+    """
+
+    stored: StoredItems | None = None
+    length: int | None = None
+    merged: bool = True
+
+
+IN_BATCHES = ItemAccess()
 
 
 class TrainStep:
@@ -61,8 +82,9 @@ class TrainStep:
         siamese: Model, loss and optimizer, built under `strategy`.
         strategy: What the steps run under.
         global_batch_size: B, pairs in a step over all replicas.
-        stored: The items of the dataset; None if each batch contains its items.
-        merged: Whether both sides of a batch are encoded in one call and padded alike.
+        access: How the steps get their items.
+        compiled_steps: Steps of the longest call, if XLA is to compile the steps; it needs one
+            replica and `access.length`. None: TensorFlow runs operation by operation.
 
     Raises:
         ConfigError: The global batch does not divide by the number of replicas.
@@ -74,8 +96,8 @@ class TrainStep:
         *,
         strategy: tf.distribute.Strategy,
         global_batch_size: int,
-        stored: StoredItems | None = None,
-        merged: bool = True,
+        access: ItemAccess = IN_BATCHES,
+        compiled_steps: int | None = None,
     ) -> None:
         replicas = strategy.num_replicas_in_sync
         if global_batch_size % replicas:
@@ -89,29 +111,35 @@ class TrainStep:
         self._strategy = strategy
         self._global_batch_size = global_batch_size
         self._rows = global_batch_size // replicas
-        self._stored = stored
-        self._merged = merged
+        self._access = access
+        self._compiled_steps = compiled_steps
         self._steps: Any = None
 
     def prepare(self, batches: Sequence[PairArrays]) -> PreparedCall:
         """Joins batches into the argument of a call; it may run in any thread."""
         names = ("label", "left_item", "right_item", "left_class", "right_class")
-        stacked = (np.stack([getattr(batch, name) for batch in batches]) for name in names)
-        arrays_KB = tuple(map(tf.constant, stacked))
+        arrays = [np.stack([getattr(batch, name) for batch in batches]) for name in names]
         items = [batch.items for batch in batches if batch.items is not None]
-        if not items:
-            return PreparedCall(arrays_KB)
-        # A batch of images is large: a single one is not copied first.
-        values = np.concatenate([one.values for one in items]) if items[1:] else items[0].values
-        lengths = np.stack([one.lengths for one in items])
-        return PreparedCall(arrays_KB, (tf.constant(values), tf.constant(lengths)))
+        if items:
+            # A batch of images is large: a single one is not copied first.
+            several = len(items) > 1
+            values = (
+                np.concatenate([one.values for one in items]) if several else items[0].values
+            )
+            arrays += [np.stack([one.lengths for one in items]), values]
+        if self._compiled_steps is not None:
+            # XLA compiles for one shape.
+            arrays = [_enlarged(one, self._compiled_steps / len(batches)) for one in arrays]
+        tensors = tuple(map(tf.constant, arrays))
+        return PreparedCall(tf.constant(len(batches)), tensors[:5], tensors[5:])
 
     def __call__(self, call: PreparedCall) -> StepResults:
         """Takes one optimizer step for each batch, in order."""
         if self._steps is None:
             self._steps = self._traceable(call)
-        loss, correct = self._steps(*call.arrays_KB, *call.items)
-        return StepResults(loss.numpy(), correct.numpy())
+        num_steps = int(call.num_steps)
+        loss, correct = self._steps(call.num_steps, *call.arrays_KB, *call.items)
+        return StepResults(loss.numpy()[:num_steps], correct.numpy()[:num_steps])
 
     @property
     def num_traces(self) -> int:
@@ -120,26 +148,32 @@ class TrainStep:
 
     def _traceable(self, call: PreparedCall) -> Any:
         """The steps as a function that is traced once, whatever K and the lengths are."""
+        compiled = self._compiled_steps is not None
         signature = [
-            tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
+            tf.TensorSpec(tensor.shape if compiled else (None, *tensor.shape[1:]), tensor.dtype)
             for tensor in (*call.arrays_KB, *call.items)
         ]
-        return tf.function(self._run_steps, input_signature=signature)
+        return tf.function(
+            self._run_steps,
+            input_signature=[tf.TensorSpec((), tf.int32), *signature],
+            jit_compile=compiled or None,
+        )
 
     def _run_steps(
-        self, label_KB: tf.Tensor, *arrays: tf.Tensor
+        self, num_steps: tf.Tensor, label_KB: tf.Tensor, *arrays: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         numbers_KB, passed = arrays[:4], arrays[4:]
         if passed:
-            values, length_K2B = passed
+            length_K2B, values = passed
             values = prepared_values(values, item=self._siamese.item)
-        num_steps = tf.shape(label_KB)[0]
-        losses = tf.TensorArray(tf.float32, num_steps)
-        corrects = tf.TensorArray(tf.float32, num_steps)
+        losses = tf.TensorArray(tf.float32, self._compiled_steps or num_steps)
+        corrects = tf.TensorArray(tf.float32, self._compiled_steps or num_steps)
         begin = tf.constant(0, tf.int64)  # of the step's items among those of the call
         for k in tf.range(num_steps):
-            items: Any = self._stored.per_replica if self._stored else ()
-            if passed:
+            items: Any = ()
+            if self._access.stored is not None:
+                items = self._access.stored.per_replica
+            else:
                 length_2B = length_K2B[k]
                 start_2B = begin + tf.cumsum(length_2B, exclusive=True)
                 begin += tf.reduce_sum(length_2B)
@@ -165,15 +199,16 @@ class TrainStep:
 
     def _own_items(self, items: Any, left_B: tf.Tensor, right_B: tf.Tensor) -> ItemTensors:
         """The replica's items: those of the left side, then those of the right side."""
-        if self._stored is not None:
-            return stored_items(items, tf.concat([left_B, right_B], axis=0))
+        length = self._access.length
+        if self._access.stored is not None:
+            return stored_items(items, tf.concat([left_B, right_B], axis=0), length=length)
         values, start_2B, length_2B = items
 
         def own(number_2B: tf.Tensor) -> tf.Tensor:
             sides = tf.split(number_2B, 2)
             return tf.concat([self._own_rows(side_B) for side_B in sides], axis=0)
 
-        return ItemTensors(values, own(start_2B), own(length_2B))
+        return ItemTensors(values, own(start_2B), own(length_2B), length)
 
     def _replica_step(
         self, items: Any, label_B: tf.Tensor, *numbers_B: tf.Tensor
@@ -187,8 +222,15 @@ class TrainStep:
         """Embeddings of `size` pairs from `first` on, float32 (size, D) for each side."""
         siamese, second = self._siamese, self._rows + first
         left, right = items.take(first, size), items.take(second, size)
-        if self._merged:
+        if self._access.merged:
             both = items if size == self._rows else left.joined(right)
             return siamese.embed_both(both.padded(siamese.item), training=True)
         padded = (side.padded(siamese.item) for side in (left, right))
         return siamese.embed_sides(*padded, training=True)
+
+
+def _enlarged(array: npt.NDArray[Any], factor: float) -> npt.NDArray[Any]:
+    """The array followed by zeros, with its first axis multiplied."""
+    enlarged = np.zeros((round(len(array) * factor), *array.shape[1:]), array.dtype)
+    enlarged[: len(array)] = array
+    return enlarged

@@ -45,7 +45,7 @@ def test_score_is_symmetric_to_the_last_bit():
 def test_sides_embed_as_the_encoder_embeds_them(name):
     built = siamese(name)
     left, right = (some_items(CASES[name][1], 3, seed=seed) for seed in (1, 2))
-    u, v = built.embed_sides(left, right, training=False)
+    u, v = built.embed_both(np.concatenate([left, right]), training=False)
     np.testing.assert_allclose(u, built.encoder(left), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(v, built.encoder(right), rtol=1e-5, atol=1e-6)
     assert not np.allclose(u, v)
@@ -56,9 +56,9 @@ def test_where_nothing_depends_on_the_batch_one_call_encodes_both_sides(name):
     built = siamese(name, dropout=0.0)
     assert not built.has_batch_statistics
     left, right = (some_items(CASES[name][1], 3, seed=seed) for seed in (1, 2))
-    both = built.encoder(np.concatenate([left, right]), training=True).numpy()
-    u, v = built.embed_sides(left, right, training=True)
-    assert np.array_equal(np.concatenate([u, v]), both)
+    both = np.concatenate([left, right])
+    u, v = built.embed_both(both, training=True)
+    assert np.array_equal(np.concatenate([u, v]), built.encoder(both, training=True))
 
 
 @pytest.mark.slow
@@ -67,7 +67,8 @@ def test_batch_statistics_are_those_of_a_side_as_in_the_book():
     assert built.has_batch_statistics
     start = built.encoder.get_weights()
     left, right = (some_items(CASES["xception"][1], 2, seed=seed) for seed in (1, 2))
-    u, v = (side.numpy() for side in built.embed_sides(left, right, training=True))
+    both = np.concatenate([left, right])
+    u, v = (side.numpy() for side in built.embed_both(both, training=True))
     moved = built.encoder.get_weights()
     built.encoder.set_weights(start)
     assert np.array_equal(u, built.encoder(left, training=True))

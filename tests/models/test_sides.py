@@ -45,8 +45,9 @@ def test_sides_have_their_own_lengths_and_embed_as_in_one_call(training):
     left, right = sides()
     together, apart = siamese(), siamese()
     for _ in range(2):
-        expected = together.embed_sides(padded(left), right, training=training)
-        found = apart.embed_sides(left, right, training=training, merged=False)
+        both = np.concatenate([padded(left), right])
+        expected = together.embed_both(both, training=training)
+        found = apart.embed_sides(left, right, training=training)
         for one, other in zip(found, expected, strict=True):
             assert np.ptp(other) > 1e-3
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
@@ -67,10 +68,11 @@ def gradients_on_replicas(replicas, path):
         context = tf.distribute.get_replica_context()
         start = context.replica_id_in_sync_group * rows
         own = [ids[start : start + rows] for ids in (left, right)]
-        if not merged:
-            own[0] = own[0][:, :4]
         with tf.GradientTape() as tape:
-            u, v = model.embed_sides(*own, training=True, merged=merged)
+            if merged:
+                u, v = model.embed_both(tf.concat(own, axis=0), training=True)
+            else:
+                u, v = model.embed_sides(own[0][:, :4], own[1], training=True)
             loss = tf.reduce_sum(tf.square(model.head([u, v]))) / PAIRS
         found = tape.gradient(loss, [variable.value for variable in variables])
         return context.all_reduce("sum", [tf.convert_to_tensor(one) for one in found])

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 
 from job.config.root import Config
-from job.run.components import build_training
+from job.run.prepare_training import build_training
 from job.training.grid import HookGrid, grid_steps, steps_of_call
 
 

@@ -1,0 +1,68 @@
+"""Decides how the optimizer steps get their items, and whether XLA compiles the steps."""
+
+from job.config.root import Config
+from job.distribution.hardware import memory_limit
+from job.errors import ConfigError
+from job.preprocessing.ragged import RaggedArray
+from job.run.components import Components
+from job.training.item_tensors import StoredItems
+from job.training.step import ItemAccess
+
+# The items stored on devices take at most one part in this many of the memory of a CPU, because
+# the host has them as well; a GPU has its memory for little else than activations.
+_CPU_ITEM_SHARE = 8
+_GPU_ITEM_BYTES = 2 << 30
+
+
+def item_access(config: Config, components: Components) -> ItemAccess:
+    """How the optimizer steps get their items."""
+    items = components.feed.items()
+    stored = None
+    if (
+        items is not None
+        and config.training.items_on_device == "auto"
+        and items.values.nbytes <= _limit(components)
+    ):
+        stored = StoredItems(items, item=components.siamese.item, strategy=components.strategy)
+    return ItemAccess(stored, _common_length(items))
+
+
+def _limit(components: Components) -> int:
+    """Bytes that stored items may take on each device."""
+    if components.device_kind == "GPU":
+        return _GPU_ITEM_BYTES
+    return (memory_limit() or 0) // (_CPU_ITEM_SHARE * len(components.devices))
+
+
+def _common_length(items: RaggedArray | None) -> int | None:
+    """The length of every item; None if they differ or are not known before a batch."""
+    if items is None or not len(items):
+        return None
+    length = int(items.lengths[0])
+    return length if (items.lengths == length).all() else None
+
+
+def is_compiled(config: Config, components: Components, *, length: int | None) -> bool:
+    """Whether XLA compiles the optimizer steps.
+
+    XLA compiles anew for each shape, which takes longer than it saves if items differ in
+    length. It excludes cuDNN on a GPU, and collectives on a CPU.
+
+    Args:
+        config: The configuration of the run.
+        components: Their devices.
+        length: The length of every item; None if they differ.
+
+    Raises:
+        ConfigError: `training.jit_compile: always`, and the steps cannot be compiled.
+    """
+    choice, replicas = config.training.jit_compile, len(components.devices)
+    if choice == "always" and (length is None or replicas > 1):
+        raise ConfigError(
+            f"training.jit_compile: 'always' needs one replica and items of one length without "
+            f"augmentation; there are {replicas} replicas, and items "
+            f"{'have' if length else 'do not have'} one length. Use 'auto' or 'never'."
+        )
+    is_worthwhile = config.model.encoder.kind == "lstm" and components.device_kind == "CPU"
+    can = length is not None and replicas == 1
+    return choice == "always" or (choice == "auto" and is_worthwhile and can)

@@ -1,0 +1,98 @@
+"""Builds what the training loop runs, before there is a run to change."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from job.callbacks.callback_list import CallbackList
+from job.checkpoints.policy import SavePolicy
+from job.config.root import Config
+from job.data.dataset import Dataset
+from job.run.components import Components
+from job.run.item_access import is_compiled, item_access
+from job.training.grid import grid_steps
+from job.training.loop import Schedule, TrainingData, TrainingLoop
+from job.training.signals import StopSignal
+from job.training.step import TrainStep
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the loop runs, before there is a run to change.
+
+    Attributes:
+        step: Runs optimizer steps.
+        data: The training batches of each epoch.
+        schedule: How long to train, and when to save.
+    """
+
+    step: TrainStep
+    data: TrainingData
+    schedule: Schedule
+
+    @property
+    def target_steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        return self.schedule.epochs * self.data.steps_in_epoch
+
+    def loop(
+        self,
+        callbacks: CallbackList,
+        *,
+        validate: Callable[[], Mapping[str, float]],
+        stop: StopSignal,
+    ) -> TrainingLoop:
+        """The loop with these callbacks; the callbacks save with the same `schedule.saves`."""
+        return TrainingLoop(
+            step=self.step,
+            data=self.data,
+            schedule=self.schedule,
+            callbacks=callbacks,
+            validate=validate,
+            stop=stop,
+        )
+
+
+def build_training(
+    config: Config,
+    components: Components,
+    dataset: Dataset,
+    *,
+    stored_grid_steps: int | None = None,
+) -> Training:
+    """Builds step, data and schedule.
+
+    Args:
+        config: The configuration of the run.
+        components: From `build_components`.
+        dataset: Its items are the input.
+        stored_grid_steps: `Schedule.grid_steps` of the run's first attempt, if known. Only
+            custom callbacks can notice the grid, so it is free without them.
+
+    Raises:
+        ConfigError: The replicas cannot share the global batch equally.
+    """
+    section = config.training
+    access = item_access(config, components)
+    data = TrainingData(
+        components.pairs,
+        components.feed,
+        dataset.items,
+        section.global_batch_size,
+        seed=config.run.seed,
+        threads=section.input_threads,
+        max_steps=section.steps_per_epoch,
+        are_items_stored=access.stored is not None,
+    )
+    grid = grid_steps(section.steps_per_call, batch_bytes=data.largest_batch_bytes)
+    if stored_grid_steps is not None and config.callbacks.custom:
+        grid = stored_grid_steps
+    compiled = is_compiled(config, components, length=access.length)
+    step = TrainStep(
+        components.siamese,
+        strategy=components.strategy,
+        global_batch_size=section.global_batch_size,
+        access=access,
+        compiled_steps=grid if compiled else None,
+    )
+    saves = SavePolicy(config.checkpoint.every_steps, config.checkpoint.every_seconds)
+    return Training(step, data, Schedule(section.epochs, grid, saves))

@@ -78,7 +78,7 @@ def measure(config: Path) -> dict[str, Any]:
     assembly = build_components(section, dataset=dataset)
     batch_size = section.training.global_batch_size
     data = TrainingData(
-        assembly.pairs, assembly.feed, dataset.items, batch_size, seed=0, threads=2
+        assembly.pairs.sampler, assembly.feed, dataset.items, batch_size, seed=0, threads=2
     )
     step = TrainStep(assembly.siamese, strategy=assembly.strategy, global_batch_size=batch_size)
     started = time.monotonic()

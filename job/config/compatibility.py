@@ -189,7 +189,7 @@ def _whole_classes(training: TrainingConfig, data: Data) -> Conflict | None:
 
 
 def _buckets(training: TrainingConfig, data: Data) -> Conflict | None:
-    if training.bucket_window_batches == 1:
+    if training.bucket_window_batches in (None, 1):
         return None
     if data.kind == "image":
         why = "has no effect on data.kind: image, whose items all have one length"

@@ -7,6 +7,9 @@ from pydantic import Field
 from job.config.losses import BinaryCrossentropyConfig, Loss
 from job.config.section import MUTABLE, Section
 
+# Where `bucket_window_batches` is null and grouping pairs by length saves time.
+AUTOMATIC_WINDOW_BATCHES = 64
+
 
 class AdamConfig(Section):
     """Adam."""
@@ -67,13 +70,14 @@ class TrainingConfig(Section):
         "the result, unless a custom callback changes training in a batch hook. A resume may "
         "change it if callbacks.custom is empty.",
     )
-    bucket_window_batches: int = Field(
-        1,
+    bucket_window_batches: int | None = Field(
+        None,
         ge=1,
         le=1024,
         description="Consecutive batches whose pairs are regrouped by length to reduce "
-        "padding. 1: no regrouping. A larger window is faster if lengths differ, and mixes "
-        "pairs less.",
+        f"padding. Null: {AUTOMATIC_WINDOW_BATCHES}, but at most half an epoch of pairs from a "
+        "file, and 1 where that saves little. 1: no regrouping. A larger window is faster if "
+        "lengths differ, and mixes pairs less.",
     )
     input_threads: int = Field(
         2,
@@ -93,9 +97,9 @@ class TrainingConfig(Section):
     )
     jit_compile: Literal["auto", "always", "never"] = Field(
         "auto",
-        description="Whether XLA compiles the optimizer steps, which changes the last bits of a "
-        "result. `auto`: for the encoder `lstm` on one CPU, if all items have one length and "
-        "are not augmented; otherwise it would compile too often, or exclude cuDNN.",
+        description="Whether XLA compiles the optimizer steps, which changes the last bits of "
+        "a result. `auto`: on one CPU, for sequences that have one length and are not "
+        "augmented; XLA would compile anew for each length, and excludes cuDNN on a GPU.",
     )
     stall_seconds: float | None = Field(
         300.0,

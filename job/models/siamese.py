@@ -11,16 +11,15 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import keras
 from keras import ops
 
-from job.config.model import ModelConfig
+from job.config.model import LstmConfig, ModelConfig
 from job.config.training import TrainingConfig
 from job.models.encoders.build_encoder import build_encoder
-from job.models.encoders.lstm import PreparedSteps, prepared_encoder
+from job.models.encoders.lstm import PreparedEncoders, PreparedSteps, prepared_encoders
 from job.models.heads import build_head
 from job.models.losses.build_loss import BatchLoss, build_loss
 from job.models.optimizers import build_optimizer
@@ -42,6 +41,7 @@ class Siamese:
             the optimizer, because Keras callbacks expect it there.
         loss: From a batch of pairs to float32 (B,) losses.
         optimizer: Built for every trainable variable of `scorer`.
+        prepared: Of sequences: the same encoder for `PreparedSteps`.
     """
 
     item: ItemInput
@@ -50,6 +50,7 @@ class Siamese:
     scorer: keras.Model
     loss: BatchLoss
     optimizer: keras.optimizers.Optimizer
+    prepared: PreparedEncoders | None = None
 
     @property
     def has_batch_statistics(self) -> bool:
@@ -95,13 +96,13 @@ class Siamese:
         return u_BD, v_BD
 
     def _encode(self, items: Any, *, training: bool) -> Any:
-        if isinstance(items, PreparedSteps):
-            return self._prepared_encoder(list(items), training=training)
-        return self.encoder(items, training=training)
-
-    @cached_property
-    def _prepared_encoder(self) -> keras.Model:
-        return prepared_encoder(self.encoder)
+        if not isinstance(items, PreparedSteps):
+            return self.encoder(items, training=training)
+        if self.prepared is None:
+            raise ValueError(f"an encoder of {self.item.kind} items takes no prepared steps")
+        if items.is_step_NT is None:
+            return self.prepared.whole(items.vectors_NTF, training=training)
+        return self.prepared.padded(list(items), training=training)
 
     def variables(self) -> dict[str, Any]:
         """Every variable that training changes, by `model|path` and `optimizer|path`.
@@ -173,4 +174,7 @@ def build_siamese(
     optimizer.build(scorer.trainable_variables)
     scorer.compile(optimizer=optimizer)
     loss = build_loss(training.loss, head=model.head.kind)
-    return Siamese(item, encoder, head, scorer, loss, optimizer)
+    prepared = None
+    if item.kind == "sequence" and isinstance(model.encoder, LstmConfig):
+        prepared = prepared_encoders(encoder, section=model.encoder)
+    return Siamese(item, encoder, head, scorer, loss, optimizer, prepared)

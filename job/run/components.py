@@ -14,9 +14,11 @@ from job.checkpoints.provenance import config_sha256
 from job.config.model import HEADS
 from job.config.resume import as_record
 from job.config.root import Config
+from job.config.sampling import ClassSamplingConfig
 from job.data.dataset import Dataset
 from job.data.pipeline.collators import Collator, collator_for
-from job.data.sampling.epochs import BatchSampler, LengthBucketedSampler, ShuffledPairs
+from job.data.sampling.epochs import BatchSampler, ShuffledPairs
+from job.data.sampling.length_groups import GroupedPairs, group_by_length
 from job.data.sampling.pair_sampling import drawn_pairs
 from job.distribution.hardware import choose_compute_threads
 from job.distribution.strategy import open_strategy
@@ -42,7 +44,7 @@ class Components:
     strategy: tf.distribute.Strategy
     siamese: Siamese
     feed: Collator
-    pairs: BatchSampler
+    pairs: GroupedPairs
     compute_threads: int
 
     @property
@@ -100,8 +102,8 @@ def build_components(
     return components
 
 
-def training_pairs(config: Config, *, dataset: Dataset, feed: Collator) -> BatchSampler:
-    """Chooses the training pairs as configured.
+def training_pairs(config: Config, *, dataset: Dataset, feed: Collator) -> GroupedPairs:
+    """Chooses the training pairs as configured, and how they are grouped by length.
 
     Raises:
         ConfigError: They do not fill a batch.
@@ -118,10 +120,16 @@ def training_pairs(config: Config, *, dataset: Dataset, feed: Collator) -> Batch
             seed=seed,
             global_batch_size=batch_size,
         )
-    if pairs.num_steps and config.training.bucket_window_batches > 1:
-        window = config.training.bucket_window_batches
-        return LengthBucketedSampler(pairs, feed.lengths_of, window, seed)
-    return pairs
+    window = config.training.bucket_window_batches
+    if isinstance(config.data.sampling, ClassSamplingConfig):
+        window = 1  # a batch holds whole classes
+    return group_by_length(
+        pairs,
+        lengths_of=feed.lengths_of,
+        window=window,
+        seed=seed,
+        recur=dataset.training_items is None,
+    )
 
 
 def describe_input(item: ItemInput) -> str:

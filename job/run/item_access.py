@@ -24,7 +24,7 @@ def item_access(config: Config, components: Components) -> ItemAccess:
         and items.values.nbytes <= _limit(components)
     ):
         stored = StoredItems(items, item=components.siamese.item, strategy=components.strategy)
-    return ItemAccess(stored, _common_length(items))
+    return ItemAccess(stored, _common_length(items), merged=components.pairs.merged)
 
 
 def _limit(components: Components) -> int:
@@ -57,12 +57,13 @@ def is_compiled(config: Config, components: Components, *, length: int | None) -
         ConfigError: `training.jit_compile: always`, and the steps cannot be compiled.
     """
     choice, replicas = config.training.jit_compile, len(components.devices)
-    if choice == "always" and (length is None or replicas > 1):
+    is_sequence = config.data.kind == "sequence"
+    can = is_sequence and length is not None and replicas == 1
+    if choice == "always" and not can:
         raise ConfigError(
-            f"training.jit_compile: 'always' needs one replica and items of one length without "
-            f"augmentation; there are {replicas} replicas, and items "
-            f"{'have' if length else 'do not have'} one length. Use 'auto' or 'never'."
+            "training.jit_compile: 'always' needs sequences of one length, without augmentation, "
+            f"on one replica; these are items of kind {config.data.kind}, "
+            f"{'of one length' if length else 'of several lengths'}, on {replicas} replica(s). "
+            "Use 'auto' or 'never'."
         )
-    is_worthwhile = config.model.encoder.kind == "lstm" and components.device_kind == "CPU"
-    can = length is not None and replicas == 1
-    return choice == "always" or (choice == "auto" and is_worthwhile and can)
+    return choice == "always" or (choice == "auto" and can and components.device_kind == "CPU")

@@ -1,5 +1,6 @@
 """Builds what the training loop runs, before there is a run to change."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from job.training.grid import grid_steps
 from job.training.loop import Schedule, TrainingData, TrainingLoop
 from job.training.signals import StopSignal
 from job.training.step import TrainStep
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,18 @@ def build_training(
         ConfigError: The replicas cannot share the global batch equally.
     """
     section = config.training
+    pairs = components.pairs
+    log.info(
+        "pairs grouped by length",
+        extra={
+            "window_batches": pairs.window,
+            "padding": f"{pairs.padding:.1%}",
+            "encoder_calls": 1 if pairs.merged else 2,
+        },
+    )
     access = item_access(config, components)
     data = TrainingData(
-        components.pairs,
+        pairs.sampler,
         components.feed,
         dataset.items,
         section.global_batch_size,

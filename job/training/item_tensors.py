@@ -64,14 +64,15 @@ class ItemTensors:
         values_NT = self._uniform(length) if length else self._padded()
         if item.kind != "sequence":
             return tf.cast(values_NT, item.dtype)
+        if self.length:
+            return PreparedSteps(values_NT, None)
         # Behind its end a sequence has values of others; no state that is read depends on them.
         is_step_NT = tf.sequence_mask(self.length_N, tf.shape(values_NT)[1])
         return PreparedSteps(values_NT, is_step_NT)
 
     def _uniform(self, length: int) -> tf.Tensor:
         """Items of one length, (N, T, ...)."""
-        items = tf.reshape(self.values_V, (-1, length, *self.values_V.shape[1:]))
-        return tf.gather(items, self.start_N // length)
+        return tf.gather(whole_items(self.values_V, length), self.start_N // length)
 
     def _padded(self) -> tf.Tensor:
         """Items of any lengths, (N, T, ...); behind the end of numbers there are zeros."""
@@ -81,6 +82,35 @@ class ItemTensors:
         if len(self.values_V.shape) > 1:
             return values_NT
         return tf.where(step_T < self.length_N[:, None], values_NT, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class WholeItems:
+    """Sequences of one length that have been gathered.
+
+    Attributes:
+        vectors_NTF: float32 (N, T, F), standardised.
+    """
+
+    vectors_NTF: Any
+
+    def take(self, first: Any, size: int) -> "WholeItems":
+        """`size` items from `first` on, an int or int32 ()."""
+        chosen = self.vectors_NTF[first : first + size]
+        return WholeItems(tf.ensure_shape(chosen, (size, *self.vectors_NTF.shape[1:])))
+
+    def joined(self, others: "WholeItems") -> "WholeItems":
+        """These items, then others."""
+        return WholeItems(tf.concat([self.vectors_NTF, others.vectors_NTF], axis=0))
+
+    def padded(self, item: ItemInput) -> PreparedSteps:
+        """See `ItemTensors.padded`; nothing is padded."""
+        return PreparedSteps(self.vectors_NTF, None)
+
+
+def whole_items(values_V: tf.Tensor, length: int) -> tf.Tensor:
+    """Values of items that all have the same length, (number of items, length, ...)."""
+    return tf.reshape(values_V, (-1, length, *values_V.shape[1:]))
 
 
 class StoredItems:
@@ -110,6 +140,11 @@ class StoredItems:
     def per_replica(self) -> Any:
         """An argument of `strategy.run`: (values_V, offsets) of the replica's device."""
         return self._per_replica
+
+    @property
+    def values_V(self) -> tf.Tensor:
+        """The values on the only device."""
+        return self._per_replica[0]
 
 
 def stored_items(

@@ -6,7 +6,7 @@ result only depends on the global batch. Each replica pads its items itself, in 
 result does not depend on which batches share a call.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,8 +22,10 @@ from job.training.gradients import ReplicaStep
 from job.training.item_tensors import (
     ItemTensors,
     StoredItems,
+    WholeItems,
     prepared_values,
     stored_items,
+    whole_items,
 )
 
 
@@ -154,39 +156,77 @@ class TrainStep:
             for tensor in (*call.arrays_KB, *call.items)
         ]
         return tf.function(
-            self._run_steps,
+            self._run_compiled if compiled else self._run_steps,
             input_signature=[tf.TensorSpec((), tf.int32), *signature],
-            jit_compile=compiled or None,
         )
 
     def _run_steps(
         self, num_steps: tf.Tensor, label_KB: tf.Tensor, *arrays: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        numbers_KB, passed = arrays[:4], arrays[4:]
-        if passed:
-            length_K2B, values = passed
-            values = prepared_values(values, item=self._siamese.item)
-        losses = tf.TensorArray(tf.float32, self._compiled_steps or num_steps)
-        corrects = tf.TensorArray(tf.float32, self._compiled_steps or num_steps)
-        begin = tf.constant(0, tf.int64)  # of the step's items among those of the call
+        numbers_KB, stored = arrays[:4], self._access.stored
+        if stored is not None:
+            return self._loop(num_steps, lambda _: stored.per_replica, label_KB, *numbers_KB)
+        length_K2B, values_V = arrays[4:]
+        values_V = prepared_values(values_V, item=self._siamese.item)
+        ends = tf.cumsum(tf.reshape(length_K2B, (-1,)))
+        start_K2B = tf.reshape(ends, tf.shape(length_K2B)) - length_K2B
+        return self._loop(
+            num_steps,
+            lambda k: (values_V, start_K2B[k], length_K2B[k]),
+            label_KB,
+            *numbers_KB,
+        )
+
+    def _run_compiled(
+        self, num_steps: tf.Tensor, label_KB: tf.Tensor, *arrays: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """`_run_steps`, compiled by XLA but for the gathering of items, which it does slowly."""
+        numbers_KB, stored, length = arrays[:4], self._access.stored, self._access.length
+        if stored is not None:
+            rows_K2B = tf.concat(numbers_KB[:2], axis=1)
+            vectors_K2BTF = tf.gather(whole_items(stored.values_V, length), rows_K2B)
+        else:
+            values_V = prepared_values(arrays[5], item=self._siamese.item)
+            shape = (*arrays[4].shape, length, *values_V.shape[1:])
+            vectors_K2BTF = tf.reshape(values_V, shape)
+
+        def loop(
+            num_steps: tf.Tensor, vectors_K2BTF: tf.Tensor, *arrays_KB: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            return self._loop(num_steps, lambda k: vectors_K2BTF[k], *arrays_KB)
+
+        compiled = tf.function(loop, jit_compile=True)
+        return compiled(num_steps, vectors_K2BTF, label_KB, *numbers_KB)
+
+    def _loop(
+        self,
+        num_steps: tf.Tensor,
+        items_of: Callable[[tf.Tensor], Any],
+        label_KB: tf.Tensor,
+        *numbers_KB: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Loss and correct pairs of each step, float32 (K,); `items_of` gives its items."""
+        capacity = self._compiled_steps or num_steps
+        losses = tf.TensorArray(tf.float32, capacity)
+        corrects = tf.TensorArray(tf.float32, capacity)
         for k in tf.range(num_steps):
-            items: Any = ()
-            if self._access.stored is not None:
-                items = self._access.stored.per_replica
-            else:
-                length_2B = length_K2B[k]
-                start_2B = begin + tf.cumsum(length_2B, exclusive=True)
-                begin += tf.reduce_sum(length_2B)
-                items = values, start_2B, length_2B
-            numbers_B = tuple(array_KB[k] for array_KB in numbers_KB)
+            numbers_B = [number_KB[k] for number_KB in numbers_KB]
             loss, correct = self._strategy.run(
-                self._replica_step, args=(items, label_KB[k], *numbers_B)
+                self._replica_step, args=(items_of(k), label_KB[k], *numbers_B)
             )
             # The same on every replica.
             local = self._strategy.experimental_local_results
             losses = losses.write(k, local(loss)[0])
             corrects = corrects.write(k, local(correct)[0])
         return losses.stack(), corrects.stack()
+
+    def _replica_step(
+        self, items: Any, label_B: tf.Tensor, *numbers_B: tf.Tensor
+    ) -> tuple[Any, Any]:
+        label_b = self._own_rows(label_B)
+        numbers_b = [self._own_rows(number_B) for number_B in numbers_B]
+        own = self._own_items(items, numbers_b[0], numbers_b[1])
+        return self._replica(partial(self._embed, own), label_b, *numbers_b)
 
     def _own_rows(self, batch: tf.Tensor) -> tf.Tensor:
         """The replica's rows of (B, ...)."""
@@ -197,28 +237,23 @@ class TrainStep:
         rows = batch[start : start + self._rows]
         return tf.ensure_shape(rows, (self._rows, *batch.shape[1:]))
 
-    def _own_items(self, items: Any, left_B: tf.Tensor, right_B: tf.Tensor) -> ItemTensors:
+    def _own_items(
+        self, items: Any, left_b: tf.Tensor, right_b: tf.Tensor
+    ) -> ItemTensors | WholeItems:
         """The replica's items: those of the left side, then those of the right side."""
         length = self._access.length
+        if self._compiled_steps is not None:
+            return WholeItems(items)
         if self._access.stored is not None:
-            return stored_items(items, tf.concat([left_B, right_B], axis=0), length=length)
-        values, start_2B, length_2B = items
+            return stored_items(items, tf.concat([left_b, right_b], axis=0), length=length)
+        values_V, *numbers_2B = items
+        own = (
+            tf.concat([self._own_rows(side_B) for side_B in tf.split(number_2B, 2)], axis=0)
+            for number_2B in numbers_2B
+        )
+        return ItemTensors(values_V, *own, length)
 
-        def own(number_2B: tf.Tensor) -> tf.Tensor:
-            sides = tf.split(number_2B, 2)
-            return tf.concat([self._own_rows(side_B) for side_B in sides], axis=0)
-
-        return ItemTensors(values, own(start_2B), own(length_2B), length)
-
-    def _replica_step(
-        self, items: Any, label_B: tf.Tensor, *numbers_B: tf.Tensor
-    ) -> tuple[Any, Any]:
-        label_b = self._own_rows(label_B)
-        numbers_b = [self._own_rows(number_B) for number_B in numbers_B]
-        own = self._own_items(items, numbers_b[0], numbers_b[1])
-        return self._replica(partial(self._embed, own), label_b, *numbers_b)
-
-    def _embed(self, items: ItemTensors, first: Any, size: int) -> tuple[Any, Any]:
+    def _embed(self, items: ItemTensors | WholeItems, first: Any, size: int) -> tuple[Any, Any]:
         """Embeddings of `size` pairs from `first` on, float32 (size, D) for each side."""
         siamese, second = self._siamese, self._rows + first
         left, right = items.take(first, size), items.take(second, size)

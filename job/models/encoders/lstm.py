@@ -8,7 +8,6 @@ Padding of texts is ID 0, of sequences a step whose features are all NaN (`types
 A mask would cost operations in every time step, and cuDNN would wait for the host to check it.
 """
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -43,26 +42,56 @@ def build_lstm(
     Source: Chollet, Deep Learning with Python, 1st edition, section 7.1.5.
     """
     items, vectors, is_value_NT = _INPUTS[item.kind](section, item=item, seed=seed)
-    steps = _steps_of(is_value_NT)
-    for number in range(1, section.layers + 1):
-        suffix = f"_{number}" if number > 1 else ""
-        if section.dropout:
-            name = f"dropout{suffix}"
+
+    def layer(name: str) -> keras.layers.Layer:
+        kind = name.partition("_")[0]
+        if kind == "dropout":
             dropout_seed = derive_seed(seed, name=f"encoder/{name}")
-            dropout = PairDropout(
-                section.dropout, seed=dropout_seed, dtype=precision, name=name
-            )
-            vectors = dropout(vectors)
-        lstm = functools.partial(_lstm, units=section.units, seed=seed, precision=precision)
-        states = [lstm(f"forward{suffix}")(vectors)]
+            return PairDropout(section.dropout, seed=dropout_seed, dtype=precision, name=name)
+        if kind == "lstm":
+            is_last = name == _named("lstm", section.layers)
+            dtype = "float32" if is_last else precision
+            return keras.layers.Concatenate(dtype=dtype, name=name)
+        return _lstm(name, units=section.units, seed=seed, precision=precision)
+
+    embedding = _embedding(vectors, _steps_of(is_value_NT), section=section, layer=layer)
+    return keras.Model(items, embedding, name="encoder")
+
+
+def _embedding(
+    vectors: Any,
+    steps: "_Steps | None",
+    *,
+    section: LstmConfig,
+    layer: Callable[[str], keras.layers.Layer],
+) -> Any:
+    """From vectors (N, T, F) to float32 (N, D).
+
+    Args:
+        vectors: The input of the first layer.
+        steps: The steps of each item; None if no place is padding.
+        section: Sizes and options.
+        layer: Gives the layer of a name.
+    """
+    for number in range(1, section.layers + 1):
+        if section.dropout:
+            vectors = layer(_named("dropout", number))(vectors)
+        states = [layer(_named("forward", number))(vectors)]
         if section.bidirectional:
-            states.append(lstm(f"backward{suffix}")(_reversed(vectors, steps)))
+            backward = layer(_named("backward", number))
+            states.append(backward(_reversed(vectors, steps)))
         if number == section.layers:
-            states = [_POOLINGS[section.pooling](states_NTU, steps) for states_NTU in states]
+            states = [_pooled(states_NTU, steps, by=section.pooling) for states_NTU in states]
         elif section.bidirectional:
             states[1] = _reversed(states[1], steps)
-        vectors = _joined(states, name=f"lstm{suffix}")
-    return keras.Model(items, vectors, name="encoder")
+        joined = section.bidirectional
+        vectors = layer(_named("lstm", number))(states) if joined else states[0]
+    return vectors
+
+
+def _named(kind: str, number: int) -> str:
+    """Name of a layer; the first of a kind has no number."""
+    return f"{kind}_{number}" if number > 1 else kind
 
 
 def _tokens(section: LstmConfig, *, item: ItemInput, seed: int) -> tuple[Any, Any, Any]:
@@ -109,24 +138,40 @@ class PreparedSteps(NamedTuple):
 
     Attributes:
         vectors_NTF: float32 (N, T, F), `standardised`; any finite numbers at padding.
-        is_step_NT: bool (N, T), False at padding.
+        is_step_NT: bool (N, T), False at padding; None if there is none.
     """
 
     vectors_NTF: Any
     is_step_NT: Any
 
 
-def prepared_encoder(encoder: keras.Model) -> keras.Model:
+@dataclass(frozen=True)
+class PreparedEncoders:
     """The encoder of sequences behind its normalisation, with the same layers.
+
+    Attributes:
+        padded: From the two fields of `PreparedSteps` to float32 (N, D).
+        whole: From `PreparedSteps.vectors_NTF`, where no place is padding, to float32 (N, D).
+    """
+
+    padded: keras.Model
+    whole: keras.Model
+
+
+def prepared_encoders(encoder: keras.Model, *, section: LstmConfig) -> PreparedEncoders:
+    """Finds both in an encoder of sequences.
 
     Args:
         encoder: From `build_lstm`.
-
-    Returns:
-        A model from the fields of `PreparedSteps` to float32 (N, D).
+        section: Its options.
     """
     inputs = [encoder.get_layer(name).output for name in ("standardised", "is_step")]
-    return keras.Model(inputs, encoder.output, name="prepared_encoder")
+    vectors_NTF = keras.Input(inputs[0].shape[1:], name="vectors")
+    whole = _embedding(vectors_NTF, None, section=section, layer=encoder.get_layer)
+    return PreparedEncoders(
+        keras.Model(inputs, encoder.output, name="prepared_encoder"),
+        keras.Model(vectors_NTF, whole, name="whole_encoder"),
+    )
 
 
 _INPUTS: dict[str, Callable[..., tuple[Any, Any, Any]]] = {
@@ -177,8 +222,10 @@ def _rows(vectors_NTF: Any, row: Any) -> Any:
     return ops.take(flat, row, axis=0)
 
 
-def _reversed(vectors_NTF: Any, steps: _Steps) -> Any:
+def _reversed(vectors_NTF: Any, steps: _Steps | None) -> Any:
     """The steps of each item in reverse order, with the padding still behind them."""
+    if steps is None:
+        return ops.flip(vectors_NTF, axis=1)
     return _rows(vectors_NTF, steps.reversed_row_NT)
 
 
@@ -198,13 +245,6 @@ def _lstm(name: str, *, units: int, seed: int, precision: Precision) -> keras.la
         dtype=precision,
         name=name,
     )
-
-
-def _joined(directions: list[Any], *, name: str) -> Any:
-    """The states of one direction, or those of both side by side."""
-    if len(directions) == 1:
-        return directions[0]
-    return keras.layers.Concatenate(dtype=directions[0].dtype, name=name)(directions)
 
 
 def _float32(states: Any) -> Any:
@@ -237,3 +277,16 @@ _POOLINGS: dict[str, Callable[[Any, _Steps], Any]] = {
     "mean": _mean,
     "max": _max,
 }
+# The same, where no place is padding.
+_WHOLE_POOLINGS: dict[str, Callable[[Any], Any]] = {
+    "last": lambda states_NTU: states_NTU[:, -1],
+    "mean": lambda states_NTU: ops.mean(states_NTU, axis=1),
+    "max": lambda states_NTU: ops.max(states_NTU, axis=1),
+}
+
+
+def _pooled(states_NTU: Any, steps: _Steps | None, *, by: str) -> Any:
+    """One float32 vector of each item, (N, U)."""
+    if steps is None:
+        return _WHOLE_POOLINGS[by](_float32(states_NTU))
+    return _POOLINGS[by](states_NTU, steps)

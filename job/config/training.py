@@ -98,8 +98,8 @@ class TrainingConfig(Section):
     jit_compile: Literal["auto", "always", "never"] = Field(
         "auto",
         description="Whether XLA compiles the optimizer steps, which changes the last bits of "
-        "a result. `auto`: on one CPU, for sequences that have one length and are not "
-        "augmented; XLA would compile anew for each length, and excludes cuDNN on a GPU.",
+        "a result. `auto`: on one CPU, for batches of at most 128 pairs of sequences that have "
+        "one length and are not augmented; XLA would compile anew for each length.",
     )
     stall_seconds: float | None = Field(
         300.0,

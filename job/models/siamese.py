@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from job.config.model import LstmConfig, ModelConfig
@@ -176,5 +177,6 @@ def build_siamese(
     loss = build_loss(training.loss, head=model.head.kind)
     prepared = None
     if item.kind == "sequence" and isinstance(model.encoder, LstmConfig):
-        prepared = prepared_encoders(encoder, section=model.encoder)
+        has_gpu = bool(tf.config.list_logical_devices("GPU"))
+        prepared = prepared_encoders(encoder, section=model.encoder, has_gpu=has_gpu)
     return Siamese(item, encoder, head, scorer, loss, optimizer, prepared)

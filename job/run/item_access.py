@@ -13,6 +13,10 @@ from job.training.step import ItemAccess
 _CPU_ITEM_SHARE = 8
 _GPU_ITEM_BYTES = 2 << 30
 
+# XLA saves the cost of starting operations, but runs large ones less in parallel. Measured on two
+# cores with 40 steps of 128 numbers and 32 units: 0.80 of the time at 64 pairs, 1.0 at 256.
+_MOST_COMPILED_PAIRS = 128
+
 
 def item_access(config: Config, components: Components) -> ItemAccess:
     """How the optimizer steps get their items."""
@@ -45,7 +49,7 @@ def _common_length(items: RaggedArray | None) -> int | None:
 def is_compiled(config: Config, components: Components, *, length: int | None) -> bool:
     """Whether XLA compiles the optimizer steps.
 
-    XLA compiles anew for each shape, which takes longer than it saves if items differ in
+    XLA compiles anew for each shape, which takes longer than it saves if sequences differ in
     length. It excludes cuDNN on a GPU, and collectives on a CPU.
 
     Args:
@@ -61,9 +65,12 @@ def is_compiled(config: Config, components: Components, *, length: int | None) -
     can = is_sequence and length is not None and replicas == 1
     if choice == "always" and not can:
         raise ConfigError(
-            "training.jit_compile: 'always' needs sequences of one length, without augmentation, "
-            f"on one replica; these are items of kind {config.data.kind}, "
+            "training.jit_compile: 'always' needs sequences of one length without augmentation "
+            f"and one replica; these are items of kind {config.data.kind}, "
             f"{'of one length' if length else 'of several lengths'}, on {replicas} replica(s). "
             "Use 'auto' or 'never'."
         )
-    return choice == "always" or (choice == "auto" and can and components.device_kind == "CPU")
+    pays = components.device_kind == "CPU" and (
+        config.training.global_batch_size <= _MOST_COMPILED_PAIRS
+    )
+    return choice == "always" or (choice == "auto" and can and pays)

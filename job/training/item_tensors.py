@@ -142,8 +142,8 @@ class StoredItems:
         return self._per_replica
 
     @property
-    def values_V(self) -> tf.Tensor:
-        """The values on the only device."""
+    def values(self) -> tf.Tensor:
+        """The values on the only device, (V, ...)."""
         return self._per_replica[0]
 
 

@@ -2,8 +2,8 @@
 
 The loop over steps is inside the graph and around `strategy.run`: an optimizer may not merge
 replicas inside a graph loop. Every replica takes its own rows of the global batch, so the
-result only depends on the global batch. Each replica pads its items itself, in each step, so the
-result does not depend on which batches share a call.
+result only depends on the global batch. Each replica pads its items itself, in each step, so
+the result does not depend on which batches share a call.
 """
 
 from collections.abc import Callable, Sequence
@@ -180,11 +180,11 @@ class TrainStep:
     def _run_compiled(
         self, num_steps: tf.Tensor, label_KB: tf.Tensor, *arrays: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """`_run_steps`, compiled by XLA but for the gathering of items, which it does slowly."""
+        """`_run_steps`, compiled by XLA except for gathering the items, which it does slowly."""
         numbers_KB, stored, length = arrays[:4], self._access.stored, self._access.length
         if stored is not None:
             rows_K2B = tf.concat(numbers_KB[:2], axis=1)
-            vectors_K2BTF = tf.gather(whole_items(stored.values_V, length), rows_K2B)
+            vectors_K2BTF = tf.gather(whole_items(stored.values, length), rows_K2B)
         else:
             values_V = prepared_values(arrays[5], item=self._siamese.item)
             shape = (*arrays[4].shape, length, *values_V.shape[1:])

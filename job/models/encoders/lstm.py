@@ -158,16 +158,31 @@ class PreparedEncoders:
     whole: keras.Model
 
 
-def prepared_encoders(encoder: keras.Model, *, section: LstmConfig) -> PreparedEncoders:
+def prepared_encoders(
+    encoder: keras.Model, *, section: LstmConfig, has_gpu: bool
+) -> PreparedEncoders:
     """Finds both in an encoder of sequences.
 
     Args:
         encoder: From `build_lstm`.
         section: Its options.
+        has_gpu: Whether TensorFlow uses a GPU.
     """
     inputs = [encoder.get_layer(name).output for name in ("standardised", "is_step")]
     vectors_NTF = keras.Input(inputs[0].shape[1:], name="vectors")
-    whole = _embedding(vectors_NTF, None, section=section, layer=encoder.get_layer)
+    only_last = _named("forward", section.layers)
+    if section.bidirectional or section.pooling != "last" or has_gpu:
+        only_last = ""
+
+    def layer(name: str) -> Any:
+        found = encoder.get_layer(name)
+        if name != only_last:
+            return found
+        # Its last state alone, without a copy of all states; cuDNN needs the layer itself.
+        last = keras.layers.RNN(found.cell, name="last")
+        return lambda vectors_NTF: ops.expand_dims(last(vectors_NTF), 1)
+
+    whole = _embedding(vectors_NTF, None, section=section, layer=layer)
     return PreparedEncoders(
         keras.Model(inputs, encoder.output, name="prepared_encoder"),
         keras.Model(vectors_NTF, whole, name="whole_encoder"),

@@ -18,13 +18,14 @@ import tensorflow as tf
 from job.data.pipeline.batches import PairArrays
 from job.errors import ConfigError
 from job.models.siamese import Siamese
-from job.training.gradients import ReplicaStep
+from job.training.gradients import ReplicaStep, num_micro_batches
 from job.training.item_tensors import (
     ItemTensors,
     StoredItems,
     prepared_values,
     stored_items,
 )
+from job.training.weight_update import PLAIN, UpdateRule
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,12 @@ class TrainStep:
         access: How the steps get their items.
         compiled_steps: Steps of the longest call, if XLA is to compile the steps; it needs one
             replica and `access.length`. None: TensorFlow runs operation by operation.
+        rule: How the weights are updated.
+        micro_batch_size: Pairs that a replica encodes at a time; None for all of them.
 
     Raises:
-        ConfigError: The global batch does not divide by the number of replicas.
+        ConfigError: The global batch does not divide by the number of replicas, or the share
+            of a replica by that of a micro batch.
     """
 
     def __init__(
@@ -98,6 +102,8 @@ class TrainStep:
         global_batch_size: int,
         access: ItemAccess = IN_BATCHES,
         compiled_steps: int | None = None,
+        rule: UpdateRule = PLAIN,
+        micro_batch_size: int | None = None,
     ) -> None:
         replicas = strategy.num_replicas_in_sync
         if global_batch_size % replicas:
@@ -106,8 +112,9 @@ class TrainStep:
                 f"{replicas} replicas. Use a multiple of {replicas}, or other "
                 "distribution.devices."
             )
+        num_micro_batches(global_batch_size // replicas, size=micro_batch_size)
         self._siamese = siamese
-        self._replica = ReplicaStep(siamese, global_batch_size)
+        self._replica = ReplicaStep(siamese, global_batch_size, rule, micro_batch_size)
         self._strategy = strategy
         self._global_batch_size = global_batch_size
         self._rows = global_batch_size // replicas

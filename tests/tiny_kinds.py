@@ -61,7 +61,11 @@ PICTURES: dict[str, Any] = {
         "encoder": {"kind": "cnn", "filters": [4, 8], "embedding_size": 8, "dropout": 0.2},
         "head": {"kind": "cosine"},
     },
-    "training": {"global_batch_size": 4, "loss": {"kind": "multiple_negatives"}},
+    "training": {
+        "global_batch_size": 4,
+        "per_replica_micro_batch_size": 2,
+        "loss": {"kind": "multiple_negatives"},
+    },
 }
 SEQUENCES: dict[str, Any] = {
     "data": {
@@ -86,7 +90,14 @@ SEQUENCES: dict[str, Any] = {
             "dropout": 0.2,
         },
     },
-    "training": {"global_batch_size": 4, "bucket_window_batches": 4},
+    "training": {
+        "global_batch_size": 4,
+        "bucket_window_batches": 4,
+        "optimizer": {"kind": "adamw"},
+        "schedule": {"kind": "cosine", "warmup_steps": 3},
+        "clip_norm": 0.5,
+        "ema_momentum": 0.8,
+    },
 }
 TEXTS: dict[str, Any] = {
     "data": {

@@ -12,7 +12,7 @@ import keras
 
 from job.config.callbacks import CallbacksConfig
 from job.config.monitors import MONITORS
-from job.models.optimizers import read_learning_rate
+from job.models.learning_rate import CONSTANT, RateSchedule, read_learning_rate
 from job.types import Json
 
 # The state of Keras' own callbacks; a custom callback has get_state() and set_state(state).
@@ -100,7 +100,16 @@ class RunCallback(keras.callbacks.Callback):
 
     How steps are grouped into calls depends on measured time, so these methods may not change
     training.
+
+    Attributes:
+        schedule: The factor of the learning rate; `CallbackList` sets it.
     """
+
+    schedule = CONSTANT
+
+    def learning_rate(self) -> float:
+        """The learning rate of the last step, of the first one before it."""
+        return read_learning_rate(self.model.optimizer, schedule=self.schedule)
 
     def on_state_ready(self) -> None:
         """Training starts from here: a stored state has been put back, if there is one."""
@@ -115,16 +124,24 @@ class CallbackList:
     Args:
         callbacks: In calling order.
         model: The compiled model that callbacks see.
+        schedule: The factor of the learning rate.
 
     Attributes:
         hooks: The `CallbackList`; the loop calls its `on_...` methods.
     """
 
     def __init__(
-        self, callbacks: Sequence[keras.callbacks.Callback], *, model: keras.Model
+        self,
+        callbacks: Sequence[keras.callbacks.Callback],
+        *,
+        model: keras.Model,
+        schedule: RateSchedule = CONSTANT,
     ) -> None:
         self._callbacks = list(callbacks)
         self._model = model
+        self._schedule = schedule
+        for one in self._run_callbacks():
+            one.schedule = schedule
         self._restored_stop_reason = ""
         self._has_ended = False
         model.stop_training = False
@@ -198,8 +215,8 @@ class CallbackList:
         return type(stopper).__name__ if stopper else "callback"
 
     def learning_rate(self) -> float:
-        """The optimizer's learning rate."""
-        return read_learning_rate(self._model.optimizer)
+        """The learning rate of the last step."""
+        return read_learning_rate(self._model.optimizer, schedule=self._schedule)
 
     def _is_still_stopped(self, reason: str) -> bool:
         """Whether an earlier stop still applies; a longer patience lifts an early stop."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from job.callbacks.best_epoch import BestEpoch
 from job.callbacks.callback_list import RunCallback, TrainCall
 from job.config.monitors import MONITORS
-from job.models.optimizers import read_learning_rate
 from job.telemetry.logs.events import LogValue
 from job.telemetry.progress_reporter import Measured, ProgressReporter
 from job.telemetry.run_metrics import RunMetrics
@@ -44,9 +43,13 @@ class ProgressCallback(RunCallback):
         self._best = best
         self._pairs_per_step = pairs_per_step
         self._epochs = epochs
+        self._rate = 0.0
+
+    def on_state_ready(self) -> None:
+        self._rate = self.learning_rate()
 
     def on_call_end(self, call: TrainCall) -> None:
-        position = self._position()
+        position, self._rate = self._position(), self.learning_rate()
         self._reporter.update(
             position.global_step,
             epoch=position.epoch,
@@ -56,7 +59,7 @@ class ProgressCallback(RunCallback):
             measured=Measured(
                 call.logs["loss"],
                 call.logs["accuracy"],
-                learning_rate=read_learning_rate(self.model.optimizer),
+                learning_rate=self._rate,
             ),
         )
         if self._reporter.eta_seconds is not None:
@@ -74,8 +77,9 @@ class ProgressCallback(RunCallback):
         if best is not None:
             shown["best"] = f"{best.monitor}={best.value:.4f} at epoch {best.epoch}"
         log.info("epoch finished", extra=shown)
-        rate = read_learning_rate(self.model.optimizer)
-        if rate < measured["learning_rate"]:
+        # Not the rate in the logs: ReduceLROnPlateau puts the optimizer's variable there.
+        rate = self.learning_rate()
+        if rate < self._rate:
             log.info("learning rate reduced", extra={"learning_rate": rate})
         if self.model.stop_training:
             log.info("training stops early", extra={"epoch": epoch + 1})

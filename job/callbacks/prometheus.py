@@ -6,7 +6,6 @@ import keras
 
 from job.callbacks.best_epoch import BestEpoch
 from job.callbacks.callback_list import RunCallback, TrainCall
-from job.models.optimizers import read_learning_rate
 from job.telemetry.metric_definitions import Phase
 from job.telemetry.run_metrics import RunMetrics
 from job.types import Position
@@ -50,13 +49,14 @@ class MetricsCallback(RunCallback):
         self._early_stopping = early_stopping
         self._nonfinite_steps = nonfinite_steps
         self._nonfinite_before = 0
+        self._rate = 0.0
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         self._set_phase("compiling")
         self._show_position()
 
     def on_state_ready(self) -> None:
-        self._metrics.set_learning_rate(self._learning_rate())
+        self._show_learning_rate()
 
     def on_call_end(self, call: TrainCall) -> None:
         nonfinite = self._nonfinite_steps() - self._nonfinite_before
@@ -69,6 +69,7 @@ class MetricsCallback(RunCallback):
             nonfinite=nonfinite,
         )
         self._metrics.set_epoch_result("train", loss=call.logs["loss"], quality={})
+        self._show_learning_rate()
         self._show_position()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
@@ -83,18 +84,15 @@ class MetricsCallback(RunCallback):
         }
         loss = validation.pop("loss", None)
         self._metrics.set_epoch_result("validation", loss=loss, quality=validation)
-        self._show_learning_rate(measured["learning_rate"])
+        if self.learning_rate() < self._rate:
+            self._metrics.learning_rate_reduced()
+        self._show_learning_rate()
         self._show_best(epoch)
         self._show_position()
 
-    def _learning_rate(self) -> float:
-        return read_learning_rate(self.model.optimizer)
-
-    def _show_learning_rate(self, during_epoch: float) -> None:
-        now = self._learning_rate()
-        if now < during_epoch:
-            self._metrics.learning_rate_reduced()
-        self._metrics.set_learning_rate(now)
+    def _show_learning_rate(self) -> None:
+        self._rate = self.learning_rate()
+        self._metrics.set_learning_rate(self._rate)
 
     def _show_best(self, epoch: int) -> None:
         best = self._best.best

@@ -65,6 +65,8 @@ def _measure(loaded: LoadedConfig, *, directory: RunDirectory) -> dict[str, Any]
         wants_best=config.evaluation.weights == "best",
     )
     write_variables({key: variables[key] for key in weights}, weights)
+    if components.siamese.averages:
+        components.siamese.averages.apply()
     result = evaluate(
         split_scorer(config, components, dataset, check_stop=_go_on),
         dataset=dataset,

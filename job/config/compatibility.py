@@ -80,6 +80,7 @@ def conflicts(
         _whole_classes(training, data),
         _buckets(training, data),
         _batch_of_one(training),
+        _micro_batch(model, training),
         _margin(model, training),
         _search(model, evaluation),
         *(_accuracy(training, path, monitor) for path, monitor in monitors.items()),
@@ -213,6 +214,27 @@ def _batch_of_one(training: TrainingConfig) -> Conflict | None:
         "a batch (got 1). Raise it; several hundred are usual"
     )
     return Conflict(("training", "global_batch_size"), text)
+
+
+def _micro_batch(model: ModelConfig, training: TrainingConfig) -> Conflict | None:
+    size, kind = training.per_replica_micro_batch_size, model.encoder.kind
+    if size is None:
+        return None
+    if model.encoder.has_batch_statistics:
+        text = (
+            f"does not go together with model.encoder.kind: {kind}, which normalises the items "
+            "of a batch by their common mean: those of a micro batch are others, and others "
+            f"again on another number of replicas (got {size}). Leave it out"
+        )
+    elif size >= training.global_batch_size:
+        text = (
+            "must be smaller than training.global_batch_size: "
+            f"{training.global_batch_size} to have an effect (got {size}). Lower it, or leave "
+            "it out"
+        )
+    else:
+        return None
+    return Conflict(("training", "per_replica_micro_batch_size"), text)
 
 
 def _accuracy(training: TrainingConfig, path: tuple[str, ...], monitor: str) -> Conflict | None:

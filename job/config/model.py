@@ -101,10 +101,12 @@ class EncoderConfig(Section):
     Attributes:
         data_kinds: Kinds of items that it takes.
         min_size: Smallest `data.size` of images, in pixels; 0 for an encoder of other items.
+        has_batch_statistics: An embedding depends on the rest of its batch during training.
     """
 
     data_kinds: ClassVar[tuple[str, ...]] = ("image",)
     min_size: ClassVar[int] = 0
+    has_batch_statistics: ClassVar[bool] = False
 
     def without_dropout(self) -> Self:
         """The same encoder with a dropout of 0; an encoder without dropout is unchanged."""
@@ -175,6 +177,7 @@ class XceptionConfig(EncoderConfig):
     """Xception (Chollet 2017) with random weights, for images of at least 71 pixels."""
 
     min_size: ClassVar[int] = 71
+    has_batch_statistics: ClassVar[bool] = True
 
     kind: Literal["xception"] = Field("xception", description="Which encoder.")
     pooling: Literal["mean", "max"] = Field(

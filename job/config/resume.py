@@ -2,7 +2,8 @@
 
 Every key is fixed unless the models mark it `mutable`: a run with another optimizer is another
 run. `training.steps_per_call` is fixed only in a run with custom callbacks, whose batch hooks
-depend on it. The commands that resume reject a difference in a fixed key and print the lines of
+depend on it, and `training.epochs` in one whose learning rate decays over all its steps. The
+commands that resume reject a difference in a fixed key and print the lines of
 `binding_diff`.
 """
 
@@ -57,9 +58,25 @@ def binding_diff(
         may resume. A key unknown to an older version differs unless it has its default.
     """
     lines = _differences((), stored, current, owner)
-    if stored.get("callbacks", {}).get("custom"):
-        return lines
-    return [line for line in lines if not line.startswith(f"{_FIXED_BY_CUSTOM_CALLBACKS}:")]
+    if not stored.get("callbacks", {}).get("custom"):
+        free = f"{_FIXED_BY_CUSTOM_CALLBACKS}:"
+        lines = [line for line in lines if not line.startswith(free)]
+    return [*_schedule_difference(stored, current, owner), *lines]
+
+
+def _schedule_difference(
+    stored: Mapping[str, Any], current: Mapping[str, Any], owner: str
+) -> list[str]:
+    """The line about epochs that would change the learning rate of steps already taken."""
+    before, after = (record.get("training", {}) for record in (stored, current))
+    decays_over_all_steps = before.get("schedule", {}).get("decay_steps", 0) is None
+    epochs = [one.get("epochs") for one in (before, after)]
+    if not decays_over_all_steps or epochs[0] == epochs[1]:
+        return []
+    return [
+        f"training.epochs: {owner} has {epochs[0]}, over which its learning rate decays, the "
+        f"config says {epochs[1]}; only with training.schedule.decay_steps may it change"
+    ]
 
 
 def _is_mutable(path: Path) -> bool:

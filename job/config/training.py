@@ -1,8 +1,8 @@
-"""The `training` section: the optimizer, the loss and the batches."""
+"""The `training` section: the optimizer, its learning rate, the loss and the batches."""
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from job.config.losses import BinaryCrossentropyConfig, Loss
 from job.config.section import MUTABLE, Section
@@ -16,6 +16,20 @@ class AdamConfig(Section):
 
     kind: Literal["adam"] = Field("adam", description="Which optimizer.")
     learning_rate: float = Field(0.001, gt=0.0, description="Initial step size.")
+
+
+class AdamwConfig(Section):
+    """Adam with decoupled weight decay."""
+
+    kind: Literal["adamw"] = Field("adamw", description="Which optimizer.")
+    learning_rate: float = Field(0.001, gt=0.0, description="Initial step size.")
+    weight_decay: float = Field(
+        0.01,
+        gt=0.0,
+        le=1.0,
+        description="Share of a weight that each step removes, times the learning rate. "
+        "Biases, normalisation and the scale of a head do not decay.",
+    )
 
 
 class RmspropConfig(Section):
@@ -35,7 +49,72 @@ class SgdConfig(Section):
     )
 
 
-Optimizer = Annotated[AdamConfig | RmspropConfig | SgdConfig, Field(discriminator="kind")]
+Optimizer = Annotated[
+    AdamConfig | AdamwConfig | RmspropConfig | SgdConfig, Field(discriminator="kind")
+]
+
+
+class ConstantScheduleConfig(Section):
+    """The learning rate stays what the optimizer has."""
+
+    kind: Literal["constant"] = Field("constant", description="Which schedule.")
+    warmup_steps: int = Field(
+        0,
+        ge=0,
+        description="Optimizer steps in which the learning rate rises linearly to its full "
+        "value.",
+    )
+
+
+class DecayConfig(Section):
+    """What the schedules that decay have in common."""
+
+    warmup_steps: int = Field(
+        0,
+        ge=0,
+        description="Optimizer steps in which the learning rate rises linearly to its full "
+        "value.",
+    )
+    decay_steps: int | None = Field(
+        None,
+        ge=1,
+        description="Optimizer steps after which the learning rate has its final value, "
+        "warm-up included. Null: all steps of the run; `training.epochs` is then fixed.",
+    )
+    final_factor: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="Share of the learning rate that is left in the end.",
+    )
+
+    @model_validator(mode="after")
+    def _decays_after_warming_up(self) -> "DecayConfig":
+        if self.decay_steps is not None and self.warmup_steps >= self.decay_steps:
+            raise ValueError(
+                "`decay_steps` includes `warmup_steps` and must be larger (got decay_steps: "
+                f"{self.decay_steps}, warmup_steps: {self.warmup_steps}): raise one or lower "
+                "the other"
+            )
+        return self
+
+
+class CosineScheduleConfig(DecayConfig):
+    """The learning rate falls along half a cosine."""
+
+    kind: Literal["cosine"] = Field("cosine", description="Which schedule.")
+
+
+class LinearScheduleConfig(DecayConfig):
+    """The learning rate falls along a line."""
+
+    kind: Literal["linear"] = Field("linear", description="Which schedule.")
+
+
+Schedule = Annotated[
+    ConstantScheduleConfig | CosineScheduleConfig | LinearScheduleConfig,
+    Field(discriminator="kind"),
+]
 
 
 class TrainingConfig(Section):
@@ -124,6 +203,32 @@ class TrainingConfig(Section):
     )
     optimizer: Optimizer = Field(
         default_factory=AdamConfig, description="The optimizer and its learning rate."
+    )
+    schedule: Schedule = Field(
+        default_factory=ConstantScheduleConfig,
+        description="Factor of the learning rate at each step.",
+    )
+    clip_norm: float | None = Field(
+        None,
+        gt=0.0,
+        description="Largest norm of the gradient of all weights together; a larger gradient "
+        "is scaled down to it. Null: no limit.",
+    )
+    ema_momentum: float | None = Field(
+        None,
+        gt=0.0,
+        lt=1.0,
+        description="Validation, evaluation and export use an exponential moving average of "
+        "the weights, of which each step keeps this share, less in the first steps. 0.999 is "
+        "usual. Null: they use the weights themselves.",
+    )
+    per_replica_micro_batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="Pairs that each replica encodes at a time, to save memory; their "
+        "gradients are added up. It divides a replica's share of the global batch. Affects "
+        "memory and speed, and the result only by rounding. Null: all at once.",
+        json_schema_extra=MUTABLE,
     )
     loss: Loss = Field(
         default_factory=BinaryCrossentropyConfig,

@@ -30,6 +30,8 @@ _INITIAL_COSINE_SCALE = 8.0
 _INITIAL_COSINE_BIAS = -4.0  # score 1/2 at cos = 1/2
 _INITIAL_DISTANCE_SCALE = 1.0
 _INITIAL_DISTANCE_BIAS = 1.0  # score 1/2 at ||u - v|| = 1
+# Layers of one weight, which is called a kernel and is none.
+SINGLE_WEIGHTS = ("log_scale", "bias")
 
 
 def build_concat(section: ConcatConfig, *, embedding_size: int, seed: int) -> keras.Model:
@@ -149,7 +151,8 @@ def _scale_and_bias(like_B1: Any, *, scale: float, bias: float) -> tuple[Any, An
             ones_B1
         )
 
-    return ops.exp(number("log_scale", math.log(scale))), number("bias", bias)
+    log_scale, shift = SINGLE_WEIGHTS
+    return ops.exp(number(log_scale, math.log(scale))), number(shift, bias)
 
 
 def _head(u_BD: Any, v_BD: Any, logit_B1: Any) -> keras.Model:

@@ -10,6 +10,7 @@ towers of `scorer` are the same `encoder` object::
 import itertools
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +26,11 @@ from job.models.heads import build_head
 from job.models.losses.build_loss import BatchLoss, build_loss
 from job.models.optimizers import build_optimizer
 from job.models.sides import LEFT, RIGHT, encoding
+from job.models.weight_averages import WeightAverages
 from job.types import ItemInput
 
+# The keys in `Siamese.variables` of the moving averages of weights.
+AVERAGE = "model|average/"
 _SEED_GENERATOR = re.compile(r"^seed_generator(_\d+)?/")
 
 
@@ -43,6 +47,7 @@ class Siamese:
         loss: From a batch of pairs to float32 (B,) losses.
         optimizer: Built for every trainable variable of `scorer`.
         prepared: Of sequences: the same encoder for `PreparedSteps`.
+        averages: Moving averages of the weights; None if there are none.
     """
 
     item: ItemInput
@@ -52,6 +57,7 @@ class Siamese:
     loss: BatchLoss
     optimizer: keras.optimizers.Optimizer
     prepared: PreparedEncoders | None = None
+    averages: WeightAverages | None = None
 
     @property
     def has_batch_statistics(self) -> bool:
@@ -108,8 +114,9 @@ class Siamese:
     def variables(self) -> dict[str, Any]:
         """Every variable that training changes, by `model|path` and `optimizer|path`.
 
-        These are weights, moving statistics, seed generators, optimizer slots, iteration,
-        learning rate and loss scale: all that is needed to resume with identical bits.
+        These are weights, their averages, moving statistics, seed generators, optimizer slots,
+        iteration, learning rate and loss scale: all that is needed to resume with identical
+        bits.
 
         Raises:
             ValueError: Two variables have the same path.
@@ -124,12 +131,17 @@ class Siamese:
                         f"two variables are called '{key}': give the layers different names"
                     )
                 named[key] = variable
-        return named
+        averages = self.averages.named() if self.averages else {}
+        return named | {f"{AVERAGE}{path}": average for path, average in averages.items()}
 
     def weights(self) -> dict[str, Any]:
         """The weights and moving statistics among `variables`, in the order of the layers."""
         keys = {id(variable): key for key, variable in self.variables().items()}
         return {keys[id(variable)]: variable for variable in self.scorer.weights}
+
+    def as_evaluated(self) -> AbstractContextManager[None]:
+        """Within the block, the weights are those that evaluation uses."""
+        return self.averages.in_use() if self.averages else nullcontext()
 
     def describe(self) -> str:
         """One line for the log: embedding size and number of weights of each part."""
@@ -179,4 +191,7 @@ def build_siamese(
     if item.kind == "sequence" and isinstance(model.encoder, LstmConfig):
         has_gpu = bool(tf.config.list_logical_devices("GPU"))
         prepared = prepared_encoders(encoder, section=model.encoder, has_gpu=has_gpu)
-    return Siamese(item, encoder, head, scorer, loss, optimizer, prepared)
+    averages = None
+    if training.ema_momentum is not None:
+        averages = WeightAverages.of(scorer.trainable_variables, momentum=training.ema_momentum)
+    return Siamese(item, encoder, head, scorer, loss, optimizer, prepared, averages)

@@ -138,7 +138,7 @@ def build_callbacks(
         checkpoint=checkpoint,
         observers=[metrics, progress, *activations],
     )
-    return CallbackList(ordered, model=prepared.model)
+    return CallbackList(ordered, model=prepared.model, schedule=training.rate)
 
 
 def _progress(

@@ -327,15 +327,20 @@ class RunCheckpointer:
         return self._last_state_sha256 is not None
 
     def load_best_weights(self) -> None:
-        """Loads the weights that `evaluation.weights` selects; training has ended.
+        """Loads the weights that `evaluation.weights` selects, or the averages of them.
 
-        `state_sha256` stays that of the last step. Weights of the best epoch that cannot be
-        read are replaced by those of the last, with a warning: the run ends with a model.
+        Training has ended; `state_sha256` stays that of the last step. Weights of the best
+        epoch that cannot be read are replaced by those of the last, with a warning: the run
+        ends with a model.
         """
         self._last_state_sha256 = self.state_sha256()
         best = self._manager.head.best
-        if self._run.config.evaluation.weights == "last" or best is None:
-            return
+        if self._run.config.evaluation.weights == "best" and best is not None:
+            self._load(best)
+        if self._siamese.averages:
+            self._siamese.averages.apply()
+
+    def _load(self, best: BestEntry) -> None:
         if best.dir != self._manager.head.last:
             variables = self._siamese.variables()
             try:

@@ -19,7 +19,7 @@ from job.checkpoints.layout import CONFIG, list_dirs
 from job.checkpoints.restore import read_head
 from job.data.dataset import Dataset
 from job.errors import CheckpointError, ConfigError
-from job.models.siamese import Siamese
+from job.models.siamese import AVERAGE, Siamese
 from job.preprocessing.vocabulary import Vocabulary
 from job.run.context import RunContext
 from job.run.directory import RunDirectory
@@ -68,6 +68,8 @@ def initialise(
     _require_shapes(source.weights, weights, uri=uri)
     fitting = {key: source.weights[key].reshape(weights[key].shape) for key in weights}
     write_variables(weights, fitting)
+    if siamese.averages:
+        siamese.averages.restart()
     log.info("initial weights", extra={"source": uri, "what": source.description})
 
 
@@ -133,7 +135,19 @@ def _from_run(store: ObjectStore, *, uri: str) -> Source:
     name = f"export/{_VOCABULARY}"
     vocabulary = _record(store, source.head.results.get(name, name))
     which = "best" if entry is source.head.best else "last"
-    return Source(contents.variables, vocabulary, f"{which} weights, step {entry.step}")
+    description = f"{which} weights, step {entry.step}"
+    return Source(_as_evaluated(contents.variables), vocabulary, description)
+
+
+def _as_evaluated(variables: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Variables of a run with the averages of weights, if it has them, in their place."""
+    own = {key: value for key, value in variables.items() if not key.startswith(AVERAGE)}
+    averages = {
+        f"model|{key.removeprefix(AVERAGE)}": value
+        for key, value in variables.items()
+        if key.startswith(AVERAGE)
+    }
+    return own | averages
 
 
 def _record(store: ObjectStore, name: str) -> Mapping[str, Json] | None:

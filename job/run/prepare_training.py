@@ -8,12 +8,14 @@ from job.callbacks.callback_list import CallbackList
 from job.checkpoints.policy import SavePolicy
 from job.config.root import Config
 from job.data.dataset import Dataset
+from job.models.learning_rate import RateSchedule
 from job.run.components import Components
 from job.run.item_access import is_compiled, item_access
 from job.training.grid import grid_steps
 from job.training.loop import Schedule, TrainingData, TrainingLoop
 from job.training.signals import StopSignal
 from job.training.step import TrainStep
+from job.training.weight_update import UpdateRule
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +28,13 @@ class Training:
         step: Runs optimizer steps.
         data: The training batches of each epoch.
         schedule: How long to train, and when to save.
+        rate: The factor of the learning rate at each step.
     """
 
     step: TrainStep
     data: TrainingData
     schedule: Schedule
+    rate: RateSchedule
 
     @property
     def target_steps(self) -> int:
@@ -72,7 +76,8 @@ def build_training(
             custom callbacks can notice the grid, so it is free without them.
 
     Raises:
-        ConfigError: The replicas cannot share the global batch equally.
+        ConfigError: The replicas cannot share the global batch equally, or the learning rate
+            cannot follow its schedule in so many steps.
     """
     section = config.training
     pairs = components.pairs
@@ -98,6 +103,8 @@ def build_training(
     grid = grid_steps(section.steps_per_call, batch_bytes=data.largest_batch_bytes)
     if stored_grid_steps is not None and config.callbacks.custom:
         grid = stored_grid_steps
+    run_steps = section.epochs * data.steps_in_epoch
+    rate = RateSchedule.of(section.schedule, run_steps=run_steps)
     compiled = is_compiled(config, components, length=access.length)
     step = TrainStep(
         components.siamese,
@@ -105,6 +112,8 @@ def build_training(
         global_batch_size=section.global_batch_size,
         access=access,
         compiled_steps=grid if compiled else None,
+        rule=UpdateRule(section.clip_norm, rate),
+        micro_batch_size=section.per_replica_micro_batch_size,
     )
     saves = SavePolicy(config.checkpoint.every_steps, config.checkpoint.every_seconds)
-    return Training(step, data, Schedule(section.epochs, grid, saves))
+    return Training(step, data, Schedule(section.epochs, grid, saves), rate)

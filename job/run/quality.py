@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
@@ -66,6 +67,7 @@ class Validation:
         pairs: The validation pairs.
         read_weights: Copies the weights of the model to the host.
         listener: Is told how long it took.
+        as_evaluated: Within its block the weights are those that evaluation uses.
     """
 
     def __init__(
@@ -75,11 +77,13 @@ class Validation:
         pairs: PairTable,
         read_weights: Callable[[], Mapping[str, np.ndarray]],
         listener: Listeners,
+        as_evaluated: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._splits = splits
         self._pairs = pairs
         self._read_weights = read_weights
         self._listener = listener
+        self._as_evaluated = as_evaluated
         self._last: tuple[str, SplitScores] | None = None
 
     def __call__(self) -> Mapping[str, float]:
@@ -87,8 +91,9 @@ class Validation:
         self._listener.set_phase("validating")
         started = time.monotonic()
         self._last = None  # an epoch's scores are not kept while those of the next are made
-        scores = self._splits.score(self._pairs)
-        self._last = (state_sha256(self._read_weights()), scores)
+        with self._as_evaluated():
+            scores = self._splits.score(self._pairs)
+            self._last = (state_sha256(self._read_weights()), scores)
         measured = measure(scores, threshold=0.5)
         self._listener.validation_finished(time.monotonic() - started)
         self._listener.set_phase("training")

@@ -118,6 +118,7 @@ def _train(
                 pairs=pairs,
                 read_weights=lambda: read_variables(components.siamese.weights()),
                 listener=run.listener,
+                as_evaluated=components.siamese.as_evaluated,
             )
             loop = training.loop(callbacks, validate=validate, stop=stop)
             checkpointer.begin_training()

@@ -18,7 +18,7 @@ import tensorflow as tf
 from job.data.pipeline.batches import PairArrays
 from job.errors import ConfigError
 from job.models.siamese import Siamese
-from job.training.gradients import ReplicaStep
+from job.training.gradients import ReplicaStep, num_micro_batches
 from job.training.item_tensors import (
     ItemTensors,
     StoredItems,
@@ -27,6 +27,7 @@ from job.training.item_tensors import (
     stored_items,
     whole_items,
 )
+from job.training.weight_update import PLAIN, UpdateRule
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,12 @@ class TrainStep:
         access: How the steps get their items.
         compiled_steps: Steps of the longest call, if XLA is to compile the steps; it needs one
             replica and `access.length`. None: TensorFlow runs operation by operation.
+        rule: How the weights are updated.
+        micro_batch_size: Pairs that a replica encodes at a time; None for all of them.
 
     Raises:
-        ConfigError: The global batch does not divide by the number of replicas.
+        ConfigError: The global batch does not divide by the number of replicas, or the share
+            of a replica by that of a micro batch.
     """
 
     def __init__(
@@ -100,6 +104,8 @@ class TrainStep:
         global_batch_size: int,
         access: ItemAccess = IN_BATCHES,
         compiled_steps: int | None = None,
+        rule: UpdateRule = PLAIN,
+        micro_batch_size: int | None = None,
     ) -> None:
         replicas = strategy.num_replicas_in_sync
         if global_batch_size % replicas:
@@ -108,8 +114,9 @@ class TrainStep:
                 f"{replicas} replicas. Use a multiple of {replicas}, or other "
                 "distribution.devices."
             )
+        num_micro_batches(global_batch_size // replicas, size=micro_batch_size)
         self._siamese = siamese
-        self._replica = ReplicaStep(siamese, global_batch_size)
+        self._replica = ReplicaStep(siamese, global_batch_size, rule, micro_batch_size)
         self._strategy = strategy
         self._global_batch_size = global_batch_size
         self._rows = global_batch_size // replicas
@@ -180,7 +187,7 @@ class TrainStep:
     def _run_compiled(
         self, num_steps: tf.Tensor, label_KB: tf.Tensor, *arrays: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """`_run_steps`, compiled by XLA except for gathering the items, which it does slowly."""
+        """`_run_steps`, compiled by XLA; gathering items, which is slow there, is not."""
         numbers_KB, stored, length = arrays[:4], self._access.stored, self._access.length
         if stored is not None:
             rows_K2B = tf.concat(numbers_KB[:2], axis=1)

@@ -11,6 +11,8 @@ from job.callbacks.best_epoch import BestEpoch
 from job.callbacks.callback_list import TrainCall
 from job.callbacks.progress import ProgressCallback
 from job.callbacks.prometheus import MetricsCallback
+from job.config.training import LinearScheduleConfig
+from job.models.learning_rate import RateSchedule
 from job.telemetry.progress_reporter import ProgressReporter
 from job.telemetry.run_metrics import RunMetrics
 from job.telemetry.terminal import Terminal
@@ -31,6 +33,7 @@ class Watched:
     def __init__(self):
         self.registry = CollectorRegistry()
         self.rate, self.now, self.nonfinite = 0.01, 0.0, 0
+        self.iterations = 0
         self.position = Position()
         metrics = RunMetrics(self.registry, run="r")
         best = BestEpoch("val_loss")
@@ -63,7 +66,10 @@ class Watched:
             epochs=5,
         )
         value = SimpleNamespace(numpy=lambda: self.rate)
-        optimizer = SimpleNamespace(learning_rate=SimpleNamespace(value=value))
+        steps = SimpleNamespace(numpy=lambda: self.iterations)
+        optimizer = SimpleNamespace(
+            learning_rate=SimpleNamespace(value=value), iterations=SimpleNamespace(value=steps)
+        )
         self.model = SimpleNamespace(optimizer=optimizer, stop_training=False)
         for callback in (self.metrics, self.progress):
             callback.set_model(self.model)
@@ -131,6 +137,24 @@ def test_a_cut_learning_rate_and_an_early_stop_are_exported_and_logged(watched, 
     assert watched.sample("early_stopped") == 1
     events = [record.message for record in caplog.records]
     assert events == ["epoch finished", "learning rate reduced", "training stops early"]
+
+
+def test_a_rate_that_follows_its_schedule_is_exported_and_is_no_cut(watched, caplog):
+    # Half of it after step 4 of 8, and ReduceLROnPlateau puts the variable into the logs.
+    schedule = RateSchedule.of(LinearScheduleConfig(), run_steps=8)
+    watched.metrics.schedule = watched.progress.schedule = schedule
+    watched.iterations = 5
+    watched.call(4, seconds=1.0)
+    assert watched.sample("learning_rate") == pytest.approx(0.005)
+    with caplog.at_level(logging.INFO):
+        watched.end_epoch()
+    assert watched.sample("learning_rate_reductions_total") == 0
+    watched.rate = 0.004
+    with caplog.at_level(logging.INFO):
+        watched.end_epoch()
+    assert watched.sample("learning_rate") == pytest.approx(0.002)
+    assert watched.sample("learning_rate_reductions_total") == 1
+    assert caplog.messages.count("learning rate reduced") == 1
 
 
 def test_the_line_of_an_epoch_has_losses_first_and_the_best_last(watched, caplog):

@@ -221,6 +221,17 @@ CONFLICTS = {
     with_classes_of(514, batch=256): ("data.sampling.items_per_class", "514", "= 512 at"),
     with_classes_of(6, batch=256): ("data.sampling.items_per_class", "6", "= 512 at"),
     with_classes_of(4, batch=2): ("data.sampling.items_per_class", "4", "= 4 at"),
+    with_loss("contrastive", ", per_replica_micro_batch_size: 256"): (
+        "training.per_replica_micro_batch_size",
+        "256",
+        "smaller than training.global_batch_size: 256",
+    ),
+    with_encoder("kind: xception", data="kind: image, size: 71")
+    + "\ntraining: {per_replica_micro_batch_size: 8}": (
+        "training.per_replica_micro_batch_size",
+        "8",
+        "model.encoder.kind: xception, which normalises",
+    ),
 }
 
 
@@ -239,6 +250,7 @@ def test_settings_that_do_not_go_together_are_refused(
     "text",
     [
         with_loss("triplet", data=ITEMS),
+        with_loss("triplet", ", per_replica_micro_batch_size: 255", data=ITEMS),
         with_loss("circle", data=ITEMS),
         with_loss("online_contrastive", ", global_batch_size: 2"),
         with_loss("multiple_negatives", ", global_batch_size: 2"),
@@ -318,6 +330,14 @@ def test_a_search_is_configured_only_for_a_head_with_a_distance(
 def test_all_conflicts_are_reported_at_once(conflicts: Complaints) -> None:
     sets = ["training.loss.kind=triplet", "training.global_batch_size=1"]
     assert len(conflicts(sets=sets)) == 3
+
+
+def test_a_decay_ends_behind_the_warm_up(conflicts: Complaints, load: Load) -> None:
+    text = "training: {schedule: {kind: cosine, warmup_steps: 9, decay_steps: %d}}"
+    [line] = conflicts(MINIMAL + text % 9)
+    assert "training.schedule: `decay_steps` includes `warmup_steps`" in line
+    assert "(got decay_steps: 9, warmup_steps: 9)" in line
+    load(text % 10)
 
 
 @pytest.mark.parametrize("kind", ENCODERS)

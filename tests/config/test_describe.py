@@ -70,7 +70,7 @@ NAMES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 TEXTS = TEXT.filter(bool)
 FLOATS = st.floats(1e-300, 1e300)
 OPTIMIZERS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
-    {"kind": st.sampled_from(["adam", "rmsprop"]), "learning_rate": FLOATS}
+    {"kind": st.sampled_from(["adam", "adamw", "rmsprop"]), "learning_rate": FLOATS}
 ) | st.fixed_dictionaries(
     {"kind": st.just("sgd"), "momentum": st.floats(0, 1, exclude_max=True)}
 )
@@ -138,12 +138,20 @@ def test_explain_a_key() -> None:
     ("key", "lines"),
     [
         ("run.name", ["default   none: the key is required", "resume    fixed"]),
-        ("training.optimizer", ["kinds     adam, rmsprop, sgd", "optimizer.momentum    "]),
+        (
+            "training.optimizer",
+            ["kinds     adam, adamw, rmsprop, sgd", "optimizer.momentum    "],
+        ),
         (
             "training.optimizer.learning_rate",
-            ["of kind   adam, rmsprop", "default   0.001", "of kind   sgd", "default   0.01"],
+            [
+                "of kind   adam, adamw, rmsprop",
+                "default   0.001",
+                "of kind   sgd",
+                "default   0.01",
+            ],
         ),
-        ("training.optimizer.kind", ["allowed   adam, rmsprop, sgd", "default   adam"]),
+        ("training.optimizer.kind", ["allowed   adam, adamw, rmsprop, sgd", "default   adam"]),
         ("model.encoder.kind", ["allowed   lstm, cnn, xception", "default   lstm"]),
         (
             "model.encoder.filters",

@@ -17,14 +17,14 @@ from job.config.keys import (
 )
 from job.config.monitors import MONITORS
 from job.config.root import Config
-from job.config.training import AdamConfig, RmspropConfig, SgdConfig
+from job.config.training import AdamConfig, AdamwConfig, RmspropConfig, SgdConfig
 
 
 @pytest.mark.parametrize(
     ("path", "sections"),
     [
         ((), (Config,)),
-        (("training", "optimizer"), (AdamConfig, RmspropConfig, SgdConfig)),
+        (("training", "optimizer"), (AdamConfig, AdamwConfig, RmspropConfig, SgdConfig)),
         (("callbacks", "custom", 0), (CustomCallbackConfig,)),
         (("callbacks", "custom", "7"), (CustomCallbackConfig,)),
         (("training", "epochs"), ()),

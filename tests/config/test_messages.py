@@ -49,7 +49,7 @@ logging: {level: info} | 3:18: logging.level | 'info' | Did you mean 'INFO'?
 logging: {level: false} | 3:18: logging.level | false | one of DEBUG, INFO, WARNING, ERROR
 model: {encoder: {kind: ltsm}} | 3:25: model.encoder.kind | 'ltsm' | Did you mean 'lstm'?
 training: {optimizer: {kind: adm}} | 3:30: training.optimizer.kind | 'adm' | Did you mean 'adam'
-training: {optimizer: {kind: }} | 3:29: training.optimizer.kind | null | one of adam, rmsprop, s
+training: {optimizer: {kind: }} | 3:29: training.optimizer.kind | null | one of adam, adamw, r
 checkpoint: {monitor: val_acc} | 3:23: checkpoint.monitor | 'val_acc' | Did you mean 'val_accura
 checkpoint: {monitor: 3} | 3:23: checkpoint.monitor | 3 | one of loss, accuracy, val_loss
 data: {train: a, columns: {left: a, right: a}} | 2:18: data.columns | a, a, label | each column

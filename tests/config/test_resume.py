@@ -19,6 +19,7 @@ MUTABLE = {
     "data.mirror",
     "training.epochs",
     "training.input_threads",
+    "training.per_replica_micro_batch_size",
     "training.stall_seconds",
     "callbacks.activations",
     "callbacks.activations.keep_epochs",
@@ -118,6 +119,22 @@ def test_the_record_is_plain_json_of_every_key(load: Load) -> None:
             "training: {steps_per_call: 4}\ncallbacks: {custom: [{target: 'a:B'}]}",
             "training: {steps_per_call: 8}\ncallbacks: {custom: [{target: 'a:B'}]}",
             ["training.steps_per_call: this run has 4, the config says 8"],
+        ),
+        (
+            "training: {schedule: {kind: linear}}",
+            "training: {schedule: {kind: linear}, epochs: 20}",
+            [
+                "training.epochs: this run has 10, over which its learning rate decays, the "
+                "config says 20; only with training.schedule.decay_steps may it change"
+            ],
+        ),
+        *(
+            (
+                f"training: {{schedule: {schedule}}}",
+                f"training: {{schedule: {schedule}, epochs: 20}}",
+                [],
+            )
+            for schedule in ("{warmup_steps: 5}", "{kind: cosine, decay_steps: 99}")
         ),
         (
             "callbacks: {custom: [{target: 'a:B'}]}",

@@ -8,7 +8,7 @@ import tensorflow as tf
 from job.config.distribution import DistributionConfig
 from job.distribution.strategy import open_strategy
 from job.models.dropout import PairDropout
-from job.models.sides import LEFT, RIGHT, encoding
+from job.models.sides import LEFT, RIGHT, encoding, micro_batch
 from tests.forked import run_forked
 
 
@@ -89,6 +89,23 @@ def test_each_side_in_a_call_of_its_own_loses_what_it_loses_in_one_call():
         assert np.array_equal(drop_sides(apart, ones, merged=False), both)
     states = [one.seed_generator.state.numpy() for one in (together, apart)]
     assert np.array_equal(*states)
+
+
+def test_micro_batches_drop_what_the_undivided_batch_drops():
+    ones = np.ones((2 * 6, 20), np.float32)
+    whole, divided = layer(0.5), layer(0.5)
+    for _ in range(2):
+        expected = np.split(whole(ones, training=True).numpy(), 2)
+        for part in (2, 0, 1, 2):  # in any order, and as often as needed
+            with micro_batch(part, count=3):
+                sides = np.split(divided(ones[:4], training=True).numpy(), 2)
+                with encoding(LEFT):
+                    left = divided(ones[:2], training=True).numpy()
+            rows = slice(2 * part, 2 * part + 2)
+            assert np.array_equal(sides, [side[rows] for side in expected])
+            assert np.array_equal(left, sides[0])
+        divided.next_step()
+    assert np.array_equal(divided.seed_generator.state, whole.seed_generator.state)
 
 
 def drop_on_replicas(replicas, merged, path):

@@ -7,7 +7,7 @@ import pytest
 from job.config.callbacks import ReduceLearningRateConfig
 from job.config.model import ModelConfig
 from job.config.training import RmspropConfig, TrainingConfig
-from job.models.siamese import Siamese, build_siamese
+from job.models.siamese import AVERAGE, Siamese, build_siamese
 from tests.models.encoder_cases import CASES, TEXT, VOCABULARY_SIZE, some_items
 
 SLOW = [pytest.param("xception", marks=pytest.mark.slow)]
@@ -146,6 +146,32 @@ def test_moving_statistics_are_among_the_variables():
     keys = siamese("xception").variables()
     for statistic in ("moving_mean", "moving_variance"):
         assert sum(key.endswith(f"/{statistic}") for key in keys) == 40
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_configuration_knows_which_encoder_has_batch_statistics(name):
+    assert siamese(name).has_batch_statistics == CASES[name][0].has_batch_statistics
+
+
+def test_averages_of_weights_are_among_the_variables_and_evaluation_uses_them():
+    built = build_siamese(
+        ModelConfig(encoder=CASES["text"][0]),
+        training=TrainingConfig(ema_momentum=0.9),
+        item=TEXT,
+        seed=3,
+    )
+    variables = built.variables()
+    averages = {key for key in variables if key.startswith(AVERAGE)}
+    trained = built.scorer.trainable_variables
+    assert averages == {f"{AVERAGE}{weight.path}" for weight in trained}
+    assert not averages & set(built.weights())
+    variables[f"{AVERAGE}logit/bias"].assign([7.0])
+    with built.as_evaluated():
+        assert variables["model|logit/bias"].numpy() == [7.0]
+    assert variables["model|logit/bias"].numpy() == [0.0]
+    with siamese().as_evaluated():
+        pass
+    assert not any(key.startswith(AVERAGE) for key in siamese().variables())
 
 
 def test_the_loss_scale_and_its_counter_are_among_the_variables():

@@ -13,6 +13,7 @@ from job.checkpoints.records import Best
 from job.checkpoints.serialization import state_sha256
 from job.distribution.cluster import Cluster
 from job.errors import FencedError
+from job.models.weight_averages import WeightAverages
 from job.run.checkpointer import RunCheckpointer
 from job.training.signals import StopSignal
 from job.types import Position
@@ -34,12 +35,16 @@ class Counting(keras.callbacks.Callback):
 class Run:
     """A process of a made-up run with a model of two variables."""
 
-    def __init__(self, store, *, attempt="a", worker=0, weights="last"):
-        self.heard = []
+    def __init__(self, store, *, attempt="a", worker=0, weights="last", is_averaged=False):
+        self.heard, averages = [], None
         self.variables = {
             "model|w": keras.Variable(np.zeros(2, np.float32)),
             "optimizer|iterations": keras.Variable(np.array(0, np.int64)),
         }
+        if is_averaged:
+            weight = self.variables["model|w"]
+            averages = WeightAverages.of([weight], momentum=0.9)
+            self.variables["model|average/w"] = averages.variables[0]
         context = SimpleNamespace(
             cluster=Cluster(worker=worker, num_workers=2),
             listener=self,
@@ -50,7 +55,7 @@ class Run:
         self.checkpointer = RunCheckpointer(
             context,
             manager=acquired(store, name=attempt),
-            siamese=SimpleNamespace(variables=lambda: self.variables),
+            siamese=SimpleNamespace(variables=lambda: self.variables, averages=averages),
         )
         self.state = self.checkpointer.restore()
         self.callback = Counting()
@@ -235,6 +240,21 @@ def test_a_best_checkpoint_that_cannot_be_read_leaves_the_last_weights(caplog):
     run.checkpointer.load_best_weights()
     assert run.variables["model|w"].numpy().tolist() == [3, 3]
     assert "best checkpoint lost" in caplog.messages
+
+
+@pytest.mark.parametrize(("choice", "average"), [("best", 7.0), ("last", 9.0)])
+def test_the_weights_of_a_finished_run_are_averages_if_it_has_them(choice, average):
+    run = Run(MemoryStore(), weights=choice, is_averaged=True)
+    run.train(1)
+    run.variables["model|average/w"].assign([7.0, 7.0])
+    run.end_epoch_as_best()
+    run.train(2)
+    run.variables["model|average/w"].assign([9.0, 9.0])
+    run.save()
+    last = state_sha256(run.checkpointer.snapshot().variables)
+    run.checkpointer.load_best_weights()
+    assert run.variables["model|w"].numpy().tolist() == [average, average]
+    assert run.checkpointer.state_sha256() == last
 
 
 def test_a_failed_save_is_heard_and_raised():

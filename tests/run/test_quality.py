@@ -1,9 +1,11 @@
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
 from job.config.monitors import MONITORS
 from job.data.dataset import PairTable
-from job.errors import ConfigError
+from job.errors import ConfigError, PreemptedError
 from job.evaluation.evaluate import SplitScores
 from job.evaluation.retrieval import UNKNOWN
 from job.models.pair_scorer import PairScores
@@ -64,3 +66,41 @@ def test_scores_of_an_epoch_are_those_of_the_same_weights_and_pairs_only():
     assert validate.known_scores(pairs_of([0, 1, 1])) is None
     weights["model|w"] = np.float32([2.0])
     assert validate.known_scores(pairs) is None
+
+
+@pytest.mark.parametrize("error", [None, PreemptedError("SIGTERM")])
+def test_validation_scores_the_weights_that_are_evaluated(error):
+    pairs, weights, seen = pairs_of([0, 1, 1]), {"model|w": np.float32([1.0])}, []
+
+    @contextmanager
+    def as_evaluated():
+        weights["model|w"] = np.float32([2.0])
+        try:
+            yield
+        finally:
+            weights["model|w"] = np.float32([1.0])
+
+    class Scored(Splits):
+        def score(self, pairs):
+            seen.append(weights["model|w"].tolist())
+            if error:
+                raise error
+            return super().score(pairs)
+
+    validate = Validation(
+        Scored(),
+        pairs=pairs,
+        read_weights=lambda: weights,
+        listener=Listeners(),
+        as_evaluated=as_evaluated,
+    )
+    if error:
+        with pytest.raises(PreemptedError):
+            validate()
+        assert validate.known_scores(pairs) is None
+    else:
+        validate()
+        assert validate.known_scores(pairs) is None  # not those of the weights themselves
+        weights["model|w"] = np.float32([2.0])
+        assert validate.known_scores(pairs) is not None
+    assert seen == [[2.0]]

@@ -81,11 +81,14 @@ def first_size(config: Config) -> Size:
 
 def overrides(config: Config, *, size: Size, root: str) -> list[str]:
     """The `--set` values that turn the user's run into its short copy below `root`."""
+    warmup = min(config.training.schedule.warmup_steps, size.epochs - 1)
     return [
         f"run.root={json.dumps(root)}",
         f"run.name={config.run.name}",
         f"training.epochs={size.epochs}",
         f"training.steps_per_epoch={size.steps_per_epoch}",
+        # A warm-up must be shorter than the run, of which an epoch is a step at least.
+        f"training.schedule.warmup_steps={warmup}",
         f"evaluation.validation_pairs={size.validation_pairs}",
         "checkpoint.every_seconds=null",
         f"checkpoint.every_steps={max(1, size.steps // _NUM_SAVES)}",

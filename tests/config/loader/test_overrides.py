@@ -63,7 +63,8 @@ ENV = "SIAMESE_TRAINING__EPOCHS"
         ),
         (
             "training.optimizer.kind=[1]",
-            "--set training.optimizer.kind: must be one of adam, rmsprop, sgd (got [1]).",
+            "--set training.optimizer.kind: must be one of adam, adamw, rmsprop, sgd "
+            "(got [1]).",
         ),
         ("run=5", "--set run: must be a section with keys of its own (got 5)."),
         (

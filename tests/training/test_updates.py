@@ -1,0 +1,64 @@
+"""Rules of the update and micro batches: the same training on any number of replicas."""
+
+import numpy as np
+import pytest
+
+from tests.forked import run_forked
+from tests.training.update_runs import DIVIDED, RULES, STEPS, main
+
+pytestmark = pytest.mark.slow
+
+REPLICAS = (1, 2, 4)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """What `main` finds, by the number of replicas."""
+    folder = tmp_path_factory.mktemp("updates")
+    for number in REPLICAS:
+        run_forked(main, number, folder / f"{number}.npz")
+    return {number: dict(np.load(folder / f"{number}.npz")) for number in REPLICAS}
+
+
+def state(found, name):
+    """Losses and variables of a run."""
+    prefix = f"{name}|"
+    values = {key.removeprefix(prefix): found[key] for key in found if key.startswith(prefix)}
+    assert len(values) > 5
+    return values
+
+
+def assert_close(found, expected):
+    assert set(found) == set(expected)
+    for key, value in expected.items():
+        np.testing.assert_allclose(found[key], value, rtol=1e-5, atol=2e-6, err_msg=key)
+
+
+@pytest.mark.parametrize("replicas", REPLICAS[1:])
+@pytest.mark.parametrize("name", RULES)
+def test_clipping_decay_schedule_and_averages_do_not_depend_on_replicas(
+    results, name, replicas
+):
+    one = state(results[1], name)
+    assert len(set(one["metrics"][0])) == STEPS
+    assert_close(state(results[replicas], name), one)
+
+
+@pytest.mark.parametrize("replicas", REPLICAS)
+@pytest.mark.parametrize("name", RULES)
+def test_every_device_has_the_same_bits(results, name, replicas):
+    assert results[replicas][f"alike {name}"]
+
+
+@pytest.mark.parametrize("replicas", REPLICAS[:2])
+@pytest.mark.parametrize("name", RULES)
+def test_a_stored_run_resumes_bit_for_bit(results, name, replicas):
+    assert results[replicas][f"again {name}"]
+
+
+@pytest.mark.parametrize("replicas", REPLICAS)
+@pytest.mark.parametrize("name", DIVIDED)
+def test_micro_batches_train_as_the_undivided_batch_does(results, name, replicas):
+    whole = state(results[1], f"{name} whole")
+    assert min(whole["metrics"][0]) > 0
+    assert_close(state(results[replicas], name), whole)

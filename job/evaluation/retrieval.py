@@ -31,7 +31,7 @@ UNKNOWN: Mapping[str, float] = MappingProxyType(
 )
 
 # Budget of the similarities computed at a time.
-TABLE_BYTES = 32 << 20
+TABLE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, eq=False)

@@ -107,7 +107,7 @@ def slow_metrics(query, candidate, *, matches, similarity):
     }
 
 
-@pytest.mark.parametrize("table_bytes", [1, 500, 32 << 20])
+@pytest.mark.parametrize("table_bytes", [1, 500, 64 << 20])
 @pytest.mark.parametrize("places", [5, 1000])  # with many ties, and few
 def test_a_search_agrees_with_the_slow_one_whatever_the_blocks(
     monkeypatch, table_bytes, places

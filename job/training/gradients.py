@@ -240,7 +240,8 @@ class _InParts:
         def add(part: tf.Tensor, total: list[tf.Tensor]) -> list[tf.Tensor]:
             return [a + b for a, b in zip(total, of_part(part), strict=True)]
 
-        return self._loop(add, start)
+        total: list[tf.Tensor] = self._loop(add, start)
+        return total
 
     def _loop(self, body: Callable[[tf.Tensor, list[Any]], list[Any]], start: list[Any]) -> Any:
         # A loop of the graph: side by side, micro batches would need the memory of a batch.

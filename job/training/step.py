@@ -9,7 +9,7 @@ the result does not depend on which batches share a call.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -188,7 +188,8 @@ class TrainStep:
         self, num_steps: tf.Tensor, label_KB: tf.Tensor, *arrays: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """`_run_steps`, compiled by XLA; gathering items, which is slow there, is not."""
-        numbers_KB, stored, length = arrays[:4], self._access.stored, self._access.length
+        numbers_KB, stored = arrays[:4], self._access.stored
+        length = cast(int, self._access.length)
         if stored is not None:
             rows_K2B = tf.concat(numbers_KB[:2], axis=1)
             vectors_K2BTF = tf.gather(whole_items(stored.values, length), rows_K2B)
@@ -203,7 +204,8 @@ class TrainStep:
             return self._loop(num_steps, lambda k: vectors_K2BTF[k], *arrays_KB)
 
         compiled = tf.function(loop, jit_compile=True)
-        return compiled(num_steps, vectors_K2BTF, label_KB, *numbers_KB)
+        loss_K, correct_K = compiled(num_steps, vectors_K2BTF, label_KB, *numbers_KB)
+        return loss_K, correct_K
 
     def _loop(
         self,
@@ -244,23 +246,22 @@ class TrainStep:
         rows = batch[start : start + self._rows]
         return tf.ensure_shape(rows, (self._rows, *batch.shape[1:]))
 
-    def _own_items(
-        self, items: Any, left_b: tf.Tensor, right_b: tf.Tensor
-    ) -> ItemTensors | WholeItems:
+    def _own_items(self, items: Any, left_b: tf.Tensor, right_b: tf.Tensor) -> Any:
         """The replica's items: those of the left side, then those of the right side."""
         length = self._access.length
         if self._compiled_steps is not None:
             return WholeItems(items)
         if self._access.stored is not None:
             return stored_items(items, tf.concat([left_b, right_b], axis=0), length=length)
-        values_V, *numbers_2B = items
-        own = (
-            tf.concat([self._own_rows(side_B) for side_B in tf.split(number_2B, 2)], axis=0)
-            for number_2B in numbers_2B
-        )
-        return ItemTensors(values_V, *own, length)
 
-    def _embed(self, items: ItemTensors | WholeItems, first: Any, size: int) -> tuple[Any, Any]:
+        def own(number_2B: tf.Tensor) -> tf.Tensor:
+            sides = tf.split(number_2B, 2)
+            return tf.concat([self._own_rows(side_B) for side_B in sides], axis=0)
+
+        values_V, start_2B, length_2B = items
+        return ItemTensors(values_V, own(start_2B), own(length_2B), length)
+
+    def _embed(self, items: Any, first: Any, size: int) -> tuple[Any, Any]:
         """Embeddings of `size` pairs from `first` on, float32 (size, D) for each side."""
         siamese, second = self._siamese, self._rows + first
         left, right = items.take(first, size), items.take(second, size)

@@ -9,15 +9,17 @@ A call is some consecutive steps of an epoch, joined::
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 Made = TypeVar("Made")
 Joined = TypeVar("Joined")
 
 
-class Steps(NamedTuple):
+@dataclass(frozen=True)
+class Steps:
     """Consecutive steps of an epoch; epochs and steps count from 0."""
 
     epoch: int

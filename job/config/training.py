@@ -178,7 +178,7 @@ class TrainingConfig(Section):
         "auto",
         description="Whether XLA compiles the optimizer steps, which changes the last bits of "
         "a result. `auto`: on one CPU, for batches of at most 128 pairs of sequences that have "
-        "one length and are not augmented; XLA would compile anew for each length.",
+        "one length, without augmentation and dropout; XLA compiles anew for each length.",
     )
     stall_seconds: float | None = Field(
         300.0,

@@ -50,7 +50,8 @@ def is_compiled(config: Config, components: Components, *, length: int | None) -
     """Whether XLA compiles the optimizer steps.
 
     XLA compiles anew for each shape, which takes longer than it saves if sequences differ in
-    length. It excludes cuDNN on a GPU, and collectives on a CPU.
+    length. It excludes cuDNN on a GPU and collectives on a CPU, and dropout would draw other
+    numbers.
 
     Args:
         config: The configuration of the run.
@@ -62,13 +63,14 @@ def is_compiled(config: Config, components: Components, *, length: int | None) -
     """
     choice, replicas = config.training.jit_compile, len(components.devices)
     is_sequence = config.data.kind == "sequence"
-    can = is_sequence and length is not None and replicas == 1
+    has_dropout = config.model.encoder.without_dropout() != config.model.encoder
+    can = is_sequence and length is not None and replicas == 1 and not has_dropout
     if choice == "always" and not can:
         raise ConfigError(
-            "training.jit_compile: 'always' needs sequences of one length without augmentation "
-            f"and one replica; these are items of kind {config.data.kind}, "
-            f"{'of one length' if length else 'of several lengths'}, on {replicas} replica(s). "
-            "Use 'auto' or 'never'."
+            "training.jit_compile: 'always' needs sequences of one length, one replica, and "
+            f"neither augmentation nor dropout; these are items of kind {config.data.kind}, "
+            f"{'of one length' if length else 'of several lengths'}, on {replicas} replica(s), "
+            f"{'with' if has_dropout else 'without'} dropout. Use 'auto' or 'never'."
         )
     pays = components.device_kind == "CPU" and (
         config.training.global_batch_size <= _MOST_COMPILED_PAIRS

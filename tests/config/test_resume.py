@@ -19,6 +19,7 @@ MUTABLE = {
     "data.mirror",
     "training.epochs",
     "training.input_threads",
+    "training.items_on_device",
     "training.per_replica_micro_batch_size",
     "training.stall_seconds",
     "callbacks.activations",

@@ -9,7 +9,7 @@ import pytest
 
 from job.cli import main
 from job.errors import ExitCode
-from tests.forked import run_forked
+from tests.forked import Forked, run_forked
 from tests.tiny import LETTERS, files_below, save_config
 
 pytestmark = pytest.mark.slow
@@ -30,7 +30,7 @@ def train(project, name, activations, *sets):
     config = set_up(project, activations)
     sets = (f"run.name={name}", "export.enabled=false", *sets)
     overrides = [word for one in sets for word in ("--set", one)]
-    assert main(["train", config, *overrides]) == ExitCode.FINISHED
+    run_forked(main, ["train", config, *overrides])
     return project / "runs" / name
 
 
@@ -75,10 +75,12 @@ def test_a_run_in_parts_leaves_the_files_of_one_that_ran_through(project):
     assert parts == whole
 
 
-def test_an_unknown_layer_is_rejected_before_anything_is_written(project, capsys):
+def test_an_unknown_layer_is_rejected_before_anything_is_written(project):
     config = set_up(project, {"metric_layers": ["encoder/lsmt"]})
-    assert main(["train", config]) == ExitCode.CONFIG
-    assert "Did you mean 'encoder/lstm'? Available: encoder/ids, " in capsys.readouterr().err
+    process = Forked(main, ["train", config])
+    _, err = process.communicate(timeout=600)
+    assert process.returncode == ExitCode.CONFIG
+    assert "Did you mean 'encoder/lstm'? Available: encoder/ids, " in err
     assert not (project / "runs").exists()
 
 

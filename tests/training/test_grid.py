@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import pytest
 
 from job.config.root import Config
+from job.data.sampling.length_groups import GroupedPairs
 from job.run.prepare_training import build_training
 from job.training.grid import HookGrid, grid_steps, steps_of_call
 
@@ -71,8 +72,10 @@ def test_a_resumed_run_keeps_its_grid_where_custom_callbacks_can_notice_it(
     components = SimpleNamespace(
         siamese=run.siamese,
         strategy=run.step._strategy,
-        pairs=run.data.pairs,
+        pairs=GroupedPairs(run.data.pairs, window=1, merged=True, padding=0.0),
         feed=run.data.feed,
+        devices=["CPU:0"],
+        device_kind="CPU",
     )
     dataset = SimpleNamespace(items=run.data.items)
     training = build_training(config, components, dataset, stored_grid_steps=stored)

@@ -215,10 +215,8 @@ def test_the_book_s_encoder_is_one_lstm_over_vectors_and_its_last_state():
     item = ItemInput("sequence", "float32", (None, 128), mean=(0.0,) * 128, std=(1.0,) * 128)
     model = build_encoder(LstmConfig(), item=item, seed=1)
     assert model.output_shape == (None, 32)
-    assert [type(layer) for layer in model.layers] == [
-        keras.layers.InputLayer,
-        keras.layers.LSTM,
-    ]
+    own = [layer for layer in model.layers if not isinstance(layer, keras.layers.Identity)]
+    assert [type(layer) for layer in own] == [keras.layers.InputLayer, keras.layers.LSTM]
     steps = np.random.default_rng(0).normal(size=(2, 6, 128)).astype(np.float32)
     book = keras.layers.LSTM(32)
     book.build(steps.shape)

@@ -28,7 +28,7 @@ from benchmarks import measure
 from benchmarks.cases import GPU_CASES, TrainingCase, write_files
 from benchmarks.measure import Case
 from benchmarks.ours import Training
-from benchmarks.training_speed import compare
+from benchmarks.training_speed import by_model, compare
 from job.telemetry.terminal import aligned_columns
 
 ROUNDS = 3
@@ -121,14 +121,14 @@ def main() -> None:
         return
     cases: list[Case] = []
     rows = []
-    for case in GPU_CASES.values():
-        cases.append(compare(case, rounds=arguments.rounds))
-        activity = traced(case)
-        cases.append(
-            Case(f"{case.name}_gpu_idle", "share", activity["idle_share"], {}, activity)
-        )
-        cudnn = ", ".join(activity["cudnn_rnn"]) or "none"
-        rows.append([case.name, measure.number(activity["idle_share"]), cudnn[:60]])
+    for group in by_model(list(GPU_CASES.values())):
+        cases += compare(group, rounds=arguments.rounds)
+        for case in group:
+            activity = traced(case)
+            idle = activity["idle_share"]
+            cases.append(Case(f"{case.name}_gpu_idle", "share", idle, {}, activity))
+            cudnn = ", ".join(activity["cudnn_rnn"]) or "none"
+            rows.append([case.name, measure.number(idle), cudnn[:60]])
     measure.progress(measure.describe_machine())
     print(measure.comparison_table([case for case in cases if case.peers]))
     print()

@@ -2,19 +2,20 @@
 
     .venv/bin/python -m benchmarks.training_speed [--case NAME] [--rounds N] [--json FILE]
 
-The sides take turns. This product runs through its command line, as a new process in each
-round. A peer's process stays alive, and all of its variants are measured in the first round;
-those that are much slower than its best one are left out of the others.
+A peer's process stays alive. All of its variants are measured once, briefly; the best ones then
+take turns with this product, which runs through its command line as a new process each time.
 """
 
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from types import TracebackType
+from typing import IO, Any
 
 sys.path.pop(0)  # as a script, this folder: its `profile` is not the one of Python
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -24,11 +25,14 @@ from benchmarks.cases import CASES, TrainingCase, write_files
 from benchmarks.measure import Case
 from benchmarks.ours import Training
 from benchmarks.peers import environment
+from benchmarks.peers.variants import BF16
 
 WARM_UP_SECONDS = 2.0
-# A variant below this share of the best one is not measured again.
-WORTH_REPEATING = 0.85
 ROUNDS = 3
+# Length of the first, brief measurement of each variant, as a share of the others.
+BRIEF = 0.4
+# Variants that are not clearly slower than the best one are measured again, at most so many.
+WORTH_REPEATING, MOST_REPEATED = 0.9, 2
 
 
 class Peer:
@@ -42,18 +46,20 @@ class Peer:
 
     def __init__(self, interpreter: str, *, module: str, case: TrainingCase) -> None:
         self._command = [interpreter, "-m", f"benchmarks.peers.{module}", case.name, "--serve"]
-        self.found: dict[str, list[float]] = {}
+        self._case = case
+        self.variants: list[str] = []
 
     def __enter__(self) -> "Peer":
+        self._errors = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
             self._command,
             cwd=measure.REPOSITORY,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             text=True,
         )
-        self.found = {name: [] for name in self._answer()["variants"]}
+        self.variants = self._answer()["variants"]
         return self
 
     def __exit__(
@@ -64,69 +70,103 @@ class Peer:
     ) -> None:
         self._process.kill()
         self._process.communicate()
+        self._errors.close()
 
-    def measure_worthwhile(self) -> None:
-        """Measures each variant that is about as fast as the best, once."""
-        best = max((median(values) for values in self.found.values() if values), default=0.0)
-        for name, values in self.found.items():
-            if values and median(values) < WORTH_REPEATING * best:
-                continue
-            self._process.stdin.write(f"{name}\n")
-            self._process.stdin.flush()
-            values.append(self._answer()["pairs_per_second"])
-            measure.progress(f"{name}: {values[-1]:,.0f}")
+    def measure(self, variant: str, *, share: float = 1.0) -> float:
+        """Pairs a second of a variant, over that share of the case's seconds."""
+        stream: IO[str] | None = self._process.stdin
+        if stream is None:
+            raise RuntimeError("the process has no input")
+        stream.write(f"{json.dumps([variant, share * self._case.seconds])}\n")
+        stream.flush()
+        return float(self._answer()["pairs_per_second"])
 
-    @property
-    def best(self) -> float:
-        """Pairs a second of the best variant."""
-        return max(median(values) for values in self.found.values() if values)
-
-    def _answer(self) -> dict:
-        line = self._process.stdout.readline()
+    def _answer(self) -> dict[str, Any]:
+        stream: IO[str] | None = self._process.stdout
+        line = stream.readline() if stream else ""
         if not line:
-            raise RuntimeError(f"{' '.join(self._command)} ended")
-        return json.loads(line)
+            self._errors.seek(0)
+            raise RuntimeError(
+                f"{' '.join(self._command)} ended:\n{self._errors.read()[-2000:]}"
+            )
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
 
-def measure_ours(case: TrainingCase, *, sets: Sequence[str] = ()) -> float:
+def measure_ours(case: TrainingCase) -> float:
     """Pairs a second of this product, in a new process."""
     with tempfile.TemporaryDirectory(prefix="siamese-speed-") as name:
         folder = Path(name)
-        with Training(write_files(case, folder), folder=folder, sets=sets) as training:
+        with Training(write_files(case, folder), folder=folder) as training:
             speed = training.speed(
                 batch=case.batch, warm_up=WARM_UP_SECONDS, seconds=case.seconds
             )
-    measure.progress(f"ours: {speed.pairs_per_second:,.1f}")
     return speed.pairs_per_second
 
 
-def compare(case: TrainingCase, *, rounds: int) -> Case:
-    """Measures one case, the sides in turns."""
-    measure.progress(case.name)
-    ours: list[float] = []
-    with (
-        Peer(sys.executable, module="keras_fit", case=case) as keras_fit,
-        Peer(environment.python(), module="pytorch_best", case=case) as pytorch_best,
-    ):
-        sides = [
-            lambda: ours.append(measure_ours(case)),
-            keras_fit.measure_worthwhile,
-            pytorch_best.measure_worthwhile,
-        ]
-        for number in range(rounds):
-            for side in sides if number % 2 == 0 else reversed(sides):
-                side()
-        peers = {"keras_fit": keras_fit, "pytorch_best": pytorch_best}
-        return Case(
-            case.name,
-            "pairs_per_second",
-            median(ours),
-            {name: peer.best for name, peer in peers.items()},
-            {
-                "rounds": ours,
-                "variants": {name: peer.found for name, peer in peers.items()},
-            },
-        )
+def shortlist(brief: Mapping[str, float], *, bf16: bool) -> list[str]:
+    """The variants worth measuring again, best first.
+
+    Args:
+        brief: Pairs a second of each variant.
+        bf16: Whether to choose among those that compute in bfloat16, or among the others.
+    """
+    speeds = {name: speed for name, speed in brief.items() if name.endswith(BF16) == bf16}
+    ranked = sorted(speeds, key=lambda name: -speeds[name])[:MOST_REPEATED]
+    return [name for name in ranked if speeds[name] >= WORTH_REPEATING * speeds[ranked[0]]]
+
+
+def compare(cases: Sequence[TrainingCase], *, rounds: int) -> list[Case]:
+    """Measures cases that differ in precision alone, the sides in turns.
+
+    Args:
+        cases: One, or one in float32 and the same in bfloat16, whose peers have all variants.
+        rounds: Measurements of each side.
+    """
+    last = cases[-1]
+    scripts = {"keras_fit": sys.executable, "pytorch_best": environment.python()}
+    sides = {case.name: partial(measure_ours, case) for case in cases}
+    brief: dict[str, dict[str, float]] = {}
+    peers = {
+        name: Peer(interpreter, module=name, case=last) for name, interpreter in scripts.items()
+    }
+    with peers["keras_fit"], peers["pytorch_best"]:
+        for name, peer in peers.items():
+            found = brief[name] = {}
+            for variant in peer.variants:
+                found[variant] = peer.measure(variant, share=BRIEF)
+                measure.progress(f"{last.name}: {name}: {variant} {found[variant]:,.4g}")
+            for bf16 in {case.bf16 for case in cases}:
+                for variant in shortlist(found, bf16=bf16):
+                    sides[f"{name}: {variant}"] = partial(peer.measure, variant)
+        rounds_of = measure.alternate(sides, rounds=rounds)
+    return [_result(case, rounds_of, brief=brief) for case in cases]
+
+
+def _result(
+    case: TrainingCase, rounds_of: Mapping[str, list[float]], *, brief: Mapping[str, Any]
+) -> Case:
+    """A peer may answer a case in bfloat16 with float32, if that is faster."""
+    variants = {
+        peer: {
+            name.removeprefix(f"{peer}: "): speeds
+            for name, speeds in rounds_of.items()
+            if name.startswith(f"{peer}: ") and (case.bf16 or not name.endswith(BF16))
+        }
+        for peer in brief
+    }
+    best = {peer: max(map(median, found.values())) for peer, found in variants.items()}
+    ours = rounds_of[case.name]
+    details = {"rounds": ours, "variants": variants, "brief": dict(brief)}
+    return Case(case.name, "pairs_per_second", median(ours), best, details)
+
+
+def by_model(cases: Sequence[TrainingCase]) -> list[list[TrainingCase]]:
+    """Cases that differ in precision alone, together; float32 first."""
+    groups: dict[str, list[TrainingCase]] = {}
+    for case in sorted(cases, key=lambda case: case.bf16):
+        groups.setdefault(case.name.removesuffix("_bf16"), []).append(case)
+    return list(groups.values())
 
 
 def main() -> None:
@@ -140,8 +180,10 @@ def main() -> None:
         for case in CASES.values()
         if case.name in (arguments.case or CASES) and (not case.bf16 or measure.has_bf16())
     ]
-    cases = [compare(case, rounds=arguments.rounds) for case in chosen]
     measure.progress(measure.describe_machine())
+    cases: list[Case] = []
+    for group in by_model(chosen):
+        cases += compare(group, rounds=arguments.rounds)
     print(measure.comparison_table(cases))
     measure.write_json(arguments.json, cases)
 

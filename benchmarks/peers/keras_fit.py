@@ -14,7 +14,7 @@ import keras
 from keras import layers
 
 from benchmarks.cases import UNITS, TrainingCase, pair_arrays
-from benchmarks.peers.variants import Build, Measure, main
+from benchmarks.peers.variants import BF16, Build, Measure, main
 
 STEPS_PER_EXECUTION = 32
 
@@ -119,7 +119,7 @@ def variants_of(case: TrainingCase) -> Mapping[str, Build]:
         )
     if case.bf16:
         for name, one in list(made.items()):
-            made[f"{name}, mixed_bfloat16"] = partial(one, precision="mixed_bfloat16")
+            made[name + BF16] = partial(one, precision="mixed_bfloat16")
     return made
 
 

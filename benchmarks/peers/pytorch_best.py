@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from benchmarks.cases import UNITS, TrainingCase, pair_arrays
-from benchmarks.peers.variants import Build, Measure, main
+from benchmarks.peers.variants import BF16, Build, Measure, main
 from benchmarks.peers.xception import Xception
 
 WARM_UP_STEPS = 20
@@ -160,7 +160,7 @@ def variants_of(case: TrainingCase) -> Mapping[str, Build]:
         }
     if case.bf16:
         for name, one in list(made.items()):
-            made[f"{name}, bfloat16"] = partial(one, bf16=True)
+            made[name + BF16] = partial(one, bf16=True)
     return made
 
 

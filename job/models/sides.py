@@ -33,8 +33,9 @@ class MicroBatch:
     count: int = 1
 
 
+_WHOLE = MicroBatch()
 _sides: ContextVar[tuple[int, ...]] = ContextVar("sides", default=BOTH)
-_micro_batch: ContextVar[MicroBatch] = ContextVar("micro_batch", default=MicroBatch())
+_micro_batch: ContextVar[MicroBatch] = ContextVar("micro_batch", default=_WHOLE)
 
 
 def sides_in_call() -> tuple[int, ...]:

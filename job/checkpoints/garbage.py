@@ -38,6 +38,15 @@ def unneeded(objects: Objects, head: Head) -> list[str]:
     return [name for dir in sorted(objects) for name in _unneeded_in(dir, objects[dir], head)]
 
 
+def without(objects: Objects, garbage: Sequence[str]) -> dict[str, list[str]]:
+    """The objects that stay, by directory; directories without any are left out."""
+    stays = {
+        dir: [name for name in names if f"{dir}/{name}" not in garbage]
+        for dir, names in objects.items()
+    }
+    return {dir: names for dir, names in stays.items() if names}
+
+
 def _unneeded_in(dir: str, names: Sequence[str], head: Head) -> list[str]:
     if head.best is not None and dir == head.best.dir and not head.is_best_restorable:
         return [f"{dir}/{name}" for name in names if is_resume_object(name)]

@@ -27,7 +27,13 @@ from job.checkpoints.acquire import (
 from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.commit import SaveResult, apply_retention, write_checkpoint
 from job.checkpoints.fenced_files import FencedFiles
-from job.checkpoints.garbage import delete_objects, left_behind, old_results, unneeded
+from job.checkpoints.garbage import (
+    delete_objects,
+    left_behind,
+    old_results,
+    unneeded,
+    without,
+)
 from job.checkpoints.layout import COMMIT, HEAD, RESULTS, CheckpointDir, DirListing, list_dirs
 from job.checkpoints.lease import Lease, write_if_generation
 from job.checkpoints.policy import Retention
@@ -339,11 +345,7 @@ class CheckpointManager:
     def _drop_unneeded(self, head: Head) -> None:
         garbage = unneeded(self._objects, head)
         self._garbage += garbage
-        self._objects = {
-            dir: [name for name in names if f"{dir}/{name}" not in garbage]
-            for dir, names in self._objects.items()
-            if dir in head.referenced_dirs
-        }
+        self._objects = without(self._objects, garbage)
 
     def collect_garbage(self) -> None:
         """Deletes what is not needed any more; a failure is logged and costs only space.

@@ -33,9 +33,9 @@ class MicroBatch:
     count: int = 1
 
 
-WHOLE_BATCH = MicroBatch()
+_WHOLE = MicroBatch()
 _sides: ContextVar[tuple[int, ...]] = ContextVar("sides", default=BOTH)
-_micro_batch: ContextVar[MicroBatch] = ContextVar("micro_batch", default=WHOLE_BATCH)
+_micro_batch: ContextVar[MicroBatch] = ContextVar("micro_batch", default=_WHOLE)
 
 
 def sides_in_call() -> tuple[int, ...]:

@@ -38,9 +38,9 @@ def unneeded(objects: Objects, head: Head) -> list[str]:
     return [name for dir in sorted(objects) for name in _unneeded_in(dir, objects[dir], head)]
 
 
-def without(objects: Objects, garbage: Sequence[str]) -> dict[str, list[str]]:
+def without(objects: Objects, garbage: Sequence[str]) -> dict[str, Sequence[str]]:
     """The objects that stay, by directory; directories without any are left out."""
-    stays = {
+    stays: dict[str, Sequence[str]] = {
         dir: [name for name in names if f"{dir}/{name}" not in garbage]
         for dir, names in objects.items()
     }

@@ -49,12 +49,6 @@ class Siamese:
     loss: BatchLoss
     optimizer: keras.optimizers.Optimizer
 
-    @property
-    def has_batch_statistics(self) -> bool:
-        """Whether an embedding depends on its batch during training."""
-        kind = keras.layers.BatchNormalization
-        return any(isinstance(layer, kind) for layer in self.encoder.layers)
-
     def embed_sides(
         self, left: Any, right: Any, *, training: bool, merged: bool = True
     ) -> tuple[Any, Any]:
@@ -67,12 +61,12 @@ class Siamese:
                 right items then have separate statistics, as with two towers.
             merged: Whether one call encodes both sides, which halves the graph. The embeddings
                 are the same up to rounding; dropout drops the same features and leaves the
-                same random state. With batch statistics each side has a call in any case.
+                same random state.
 
         Returns:
             Two float32 (B, D).
         """
-        if merged and not (training and self.has_batch_statistics):
+        if merged:
             both = self.encoder(ops.concatenate([left, right], axis=0), training=training)
             u_BD, v_BD = ops.split(both, 2)
             return u_BD, v_BD
@@ -131,7 +125,12 @@ def _stable_paths(variables: Sequence[Any]) -> list[str]:
 
 
 def build_siamese(
-    model: ModelConfig, *, training: TrainingConfig, item: ItemInput, seed: int
+    model: ModelConfig,
+    *,
+    training: TrainingConfig,
+    item: ItemInput,
+    seed: int,
+    exported: bool = False,
 ) -> Siamese:
     """Builds the model; call it within the scope of the strategy that will train it.
 
@@ -140,8 +139,11 @@ def build_siamese(
         training: Loss and optimizer.
         item: Input of the encoder.
         seed: The run's seed.
+        exported: Whether to use layers of Keras only.
     """
-    encoder = build_encoder(model.encoder, item=item, seed=seed, precision=model.precision)
+    encoder = build_encoder(
+        model.encoder, item=item, seed=seed, precision=model.precision, exported=exported
+    )
     head = build_head(model.head, embedding_size=encoder.output_shape[-1], seed=seed)
     left = keras.Input(item.shape, dtype=item.dtype, name="left")
     right = keras.Input(item.shape, dtype=item.dtype, name="right")

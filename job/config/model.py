@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from job.config.section import Section, by_kind
+from job.config.section import MUTABLE, Section, by_kind
 
 
 class HeadConfig(Section):
@@ -108,11 +108,12 @@ class EncoderConfig(Section):
     min_size: ClassVar[int] = 0
     has_batch_statistics: ClassVar[bool] = False
 
-    def without_dropout(self) -> Self:
-        """The same encoder with a dropout of 0; an encoder without dropout is unchanged."""
-        if "dropout" not in type(self).model_fields:
-            return self
-        return self.model_copy(update={"dropout": 0.0})
+    def for_inference(self) -> Self:
+        """The same encoder without what only matters during training."""
+        off = {"dropout": 0.0, "gradient_checkpointing": False}
+        return self.model_copy(
+            update={key: off[key] for key in off if key in type(self).model_fields}
+        )
 
 
 class LstmConfig(EncoderConfig):
@@ -183,6 +184,12 @@ class XceptionConfig(EncoderConfig):
     pooling: Literal["mean", "max"] = Field(
         "mean",
         description="Embedding from the last feature maps: the mean or the maximum of each.",
+    )
+    gradient_checkpointing: bool = Field(
+        False,
+        description="Whether the gradient computes the feature maps inside each block anew "
+        "instead of keeping them: less memory, a third more time, the same bits.",
+        json_schema_extra=MUTABLE,
     )
 
 

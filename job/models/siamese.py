@@ -59,12 +59,6 @@ class Siamese:
     prepared: PreparedEncoders | None = None
     averages: WeightAverages | None = None
 
-    @property
-    def has_batch_statistics(self) -> bool:
-        """Whether an embedding depends on its batch during training."""
-        kind = keras.layers.BatchNormalization
-        return any(isinstance(layer, kind) for layer in self.encoder.layers)
-
     def embed_both(self, both: Any, *, training: bool) -> tuple[Any, Any]:
         """Encodes both items of B pairs in one call, which halves the graph.
 
@@ -76,9 +70,6 @@ class Siamese:
         Returns:
             Two float32 (B, D).
         """
-        if training and self.has_batch_statistics:
-            left, right = ops.split(both, 2)
-            return self.embed_sides(left, right, training=training)
         u_BD, v_BD = ops.split(self._encode(both, training=training), 2)
         return u_BD, v_BD
 
@@ -166,7 +157,12 @@ def _stable_paths(variables: Sequence[Any]) -> list[str]:
 
 
 def build_siamese(
-    model: ModelConfig, *, training: TrainingConfig, item: ItemInput, seed: int
+    model: ModelConfig,
+    *,
+    training: TrainingConfig,
+    item: ItemInput,
+    seed: int,
+    exported: bool = False,
 ) -> Siamese:
     """Builds the model; call it within the scope of the strategy that will train it.
 
@@ -175,8 +171,11 @@ def build_siamese(
         training: Loss and optimizer.
         item: Input of the encoder.
         seed: The run's seed.
+        exported: Whether to use layers of Keras only.
     """
-    encoder = build_encoder(model.encoder, item=item, seed=seed, precision=model.precision)
+    encoder = build_encoder(
+        model.encoder, item=item, seed=seed, precision=model.precision, exported=exported
+    )
     head = build_head(model.head, embedding_size=encoder.output_shape[-1], seed=seed)
     left = keras.Input(item.shape, dtype=item.dtype, name="left")
     right = keras.Input(item.shape, dtype=item.dtype, name="right")

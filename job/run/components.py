@@ -171,17 +171,18 @@ def library_versions(kind: Kind) -> dict[str, str]:
 
 
 def build_for_export(config: Config, components: Components) -> Siamese:
-    """Builds the model with the same weights as plain variables and without dropout.
+    """Builds the model with the same weights as plain variables, for inference.
 
     Its files then contain layers of Keras only.
     """
-    encoder = config.model.encoder.without_dropout()
+    encoder = config.model.encoder.for_inference()
     model = config.model.model_copy(update={"encoder": encoder})
     plain = build_siamese(
         model,
         training=config.training,
         item=components.feed.input,
         seed=config.run.seed,
+        exported=True,
     )
     plain.scorer.set_weights([w.value.numpy() for w in components.siamese.scorer.weights])
     return plain

@@ -17,6 +17,7 @@ MUTABLE = {
     "run.takeover",
     "data.packed",
     "data.mirror",
+    "model.encoder.gradient_checkpointing",
     "training.epochs",
     "training.input_threads",
     "training.items_on_device",

@@ -65,9 +65,7 @@ def test_no_two_weights_are_drawn_alike(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_encoder_is_one_flat_model_of_keras_own_layers(name, tmp_path):
     section, item = CASES[name]
-    # What is exported drops nothing.
-    without = {} if name == "xception" else {"dropout": 0.0}
-    model = build_encoder(section.model_copy(update=without), item=item, seed=3)
+    model = build_encoder(section.for_inference(), item=item, seed=3, exported=True)
     assert isinstance(model, keras.Model)
     assert model.name == "encoder"
     assert not any(isinstance(layer, keras.Model) for layer in model.layers)
@@ -82,6 +80,11 @@ def test_an_encoder_is_one_flat_model_of_keras_own_layers(name, tmp_path):
     assert all(module.split(".")[0] in ("keras", "builtins") for module in modules)
     loaded = keras.models.load_model(tmp_path / "encoder.keras", safe_mode=True)
     assert np.array_equal(loaded(items).numpy(), expected)
+    # It takes the weights of the one that was trained, by path or in order.
+    trained = shared(name)
+    assert list(weights_of(model)) == list(weights_of(trained))
+    assert all(map(np.array_equal, model.get_weights(), trained.get_weights()))
+    np.testing.assert_allclose(expected, trained(items), rtol=1e-5, atol=1e-5)
 
 
 def mappings_in(node):

@@ -63,7 +63,7 @@ def is_compiled(config: Config, components: Components, *, length: int | None) -
     """
     choice, replicas = config.training.jit_compile, len(components.devices)
     is_sequence = config.data.kind == "sequence"
-    has_dropout = config.model.encoder.without_dropout() != config.model.encoder
+    has_dropout = getattr(config.model.encoder, "dropout", 0.0) > 0.0
     can = is_sequence and length is not None and replicas == 1 and not has_dropout
     if choice == "always" and not can:
         raise ConfigError(

@@ -47,7 +47,7 @@ QUOTE = "text in quotes"
         (
             {"config.training.optimizer.kind": "adm"},
             "/config/training/optimizer/kind'",
-            "must be one of 'adam', 'rmsprop', 'sgd'",
+            "must be one of 'adam', 'adamw', 'rmsprop', 'sgd'",
         ),
         (
             {"config.training.optimizer": {"kind": "adam", "momentum": 0.5}},

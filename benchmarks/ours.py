@@ -38,12 +38,14 @@ class Speed:
         steps: Optimizer steps.
         seconds: Wall time.
         cpu_seconds: Processor time of all threads.
+        saves: Checkpoints that were committed.
         pairs_per_second: Of the global batch.
     """
 
     steps: int
     seconds: float
     cpu_seconds: float
+    saves: int
     pairs_per_second: float
 
 
@@ -174,8 +176,11 @@ class Training:
         """
         first: Event | None = None
         begin: Event | None = None
-        cpu_before, scraped = 0.0, time.monotonic()
-        for event in self.steps():
+        cpu_before, scraped, saves = 0.0, time.monotonic(), 0
+        for event in self.events():
+            saves += begin is not None and event.name == "checkpoint committed"
+            if event.name != "training":
+                continue
             first = first or event
             if time.monotonic() - scraped >= _SCRAPE_SECONDS and self.metrics:
                 with urllib.request.urlopen(self.metrics, timeout=10) as page:
@@ -188,7 +193,7 @@ class Training:
                 wall = event.time - begin.time
                 steps = event.fields["step"] - begin.fields["step"]
                 cpu = cpu_seconds(self.pid) - cpu_before
-                return Speed(steps, wall, cpu, steps * batch / wall)
+                return Speed(steps, wall, cpu, saves, steps * batch / wall)
         raise RuntimeError("training ended before it could be measured")
 
 

@@ -27,13 +27,7 @@ from job.checkpoints.acquire import (
 from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.commit import SaveResult, apply_retention, write_checkpoint
 from job.checkpoints.fenced_files import FencedFiles
-from job.checkpoints.garbage import (
-    delete_objects,
-    left_behind,
-    old_results,
-    unneeded,
-    without,
-)
+from job.checkpoints import garbage
 from job.checkpoints.layout import COMMIT, HEAD, RESULTS, CheckpointDir, DirListing, list_dirs
 from job.checkpoints.lease import Lease, write_if_generation
 from job.checkpoints.policy import Retention
@@ -85,7 +79,7 @@ class CheckpointManager:
         provenance: Provenance,
         retention: Retention,
         around: Surroundings,
-        garbage: Sequence[str],
+        unneeded: Sequence[str],
         objects: Mapping[str, Sequence[str]],
     ) -> None:
         self.files = FencedFiles(store, lease)
@@ -96,7 +90,7 @@ class CheckpointManager:
         self._provenance = provenance
         self._retention = retention
         self._around = around
-        self._garbage = list(garbage)
+        self._garbage = list(unneeded)
         self._objects = dict(objects)
 
     @classmethod
@@ -171,9 +165,9 @@ class CheckpointManager:
                 pace=pace,
             )
             is_rebuilt = found.head is None or found.head.lineage != identity.lineage
-            garbage = [
-                *left_behind(store, listing, head, identity=identity, is_rebuilt=is_rebuilt)
-            ]
+            unneeded = garbage.left_behind(
+                store, listing, head, identity=identity, is_rebuilt=is_rebuilt
+            )
             return cls(
                 store,
                 lease=lease,
@@ -182,7 +176,7 @@ class CheckpointManager:
                 provenance=provenance,
                 retention=retention,
                 around=around,
-                garbage=garbage,
+                unneeded=list(unneeded),
                 objects=_listed_in(head, listing),
             )
         raise FencedError(
@@ -343,9 +337,9 @@ class CheckpointManager:
         return result
 
     def _drop_unneeded(self, head: Head) -> None:
-        garbage = unneeded(self._objects, head)
-        self._garbage += garbage
-        self._objects = without(self._objects, garbage)
+        unneeded = garbage.unneeded(self._objects, head)
+        self._garbage += unneeded
+        self._objects = garbage.without(self._objects, unneeded)
 
     def collect_garbage(self) -> None:
         """Deletes what is not needed any more; a failure is logged and costs only space.
@@ -354,8 +348,8 @@ class CheckpointManager:
             PreemptedError: SIGTERM arrived while the store did not answer.
             InterruptedByUserError: The same for Ctrl-C.
         """
-        garbage, self._garbage = self._garbage, []
-        delete_objects(self._store, garbage)
+        unneeded, self._garbage = self._garbage, []
+        garbage.delete_objects(self._store, unneeded)
 
     def begin_training(self) -> None:
         """Enters in HEAD that this attempt trains: it must commit something, or it counts.
@@ -395,7 +389,7 @@ class CheckpointManager:
         )
         if results:
             listed = [one.name for one in self._store.list(RESULTS)]
-            self._garbage += old_results(listed, self.head)
+            self._garbage += garbage.old_results(listed, self.head)
 
 
 def _listed_in(head: Head, listing: DirListing) -> dict[str, Sequence[str]]:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Self
 
+from job.checkpoints import garbage
 from job.checkpoints.acquire import (
     find_head,
     next_head,
@@ -27,7 +28,6 @@ from job.checkpoints.acquire import (
 from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.commit import SaveResult, apply_retention, write_checkpoint
 from job.checkpoints.fenced_files import FencedFiles
-from job.checkpoints import garbage
 from job.checkpoints.layout import COMMIT, HEAD, RESULTS, CheckpointDir, DirListing, list_dirs
 from job.checkpoints.lease import Lease, write_if_generation
 from job.checkpoints.policy import Retention

@@ -67,7 +67,7 @@ def time_peer(seed: int, *, interpreter: str, module: str, variant: str) -> floa
     try:
         for line in process.stdout:
             seconds = time.monotonic() - started
-            if not line.startswith("{"):
+            if not line.startswith('{"roc_auc"'):
                 continue  # a library's own words
             reached = json.loads(line)["roc_auc"]
             measure.progress(f"{variant}: {reached:.4f} after {seconds:.1f} s")

@@ -18,7 +18,7 @@ from job.checkpoints.examine import (
 from job.checkpoints.garbage import delete_objects
 from job.checkpoints.records import BestEntry
 from job.checkpoints.restore import read_head
-from job.commands.shared import open_argument, print_result
+from job.commands.shared import open_argument, outcome_of, print_result, read_summary
 from job.errors import CheckpointError, ExitCode
 from job.storage.object_store import ObjectStore
 from job.telemetry.terminal import aligned_columns
@@ -44,11 +44,13 @@ def ls(args: argparse.Namespace) -> ExitCode:
     store = open_argument(args.run_uri)
     run = read_run(store)
     rows = [_row(store, entry, run) for entry in entries_of(run.head)]
-    if not args.json:
-        return print_result(_screen(rows, run))
     head = run.head
+    outcome = outcome_of(head.status, read_summary(store, "summary.json"))
+    if not args.json:
+        return print_result(_screen(rows, run, outcome=outcome))
     report = {
         "run": head.run,
+        "outcome": outcome,
         "status": head.status,
         "reason": head.reason,
         "attempt": head.token,
@@ -118,7 +120,7 @@ def _row(store: ObjectStore, entry: Entry, run: RunRecords) -> Row:
     )
 
 
-def _screen(rows: Sequence[Row], run: RunRecords) -> str:
+def _screen(rows: Sequence[Row], run: RunRecords, *, outcome: str) -> str:
     head, owner = run.head, run.head.owner
     monitor = head.best.monitor if head.best else "val_loss"
     header = ("step", "epoch", "created", "size", monitor, "finite", "restorable", "")
@@ -137,7 +139,7 @@ def _screen(rows: Sequence[Row], run: RunRecords) -> str:
                 "best" if row.best else "",
             )
         )
-    status = f"{head.status} ({head.reason})" if head.reason else head.status
+    status = f"{outcome} ({head.reason})" if head.reason else outcome
     return "\n".join(
         [
             f"run {head.run}: {status}, attempt {head.token} on host {owner.host} (pid "

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.layout import CONFIG, HEAD
 from job.checkpoints.records import RECORD_LIMIT_BYTES, Head, StoredConfig, parse
-from job.commands.shared import open_argument, print_result
+from job.commands.shared import open_argument, outcome_of, print_result, read_summary
 from job.config.suggest import did_you_mean
 from job.errors import ConfigError, ExitCode
 from job.storage.object_store import ObjectMissingError, ObjectStore, ObjectTooLargeError
@@ -53,10 +53,8 @@ class ListedRun(NamedTuple):
 
     @property
     def outcome(self) -> str:
-        """How the run ended; a killed process leaves the status "running"."""
-        outcome = self.value("outcome")
-        is_ended = outcome and self.status not in ("running", "damaged")
-        return str(outcome if is_ended else self.status)
+        """How the run ended."""
+        return outcome_of(self.status, self.summary)
 
 
 def ls(args: argparse.Namespace) -> ExitCode:
@@ -105,7 +103,7 @@ def _read_runs(store: ObjectStore) -> list[ListedRun]:
     folders = [folder for folder, _, name in found if name == CONFIG and folder]
     runs = []
     for folder in folders:
-        summary = _summary(store, f"{folder}/{_SUMMARY}")
+        summary = read_summary(store, f"{folder}/{_SUMMARY}")
         try:
             record = store.read(f"{folder}/{CONFIG}", limit_bytes=RECORD_LIMIT_BYTES)
             stored = parse(StoredConfig, record.data)
@@ -125,14 +123,6 @@ def _status(store: ObjectStore, name: str) -> str | None:
         return parse(Head, store.read(name, limit_bytes=RECORD_LIMIT_BYTES).data).status
     except (DamagedError, ObjectMissingError, ObjectTooLargeError):
         return None
-
-
-def _summary(store: ObjectStore, name: str) -> Mapping[str, Any] | None:
-    try:
-        summary = json.loads(store.read(name, limit_bytes=RECORD_LIMIT_BYTES).data)
-    except (ObjectMissingError, ObjectTooLargeError, ValueError):
-        return None
-    return summary if isinstance(summary, dict) else None
 
 
 def _sorted(runs: Sequence[ListedRun], *, key: str) -> list[ListedRun]:

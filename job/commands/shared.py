@@ -1,12 +1,15 @@
 """What several commands share: printing a result, logging to stderr, access to buckets."""
 
 import errno
+import json
 import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from job.checkpoints.records import RECORD_LIMIT_BYTES
 from job.errors import DiskFullError, ExitCode
-from job.storage.object_store import ObjectStore
+from job.storage.object_store import ObjectMissingError, ObjectStore, ObjectTooLargeError
 from job.storage.open_store import open_store
 
 if TYPE_CHECKING:
@@ -52,6 +55,27 @@ def open_argument(uri: str) -> ObjectStore:
         outage_budget_seconds=_OUTAGE_SECONDS,
         env=os.environ,
     )
+
+
+def read_summary(store: ObjectStore, name: str) -> Mapping[str, Any] | None:
+    """Reads a `summary.json`; None if it is missing or damaged."""
+    try:
+        summary = json.loads(store.read(name, limit_bytes=RECORD_LIMIT_BYTES).data)
+    except (ObjectMissingError, ObjectTooLargeError, ValueError):
+        return None
+    return summary if isinstance(summary, dict) else None
+
+
+def outcome_of(status: str | None, summary: Mapping[str, Any] | None) -> str:
+    """How a run ended, for people; a killed process leaves the status "running".
+
+    Args:
+        status: From HEAD.json.
+        summary: `summary.json`, which tells Ctrl-C from SIGTERM, and an early stop from an end.
+    """
+    outcome = (summary or {}).get("outcome")
+    is_ended = outcome and status not in ("running", "damaged")
+    return str(outcome if is_ended else status)
 
 
 def logs_on_stderr(config: "Config", *, level: str) -> "LoggingSetup":

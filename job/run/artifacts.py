@@ -21,11 +21,13 @@ from typing import Any, cast
 
 from job.checkpoints.fenced_files import RunFiles
 from job.data.quarantine import Quarantine
+from job.errors import DiskFullError
 from job.types import Json
 
 SUMMARY = "summary.json"
 HISTORY = "history.json"
 QUARANTINE = "quarantine.json"
+EXPORT = "export"  # `job.export.writer.FOLDER`, which needs TensorFlow
 _QUARANTINE_SCHEMA = 1
 
 
@@ -71,8 +73,20 @@ class RunArtifacts:
 
         Returns:
             Unique name of each file, for HEAD; empty where this process does not write.
+
+        Raises:
+            DiskFullError: There is no space for them.
         """
-        return self._files.publish(files, directory=directory) if self._is_chief else {}
+        if not self._is_chief:
+            return {}
+        try:
+            return self._files.publish(files, directory=directory)
+        except DiskFullError as error:
+            if not any(name.startswith(f"{EXPORT}/") for name in files):
+                raise
+            raise DiskFullError(
+                f"{error} Or do not export the model, which is stored twice (export.enabled)."
+            ) from error
 
     def write_summary(self, content: Mapping[str, Any]) -> None:
         """Writes `summary.json` of an attempt that did not finish the run."""

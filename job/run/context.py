@@ -138,9 +138,7 @@ def cause_of_sigterm(health: Health, *, pod: Pod | None, seconds: float) -> str:
         pod: The pod of the process.
         seconds: Wall time of the process so far.
     """
-    alive, startup = health.alive(), health.startup()
-    if not alive.ok:
-        return f"/livez answered 503 ({alive.reason})"
+    startup = health.startup()
     budget = pod.max_startup_seconds if pod else None
     if startup.ok or budget is None or seconds < budget - _STARTUP_MARGIN_SECONDS:
         return ""

@@ -129,9 +129,11 @@ class Watchdog:
             and not self._stop.is_noticed
             and self._now() - terminated_at >= NOTICE_SECONDS
         ):
+            cause = self._stop.cause_of_sigterm
             self._end(
                 self._stop.code_at_once(signal.SIGTERM),
-                f"SIGTERM was not noticed within {NOTICE_SECONDS:.0f} s",
+                f"SIGTERM was not noticed within {NOTICE_SECONDS:.0f} s"
+                + (f", after {cause}" if cause else ""),
             )
         now, limit = self._now(), self.limit_seconds
         if now - self._checked_at > _PAUSE_SECONDS:

@@ -33,7 +33,6 @@ class Health:
     def __init__(self) -> None:
         # Reentrant: the handler of SIGTERM asks while the main thread may hold it.
         self._lock = threading.RLock()
-        self._alive = Answer(ok=True, reason="alive")
         self._startup = Answer(ok=False, reason="starting")
         self._ready = Answer(ok=False, reason="starting")
 
@@ -55,16 +54,12 @@ class Health:
         with self._lock:
             self._ready = Answer(ok=False, reason=reason)
 
-    def stop_being_alive(self, reason: str) -> None:
-        """The run cannot go on, for `reason`; Kubernetes is to restart it."""
-        with self._lock:
-            self._alive = Answer(ok=False, reason=reason)
-            self._ready = Answer(ok=False, reason=reason)
-
     def alive(self) -> Answer:
-        """The answer to `/livez`."""
-        with self._lock:
-            return self._alive
+        """The answer to `/livez`: a process that can answer is alive.
+
+        One whose main thread makes no progress is ended by the watchdog.
+        """
+        return Answer(ok=True, reason="alive")
 
     def startup(self) -> Answer:
         """The answer to `/startupz`."""

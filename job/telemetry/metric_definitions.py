@@ -22,15 +22,14 @@ Phase = Literal[
     "compiling",
     "training",
     "validating",
-    "checkpointing",
     "reporting",
     "draining",
     "succeeded",
     "failed",
 ]
-CheckpointOperation = Literal["save", "restore", "delete"]
+CheckpointOperation = Literal["save", "restore"]
 CheckpointResult = Literal["success", "failure", "skipped"]
-RecordResult = Literal["ok", "corrupt", "filtered"]
+RecordResult = Literal["ok", "corrupt"]
 Level = Literal["debug", "info", "warning", "error", "critical"]
 
 PHASES: tuple[Phase, ...] = get_args(Phase)

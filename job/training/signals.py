@@ -57,7 +57,7 @@ class StopSignal:
             signal.signal(number, self._receive)
 
     def look_for_cause(self, find_cause: Callable[[], str]) -> None:
-        """Has `find_cause` called when SIGTERM arrives, in the signal handler.
+        """Has `find_cause` called when SIGTERM arrives, in the handler or in another thread.
 
         Args:
             find_cause: Returns for what fault of this process Kubernetes ends it; "" for none.
@@ -78,11 +78,19 @@ class StopSignal:
         if self._is_interruptible:
             self.raise_if_requested()
 
+    @property
+    def cause_of_sigterm(self) -> str:
+        """For what fault Kubernetes ends this process; "" for none.
+
+        The handler cannot look for it while the main thread is stuck in native code.
+        """
+        return self._cause if self._signal is not None else self._find_cause()
+
     def code_at_once(self, second: signal.Signals) -> ExitCode:
         """The code of a process that ends without waiting for a safe point."""
         if second is signal.SIGINT:
             return ExitCode.INTERRUPTED
-        if self._cause:
+        if self.cause_of_sigterm:
             return ExitCode.STALLED
         return ExitCode.PREEMPTED if self._is_committed else ExitCode.TERMINATED
 

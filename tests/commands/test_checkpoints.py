@@ -47,6 +47,16 @@ def test_ls_shows_what_can_be_resumed(run: Path, capsys: pytest.CaptureFixture[s
     ]
 
 
+def test_ls_names_an_ending_as_runs_ls_does(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "summary.json").write_text('{"outcome": "interrupted"}')
+    lines = output(capsys, "checkpoints", "ls", str(run)).splitlines()
+    assert lines[0].startswith("run tiny: interrupted (stopped by SIGTERM), attempt 1 on host ")
+    listed = output(capsys, "runs", "ls", str(run.parent)).splitlines()[1].split()
+    assert listed[:2] == ["tiny", "interrupted"]
+
+
 def test_ls_as_json(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = json.loads(output(capsys, "checkpoints", "ls", run.as_uri(), "--json"))
     assert (report["status"], report["attempt"], report["owner"]["host"]) == (

@@ -6,8 +6,10 @@ import math
 import pytest
 
 from job.data.quarantine import NOTHING_QUARANTINED, BadRow, Quarantine
-from job.errors import FencedError
-from job.run.artifacts import RunArtifacts, encode_history
+from job.errors import DiskFullError, FencedError
+from job.export.writer import FOLDER
+from job.run.artifacts import EXPORT, RunArtifacts, encode_history
+from tests.checkpoints.fault_stores import Refusing
 from tests.checkpoints.tiny_run import acquired
 from tests.fakes.memory_store import MemoryStore
 
@@ -63,6 +65,18 @@ def test_a_fenced_attempt_leaves_the_files_of_the_newer_one():
     with pytest.raises(FencedError):
         old.write_quarantine(Quarantine(5, {"label": 1}, ()))
     assert written(store, "quarantine.json")["bad"] == 0
+
+
+@pytest.mark.parametrize("name", ["export/model.keras", "history.json"])
+def test_a_full_disk_names_the_export_if_there_is_one(name):
+    full = DiskFullError("cannot write: free some space.")
+    store = Refusing(MemoryStore(), full, lambda call, written: written.endswith(name))
+    artifacts = artifacts_in(store)
+    with pytest.raises(DiskFullError) as caught:
+        artifacts.publish({name: b""}, directory="results/1")
+    assert EXPORT == FOLDER
+    assert str(caught.value).startswith("cannot write: free some space.")
+    assert ("export.enabled" in str(caught.value)) is name.startswith("export")
 
 
 def test_a_worker_that_is_not_the_chief_changes_nothing():

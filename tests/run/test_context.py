@@ -39,13 +39,3 @@ def test_a_run_that_trains_is_stopped_for_no_cause():
     health = Health()
     health.finish_startup()
     assert cause_of_sigterm(health, pod=POD, seconds=1e6) == ""
-
-
-@pytest.mark.parametrize("pod", [POD, None])
-def test_a_run_that_is_not_alive_is_stopped_for_that(pod):
-    health = Health()
-    health.finish_startup()
-    health.stop_being_alive("no step for 600 s")
-    assert cause_of_sigterm(health, pod=pod, seconds=60.0) == (
-        "/livez answered 503 (no step for 600 s)"
-    )

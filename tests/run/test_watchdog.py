@@ -128,6 +128,20 @@ def test_a_sigterm_that_is_not_noticed_in_time_ends_the_process() -> None:
     assert clocked.codes == [ExitCode.TERMINATED]
 
 
+@pytest.mark.parametrize("is_handled", [False, True])
+def test_a_start_that_a_probe_ends_counts_also_if_the_main_thread_is_stuck(
+    is_handled: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    clocked = Clocked(stall_seconds=None)
+    clocked.stop.look_for_cause(lambda: "training did not start within 60 s")
+    if is_handled:  # and not noticed, as in a long `time.sleep`
+        clocked.stop._receive(signal.SIGTERM, None)
+    with pytest.raises(EndedError):
+        clocked.check(seconds=NOTICE_SECONDS, is_terminated=True)
+    assert clocked.codes == [ExitCode.STALLED]
+    assert "training did not start within 60 s" in caplog.records[-1].__dict__["reason"]
+
+
 def test_a_signal_that_was_noticed_leaves_the_process_its_time_to_commit() -> None:
     clocked = Clocked(stall_seconds=None)
     clocked.stop._receive(signal.SIGTERM, None)

@@ -75,7 +75,7 @@ def test_counters_are_zero_before_the_first_event(metrics, read):
     assert read("validation_duration_seconds_count") == 0
     assert read("early_stopped") == 0
     assert read("checkpoint_last_success_timestamp_seconds") == 0
-    for operation in ("save", "restore", "delete"):
+    for operation in ("save", "restore"):
         assert read("checkpoint_duration_seconds_count", operation=operation) == 0
         for result in ("success", "failure", "skipped"):
             assert read("checkpoint_operations_total", operation=operation, result=result) == 0

@@ -105,8 +105,6 @@ def test_probes_follow_the_run(port, health):
     health.waiting_for("too late to matter")
     health.stop_being_ready("draining")
     assert answers() == [(200, b"alive\n"), (200, b"started\n"), (503, b"draining\n")]
-    health.stop_being_alive("stuck")
-    assert answers() == [(503, b"stuck\n"), (200, b"started\n"), (503, b"stuck\n")]
 
 
 class BrokenCollector:

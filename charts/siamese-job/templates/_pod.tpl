@@ -99,8 +99,8 @@ readinessProbe:
   httpGet: {path: /readyz, port: metrics}
   periodSeconds: 10
   timeoutSeconds: 5
-# Detects a process that no longer responds. A separate thread responds, so a training step that
-# hangs goes unnoticed here; activeDeadlineSeconds of the Job ends it.
+# Detects a process that no longer responds. A separate thread responds: a training step that hangs
+# goes unnoticed here, and ends the process with 77 after training.stall_seconds.
 livenessProbe:
   httpGet: {path: /livez, port: metrics}
   periodSeconds: 30

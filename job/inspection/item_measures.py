@@ -13,8 +13,9 @@ from job.data.dataset import ItemTable
 from job.data.pipeline.collators import ImageCollator
 from job.data.sampling.permutation import make_rng
 from job.preprocessing.feature_stats import FeatureStats
+from job.preprocessing.many_texts import code_points
 from job.preprocessing.ragged import RaggedArray, offsets_of
-from job.preprocessing.vocabulary import UNKNOWN_ID, TokenKind, Vocabulary, code_points
+from job.preprocessing.vocabulary import UNKNOWN_ID, TokenKind, Vocabulary
 from job.types import Split
 
 # Values in a chunk: large enough to keep NumPy busy, a few dozen MiB of working arrays.

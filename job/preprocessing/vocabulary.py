@@ -20,13 +20,9 @@ from numpy.typing import NDArray
 
 from job.config.data import CharactersConfig, Tokens, WordsConfig
 from job.errors import DataError
+from job.preprocessing.many_texts import code_points, words_of
 from job.preprocessing.ragged import RaggedArray, offsets_of
-from job.preprocessing.word_segmentation import (
-    REGEX_VERSION,
-    ROW_END,
-    split_rows,
-    split_words,
-)
+from job.preprocessing.word_segmentation import REGEX_VERSION, split_words
 from job.types import Json
 
 log = logging.getLogger(__name__)
@@ -114,10 +110,7 @@ class CharacterVocabulary:
     def encode(self, items: RaggedArray) -> RaggedArray:
         points = code_points(items)
         ids = self._ids[np.minimum(points.values, len(self._ids) - 1)]
-        empty = points.lengths == 0
-        if empty.any():
-            ids = np.insert(ids, points.offsets[:-1][empty], UNKNOWN_ID)
-        return RaggedArray(ids, offsets_of(np.maximum(points.lengths, 1)))
+        return _not_empty(RaggedArray(ids, points.offsets))
 
     def cut(self, text: str) -> list[str]:
         return list(text) or [text]
@@ -141,29 +134,22 @@ class WordVocabulary:
     regex_version: str = REGEX_VERSION
 
     def __post_init__(self) -> None:
-        different = set(self.tokens)
-        if len(different) != len(self.tokens) or different & {"", ROW_END}:
-            raise ValueError("words must not be empty, nor repeated, nor a line feed")
+        if len(set(self.tokens)) != len(self.tokens) or "" in self.tokens:
+            raise ValueError("words must not be empty, nor repeated")
 
     @property
     def size(self) -> int:
         return len(self.tokens) + FIRST_ID
 
     @cached_property
-    def _ids_and_ends(self) -> dict[str, int]:
-        """The ID of each word; ROW_END has the ID of padding, which no word has."""
-        ids = {token: number for number, token in enumerate(self.tokens, start=FIRST_ID)}
-        return ids | {ROW_END: PADDING_ID}
+    def _ids(self) -> dict[str, int]:
+        return {token: number for number, token in enumerate(self.tokens, start=FIRST_ID)}
 
     def encode(self, items: RaggedArray) -> RaggedArray:
-        words = _words_of(items)
-        found = map(self._ids_and_ends.get, words, repeat(UNKNOWN_ID))
-        ids = np.fromiter(found, np.int32, len(words))
-        ends = np.flatnonzero(ids == PADDING_ID)
-        num_words = np.diff(ends, prepend=-1) - 1
-        # A text without words is still an item: its end becomes an unknown word.
-        ids[ends[num_words == 0]] = UNKNOWN_ID
-        return RaggedArray(ids[ids != PADDING_ID], offsets_of(np.maximum(num_words, 1)))
+        words = words_of(items)
+        found = map(self._ids.get, words.distinct, repeat(UNKNOWN_ID))
+        ids = np.fromiter(found, np.int32, len(words.distinct))
+        return _not_empty(RaggedArray(ids[words.numbers.values], words.numbers.offsets))
 
     def cut(self, text: str) -> list[str]:
         return split_words(text) or [text]
@@ -174,26 +160,6 @@ class WordVocabulary:
             "tokens": list(self.tokens),
             "regex_version": self.regex_version,
         }
-
-
-def code_points(texts: RaggedArray) -> RaggedArray:
-    """The characters of texts as numbers.
-
-    Args:
-        texts: uint8, valid UTF-8 in each row; a row may be empty.
-
-    Returns:
-        uint32, one code point per character; as many rows as `texts`.
-
-    Raises:
-        UnicodeDecodeError: The bytes are not UTF-8.
-    """
-    # All rows are decoded at once, which is fast. Their boundaries are found again by counting
-    # the bytes that begin a character (all but 10xxxxxx).
-    begins = (texts.values & 0xC0) != 0x80  # type: ignore[operator]
-    offsets = offsets_of(begins)[texts.offsets]
-    text = texts.values.tobytes().decode()
-    return RaggedArray(np.frombuffer(text.encode("utf-32-le"), "<u4"), offsets)
 
 
 def build_vocabulary(
@@ -217,8 +183,9 @@ def build_vocabulary(
         return CharacterVocabulary("".join(map(chr, np.flatnonzero(seen).tolist())))
     counts: Counter[str] = Counter()
     for chunk in chunks:
-        counts.update(_words_of(chunk))
-    counts.pop(ROW_END, None)
+        words = words_of(chunk)
+        found = np.bincount(words.numbers.values, minlength=len(words.distinct))
+        counts.update(dict(zip(words.distinct, found.tolist(), strict=True)))
     return WordVocabulary(_most_common(counts, section))
 
 
@@ -313,9 +280,10 @@ def _chunks(items: RaggedArray, rows: NDArray[np.int64]) -> Iterator[RaggedArray
         yield items.take(part)
 
 
-def _words_of(items: RaggedArray) -> list[str]:
-    """The words of every item, with ROW_END behind each item."""
-    # One call for all items: a call for each is slow where they are short.
-    end = ord(ROW_END)
-    data = np.where(items.values == end, np.uint8(ord(" ")), items.values)
-    return split_rows(np.insert(data, items.offsets[1:], end).tobytes().decode())
+def _not_empty(ids: RaggedArray) -> RaggedArray:
+    """Adds an unknown token to rows without one: a text without tokens is still an item."""
+    is_empty = ids.lengths == 0
+    if not is_empty.any():
+        return ids
+    values = np.insert(ids.values, ids.offsets[:-1][is_empty], UNKNOWN_ID)
+    return RaggedArray(values, offsets_of(np.maximum(ids.lengths, 1)))

@@ -33,9 +33,7 @@ import regex
 # Words may be split differently by a release with another Unicode version.
 REGEX_VERSION: str = regex.__version__
 
-_ZERO_WIDTH_SPACE, _JOINER = "\u200b", "\u200d"
-# A separator: within a text, a space in its place gives the same tokens.
-ROW_END = "\n"
+_ZERO_WIDTH_SPACE, JOINER = "\u200b", "\u200d"
 SEPARATOR_PATTERN = f"[\\p{{Z}}\\p{{Cc}}{_ZERO_WIDTH_SPACE}]"
 
 _VOICED_MARKS = "\uff9e\uff9f"
@@ -46,7 +44,7 @@ _LETTER = f"[^\\P{{L}}{_CJK}{_VOICED_MARKS}]"
 _DIGIT = "\\p{Nd}"
 _OTHER_OF_WORDS = "(?:[^\\P{N}\\p{Nd}\\p{Han}]|\\p{Pc})"
 _SYMBOL = f"[^\\P{{S}}{_FLAG}]"
-_MARK = f"[\\p{{M}}\\p{{Cf}}{_VOICED_MARKS}\U0001f3fb-\U0001f3ff]"
+MARK_PATTERN = f"[\\p{{M}}\\p{{Cf}}{_VOICED_MARKS}\U0001f3fb-\U0001f3ff]"
 _SINGLE = f"(?:[{_CJK}]|[^\\p{{L}}\\p{{N}}\\p{{M}}\\p{{Pc}}\\p{{Z}}\\p{{Cc}}\\p{{Cf}}])"
 
 # Word_Break = MidNumLet, Single_Quote; MidLetter; MidNum and the Arabic decimal separator.
@@ -58,18 +56,24 @@ _BETWEEN_DIGITS = (
 )
 
 _LETTERS, _DIGITS, _OTHERS = (
-    f"(?:{one}+{_MARK}*)+" for one in (_LETTER, _DIGIT, _OTHER_OF_WORDS)
+    f"(?:{one}+{MARK_PATTERN}*)+" for one in (_LETTER, _DIGIT, _OTHER_OF_WORDS)
 )
 # Matches one token in a text whose zero-width spaces are spaces.
 TOKEN_PATTERN = "|".join(
     [
-        f"(?:{_LETTERS}(?:{_BETWEEN_LETTERS}{_MARK}*{_LETTERS})*"
-        f"|{_DIGITS}(?:{_BETWEEN_DIGITS}{_MARK}*{_DIGITS})*|{_OTHERS})+",
-        f"{_MARK}+",
-        f"[{_FLAG}]{{1,2}}{_MARK}*",
+        f"(?:{_LETTERS}(?:{_BETWEEN_LETTERS}{MARK_PATTERN}*{_LETTERS})*"
+        f"|{_DIGITS}(?:{_BETWEEN_DIGITS}{MARK_PATTERN}*{_DIGITS})*|{_OTHERS})+",
+        f"{MARK_PATTERN}+",
+        f"[{_FLAG}]{{1,2}}{MARK_PATTERN}*",
         # A joiner is a mark, too: first try it with the symbol behind it.
-        f"{_SINGLE}(?:{_JOINER}{_SYMBOL}?|{_MARK})*",
+        f"{_SINGLE}(?:{JOINER}{_SYMBOL}?|{MARK_PATTERN})*",
     ]
+)
+
+# Matches a character that is a token unless a mark is behind it or a joiner in front of it: not
+# for RE2.
+WORD_BY_ITSELF_PATTERN = (
+    f"(?!{MARK_PATTERN}|{_BETWEEN_LETTERS}|{_BETWEEN_DIGITS}|[{_FLAG}]){_SINGLE}"
 )
 
 
@@ -79,25 +83,6 @@ def split_words(text: str) -> list[str]:
     return tokens
 
 
-def split_rows(rows: str) -> list[str]:
-    """The tokens of several texts.
-
-    Args:
-        rows: The texts, each with ROW_END behind it and nowhere else.
-
-    Returns:
-        Their tokens in order, and every ROW_END as a token by itself.
-    """
-    found: list[str] = _token_or_end().findall(rows.replace(_ZERO_WIDTH_SPACE, " "))
-    return found
-
-
 @cache
 def _token() -> "regex.Pattern[str]":
     return regex.compile(TOKEN_PATTERN)
-
-
-@cache
-def _token_or_end() -> "regex.Pattern[str]":
-    # No alternative of a token matches a line feed, so no token reaches beyond a text.
-    return regex.compile(f"{TOKEN_PATTERN}|{ROW_END}")

@@ -158,11 +158,14 @@ def adopt_from_any_attempt(
     return head
 
 
+_left_behind = garbage.left_behind
+
+
 def left_behind_by_anybody(
     store: ObjectStore, listing: DirListing, head: Head, **options: Any
 ) -> Iterator[str]:
     newest = replace(head, token=head.token + 9)
-    return garbage.left_behind(store, list_dirs(store), newest, **options)
+    return _left_behind(store, list_dirs(store), newest, **options)
 
 
 def delete_before_head(patch: pytest.MonkeyPatch) -> None:
@@ -246,14 +249,14 @@ MUTATIONS = [
              test_two_writers
              .test_late_commit_stays_out_even_if_the_next_attempt_saved_nothing),
     Mutation("fencing", "deleting from older attempts only",
-             setting(manager, "left_behind", left_behind_by_anybody),
+             setting(garbage, "left_behind", left_behind_by_anybody),
              test_two_writers
              .test_garbage_of_earlier_attempts_is_told_from_what_a_newer_one_writes),
     Mutation("deletes", "after HEAD", delete_before_head, CRASHES),
     Mutation("deletes", "commit record first",
              out_of_order("delete", first=STATE, then=COMMIT), CRASHES),
     Mutation("deletes", "what dead attempts left",
-             setting(manager, "left_behind", lambda *args, **options: ()), CRASHES),
+             setting(garbage, "left_behind", lambda *args, **options: ()), CRASHES),
     Mutation("deletes", "never the best", forget_the_best, CRASHES),
     Mutation("fsync", "of content", setting(filesystem, "durable_file", unforced_file),
              POWER_CUT),

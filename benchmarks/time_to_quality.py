@@ -32,7 +32,7 @@ FIRST_SEED = 7
 # A peer that is not there by then has lost; its time is given as this.
 LIMIT_SECONDS = 240.0
 EXAMPLE = measure.REPOSITORY / "examples" / "text.yaml"
-# The soonest of the variants, measured on two cores; `--variants all` measures every one.
+# Believed to be the soonest of the variants; `--variants all` measures every one.
 SOONEST = {
     "keras_fit": ("padded in front, steps_per_execution",),
     "sentence_transformers": ("MultipleNegativesRankingLoss",),

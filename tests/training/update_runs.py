@@ -14,11 +14,8 @@ import tensorflow as tf
 from job.config.distribution import DistributionConfig
 from job.config.losses import (
     BinaryCrossentropyConfig,
-    CircleConfig,
-    ContrastiveConfig,
     Loss,
     MultipleNegativesConfig,
-    OnlineContrastiveConfig,
     TripletConfig,
 )
 from job.config.model import CosineConfig, Head, MlpConfig, ModelConfig, Precision
@@ -76,16 +73,13 @@ RULES = {
     ),
 }
 RULES = {name: replace(case, ema_momentum=0.9) for name, case in RULES.items()}
-# Losses of one pair at a time, then losses that compare the batch.
+# A loss of one pair at a time, then losses that compare the batch.
 DIVIDED = {
     "mlp": Case(BinaryCrossentropyConfig(), MlpConfig(units=4)),
-    "contrastive": Case(ContrastiveConfig()),
-    "online_contrastive": Case(OnlineContrastiveConfig()),
     "triplet": Case(TripletConfig(margin=1.0)),
     "multiple_negatives": Case(
         MultipleNegativesConfig(temperature=0.1, symmetric=True), precision="mixed_float16"
     ),
-    "circle": Case(CircleConfig(gamma=16.0)),
 }
 
 
@@ -171,39 +165,38 @@ class Run:
         return [[copy.numpy() for copy in self._local(one.value)] for one in variables]
 
 
-def main(replicas: int, path: Path) -> None:
+def main(replicas: int, path: Path, names: list[str]) -> None:
     strategy = open_strategy(DistributionConfig(devices=f"cpu:{replicas}"), seed=0)
     assert strategy.num_replicas_in_sync == replicas
     found: dict[str, np.ndarray] = {}
-
-    def note(name: str, run: Run) -> None:
-        found[f"{name}|metrics"] = run.take()
-        found.update({f"{name}|{key}": value for key, value in run.state.items()})
-
-    for name, case in RULES.items():
-        run = Run(case, strategy=strategy)
-        note(name, run)
+    for name in names:
+        if name in RULES:
+            run = Run(RULES[name], strategy=strategy)
+        else:
+            run = Run(DIVIDED[name], strategy=strategy, micro_batch=MICRO_BATCH)
+        for key, value in trained(run).items():
+            found[f"{name}|{key}"] = value
         same = [np.array_equal(one, copies[0]) for copies in run.copies() for one in copies]
         found[f"alike {name}"] = np.bool_(all(same) and len(same) > 5 * replicas)
-        if replicas < 4:
-            found[f"again {name}"] = np.bool_(resumes(case, strategy=strategy))
-    for name, case in DIVIDED.items():
-        note(name, Run(case, strategy=strategy, micro_batch=MICRO_BATCH))
-        if replicas == 1:
-            note(f"{name} whole", Run(case, strategy=strategy))
+        found[f"again {name}"] = np.bool_(resumes(run))
+        if name in DIVIDED and replicas == 1:
+            for key, value in trained(Run(DIVIDED[name], strategy=strategy)).items():
+                found[f"{name} whole|{key}"] = value
     np.savez(path, **found)
 
 
-def resumes(case: Case, *, strategy: tf.distribute.Strategy) -> bool:
-    """Whether a run stored after two steps ends in the same bits."""
-    straight, resumed = (
-        Run(case, strategy=strategy, micro_batch=MICRO_BATCH) for _ in range(2)
-    )
-    straight.take(0, 2)
-    stored = straight.state
-    straight.take(2)
-    resumed.take(0, 1)  # what it did before is of no consequence
-    write_variables(resumed.siamese.variables(), stored)
-    resumed.take(2)
-    end = straight.state
-    return all(np.array_equal(value, end[key]) for key, value in resumed.state.items())
+def trained(run: Run) -> dict[str, np.ndarray]:
+    """The metrics of every step, and all variables after them."""
+    return {"metrics": run.take(), **run.state}
+
+
+def resumes(run: Run) -> bool:
+    """Whether a run stored after two more steps ends in the same bits."""
+    run.take(0, 2)
+    stored = run.state
+    run.take(2)
+    straight = run.state
+    run.take(0, 1)  # what it does meanwhile is of no consequence
+    write_variables(run.siamese.variables(), stored)
+    run.take(2)
+    return all(np.array_equal(value, straight[key]) for key, value in run.state.items())

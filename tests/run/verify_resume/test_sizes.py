@@ -10,7 +10,7 @@ from job.config.loader.load_config import load_config
 from job.errors import ConfigError
 from job.run.verify_resume import verify
 from job.run.verify_resume.child import Attempt
-from job.run.verify_resume.plan import Size, first_size
+from job.run.verify_resume.plan import Size, first_size, overrides
 
 
 def loaded(*sets):
@@ -33,6 +33,13 @@ def loaded(*sets):
 )
 def test_the_copy_is_no_larger_than_the_run(sets, size):
     assert first_size(loaded(*sets).config) == size
+
+
+@pytest.mark.parametrize(("steps", "epochs", "kept"), [(900, 3, 2), (1, 3, 1), (900, 1, 0)])
+def test_the_copy_warms_up_for_fewer_steps_than_it_has(steps, epochs, kept):
+    config = loaded(f"training.schedule.warmup_steps={steps}").config
+    sets = overrides(config, size=Size(epochs, 1, 32), root="/tmp")
+    assert loaded(*sets).config.training.schedule.warmup_steps == kept
 
 
 def attempt(*, step, startup, training, is_trained):

@@ -37,8 +37,10 @@ class ItemTensors:
 
     def take(self, first: Any, size: int) -> "ItemTensors":
         """`size` items from `first` on, an int or int32 ()."""
-        chosen = (number_N[first : first + size] for number_N in (self.start_N, self.length_N))
-        start_N, length_N = (tf.ensure_shape(one, (size,)) for one in chosen)
+        # XLA must know the size of a slice from its arguments.
+        start_N, length_N = (
+            tf.slice(number_N, [first], [size]) for number_N in (self.start_N, self.length_N)
+        )
         return ItemTensors(self.values_V, start_N, length_N, self.length)
 
     def joined(self, others: "ItemTensors") -> "ItemTensors":
@@ -96,8 +98,8 @@ class WholeItems:
 
     def take(self, first: Any, size: int) -> "WholeItems":
         """`size` items from `first` on, an int or int32 ()."""
-        chosen = self.vectors_NTF[first : first + size]
-        return WholeItems(tf.ensure_shape(chosen, (size, *self.vectors_NTF.shape[1:])))
+        _, *shape = self.vectors_NTF.shape
+        return WholeItems(tf.slice(self.vectors_NTF, [first, 0, 0], [size, *shape]))
 
     def joined(self, others: "WholeItems") -> "WholeItems":
         """These items, then others."""

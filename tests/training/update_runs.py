@@ -82,6 +82,8 @@ DIVIDED = {
     ),
 }
 
+COMPILED = ("everything", "multiple_negatives")
+
 
 def build(case: Case) -> Siamese:
     x = keras.Input((FEATURES,), dtype="int32")
@@ -126,13 +128,20 @@ class Run:
     """One model under training."""
 
     def __init__(
-        self, case: Case, *, strategy: tf.distribute.Strategy, micro_batch: int | None = None
+        self,
+        case: Case,
+        *,
+        strategy: tf.distribute.Strategy,
+        micro_batch: int | None = None,
+        compiled: bool = False,
     ) -> None:
         with strategy.scope():
             self.siamese = build(case)
         self._own = BATCH // strategy.num_replicas_in_sync
         self._step = ReplicaStep(self.siamese, BATCH, case.rule, micro_batch)
-        self._take = tf.function(lambda *batch: strategy.run(self._replica, args=batch))
+        self._take = tf.function(
+            lambda *batch: strategy.run(self._replica, args=batch), jit_compile=compiled or None
+        )
         self._local = strategy.experimental_local_results
 
     def _replica(self, *batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -143,9 +152,7 @@ class Run:
         )
 
         def embed(first, size):
-            sides = (side[first : first + size] for side in (left, right))
-            shape = (size, FEATURES)
-            u, v = (tf.ensure_shape(side, shape) for side in sides)
+            u, v = (tf.slice(side, (first, 0), (size, FEATURES)) for side in (left, right))
             return self.siamese.embed_sides(u, v, training=True)
 
         return self._step(embed, *pairs)
@@ -179,6 +186,12 @@ def main(replicas: int, path: Path, names: list[str]) -> None:
         same = [np.array_equal(one, copies[0]) for copies in run.copies() for one in copies]
         found[f"alike {name}"] = np.bool_(all(same) and len(same) > 5 * replicas)
         found[f"again {name}"] = np.bool_(resumes(run))
+        if replicas == 1 and name in COMPILED:
+            size = MICRO_BATCH if name in DIVIDED else None
+            case = {**RULES, **DIVIDED}[name]
+            compiled = Run(case, strategy=strategy, micro_batch=size, compiled=True)
+            for key, value in trained(compiled).items():
+                found[f"{name} compiled|{key}"] = value
         if name in DIVIDED and replicas == 1:
             for key, value in trained(Run(DIVIDED[name], strategy=strategy)).items():
                 found[f"{name} whole|{key}"] = value

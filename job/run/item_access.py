@@ -50,8 +50,8 @@ def is_compiled(config: Config, components: Components, *, length: int | None) -
     """Whether XLA compiles the optimizer steps.
 
     XLA compiles anew for each shape, which takes longer than it saves if sequences differ in
-    length. It excludes cuDNN on a GPU and collectives on a CPU, and dropout would draw other
-    numbers.
+    length. It excludes cuDNN on a GPU and collectives on a CPU. Whole runs with dropout have
+    not been held against the plain path yet.
 
     Args:
         config: The configuration of the run.

@@ -32,7 +32,7 @@ ROUNDS = 3
 # Length of the first, brief measurement of each variant, as a share of the others.
 BRIEF = 0.4
 # Variants that are not clearly slower than the best one are measured again, at most so many.
-WORTH_REPEATING, MOST_REPEATED = 0.9, 2
+WORTH_REPEATING, MOST_REPEATED = 0.75, 2
 
 
 class Peer:

@@ -29,6 +29,7 @@ def python() -> str:
 
     Raises:
         CalledProcessError: It could not be made.
+        FileExistsError: It is a link, whose target would be emptied.
     """
     interpreter, stamp = FOLDER / "bin" / "python", _stamp()
     if not stamp.exists():
@@ -63,6 +64,10 @@ def _make(interpreter: Path) -> None:
         file=sys.stderr,
         flush=True,
     )
+    # `--clear` would empty the folder that a link names.
+    if FOLDER.is_symlink():
+        raise FileExistsError(f"{FOLDER} is a link; remove it, or name a folder")
+    FOLDER.mkdir(parents=True, exist_ok=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(FOLDER)], check=True)
     install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     locked = ["--no-deps", "--require-hashes", "-r", str(_LOCK)]

@@ -173,6 +173,12 @@ class StalledError(StopError):
     exit_code = ExitCode.STALLED
 
 
+class PeerLostError(JobError):
+    """Another worker ended, froze or never came; the state of this one is not saved."""
+
+    exit_code = ExitCode.PEER_LOST
+
+
 class FencedError(JobError):
     """A newer attempt took over the run; this process must write nothing more."""
 

@@ -1,4 +1,4 @@
-"""The `distribution` section: which devices of this machine train together."""
+"""The `distribution` section: which devices and workers train together."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from job.config.section import MUTABLE, Section, rule
 
 
 class DistributionConfig(Section):
-    """Which devices of this machine train together."""
+    """Which devices of a machine train together, and how long workers wait for each other."""
 
     devices: str = Field(
         "auto",
@@ -15,4 +15,19 @@ class DistributionConfig(Section):
         "two logical devices. `gpu:4`: the first four GPUs. Each device is one replica and "
         "takes an equal share of the global batch.",
         json_schema_extra=MUTABLE | rule("auto, cpu, gpu, cpu:N or gpu:N with N from 1 to 999"),
+    )
+    arrival_seconds: float = Field(
+        600.0,
+        gt=0,
+        le=86_400,
+        description="Longest time that workers wait for each other at their start, in seconds.",
+        json_schema_extra=MUTABLE,
+    )
+    silence_seconds: float = Field(
+        15.0,
+        ge=3,
+        le=3_600,
+        description="A worker that gave no sign of life for so long is lost, in seconds. "
+        "Threads give one every second, also while a step is computed.",
+        json_schema_extra=MUTABLE,
     )

@@ -1,15 +1,26 @@
-"""Opens this machine's devices as one `tf.distribute` strategy."""
+"""Opens the devices of all workers as one `tf.distribute` strategy."""
 
 from pathlib import Path
 
 import keras
 import tensorflow as tf
+from tensorflow.python.distribute.collective_all_reduce_strategy import (
+    coordination_config_pb2,
+)
+from tensorflow.python.eager import context
 
 from job.config.distribution import DistributionConfig
+from job.distribution.cluster import SINGLE, Cluster
 from job.errors import ConfigError
 
 # The line of the kernel module has the driver's version.
 _NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+# TensorFlow aborts a process that has lost another one. `group.Group` must come first, which
+# ends it with an exit code, so TensorFlow waits longer than any of its limits.
+_TENSORFLOW_REGISTER_MS = 120_000
+_TENSORFLOW_HEARTBEAT_MS = 600_000
+# Nobody waits at TensorFlow's exit: the workers have said farewell.
+_TENSORFLOW_SHUTDOWN_MS = 1_000
 
 
 def open_strategy(
@@ -18,6 +29,7 @@ def open_strategy(
     seed: int,
     compute_threads: int | None = None,
     tf32: bool = False,
+    cluster: Cluster = SINGLE,
 ) -> tf.distribute.Strategy:
     """Makes the process deterministic and creates a strategy over the requested devices.
 
@@ -28,10 +40,13 @@ def open_strategy(
         seed: The run's seed, for code that draws from the global generators.
         compute_threads: Threads of one operation; None: TensorFlow's choice, every core.
         tf32: Whether float32 products may be computed in TF32, with 10 bits of mantissa.
+        cluster: The workers. All of them must get here at about the same time: TensorFlow waits
+            for them and holds the interpreter's lock meanwhile.
 
     Returns:
-        A OneDeviceStrategy for one device, else a MirroredStrategy. Both compute the same
-        numbers on one device; the former has no mirrored variables and merges nothing.
+        A MultiWorkerMirroredStrategy for several workers, a OneDeviceStrategy for one device,
+        else a MirroredStrategy. The latter two compute the same numbers on one device; the
+        former of them has no mirrored variables and merges nothing.
 
     Raises:
         ConfigError: More devices are requested than available.
@@ -45,9 +60,37 @@ def open_strategy(
         tf.config.threading.set_intra_op_parallelism_threads(compute_threads)
         tf.config.threading.set_inter_op_parallelism_threads(compute_threads)
     devices = _devices(section.devices)
+    if cluster.num_workers > 1:
+        return _several_workers(cluster, devices)
     if len(devices) == 1:
         return tf.distribute.OneDeviceStrategy(devices[0])
     return tf.distribute.MirroredStrategy(devices)
+
+
+def _several_workers(cluster: Cluster, devices: list[str]) -> tf.distribute.Strategy:
+    if len(devices) > 1 and devices[0].startswith("CPU"):
+        raise ConfigError(
+            f"distribution.devices: {len(devices)} CPU devices on each of "
+            f"{cluster.num_workers} workers. TensorFlow has one CPU device on a worker: use "
+            "'cpu', or more workers."
+        )
+    job = coordination_config_pb2.CoordinatedJob(name="worker", num_tasks=cluster.num_workers)
+    context.context().configure_coordination_service(
+        service_type="standalone",
+        service_leader="/job:worker/replica:0/task:0",
+        cluster_register_timeout_in_ms=_TENSORFLOW_REGISTER_MS,
+        heartbeat_timeout_in_ms=_TENSORFLOW_HEARTBEAT_MS,
+        shutdown_barrier_timeout_in_ms=_TENSORFLOW_SHUTDOWN_MS,
+        coordinated_jobs=[job],
+    )
+    return tf.distribute.MultiWorkerMirroredStrategy(
+        cluster_resolver=tf.distribute.cluster_resolver.SimpleClusterResolver(
+            tf.train.ClusterSpec({"worker": [one.tensorflow for one in cluster.addresses]}),
+            task_type="worker",
+            task_id=cluster.worker,
+            rpc_layer="grpc",
+        )
+    )
 
 
 def _devices(request: str) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from job.data.dataset import Dataset, ItemTable, PairTable
 from job.data.pipeline.batches import item_batches
 from job.data.pipeline.collators import Collator
+from job.distribution.group import Group
+from job.distribution.messages import Message
 from job.errors import DivergedError
 from job.evaluation.baselines import baseline_scores
 from job.evaluation.metrics import DECISIONS, RANKINGS, roc_auc
@@ -32,6 +35,8 @@ from job.types import ItemInput
 # Budget of one batch: its items plus, per time step, the encoder's state. Measured peak memory
 # was up to ten times as large for images and five times for sequences.
 _BATCH_BYTES = 32 << 20
+# Messages between workers.
+EMBED, EMBEDDED = "embed", "embedded"
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class SplitScorer:
             texts), and consecutive pairs that an in-batch loss compares with each other.
         threads: Batches of items prepared at a time, while others are encoded.
         max_queries: Largest number of items that are searched with; 0 for no search.
+        group: The workers, which encode items together.
     """
 
     scorer: PairScorer
@@ -67,6 +73,7 @@ class SplitScorer:
     batch_size: int
     threads: int = 1
     max_queries: int = 0
+    group: Group = field(default_factory=Group)
 
     def score(self, pairs: PairTable) -> SplitScores:
         """Encodes each item once, scores the pairs and searches among their items."""
@@ -97,7 +104,7 @@ class SplitScorer:
         return SplitScores(scores, search_metrics(search, similarity=similarity))
 
     def embed(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Encodes items.
+        """Encodes items, on all workers.
 
         Args:
             rows: int64 (M,), the items, ascending, each once.
@@ -105,6 +112,23 @@ class SplitScorer:
         Returns:
             float32 (M, D).
         """
+        if self.group.num_workers == 1:
+            return self._embed_part(rows)
+        self.group.tell(Message(EMBED, arrays={"rows": rows}))
+        embedding_MD = self._embed_part(rows)
+        for share in self.group.collect(EMBEDDED):
+            embedding_MD[share.arrays["place"]] = share.arrays["embedding"]
+        return embedding_MD
+
+    def embed_share(self, rows: NDArray[np.int64]) -> None:
+        """Encodes this follower's share of the items, and sends it to the chief."""
+        embedding_MD = self._embed_part(rows)
+        place = np.flatnonzero(~np.isnan(embedding_MD).all(axis=1))
+        share: dict[str, NDArray[Any]] = {"place": place, "embedding": embedding_MD[place]}
+        self.group.tell(Message(EMBEDDED, arrays=share))
+
+    def _embed_part(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Embeddings of the batches of this worker; NaN for the items of the others."""
         values = _values_per_step(self.feed.input, embedding_size=self.scorer.embedding_size)
         batches = item_batches(
             self.feed,
@@ -112,6 +136,7 @@ class SplitScorer:
             rows=rows,
             max_steps=_BATCH_BYTES // (4 * values),
             threads=self.threads,
+            part=(self.group.worker, self.group.num_workers),
         )
         with closing(batches):
             return self.scorer.embed(

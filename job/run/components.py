@@ -20,6 +20,7 @@ from job.data.pipeline.collators import Collator, collator_for
 from job.data.sampling.epochs import BatchSampler, ShuffledPairs
 from job.data.sampling.length_groups import GroupedPairs, group_by_length
 from job.data.sampling.pair_sampling import drawn_pairs
+from job.distribution.cluster import SINGLE, Cluster
 from job.distribution.hardware import choose_compute_threads
 from job.distribution.strategy import open_strategy
 from job.models.siamese import Siamese, build_siamese
@@ -60,7 +61,11 @@ class Components:
 
 
 def build_components(
-    config: Config, *, dataset: Dataset, stored_threads: int | None = None
+    config: Config,
+    *,
+    dataset: Dataset,
+    stored_threads: int | None = None,
+    cluster: Cluster = SINGLE,
 ) -> Components:
     """Opens the devices and builds the model on them.
 
@@ -68,6 +73,7 @@ def build_components(
         config: The configuration of the run.
         dataset: Its items are the input.
         stored_threads: Compute threads of the run's first attempt, if known.
+        cluster: The workers; all of them build at the same time.
 
     Raises:
         ConfigError: A device is not available, or the training pairs do not fill a batch.
@@ -77,7 +83,11 @@ def build_components(
     section = config.training
     threads = choose_compute_threads(section.compute_threads, stored=stored_threads)
     strategy = open_strategy(
-        config.distribution, seed=config.run.seed, compute_threads=threads, tf32=section.tf32
+        config.distribution,
+        seed=config.run.seed,
+        compute_threads=threads,
+        tf32=section.tf32,
+        cluster=cluster,
     )
     with strategy.scope():
         siamese = build_siamese(

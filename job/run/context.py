@@ -14,7 +14,8 @@ from prometheus_client import CollectorRegistry
 from job import __version__
 from job.config.loader.load_config import LoadedConfig
 from job.config.root import Config
-from job.distribution.cluster import Cluster
+from job.distribution.cluster import Cluster, cluster_of
+from job.distribution.group import Group
 from job.distribution.kubernetes import Pod, pod_of
 from job.errors import ExitCode, JobError
 from job.run.directory import run_uri
@@ -49,6 +50,7 @@ class RunContext:
         port: Where metrics are served; 0 if they are not.
         pod: The pod of the process; None outside a cluster.
         started: Monotonic seconds at the start.
+        watchdog: Ends a process that makes no progress.
     """
 
     loaded: LoadedConfig
@@ -60,6 +62,11 @@ class RunContext:
     port: int
     pod: Pod | None
     started: float
+    watchdog: Watchdog
+
+    def watch_peers(self, group: Group) -> None:
+        """Tells the watchdog of the other workers."""
+        self.watchdog.watch_peers(lambda: group.waits_for_others)
 
     @property
     def config(self) -> Config:
@@ -86,7 +93,7 @@ def run_context(loaded: LoadedConfig, *, stop: StopSignal) -> Iterator[RunContex
     """
     config = loaded.config
     registry = CollectorRegistry()
-    cluster = Cluster()
+    cluster = cluster_of(os.environ)
     metrics = RunMetrics(registry, run=config.run.name, chief=cluster.is_chief)
     health = Health()
     setup = configure_logging(
@@ -117,6 +124,7 @@ def run_context(loaded: LoadedConfig, *, stop: StopSignal) -> Iterator[RunContex
             server.start() if config.metrics.enabled else 0,
             pod,
             started,
+            watchdog,
         )
         try:
             with _record_outcome(run):

@@ -8,11 +8,12 @@ from job.callbacks.callback_list import CallbackList
 from job.checkpoints.policy import SavePolicy
 from job.config.root import Config
 from job.data.dataset import Dataset
+from job.distribution.cluster import SINGLE, Cluster
 from job.models.learning_rate import RateSchedule
 from job.run.components import Components
 from job.run.item_access import is_compiled, item_access
 from job.training.grid import grid_steps
-from job.training.loop import Schedule, TrainingData, TrainingLoop
+from job.training.loop import Lead, Schedule, TrainingData, TrainingLoop
 from job.training.signals import StopSignal
 from job.training.step import TrainStep
 from job.training.weight_update import UpdateRule
@@ -47,6 +48,7 @@ class Training:
         *,
         validate: Callable[[], Mapping[str, float]],
         stop: StopSignal,
+        lead: Lead | None = None,
     ) -> TrainingLoop:
         """The loop with these callbacks; the callbacks save with the same `schedule.saves`."""
         return TrainingLoop(
@@ -56,6 +58,7 @@ class Training:
             callbacks=callbacks,
             validate=validate,
             stop=stop,
+            lead=lead,
         )
 
 
@@ -65,6 +68,7 @@ def build_training(
     dataset: Dataset,
     *,
     stored_grid_steps: int | None = None,
+    cluster: Cluster = SINGLE,
 ) -> Training:
     """Builds step, data and schedule.
 
@@ -74,6 +78,7 @@ def build_training(
         dataset: Its items are the input.
         stored_grid_steps: `Schedule.grid_steps` of the run's first attempt, if known. Only
             custom callbacks can notice the grid, so it is free without them.
+        cluster: The workers; this one prepares the items of its part of each batch.
 
     Raises:
         ConfigError: The replicas cannot share the global batch equally, or the learning rate
@@ -99,6 +104,7 @@ def build_training(
         threads=section.input_threads,
         max_steps=section.steps_per_epoch,
         are_items_stored=access.stored is not None,
+        encoded=cluster.part_of(section.global_batch_size),
     )
     grid = grid_steps(section.steps_per_call, batch_bytes=data.largest_batch_bytes)
     if stored_grid_steps is not None and config.callbacks.custom:

@@ -10,6 +10,7 @@ from job.checkpoints.serialization import state_sha256
 from job.config.monitors import MONITORS
 from job.config.root import Config
 from job.data.dataset import Dataset, PairTable
+from job.distribution.group import Group
 from job.errors import ConfigError
 from job.evaluation.evaluate import (
     EvaluationResult,
@@ -33,6 +34,7 @@ def split_scorer(
     dataset: Dataset,
     *,
     check_stop: Callable[[], None],
+    group: Group | None = None,
 ) -> SplitScorer:
     """Scores the pairs of a split as configured.
 
@@ -41,6 +43,7 @@ def split_scorer(
         components: The model and what collates its items.
         dataset: The items.
         check_stop: Called between batches; raises to stop the work.
+        group: The workers, which encode items together; None for one process.
     """
     return SplitScorer(
         PairScorer(
@@ -53,6 +56,7 @@ def split_scorer(
         batch_size=config.evaluation.batch_size,
         threads=config.training.input_threads,
         max_queries=config.evaluation.retrieval_queries,
+        group=group or Group(),
     )
 
 

@@ -9,6 +9,8 @@ from functools import partial
 
 from job.config.loader.load_config import LoadedConfig
 from job.data.dataset import Dataset
+from job.distribution.group import Group
+from job.distribution.messages import Message
 from job.run.context import RunContext, run_context
 from job.run.directory import (
     RunDirectory,
@@ -17,7 +19,9 @@ from job.run.directory import (
     reported_complete,
     require_checkpoint,
 )
+from job.run.follow import BEGIN, BUILD, OPENED, follow
 from job.run.read_data import read_data
+from job.run.workers import joined_group, require_same_data
 from job.telemetry.logs.setup import quieten_tensorflow
 from job.training.signals import StopSignal
 
@@ -35,7 +39,10 @@ def train(loaded: LoadedConfig, *, stop: StopSignal, from_step: int | None = Non
         InterruptedByUserError: Ctrl-C; the state is committed.
         JobError: Anything else that a person can act on.
     """
-    with run_context(loaded, stop=stop) as run:
+    with run_context(loaded, stop=stop) as run, joined_group(run) as group:
+        if not group.is_chief:
+            follow(run, group)
+            return
         run.listener.waiting_for("the run directory")
         directory = open_run_directory(
             run.config, env=os.environ, sleep=stop.sleep, check_stop=stop.raise_if_requested
@@ -45,8 +52,10 @@ def train(loaded: LoadedConfig, *, stop: StopSignal, from_step: int | None = Non
             require_checkpoint(directory, step=from_step)
         elif reported_complete(directory, config=run.config):
             return
+        group.tell(Message(OPENED))
         run.listener.waiting_for("reading the data")
         dataset = read_data(run)
+        require_same_data(group, fingerprint=dataset.fingerprint)
         stop.raise_if_requested()
         # A second process and missing permissions are reported before TensorFlow is loaded.
         run.listener.waiting_for("access to the run directory")
@@ -54,13 +63,19 @@ def train(loaded: LoadedConfig, *, stop: StopSignal, from_step: int | None = Non
             directory.check_permissions()
             run.listener.waiting_for("loading TensorFlow")
             quieten_tensorflow(os.environ)
-            _train(run, directory=directory, dataset=dataset, from_step=from_step)
+            _train(run, group, directory=directory, dataset=dataset, from_step=from_step)
 
 
 def _train(
-    run: RunContext, *, directory: RunDirectory, dataset: Dataset, from_step: int | None
+    run: RunContext,
+    group: Group,
+    *,
+    directory: RunDirectory,
+    dataset: Dataset,
+    from_step: int | None,
 ) -> None:
     """The part that needs TensorFlow."""
+    from job.distribution.hardware import choose_compute_threads
     from job.run.artifacts import RunArtifacts
     from job.run.callbacks import build_callbacks, prepare_callbacks
     from job.run.checkpointer import RunCheckpointer
@@ -68,6 +83,7 @@ def _train(
     from job.run.describe_attempt import provenance_of
     from job.run.finalize import commit_and_stop, finalize
     from job.run.initial_weights import initialise
+    from job.run.lead import Leader
     from job.run.prepare_training import build_training
     from job.run.quality import Validation, evaluate_model, split_scorer, validation_pairs
     from job.run.summary import recorded_failure
@@ -76,13 +92,21 @@ def _train(
     config, stop = run.config, run.stop
     stop.raise_if_requested()
     derived = directory.read_derived()
+    threads = choose_compute_threads(
+        config.training.compute_threads, stored=derived.get("compute_threads")
+    )
+    group.tell(Message(BUILD, {"compute_threads": threads}))
     components = build_components(
-        config, dataset=dataset, stored_threads=derived.get("compute_threads")
+        config, dataset=dataset, stored_threads=threads, cluster=run.cluster
     )
     stop.install()  # TensorFlow may have replaced the handlers
     set_info_metrics(run, components, dataset_sha256=dataset.fingerprint)
     training = build_training(
-        config, components, dataset, stored_grid_steps=derived.get("grid_steps")
+        config,
+        components,
+        dataset,
+        stored_grid_steps=derived.get("grid_steps"),
+        cluster=run.cluster,
     )
     prepared = prepare_callbacks(run, components, dataset)
     pairs = validation_pairs(
@@ -111,17 +135,24 @@ def _train(
             )
             checkpointer.attach(callbacks)
             splits = split_scorer(
-                config, components, dataset, check_stop=stop.raise_if_requested
+                config,
+                components,
+                dataset,
+                check_stop=stop.raise_if_requested,
+                group=group,
             )
+            lead = Leader(group, components.siamese, compares=bool(prepared.custom))
             validate = Validation(
                 splits,
                 pairs=pairs,
                 read_weights=lambda: read_variables(components.siamese.weights()),
                 listener=run.listener,
-                as_evaluated=components.siamese.as_evaluated,
+                as_evaluated=lead.as_evaluated,
             )
-            loop = training.loop(callbacks, validate=validate, stop=stop)
+            loop = training.loop(callbacks, validate=validate, stop=stop, lead=lead)
             checkpointer.begin_training()
+            group.tell(Message(BEGIN))
+            group.wait_with(stop.note_progress)
             run.listener.finish_startup()
             loop.run(
                 state,
@@ -130,5 +161,6 @@ def _train(
             )
             run.listener.set_phase("reporting")
             checkpointer.load_best_weights()
+            lead.share_variables()
             result = evaluate_model(run, dataset, splits=splits, validation=validate)
             finalize(run, checkpointer, artifacts, components, dataset, result)

@@ -7,7 +7,8 @@ the last poll, so it also notices a main thread that is stuck in native code::
         ...
         watchdog.set_phase("training")
 
-Two limits: no poll for too long ends in exit code 77, which counts as a failure; a SIGTERM that
+Two limits: no poll for too long ends in exit code 77, which counts as a failure, or in 76 if
+another worker is what this one waits for; a SIGTERM that
 is not noticed in time ends in 143: a preempted node does not wait for a long step, and the last
 commit is as good as any. Ctrl-C waits for the step: a person can press it again.
 """
@@ -67,6 +68,7 @@ class Watchdog:
         self._now = now
         self._leave = leave
         self._phase: Phase = "initializing"
+        self._waits_for_others: Callable[[], bool] = lambda: False
         self._checked_at = self._resumed_at = now()
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
@@ -77,6 +79,10 @@ class Watchdog:
     def set_phase(self, phase: Phase) -> None:
         """The run does something else from now on."""
         self._phase = phase
+
+    def watch_peers(self, waits_for_others: Callable[[], bool]) -> None:
+        """Several workers train: asks whether this one waits for another in a step."""
+        self._waits_for_others = waits_for_others
 
     def __enter__(self) -> Self:
         # Python's own handler runs once the main thread is back in the interpreter; the byte
@@ -130,7 +136,7 @@ class Watchdog:
             and self._now() - terminated_at >= NOTICE_SECONDS
         ):
             cause = self._stop.cause_of_sigterm
-            self._end(
+            self.end(
                 self._stop.code_at_once(signal.SIGTERM),
                 f"SIGTERM was not noticed within {NOTICE_SECONDS:.0f} s"
                 + (f", after {cause}" if cause else ""),
@@ -141,9 +147,15 @@ class Watchdog:
         self._checked_at = now
         seconds = now - max(self._stop.polled_at, self._resumed_at)
         if limit is not None and seconds >= limit:
-            self._end(ExitCode.STALLED, f"no progress for {seconds:.0f} s ({self._phase})")
+            waits = self._waits_for_others()
+            self.end(
+                ExitCode.PEER_LOST if waits else ExitCode.STALLED,
+                f"no progress for {seconds:.0f} s ({self._phase})"
+                + (", waiting for another worker" if waits else ""),
+            )
 
-    def _end(self, code: ExitCode, reason: str) -> None:
+    def end(self, code: ExitCode, reason: str) -> None:
+        """Ends the process at once, with the stacks of all threads; from any thread."""
         last_words = threading.Timer(_LAST_WORDS_SECONDS, self._leave, (code,))
         last_words.daemon = True
         last_words.start()

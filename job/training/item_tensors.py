@@ -134,7 +134,8 @@ class StoredItems:
         )
 
     def _on_device(self, items: RaggedArray, replica: int) -> tuple[tf.Tensor, tf.Tensor]:
-        with tf.device(self._devices[replica]):
+        # Replicas are numbered over all workers, devices of this one from 0.
+        with tf.device(self._devices[replica % len(self._devices)]):
             values_V = tf.constant(np.asarray(items.values))
             return prepared_values(values_V, item=self._item), tf.constant(items.offsets)
 

@@ -32,17 +32,17 @@ nor run on several workers (docs/adr/0002).
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from time import monotonic
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
 from job.callbacks.callback_list import CallbackList, TrainCall
 from job.checkpoints.policy import SavePolicy
 from job.data.dataset import ItemTable
-from job.data.pipeline.batches import PairArrays, pair_arrays
+from job.data.pipeline.batches import ALL, PairArrays, pair_arrays
 from job.data.pipeline.collators import Collator
 from job.data.pipeline.prefetch import Prefetcher, Steps
 from job.data.sampling.epochs import BatchSampler
@@ -69,6 +69,7 @@ class TrainingData:
         threads: Batches prepared in parallel.
         max_steps: Optimizer steps in an epoch, at most; None for all whole batches.
         are_items_stored: Whether the devices hold all items, so that batches need none.
+        encoded: The pairs of each batch whose items this worker encodes.
     """
 
     pairs: BatchSampler
@@ -79,6 +80,7 @@ class TrainingData:
     threads: int = 1
     max_steps: int | None = None
     are_items_stored: bool = False
+    encoded: slice = field(default_factory=lambda: ALL)
 
     @property
     def steps_in_epoch(self) -> int:
@@ -107,6 +109,7 @@ class TrainingData:
                 items=self.items,
                 seed=self.seed,
                 epoch=epoch,
+                encoded=self.encoded,
             )
 
         return Prefetcher(
@@ -133,6 +136,33 @@ class Schedule:
     saves: SavePolicy
 
 
+class Lead(Protocol):
+    """What several workers do together, led by this one."""
+
+    def announce(self, steps: Steps) -> None:
+        """The next call."""
+
+    def step(self, train_step: TrainStep, call: PreparedCall) -> StepResults:
+        """Runs the call that was announced."""
+
+    def share_variables(self) -> None:
+        """All workers continue from the variables of this one."""
+
+
+class Alone:
+    """The `Lead` of one process."""
+
+    def announce(self, steps: Steps) -> None:
+        """Nobody is told."""
+
+    def step(self, train_step: TrainStep, call: PreparedCall) -> StepResults:
+        """Runs a call."""
+        return train_step(call)
+
+    def share_variables(self) -> None:
+        """Nobody is told."""
+
+
 class TrainingLoop:
     """Trains until the last epoch, an early stop or a signal.
 
@@ -143,6 +173,7 @@ class TrainingLoop:
         callbacks: Keras callbacks; they receive plain floats.
         validate: Measures the model on the validation pairs, each exactly once.
         stop: Polled between calls and by `validate`.
+        lead: Takes the other workers along; None for one process.
     """
 
     def __init__(
@@ -154,7 +185,9 @@ class TrainingLoop:
         callbacks: CallbackList,
         validate: Callable[[], Mapping[str, float]],
         stop: StopSignal,
+        lead: Lead | None = None,
     ) -> None:
+        self._lead: Lead = lead or Alone()
         self._step = step
         self._data = data
         self._schedule = schedule
@@ -217,6 +250,7 @@ class TrainingLoop:
         if not self._grid.is_edge(position.step_in_epoch):
             hooks.on_train_batch_begin(self._grid.begin(position.step_in_epoch))
         put_back()
+        self._lead.share_variables()
         self._callbacks.on_state_ready()
 
     def _run_epoch(self, state: TrainState, *, calls: Calls) -> bool:
@@ -256,8 +290,9 @@ class TrainingLoop:
             steps_until_save=self._schedule.saves.steps_until_save(state.position.global_step),
             seconds_per_step=self._seconds_per_step,
         )
-        started = monotonic()
-        results = self._step(calls.take(Steps(state.position.epoch, first, steps)))
+        started, wanted = monotonic(), Steps(state.position.epoch, first, steps)
+        self._lead.announce(wanted)
+        results = self._lead.step(self._step, calls.take(wanted))
         seconds = monotonic() - started if self._is_traced else None
         self._is_traced = True
         self._seconds_per_step = None if seconds is None else seconds / steps

@@ -78,6 +78,17 @@ class StopSignal:
         if self._is_interruptible:
             self.raise_if_requested()
 
+    def request(self, number: int) -> None:
+        """Stops as if this process had got a signal that another worker got."""
+        if self._signal is None:
+            self._received_at = time.monotonic()
+            self._signal = signal.Signals(number)
+
+    @property
+    def number(self) -> int:
+        """Number of the signal that arrived; 0 if none has."""
+        return int(self._signal or 0)
+
     @property
     def cause_of_sigterm(self) -> str:
         """For what fault Kubernetes ends this process; "" for none.

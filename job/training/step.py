@@ -120,6 +120,7 @@ class TrainStep:
         self._strategy = strategy
         self._global_batch_size = global_batch_size
         self._rows = global_batch_size // replicas
+        self._local_replicas = len(strategy.extended.worker_devices)
         self._access = access
         self._compiled_steps = compiled_steps
         self._steps: Any = None
@@ -238,11 +239,13 @@ class TrainStep:
         return self._replica(partial(self._embed, own), label_b, *numbers_b)
 
     def _own_rows(self, batch: tf.Tensor) -> tf.Tensor:
-        """The replica's rows of (B, ...)."""
-        if self._rows == self._global_batch_size:
+        """The replica's rows of those of the global batch, or of this worker, (rows, ...)."""
+        if batch.shape[0] == self._rows:
             return batch
-        context = tf.distribute.get_replica_context()
-        start = context.replica_id_in_sync_group * self._rows
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        if batch.shape[0] != self._global_batch_size:
+            replica %= self._local_replicas
+        start = replica * self._rows
         rows = batch[start : start + self._rows]
         return tf.ensure_shape(rows, (self._rows, *batch.shape[1:]))
 

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,9 @@ class PairArrays:
     """One global batch of B pairs, the input of a training step.
 
     Attributes:
-        items: 2B rows, the left items as the collator's `ragged` gives them, then the right
-            ones; None if the step takes them from all items by their numbers.
+        items: The left items as the collator's `ragged` gives them, then the right ones, of
+            all pairs or of those that this worker encodes; None if the step takes them from all
+            items by their numbers.
         label: float32 (B,), 1.0 = match, 0.0 = no match.
         left_item: int64 (B,), number of the left item of each pair in the dataset.
         right_item: int64 (B,), of the right one.
@@ -40,8 +42,17 @@ class PairArrays:
     right_class: NDArray[np.int64]
 
 
+ALL = slice(None)
+
+
 def pair_arrays(
-    chosen: SampledPairs, *, feed: Collator | None, items: ItemTable, seed: int, epoch: int
+    chosen: SampledPairs,
+    *,
+    feed: Collator | None,
+    items: ItemTable,
+    seed: int,
+    epoch: int,
+    encoded: slice = ALL,
 ) -> PairArrays:
     """Collates the pairs of a batch, with the collator's augmentation.
 
@@ -51,11 +62,12 @@ def pair_arrays(
         items: The items of the dataset, for their classes.
         seed: `run.seed`.
         epoch: Counted from 0.
+        encoded: The pairs whose items this worker encodes.
     """
-    pairs = chosen.pairs
+    pairs, own = chosen.pairs, chosen.index[encoded]
     # The two items of a pair are augmented differently, even if they are the same item.
-    index = np.concatenate([2 * chosen.index, 2 * chosen.index + 1])
-    rows = np.concatenate([pairs.left, pairs.right])
+    index = np.concatenate([2 * own, 2 * own + 1])
+    rows = np.concatenate([pairs.left[encoded], pairs.right[encoded]])
     variation = AugmentationSeed(seed, epoch, index)
     return PairArrays(
         items=None if feed is None else feed.ragged(rows, variation=variation),
@@ -74,6 +86,7 @@ def item_batches(
     rows: NDArray[np.int64],
     max_steps: int = sys.maxsize,
     threads: int = 1,
+    part: tuple[int, int] = (0, 1),
 ) -> Generator[tuple[NDArray[np.int64], NDArray[np.generic]], None, None]:
     """Yields every item once, short ones first, so that there is little padding.
 
@@ -87,6 +100,8 @@ def item_batches(
         max_steps: Largest number of steps in a batch, padding included. A longer item is a
             batch by itself.
         threads: Batches collated at a time.
+        part: Index of this worker and their number: it gets every so manieth batch. The batches
+            do not depend on it.
 
     Yields:
         Row numbers int64 (b,) and the collated items, (b, ...).
@@ -104,7 +119,8 @@ def item_batches(
             yield rows[candidates[:fitting]]
             start += fitting
 
-    yield from _ahead(feed.batch, row_batches(), threads=threads)
+    first, step = part
+    yield from _ahead(feed.batch, islice(row_batches(), first, None, step), threads=threads)
 
 
 def _ahead(

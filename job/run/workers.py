@@ -1,0 +1,106 @@
+"""Brings the workers of a run together, and ends them together."""
+
+import logging
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from typing import Any
+
+from job import __version__
+from job.config.resume import as_record
+from job.config.root import Config
+from job.distribution.group import Group
+from job.distribution.messages import Message
+from job.distribution.rendezvous import Patience, meet
+from job.errors import ConfigError, ExitCode, JobError
+from job.run.context import RunContext
+
+log = logging.getLogger(__name__)
+
+_LIBRARIES = ("tensorflow", "keras", "numpy")
+# What one worker may have otherwise than another.
+_OWN_SECTIONS = ("metrics", "logging")
+
+
+@contextmanager
+def joined_group(run: RunContext) -> Iterator[Group]:
+    """The workers of the run; when the block ends, the others are told how.
+
+    Raises:
+        ConfigError: The workers were started differently.
+        PeerLostError: A worker did not come in time.
+    """
+    cluster, section = run.cluster, run.config.distribution
+    if cluster.num_workers == 1:
+        yield Group()
+        return
+    names = [cluster.name(worker) for worker in range(cluster.num_workers)]
+    group = Group(
+        cluster.worker,
+        names,
+        end=run.watchdog.end,
+        tick=run.stop.raise_if_requested,
+        on_stop=run.stop.request,
+        signal=lambda: run.stop.number,
+    )
+    log.info("one of several workers", extra={"this": names[cluster.worker], "leads": names[0]})
+    patience = Patience(
+        section.arrival_seconds,
+        section.silence_seconds,
+        tick=run.stop.raise_if_requested,
+        waiting_for=run.listener.waiting_for,
+        sleep=run.stop.sleep,
+    )
+    run.watch_peers(group)
+    with _farewell(group):
+        meet(group, cluster, _hello(run.config, num_workers=cluster.num_workers), patience)
+        log.info("all workers are here", extra={"workers": cluster.num_workers})
+        yield group
+
+
+@contextmanager
+def _farewell(group: Group) -> Iterator[None]:
+    try:
+        yield
+    except JobError as error:
+        group.leave(error.exit_code, str(error))
+        raise
+    except BaseException as error:
+        group.leave(ExitCode.UNEXPECTED, f"{type(error).__name__}: {error}")
+        raise
+    group.leave(ExitCode.FINISHED, "the run is finished")
+
+
+def _hello(config: Config, *, num_workers: int) -> dict[str, Any]:
+    """What must be the same on all workers; read without importing TensorFlow."""
+    shared = {k: v for k, v in as_record(config).items() if k not in _OWN_SECTIONS}
+    versions = {name: metadata.version(name) for name in _LIBRARIES}
+    return {
+        **shared,
+        "workers": num_workers,
+        "versions": {
+            "python": platform.python_version(),
+            "siamese-job": __version__,
+            **versions,
+        },
+    }
+
+
+def require_same_data(group: Group, *, fingerprint: str) -> None:
+    """Compares the data of all workers.
+
+    Raises:
+        ConfigError: They differ; on every worker.
+        JobError: Another worker could not read its data.
+    """
+    if not group.is_chief:
+        group.tell(Message("data", {"fingerprint": fingerprint}))
+        return
+    for worker, message in enumerate(group.collect("data"), start=1):
+        other = message.facts["fingerprint"]
+        if other != fingerprint:
+            raise ConfigError(
+                f"the data of worker {worker} is not that of the chief: fingerprint "
+                f"{other[:12]}, expected {fingerprint[:12]}. Give all workers the same files."
+            )

@@ -60,6 +60,10 @@ def open_strategy(
         tf.config.threading.set_intra_op_parallelism_threads(compute_threads)
         tf.config.threading.set_inter_op_parallelism_threads(compute_threads)
     devices = _devices(section.devices)
+    if cluster.num_workers > 1 or len(devices) > 1:
+        # It merges operations of the replicas of one process, which adds up numbers in another
+        # order than replicas in several processes do.
+        tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
     if cluster.num_workers > 1:
         return _several_workers(cluster, devices)
     if len(devices) == 1:

@@ -154,12 +154,19 @@ class Watchdog:
                 + (", waiting for another worker" if waits else ""),
             )
 
-    def end(self, code: ExitCode, reason: str) -> None:
-        """Ends the process at once, with the stacks of all threads; from any thread."""
+    def end(self, code: ExitCode, reason: str, *, with_stacks: bool = True) -> None:
+        """Ends the process at once; from any thread.
+
+        Args:
+            code: Its exit code.
+            reason: Why, for people.
+            with_stacks: Whether the stacks of all threads may tell why.
+        """
         last_words = threading.Timer(_LAST_WORDS_SECONDS, self._leave, (code,))
         last_words.daemon = True
         last_words.start()
-        faulthandler.dump_traceback(file=sys.__stderr__ or sys.stderr, all_threads=True)
+        if with_stacks:
+            faulthandler.dump_traceback(file=sys.__stderr__ or sys.stderr, all_threads=True)
         log.error("process ended by the watchdog", extra={"reason": reason, "exit_code": code})
         write_termination_message(code, f"{reason}; the last commit is intact")
         last_words.cancel()

@@ -4,6 +4,7 @@ import logging
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import metadata
 from typing import Any
 
@@ -39,7 +40,7 @@ def joined_group(run: RunContext) -> Iterator[Group]:
     group = Group(
         cluster.worker,
         names,
-        end=run.watchdog.end,
+        end=partial(run.watchdog.end, with_stacks=False),
         tick=run.stop.raise_if_requested,
         on_stop=run.stop.request,
         signal=lambda: run.stop.number,

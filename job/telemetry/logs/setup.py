@@ -153,8 +153,7 @@ def configure_logging(
 
     Args:
         format: As in `logging.format`.
-        level: As in `logging.level`. Workers other than 0 raise INFO to WARNING: they would
-            say the same as worker 0.
+        level: As in `logging.level`.
         stream: Standard output.
         run: Name of the run.
         worker: Rank of this process.
@@ -178,8 +177,6 @@ def configure_logging(
         }[resolved]
     )
     threshold = logging.getLevelNamesMapping()[level]
-    if worker != 0 and threshold == logging.INFO:
-        threshold = logging.WARNING
     return LoggingSetup(handler=handler, format=resolved, level=threshold, terminal=terminal)
 
 

@@ -107,7 +107,7 @@ class Channel:
         """Ends the connection; nobody is lost by it."""
         self._closed.set()
         with suppress(OSError):
-            # What was sent still arrives; the reading thread sees the end and closes the socket.
+            # What was sent still arrives; the reading thread closes the socket.
             self._connection.shutdown(socket.SHUT_RDWR)
         self._reading.join(_CLOSE_SECONDS)
 
@@ -143,6 +143,7 @@ class Channel:
     def _exactly(self, size: int) -> bytes:
         parts, left = [], size
         while left:
+            part = b""
             readable, _, _ = select.select([self._connection], [], [], BEAT_SECONDS)
             if not readable:
                 # Only now: what arrived while this process was paused is read first.
@@ -150,7 +151,8 @@ class Channel:
                 if silent > self._silence_seconds:
                     raise ClosedError(f"no sign of life for {silent:.0f} s")
                 continue
-            part = self._connection.recv(min(left, 1 << 20))
+            with suppress(ConnectionResetError):
+                part = self._connection.recv(min(left, 1 << 20))
             if not part:
                 raise ClosedError("its connection ended")
             self._heard_at = self._now()

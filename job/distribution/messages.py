@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,7 @@ def read_message(read: Callable[[int], bytes], *, limit_bytes: int | None = None
         content = json.loads(read(num_facts))
         kind, facts = str(content["kind"]), dict(content["facts"])
         return Message(kind, facts, _unpacked(read(num_arrays)))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
         raise MalformedMessageError(f"no message of a worker: {error}") from error
 
 

@@ -32,37 +32,16 @@ _QUARANTINE_SCHEMA = 1
 
 
 class RunArtifacts:
-    """Writes files of the run directory; on the chief only, while it holds the run.
+    """Writes files of the run directory while this process holds the run.
 
     Every method raises FencedError if a newer attempt holds the run.
 
     Args:
         files: From `RunCheckpointer.files`.
-        is_chief: Whether this process writes.
     """
 
-    def __init__(self, files: RunFiles, *, is_chief: bool) -> None:
+    def __init__(self, files: RunFiles) -> None:
         self._files = files
-        self._is_chief = is_chief
-
-    def write(self, name: str, data: bytes) -> None:
-        """Creates or replaces a file."""
-        if self._is_chief:
-            self._files.write(name, data)
-
-    def create(self, name: str, data: bytes) -> None:
-        """As `write`, with fewer requests where the file does not exist yet."""
-        if self._is_chief:
-            self._files.create(name, data)
-
-    def delete(self, name: str) -> None:
-        """Deletes a file; it may be gone already."""
-        if self._is_chief:
-            self._files.delete(name)
-
-    def list(self, prefix: str) -> list[str]:
-        """Names of the files that begin with `prefix`, sorted."""
-        return self._files.list(prefix)
 
     def publish(self, files: Mapping[str, bytes], *, directory: str) -> dict[str, str]:
         """Writes results under unique names and replaces their copies under fixed names.
@@ -72,13 +51,11 @@ class RunArtifacts:
             directory: From `RunCheckpointer.results_directory`.
 
         Returns:
-            Unique name of each file, for HEAD; empty where this process does not write.
+            Unique name of each file, for HEAD.
 
         Raises:
             DiskFullError: There is no space for them.
         """
-        if not self._is_chief:
-            return {}
         try:
             return self._files.publish(files, directory=directory)
         except DiskFullError as error:
@@ -90,13 +67,13 @@ class RunArtifacts:
 
     def write_summary(self, content: Mapping[str, Any]) -> None:
         """Writes `summary.json` of an attempt that did not finish the run."""
-        self.write(SUMMARY, encode_summary(content))
+        self._files.write(SUMMARY, encode_summary(content))
 
     def write_quarantine(self, quarantine: Quarantine) -> None:
         """Writes `quarantine.json`; also without rejected rows, which is worth knowing too."""
         rows = cast(Mapping[str, Json], quarantine.to_json())
         content = {"schema": _QUARANTINE_SCHEMA, **rows}
-        self.create(QUARANTINE, f"{json.dumps(content, indent=1)}\n".encode())
+        self._files.create(QUARANTINE, f"{json.dumps(content, indent=1)}\n".encode())
 
 
 def encode_summary(content: Mapping[str, Any]) -> bytes:

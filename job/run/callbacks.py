@@ -23,10 +23,9 @@ from job.callbacks.checkpoint import CheckpointCallback
 from job.callbacks.progress import ProgressCallback
 from job.callbacks.prometheus import MetricsCallback
 from job.callbacks.user import load_custom_callbacks
-from job.checkpoints.fenced_files import EpochFiles
+from job.checkpoints.fenced_files import EpochFiles, RunFiles
 from job.data.dataset import Dataset
 from job.models.activation_probe import ActivationProbe, Activations
-from job.run.artifacts import RunArtifacts
 from job.run.checkpointer import RunCheckpointer
 from job.run.components import Components
 from job.run.context import RunContext
@@ -99,7 +98,6 @@ def build_callbacks(
     prepared: PreparedCallbacks,
     checkpointer: RunCheckpointer,
     *,
-    artifacts: RunArtifacts,
     training: Training,
 ) -> CallbackList:
     """Every callback of the run, in the order the loop calls them."""
@@ -131,7 +129,7 @@ def build_callbacks(
         early_stopping=next(stoppers, None),
     )
     progress = _progress(run, training, position=position, best=best)
-    activations = _activations(run, prepared, artifacts, position=position)
+    activations = _activations(run, prepared, checkpointer.files, position=position)
     ordered = ordered_callbacks(
         control=control,
         custom=prepared.custom,
@@ -164,7 +162,7 @@ def _progress(
 def _activations(
     run: RunContext,
     prepared: PreparedCallbacks,
-    artifacts: RunArtifacts,
+    written: RunFiles,
     *,
     position: Callable[[], Position],
 ) -> list[ActivationsCallback]:
@@ -172,7 +170,7 @@ def _activations(
     if section is None or prepared.probe is None:
         return []
     files = EpochFiles(
-        artifacts,
+        written,
         directory=DIRECTORY,
         keep=section.keep_epochs,
         key="callbacks.activations.keep_epochs",

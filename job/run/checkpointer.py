@@ -44,7 +44,7 @@ _BUCKET_HEAD_SECONDS = 1.0
 
 
 class RunCheckpointer:
-    """The run as this process holds it; only the chief writes.
+    """The run as this process holds it; of several workers, the chief does.
 
     `acquire`, then `restore`, `attach` and `put_back`; from then on `save` and `save_if_idle`,
     and at the end `stop` or `finish`. Used from the main thread.
@@ -186,9 +186,8 @@ class RunCheckpointer:
         Raises:
             FencedError: A newer attempt holds the run.
         """
-        if self._run.cluster.is_chief:
-            self._manager.begin_training()
-            self._saves.collect_garbage()
+        self._manager.begin_training()
+        self._saves.collect_garbage()
 
     def save(self, *, metrics: Mapping[str, float], best: Best | None) -> None:
         """Saves in the background; waits for the save in flight, if there is one.
@@ -275,7 +274,7 @@ class RunCheckpointer:
         return num_bytes_of(spec) / self._bytes_per_second < seconds
 
     def _has_news(self) -> bool:
-        return self._run.cluster.is_chief and self.state.position != self._newest
+        return self.state.position != self._newest
 
     def _submit(
         self,
@@ -380,10 +379,9 @@ class RunCheckpointer:
         Raises:
             FencedError: A newer attempt holds the run.
         """
-        if self._run.cluster.is_chief:
-            self._manager.finish(status, reason, results=results, facts=facts or {})
-            if results:  # those before them are not needed any more
-                self._saves.collect_garbage()
+        self._manager.finish(status, reason, results=results, facts=facts or {})
+        if results:  # those before them are not needed any more
+            self._saves.collect_garbage()
 
     def close(self) -> None:
         """Waits for the background thread; a stop request cuts its deletes short."""

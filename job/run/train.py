@@ -123,16 +123,14 @@ def _train(
         checkpointer = RunCheckpointer.acquire(
             run, directory, provenance=provenance, siamese=components.siamese
         )
-        artifacts = RunArtifacts(checkpointer.files, is_chief=run.cluster.is_chief)
+        artifacts = RunArtifacts(checkpointer.files)
         state = checkpointer.restore(from_step=from_step)
         with (
             recorded_failure(run, checkpointer, artifacts),
             naming_finite_checkpoint(directory),
         ):
             artifacts.write_quarantine(dataset.quarantine)
-            callbacks = build_callbacks(
-                run, prepared, checkpointer, artifacts=artifacts, training=training
-            )
+            callbacks = build_callbacks(run, prepared, checkpointer, training=training)
             checkpointer.attach(callbacks)
             splits = split_scorer(
                 config,

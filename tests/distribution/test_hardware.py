@@ -2,7 +2,6 @@ import os
 
 import pytest
 
-from job.distribution.cluster import Cluster
 from job.distribution.hardware import (
     Topology,
     choose_compute_threads,
@@ -65,8 +64,3 @@ def test_compute_threads_are_stored_then_limited_then_requested(
     if cpu_max is not None:
         file.write_text(cpu_max)
     assert choose_compute_threads(requested, stored=stored, cpu_max=file) == threads
-
-
-def test_worker_0_is_the_chief():
-    assert Cluster().is_chief
-    assert not Cluster(worker=1, num_workers=2).is_chief

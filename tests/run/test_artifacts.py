@@ -14,8 +14,8 @@ from tests.checkpoints.tiny_run import acquired
 from tests.fakes.memory_store import MemoryStore
 
 
-def artifacts_in(store: MemoryStore, *, attempt="a", is_chief=True) -> RunArtifacts:
-    return RunArtifacts(acquired(store, name=attempt).files, is_chief=is_chief)
+def artifacts_in(store: MemoryStore, *, attempt="a") -> RunArtifacts:
+    return RunArtifacts(acquired(store, name=attempt).files)
 
 
 def written(store: MemoryStore, name: str):
@@ -77,14 +77,3 @@ def test_a_full_disk_names_the_export_if_there_is_one(name):
     assert EXPORT == FOLDER
     assert str(caught.value).startswith("cannot write: free some space.")
     assert ("export.enabled" in str(caught.value)) is name.startswith("export")
-
-
-def test_a_worker_that_is_not_the_chief_changes_nothing():
-    store = MemoryStore()
-    artifacts_in(store).write_summary({"outcome": "finished"})
-    before = store.list("")
-    worker = RunArtifacts(acquired(MemoryStore()).files, is_chief=False)
-    worker.write("summary.json", b"{}")
-    worker.delete("summary.json")
-    assert worker.list("") == ["HEAD.json", "config.json"]
-    assert store.list("") == before

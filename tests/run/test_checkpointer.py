@@ -11,7 +11,6 @@ import pytest
 from job.callbacks.callback_list import CallbackList
 from job.checkpoints.records import Best
 from job.checkpoints.serialization import state_sha256
-from job.distribution.cluster import Cluster
 from job.errors import FencedError
 from job.models.weight_averages import WeightAverages
 from job.run.checkpointer import RunCheckpointer
@@ -35,7 +34,7 @@ class Counting(keras.callbacks.Callback):
 class Run:
     """A process of a made-up run with a model of two variables."""
 
-    def __init__(self, store, *, attempt="a", worker=0, weights="last", is_averaged=False):
+    def __init__(self, store, *, attempt="a", weights="last", is_averaged=False):
         self.heard, averages = [], None
         self.variables = {
             "model|w": keras.Variable(np.zeros(2, np.float32)),
@@ -46,7 +45,6 @@ class Run:
             averages = WeightAverages.of([weight], momentum=0.9)
             self.variables["model|average/w"] = averages.variables[0]
         context = SimpleNamespace(
-            cluster=Cluster(worker=worker, num_workers=2),
             listener=self,
             stop=StopSignal(),
             seconds=2.0,
@@ -265,17 +263,6 @@ def test_a_failed_save_is_heard_and_raised():
     with pytest.raises(FencedError):
         run.save()
     assert run.heard[-1] == ("checkpoint_failed",)
-
-
-def test_a_worker_that_is_not_the_chief_commits_nothing():
-    store = MemoryStore()
-    run = Run(store, worker=1)
-    run.train(1)
-    run.save()
-    run.checkpointer.begin_training()
-    run.checkpointer.finish("completed", "")
-    assert head_of(store).checkpoints == ()
-    assert head_of(store).status == "running"
 
 
 def test_the_best_weights_do_not_change_the_fingerprint_of_the_last_state():

@@ -12,7 +12,6 @@ from job.callbacks.best_epoch import BestEpoch
 from job.callbacks.checkpoint import CheckpointCallback
 from job.checkpoints.policy import SavePolicy
 from job.checkpoints.serialization import state_sha256
-from job.distribution.cluster import Cluster
 from job.errors import PreemptedError
 from job.run.checkpointer import RunCheckpointer
 from job.telemetry.listener import Listeners
@@ -90,9 +89,7 @@ def attempt(toy, store, name, *, stop=None, every_steps=100, listener=None):
             raise PreemptedError("")
         return {"val_loss": float(sum(np.abs(one).sum() for one in run.weights().values()))}
 
-    context = SimpleNamespace(
-        cluster=Cluster(), listener=listener or Listeners(), stop=StopSignal(), seconds=1.0
-    )
+    context = SimpleNamespace(listener=listener or Listeners(), stop=StopSignal(), seconds=1.0)
     manager = acquired(store, name=name, keep_last=100)
     checkpointer = RunCheckpointer(context, manager=manager, siamese=run.siamese)
     state = checkpointer.restore()

@@ -1,0 +1,162 @@
+"""Workers meet over loopback, each in a thread."""
+
+import logging
+import socket
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+
+from job.distribution import rendezvous
+from job.distribution.cluster import Address, Cluster
+from job.distribution.group import Group
+from job.distribution.messages import Message
+from job.distribution.rendezvous import Patience, differences, meet
+from job.errors import ConfigError, ExitCode, JobError, PeerLostError
+
+SAME = {"training": {"epochs": 3}, "versions": {"keras": "3.15"}}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(rendezvous, "_POLL_SECONDS", 0.02)
+    monkeypatch.setattr(rendezvous, "_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(rendezvous, "_LOG_EVERY_SECONDS", 0.2)
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+class Worker:
+    """One worker of several, in a thread."""
+
+    def __init__(self, worker, addresses, *, hello=SAME, arrival_seconds=10.0):
+        cluster = Cluster(worker, addresses)
+        names = [cluster.name(number) for number in range(len(addresses))]
+        self.group = Group(worker, names)
+        self.error = None
+        self.waited_for = []
+        patience = Patience(arrival_seconds, 5.0, waiting_for=self.waited_for.append)
+
+        def run():
+            try:
+                meet(self.group, cluster, hello, patience)
+            except JobError as error:
+                self.error = error
+
+        self.thread = threading.Thread(target=run)
+        self.thread.start()
+
+    def join(self):
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+        return self
+
+
+@pytest.fixture
+def addresses():
+    return tuple(Address("127.0.0.1", free_port()) for _ in range(3))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_workers_meet_in_whatever_order_they_come(addresses, order):
+    workers = {}
+    for number in order:
+        workers[number] = Worker(number, addresses)
+        time.sleep(0.05)
+    for worker in workers.values():
+        assert worker.join().error is None
+    workers[0].group.tell(Message("steps", {"first": 7}))
+    for number in (1, 2):
+        assert workers[number].group.receive("steps").facts == {"first": 7}
+    for worker in workers.values():
+        worker.group.leave(ExitCode.FINISHED, "")
+
+
+def test_the_chief_names_who_is_missing_and_gives_up(addresses, caplog):
+    caplog.set_level(logging.INFO, logger=rendezvous.__name__)
+    follower = Worker(1, addresses, arrival_seconds=1.6)
+    chief = Worker(0, addresses, arrival_seconds=0.8).join()
+    assert isinstance(chief.error, PeerLostError)
+    assert "worker 2 (follower, 127.0.0.1) did not come within 1 s" in str(chief.error)
+    assert "worker 2 (follower, 127.0.0.1)" in chief.waited_for
+    assert any(record.missing for record in caplog.records)
+    assert isinstance(follower.join().error, PeerLostError)
+
+
+def test_a_follower_gives_up_when_no_chief_comes(addresses):
+    follower = Worker(1, addresses, arrival_seconds=0.3).join()
+    assert "worker 0 (chief, 127.0.0.1) did not come" in str(follower.error)
+
+
+def test_a_signal_ends_the_waiting(addresses):
+    def stop():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        meet(Group(), Cluster(0, addresses), SAME, Patience(10.0, 5.0, tick=stop))
+
+
+def test_a_mixture_is_refused_on_all_workers_with_the_difference(addresses):
+    other = {"training": {"epochs": 4}, "versions": {"keras": "3.14"}}
+    workers = [Worker(0, addresses), Worker(1, addresses), Worker(2, addresses, hello=other)]
+    for worker in workers:
+        assert isinstance(worker.join().error, ConfigError)
+        assert "worker 2: training.epochs: 3 and 4" in str(worker.error)
+        assert "worker 2: versions.keras: '3.15' and '3.14'" in str(worker.error)
+
+
+def test_strangers_are_sent_away(addresses, caplog):
+    chief = Worker(0, addresses[:2])
+    wait_for_port(addresses[0])
+    with socket.create_connection(("127.0.0.1", addresses[0].port)) as stranger:
+        stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        stranger.settimeout(5)
+        with suppress(ConnectionResetError):
+            assert stranger.recv(10) == b""
+    follower = Worker(1, addresses[:2])
+    for worker in (chief, follower):
+        assert worker.join().error is None
+        worker.group.leave(ExitCode.FINISHED, "")
+    assert "a stranger connected" in caplog.text
+
+
+def test_a_follower_that_was_started_again_takes_the_place_of_the_one_before(addresses):
+    chief = Worker(0, addresses)
+    wait_for_port(addresses[0])
+    gone = socket.create_connection(("127.0.0.1", addresses[0].port))
+    gone.sendall(Message("hello", {"worker": 1, "same": SAME}).encode())
+    time.sleep(0.2)
+    gone.close()
+    followers = [Worker(1, addresses), Worker(2, addresses)]
+    for worker in (chief, *followers):
+        assert worker.join().error is None
+        worker.group.leave(ExitCode.FINISHED, "")
+
+
+def test_a_port_in_use_is_a_configuration_error(addresses):
+    with socket.create_server(("", addresses[0].port)):
+        chief = Worker(0, addresses).join()
+    assert isinstance(chief.error, ConfigError)
+    assert str(addresses[0].port) in str(chief.error)
+
+
+def test_differences_are_named_with_dots():
+    assert differences({"a": {"b": 1, "c": (1, 2)}}, {"a": {"b": 2, "c": [1, 2]}, "d": 0}) == [
+        "a.b: 1 and 2",
+        "d: 'nothing' and 0",
+    ]
+
+
+def wait_for_port(address):
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection((address.host, address.port)).close()
+            return
+        except OSError:
+            time.sleep(0.02)
+    raise AssertionError("nobody listens")

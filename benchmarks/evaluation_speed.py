@@ -101,7 +101,7 @@ def measure_speed(*, rounds: int) -> dict[str, Any]:
     items = dataset.pairs["validation"].items()[:NUM_ITEMS]
     pairs = random_pairs(items, count=PAIRS_PER_ITEM * len(items))
     sides: dict[str, Callable[[PairTable], np.ndarray]] = {
-        "ours": lambda chosen: splits.score(chosen).score,
+        "ours": lambda chosen: splits.score(chosen).pairs.score,
         "pair_by_pair": pair_by_pair(built.siamese, built.feed),
     }
     few = pairs.take(np.arange(BATCH_SIZE))
@@ -160,7 +160,7 @@ def measure_memory() -> dict[str, int]:
     before, started = memory("VmRSS"), time.perf_counter()
     scores = splits.score(pairs)
     seconds = time.perf_counter() - started
-    if not scores.is_finite:
+    if not scores.pairs.is_finite:
         sys.exit("some pairs have no score")
     embeddings = 4 * MEMORY_ITEMS * MEMORY_SIZE
     return {

@@ -10,8 +10,6 @@ import importlib
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from job.errors import ExitCode
-
 Subparsers: TypeAlias = "argparse._SubParsersAction[Any]"
 
 
@@ -26,9 +24,9 @@ def register_commands(subparsers: Subparsers) -> None:
     _register_data(subparsers)
 
 
-def _lazily(module: str, function: str = "run") -> Callable[[argparse.Namespace], ExitCode]:
-    def run(args: argparse.Namespace) -> ExitCode:
-        command: Callable[[argparse.Namespace], ExitCode] = getattr(
+def _lazily(module: str, function: str = "run") -> Callable[[argparse.Namespace], int]:
+    def run(args: argparse.Namespace) -> int:
+        command: Callable[[argparse.Namespace], int] = getattr(
             importlib.import_module(f"job.commands.{module}"), function
         )
         return command(args)

@@ -31,14 +31,17 @@ def run(args: argparse.Namespace) -> int:
     return ExitCode.FINISHED
 
 
-def command_line(args: argparse.Namespace) -> list[str]:
+def command_line(args: argparse.Namespace, *, port: int | None = None) -> list[str]:
     """The command line of a process that does what this one was asked to.
 
-    -P: a folder `job` in the working directory is not the program.
+    Args:
+        args: Of this process.
+        port: Replaces `metrics.port`.
     """
+    sets = [*args.set, *([] if port is None else [f"metrics.port={port}"])]
+    # -P: a folder `job` in the working directory is not the program.
     words = [sys.executable, "-P", "-m", "job", "train", str(args.config)]
-    for assignment in args.set:
-        words += ["--set", assignment]
+    words += [word for assignment in sets for word in ("--set", assignment)]
     if args.from_step is not None:
         words += ["--from", str(args.from_step)]
     return words

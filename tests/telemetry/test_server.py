@@ -234,7 +234,7 @@ import socket, sys
 from prometheus_client import CollectorRegistry
 from job.telemetry.health import Health
 from job.telemetry.run_metrics import RunMetrics
-from job.telemetry.server import MetricsServer
+from job.telemetry.server import MetricsServer, routes
 from urllib.request import urlopen
 
 registry = CollectorRegistry()

@@ -153,12 +153,12 @@ class Ward:
         Args:
             status: Its exit code; negative, the signal that ended it.
         """
-        if self._reason:
-            code, reason = self._code_of_kill(), self._reason
-        elif status < 0:
-            code, reason = 128 - status, _explain(-status)
-        else:
+        if status >= 0:  # by itself, even if it was about to be killed
             code, reason = status, ""
+        elif self._reason:
+            code, reason = self._code_of_kill(), self._reason
+        else:
+            code, reason = 128 - status, _explain(-status)
         if self._signals or code not in _RESTARTED:
             return Leave(code, reason)
         if self._num_restarts >= self._limits.restarts:

@@ -1,4 +1,4 @@
-"""A launch of stand-ins: `python -m tests.run.launcher.driver FOLDER JSON_LOGS BEHAVIOUR...`."""
+"""A launch of stand-ins: `python -m tests.run.launcher.driver FOLDER FORMAT BEHAVIOUR...`."""
 
 import logging
 import os

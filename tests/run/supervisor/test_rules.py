@@ -109,6 +109,13 @@ def test_restarts_are_counted_from_the_last_new_step(steps, left):
     assert restart_codes(Ward(LIMITS, now=0.0), *steps) == left
 
 
+def test_a_process_that_ends_by_itself_before_the_kill_keeps_its_code():
+    ward = Ward(LIMITS, now=0.0)
+    ward.heard(beat(), now=1.0)
+    assert look(ward, start=2, end=31) == {Due.STACKS: 31}
+    assert ward.ended(0) == Leave(0)
+
+
 def test_no_restarts_means_none():
     ward = Ward(Limits(frozen_seconds=30.0, restarts=0), now=0.0)
     assert ward.ended(76) == Leave(76)

@@ -150,6 +150,16 @@ def test_a_frozen_process_is_killed_with_its_stacks_and_started_again(supervised
     assert message["message"].startswith("no sign of life for 1 s")
 
 
+def test_a_stopped_process_says_where_it_was_before_it_is_killed(supervised):
+    one = supervised(frozen_seconds=1.0, restarts=0)
+    (pid,) = one.wait_for("starts")
+    wait_until(one.port, "/startupz", "started")
+    os.kill(pid, signal.SIGSTOP)
+    code, _, err = one.finish()
+    assert code == ExitCode.STALLED
+    assert 'standin.py", line' in err
+
+
 @pytest.mark.parametrize(
     ("behaviour", "code", "starts"),
     [

@@ -75,6 +75,7 @@ def main(folder: Path, behaviour: str) -> int:
         try:
             return behave(behaviour, folder=folder, stop=stop)
         except JobError as error:
+            time.sleep(0.3)  # commits; a second signal would end it with another code
             return error.exit_code
 
 

@@ -225,7 +225,9 @@ def test_a_process_that_does_not_end_within_the_grace_period_is_killed(supervise
 def test_ctrl_c_in_a_terminal_arrives_once(supervised):
     one = supervised()
     wait_until(one.port, "/startupz", "started")
-    os.killpg(one.process.pid, signal.SIGINT)  # the terminal's foreground group
+    (pid,) = one.wait_for("starts")
+    assert os.getpgid(pid) == pid  # not in the terminal's foreground group, which gets it now
+    os.killpg(one.process.pid, signal.SIGINT)
     assert one.finish()[0] == ExitCode.INTERRUPTED
     assert one.noted("signals") == [str(int(signal.SIGINT))]
 

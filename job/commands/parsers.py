@@ -10,14 +10,13 @@ import importlib
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from job.errors import ExitCode
-
 Subparsers: TypeAlias = "argparse._SubParsersAction[Any]"
 
 
 def register_commands(subparsers: Subparsers) -> None:
     """Adds every command to the parser; each sets `run`, a function of the parsed arguments."""
     _register_train(subparsers)
+    _register_launch(subparsers)
     _register_evaluate(subparsers)
     _register_verify_resume(subparsers)
     _register_runs(subparsers)
@@ -26,9 +25,9 @@ def register_commands(subparsers: Subparsers) -> None:
     _register_data(subparsers)
 
 
-def _lazily(module: str, function: str = "run") -> Callable[[argparse.Namespace], ExitCode]:
-    def run(args: argparse.Namespace) -> ExitCode:
-        command: Callable[[argparse.Namespace], ExitCode] = getattr(
+def _lazily(module: str, function: str = "run") -> Callable[[argparse.Namespace], int]:
+    def run(args: argparse.Namespace) -> int:
+        command: Callable[[argparse.Namespace], int] = getattr(
             importlib.import_module(f"job.commands.{module}"), function
         )
         return command(args)
@@ -47,6 +46,16 @@ def _add_config_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_from_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--from",
+        dest="from_step",
+        type=int,
+        metavar="STEP",
+        help="resume from the checkpoint of this step and drop later ones; also a finished run",
+    )
+
+
 def _register_train(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "train",
@@ -56,14 +65,25 @@ def _register_train(subparsers: Subparsers) -> None:
         allow_abbrev=False,
     )
     _add_config_arguments(parser)
-    parser.add_argument(
-        "--from",
-        dest="from_step",
-        type=int,
-        metavar="STEP",
-        help="resume from the checkpoint of this step and drop later ones; also a finished run",
-    )
+    _add_from_argument(parser)
     parser.set_defaults(run=_lazily("train"))
+
+
+def _register_launch(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        "launch",
+        help="train with several workers on this machine",
+        description="Starts N workers that train the run that CONFIG describes together, each "
+        "a process on this machine, with one merged log. The exit code is that of worker 0, or "
+        "that of the worker which made it fail.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--workers", type=int, required=True, metavar="N", help="how many, from 1 to 64"
+    )
+    _add_config_arguments(parser)
+    _add_from_argument(parser)
+    parser.set_defaults(run=_lazily("launch"))
 
 
 def _register_evaluate(subparsers: Subparsers) -> None:

@@ -1,5 +1,7 @@
 """The `distribution` section: which devices and workers train together."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from job.config.section import MUTABLE, Section, rule
@@ -29,5 +31,28 @@ class DistributionConfig(Section):
         le=3_600,
         description="A worker that gave no sign of life for so long is lost, in seconds. "
         "Threads give one every second, also while a step is computed.",
+        json_schema_extra=MUTABLE,
+    )
+    supervise: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether a second process watches over the one that trains: it answers "
+        "probes and scrapes whatever that one does, kills it when it is frozen and starts it "
+        "again. `auto`: if there are several workers.",
+        json_schema_extra=MUTABLE,
+    )
+    restarts: int = Field(
+        3,
+        ge=0,
+        le=1_000,
+        description="How often the supervisor starts a training process again that lost a peer "
+        "or made no progress, without a new step in between. 0: never.",
+        json_schema_extra=MUTABLE,
+    )
+    frozen_seconds: float = Field(
+        30.0,
+        ge=3.0,
+        le=86_400.0,
+        description="A training process of which no thread runs for so long is killed by its "
+        "supervisor, in seconds. Before its first sign of life it gets six times as long.",
         json_schema_extra=MUTABLE,
     )

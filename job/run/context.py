@@ -19,12 +19,13 @@ from job.distribution.group import Group
 from job.distribution.kubernetes import Pod, pod_of
 from job.errors import ExitCode, JobError
 from job.run.directory import run_uri
+from job.run.supervisor.child import Beats, line_of
 from job.run.watchdog import Watchdog
 from job.telemetry.health import Health
 from job.telemetry.listener import Listeners
 from job.telemetry.logs.setup import LoggingSetup, configure_logging
 from job.telemetry.run_metrics import RunMetrics
-from job.telemetry.server import MetricsServer
+from job.telemetry.server import MetricsServer, routes
 from job.training.signals import StopSignal
 
 log = logging.getLogger(__name__)
@@ -105,23 +106,28 @@ def run_context(loaded: LoadedConfig, *, stop: StopSignal) -> Iterator[RunContex
         is_terminal=sys.stdout is not None and sys.stdout.isatty(),
         metrics=metrics,
     )
+    line = line_of(os.environ)
     server = MetricsServer(
-        registry, host=config.metrics.host, port=config.metrics.port, health=health
+        routes(registry, health),
+        host="127.0.0.1" if line else config.metrics.host,
+        port=0 if line else config.metrics.port,
     )
     pod, started = pod_of(os.environ), time.monotonic()
     stop.look_for_cause(
         lambda: cause_of_sigterm(health, pod=pod, seconds=time.monotonic() - started)
     )
     watchdog = Watchdog(stop, stall_seconds=config.training.stall_seconds)
-    with setup, watchdog:
+    beats = Beats(line, health=health, stop=stop, step=setup.current_step)
+    with setup, watchdog, beats:
+        beats.port = server.start() if config.metrics.enabled else 0
         run = RunContext(
             loaded,
             stop,
             cluster,
-            Listeners(metrics, health, watchdog),
+            Listeners(metrics, health, watchdog, beats),
             metrics,
             setup,
-            server.start() if config.metrics.enabled else 0,
+            line.port if line else beats.port,
             pod,
             started,
             watchdog,

@@ -2,7 +2,8 @@
 
 It needs no TensorFlow, so that it is up while that is imported::
 
-    server = MetricsServer(registry, host="127.0.0.1", port=0, health=Health())
+    app = routes(registry, Health())
+    server = MetricsServer(app, host="127.0.0.1", port=0)
     port = server.start()
 """
 
@@ -34,18 +35,15 @@ class MetricsServer:
     """The HTTP endpoint of one process.
 
     Args:
-        registry: What `/metrics` shows.
+        app: Answers the requests, as `routes` does.
         host: Address to listen on, the value of `metrics.host`.
         port: TCP port, the value of `metrics.port`; 0 takes any free one.
-        health: The answers to the probes.
     """
 
-    def __init__(
-        self, registry: CollectorRegistry, *, host: str, port: int, health: Health
-    ) -> None:
+    def __init__(self, app: WsgiApp, *, host: str, port: int) -> None:
         self._host = host
         self._port = port
-        self._app = routes(registry, health)
+        self._app = app
         self._server: _Server | None = None
 
     def start(self) -> int:
@@ -97,11 +95,18 @@ def routes(registry: CollectorRegistry, health: Health) -> WsgiApp:
             answer = probes[path]()
             status = HTTPStatus.OK if answer.ok else HTTPStatus.SERVICE_UNAVAILABLE
             text = answer.reason
-        headers = [("Content-Type", "text/plain; charset=utf-8")]
-        start_response(f"{status.value} {status.phrase}", headers)
-        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else f"{text}\n".encode()]
+        return plain_answer(status, text, environ=environ, start=start_response)
 
     return app
+
+
+def plain_answer(
+    status: HTTPStatus, text: str, *, environ: dict[str, Any], start: Callable[..., Any]
+) -> list[bytes]:
+    """Answers a WSGI request with one line of text."""
+    headers = [("Content-Type", "text/plain; charset=utf-8")]
+    start(f"{status.value} {status.phrase}", headers)
+    return [b"" if environ["REQUEST_METHOD"] == "HEAD" else f"{text}\n".encode()]
 
 
 def explain_bind_error(error: Exception, *, host: str, port: int) -> ConfigError:

@@ -52,9 +52,13 @@ class StopSignal:
         self._is_interruptible = False
 
     def install(self) -> None:
-        """Handles SIGTERM and SIGINT from now on; main thread only."""
+        """Handles SIGTERM and SIGINT from now on; main thread only.
+
+        A supervisor starts the process with both blocked: those that came before arrive now.
+        """
         for number in _SIGNALS:
             signal.signal(number, self._receive)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
     def look_for_cause(self, find_cause: Callable[[], str]) -> None:
         """Has `find_cause` called when SIGTERM arrives, in the handler or in another thread.

@@ -20,7 +20,7 @@ def test_help_lists_commands_and_exit_codes(capsys):
         main(["--help"])
     assert left.value.code == 0
     out = capsys.readouterr().out
-    commands = "train evaluate verify-resume runs checkpoints config data".split()
+    commands = "train launch evaluate verify-resume runs checkpoints config data".split()
     for word in (*commands, *(row.meaning for row in EXIT_CODES)):
         assert word in out
 
@@ -65,6 +65,9 @@ def test_the_flags_are_frozen():
         "--version",
         "train --set",
         "train --from",
+        "launch --workers",
+        "launch --set",
+        "launch --from",
         "evaluate --set",
         "evaluate --json",
         "config init --force",

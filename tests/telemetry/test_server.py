@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from job.errors import ConfigError, ExitCode
 from job.telemetry.health import Health
 from job.telemetry.run_metrics import RunMetrics
-from job.telemetry.server import MetricsServer, explain_bind_error
+from job.telemetry.server import MetricsServer, explain_bind_error, routes
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture
 def port(registry: CollectorRegistry, health: Health) -> Iterator[int]:
-    server = MetricsServer(registry, host="127.0.0.1", port=0, health=health)
+    server = MetricsServer(routes(registry, health), host="127.0.0.1", port=0)
     yield server.start()
     server.stop()
 
@@ -154,7 +154,7 @@ def test_a_client_that_stops_reading_is_dropped_quietly(port, registry, capfd):
 
 def test_binding_asks_no_name_server(registry, health, monkeypatch):
     monkeypatch.setattr("socket.getfqdn", lambda name: pytest.fail(f"asked for {name}"))
-    server = MetricsServer(registry, host="127.0.0.1", port=0, health=health)
+    server = MetricsServer(routes(registry, health), host="127.0.0.1", port=0)
     server.start()
     server.stop()
 
@@ -173,7 +173,7 @@ def test_scrapes_in_parallel_are_all_answered(port):
 
 
 def test_a_port_in_use_is_a_config_error_that_says_what_to_do(port, registry, health):
-    second = MetricsServer(registry, host="127.0.0.1", port=port, health=health)
+    second = MetricsServer(routes(registry, health), host="127.0.0.1", port=port)
     with pytest.raises(ConfigError) as caught:
         second.start()
     assert caught.value.exit_code == ExitCode.CONFIG
@@ -188,7 +188,7 @@ def test_a_port_in_use_is_a_config_error_that_says_what_to_do(port, registry, he
     "host", ["203.0.113.7", "x" * 70, "a\0b"], ids=["not ours", "too long", "NUL"]
 )
 def test_an_address_that_is_not_ours_is_a_config_error(registry, health, host):
-    server = MetricsServer(registry, host=host, port=0, health=health)
+    server = MetricsServer(routes(registry, health), host=host, port=0)
     with pytest.raises(ConfigError, match=r"metrics\.host: .* is no address of this machine"):
         server.start()
 
@@ -220,11 +220,11 @@ def test_a_failure_to_bind_names_the_setting(error, beginning, what_to_do):
 
 
 def test_stopping_frees_the_port_and_may_be_repeated(registry, health):
-    server = MetricsServer(registry, host="127.0.0.1", port=0, health=health)
+    server = MetricsServer(routes(registry, health), host="127.0.0.1", port=0)
     port = server.start()
     server.stop()
     server.stop()
-    again = MetricsServer(registry, host="127.0.0.1", port=port, health=health)
+    again = MetricsServer(routes(registry, health), host="127.0.0.1", port=port)
     assert again.start() == port
     again.stop()
 
@@ -234,12 +234,12 @@ import socket, sys
 from prometheus_client import CollectorRegistry
 from job.telemetry.health import Health
 from job.telemetry.run_metrics import RunMetrics
-from job.telemetry.server import MetricsServer
+from job.telemetry.server import MetricsServer, routes
 from urllib.request import urlopen
 
 registry = CollectorRegistry()
 RunMetrics(registry, run="quora")
-port = MetricsServer(registry, host="127.0.0.1", port=0, health=Health()).start()
+port = MetricsServer(routes(registry, Health()), host="127.0.0.1", port=0).start()
 dawdler = socket.create_connection(("127.0.0.1", port))
 with urlopen(f"http://127.0.0.1:{port}/metrics") as page:
     assert b"siamese_run_phase" in page.read()

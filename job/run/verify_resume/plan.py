@@ -95,6 +95,8 @@ def overrides(config: Config, *, size: Size, root: str) -> list[str]:
         "callbacks.activations=null",
         "export.enabled=false",
         "metrics.enabled=false",
+        # The process that is killed is the one that trains.
+        "distribution.supervise=off",
         "logging.format=json",
         "logging.level=INFO",
         "logging.every_seconds=0.1",

@@ -76,6 +76,10 @@ class LoggingSetup:
         """Gives every JSON record the step that `step` returns at the time."""
         self._handler.step = step
 
+    def current_step(self) -> int | None:
+        """The step that `track_step` gave; None before training."""
+        return self._handler.step()
+
     def close(self) -> None:
         """Removes the bar and restores the root logger; a second call does nothing."""
         root = logging.getLogger()

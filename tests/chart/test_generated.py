@@ -104,7 +104,8 @@ def test_every_object_of_the_schema_is_closed_and_every_key_described():
     # Kubernetes' own objects, and the arguments of a person's own callbacks.
     open_objects = re.compile(
         r"\.(podSecurityContext|extraVolumes\[\]|extraVolumeMounts\[\]|affinity\.\w+"
-        r"|topologySpreadConstraints\[\]|envFrom\[\]\.\w+|extraEnv\[\]\.valueFrom\[\]"
+        r"|topologySpreadConstraints\[\]|networkPolicy\.extraEgress\[\]"
+        r"|envFrom\[\]\.\w+|extraEnv\[\]\.valueFrom\[\]"
         r"|config\.callbacks\.custom\[\]\.arguments)"
     )
     for path, node in nodes(SCHEMA):

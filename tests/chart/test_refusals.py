@@ -80,6 +80,8 @@ QUOTE = "text in quotes"
         ({"image.repository": "Siamese-Job"}, "/image/repository'", "does not match"),
         ({"scratch.sizeLimit": "lots"}, "/scratch/sizeLimit'", "does not match pattern"),
         ({"ttlSecondsAfterFinished": -1}, "/ttlSecondsAfterFinished'", "got -1, want 0"),
+        ({"networkPolicy.enabled": "yes"}, "/networkPolicy/enabled'", "want boolean"),
+        ({"networkPolicy.egress": []}, "/networkPolicy'", "'egress' not allowed"),
         (
             {"topologySpreadConstraints": [{"maxSkew": 1}]},
             "/topologySpreadConstraints/0'",

@@ -10,6 +10,20 @@ from tests.chart.conftest import CHART
 
 pytestmark = pytest.mark.chart
 KUBERNETES = "1.34"
+OWN = {
+    "app.kubernetes.io/name": "siamese-job",
+    "app.kubernetes.io/instance": "typos",
+    "app.kubernetes.io/component": "trainer",
+}
+PEERS = [{"podSelector": {"matchLabels": OWN}}]
+CLUSTER_PORTS = [{"port": 2222}, {"port": 2223}]
+DNS_AND_HTTPS = {
+    "ports": [
+        {"port": 53, "protocol": "UDP"},
+        {"port": 53, "protocol": "TCP"},
+        {"port": 443, "protocol": "TCP"},
+    ]
+}
 
 
 def environment(release):
@@ -145,6 +159,49 @@ def test_workers_can_be_spread_and_kept_close(render):
     ]
     assert preferred["podAffinityTerm"]["topologyKey"] == "topology.kubernetes.io/zone"
     assert "topologySpreadConstraints" not in render().pod
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_there_is_no_network_policy_unless_it_is_asked_for(render, count):
+    assert render({"workers.count": count}).of_kind("NetworkPolicy") == []
+
+
+def policy(release):
+    (found,) = release.of_kind("NetworkPolicy")
+    kubernetes_validate.validate(found, KUBERNETES, strict=True)
+    return found["spec"]
+
+
+def test_a_network_policy_lets_workers_meet_and_reach_dns_and_https(render):
+    release = render({"workers.count": 2, "networkPolicy.enabled": True})
+    assert policy(release) == {
+        "podSelector": {"matchLabels": OWN},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [{"ports": [{"port": 9090}]}, {"from": PEERS, "ports": CLUSTER_PORTS}],
+        "egress": [DNS_AND_HTTPS, {"to": PEERS, "ports": CLUSTER_PORTS}],
+    }
+    assert release.template["metadata"]["labels"] == OWN
+
+
+def test_a_network_policy_of_one_worker_lets_prometheus_in(render):
+    spec = policy(render({"networkPolicy.enabled": True, "config.metrics.port": 9400}))
+    assert spec["ingress"] == [{"ports": [{"port": 9400}]}]
+    assert spec["egress"] == [DNS_AND_HTTPS]
+
+
+def test_a_network_policy_without_metrics_lets_only_workers_in(render):
+    closed = {"networkPolicy.enabled": True, "config.metrics.enabled": False}
+    assert "ingress" not in policy(render(closed))
+    spec = policy(render({**closed, "workers.count": 2}))
+    assert spec["ingress"] == [{"from": PEERS, "ports": CLUSTER_PORTS}]
+
+
+def test_a_network_policy_takes_more_rules_and_leaves_the_job_alone(render):
+    rule = {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 9000}]}
+    changed = {"networkPolicy.enabled": True, "networkPolicy.extraEgress": [rule]}
+    release = render(changed)
+    assert policy(release)["egress"] == [DNS_AND_HTTPS, rule]
+    assert release.job == render().job
 
 
 def test_notes_name_the_chief_and_the_followers(render):

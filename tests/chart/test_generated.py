@@ -26,10 +26,19 @@ def test_nothing_of_the_chart_is_stale():
     assert generate.stale(generate.chart_files()) == []
 
 
-def test_the_plain_manifests_are_fresh():
-    files = generate.manifests()
-    assert generate.stale({generate.PLAIN / name: text for name, text in files.items()}) == []
-    assert generate.leftovers(generate.PLAIN, set(files)) == []
+plain_folders = pytest.mark.parametrize("plain", generate.PLAIN, ids=lambda plain: plain.folder)
+
+
+@plain_folders
+def test_the_plain_manifests_are_fresh(plain):
+    files = generate.manifests(plain)
+    assert generate.stale(files) == []
+    assert generate.leftovers(plain.path, {path.name for path in files}) == []
+
+
+def test_every_folder_of_k8s_is_generated():
+    folders = {path.name for path in (ROOT / "k8s").iterdir() if path.is_dir()}
+    assert folders == {plain.folder for plain in generate.PLAIN}
 
 
 def test_a_changed_file_is_stale_and_a_strange_one_is_left_over(tmp_path):
@@ -40,9 +49,10 @@ def test_a_changed_file_is_stale_and_a_strange_one_is_left_over(tmp_path):
     assert generate.leftovers(tmp_path, {"a"}) == [tmp_path / "b"]
 
 
-def test_every_plain_manifest_is_listed_and_names_its_source():
-    listed = yaml.safe_load((generate.PLAIN / "kustomization.yaml").read_text())["resources"]
-    manifests = sorted(generate.PLAIN.glob("*.yaml"))
+@plain_folders
+def test_every_plain_manifest_is_listed_and_names_its_source(plain):
+    listed = yaml.safe_load((plain.path / "kustomization.yaml").read_text())["resources"]
+    manifests = sorted(plain.path.glob("*.yaml"))
     assert sorted([*listed, "kustomization.yaml"]) == [path.name for path in manifests]
     for path in manifests:
         first = path.read_text().splitlines()[0]
@@ -53,8 +63,17 @@ def test_every_plain_manifest_is_listed_and_names_its_source():
 
 def test_the_plain_manifests_are_small_enough_for_kubectl_apply():
     # It keeps a copy of each object in an annotation.
-    for path in generate.PLAIN.glob("*.yaml"):
+    for path in (ROOT / "k8s").glob("*/*.yaml"):
         assert len(json.dumps(yaml.safe_load(path.read_text()))) < 250_000
+
+
+def test_the_objects_of_two_folders_may_be_in_one_namespace():
+    objects = [
+        (one["kind"], one["metadata"]["name"])
+        for path in (ROOT / "k8s").glob("*/*.yaml")
+        if "metadata" in (one := yaml.safe_load(path.read_text()))
+    ]
+    assert len(objects) == len(set(objects)) == 7
 
 
 def test_the_chart_belongs_to_this_version_of_the_program():
@@ -104,6 +123,7 @@ def test_every_object_of_the_schema_is_closed_and_every_key_described():
     # Kubernetes' own objects, and the arguments of a person's own callbacks.
     open_objects = re.compile(
         r"\.(podSecurityContext|extraVolumes\[\]|extraVolumeMounts\[\]|affinity\.\w+"
+        r"|topologySpreadConstraints\[\]|networkPolicy\.extraEgress\[\]"
         r"|envFrom\[\]\.\w+|extraEnv\[\]\.valueFrom\[\]"
         r"|config\.callbacks\.custom\[\]\.arguments)"
     )

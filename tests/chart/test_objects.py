@@ -16,7 +16,13 @@ ci_files = pytest.mark.parametrize("path", CI, ids=lambda path: path.stem)
 
 
 def test_there_are_values_files_for_the_usual_cases():
-    assert [path.stem for path in CI] == ["bucket", "files", "gpu", "minimal"]
+    assert [path.stem for path in CI] == [
+        "bucket",
+        "distributed",
+        "files",
+        "gpu",
+        "minimal",
+    ]
 
 
 @ci_files

@@ -61,7 +61,11 @@ QUOTE = "text in quotes"
         ({"config.data.max_bad_fraction": "0.1"}, "/config/data/max_bad", "--set-json"),
         ({"config.training.epochs": "3"}, "/config/training/epochs'", "--set-json"),
         ({"config.training.epochs": 1.5}, "/config/training/epochs'", "want integer"),
-        ({"workers.count": 2}, "/workers/count'", "got 2, want 1"),
+        ({"workers.count": 0}, "/workers/count'", "got 0, want 1"),
+        ({"workers.count": -1}, "/workers/count'", "got -1, want 1"),
+        ({"workers.count": 1000}, "/workers/count'", "got 1,000, want 999"),
+        ({"workers.count": 1.5}, "/workers/count'", "want integer"),
+        ({"workers.count": "2"}, "/workers/count'", "--set-json"),
         ({"workers.counts": 1}, "/workers'", "'counts' not allowed"),
         ({"learningRate": 1}, "''", "'learningRate' not allowed"),
         ({"image.digest": "sha256:beef"}, "/image/digest'", "does not match pattern"),
@@ -76,6 +80,13 @@ QUOTE = "text in quotes"
         ({"image.repository": "Siamese-Job"}, "/image/repository'", "does not match"),
         ({"scratch.sizeLimit": "lots"}, "/scratch/sizeLimit'", "does not match pattern"),
         ({"ttlSecondsAfterFinished": -1}, "/ttlSecondsAfterFinished'", "got -1, want 0"),
+        ({"networkPolicy.enabled": "yes"}, "/networkPolicy/enabled'", "want boolean"),
+        ({"networkPolicy.egress": []}, "/networkPolicy'", "'egress' not allowed"),
+        (
+            {"topologySpreadConstraints": [{"maxSkew": 1}]},
+            "/topologySpreadConstraints/0'",
+            "missing properties 'topologyKey', 'whenUnsatisfiable'",
+        ),
     ],
 )
 def test_the_schema_names_the_key_and_what_is_wrong(refusal, changes, key, reason):
@@ -100,6 +111,7 @@ def test_all_problems_are_reported_at_once(refusal):
         ({"config.metrics.host": "127.0.0.1"}, 'config.metrics.host is "127.0.0.1", where'),
         ({"config.metrics.host": "::1"}, 'config.metrics.host is "::1", where'),
         ({"config.metrics.port": 2222}, "config.metrics.port is 2222, where the workers"),
+        ({"config.metrics.port": 2223}, "config.metrics.port is 2223, where the workers"),
         ({"config.run.root": "/runs"}, 'config.run.root is "/runs", which cannot be written'),
         ({"config.run.root": "../x"}, 'config.run.root is "../x", which cannot be written'),
         (
@@ -109,6 +121,10 @@ def test_all_problems_are_reported_at_once(refusal):
         (
             {"extraEnv": [{"name": "JOB_COMPLETION_INDEX", "value": "1"}]},
             'extraEnv: "JOB_COMPLETION_INDEX" is set by',
+        ),
+        (
+            {"extraEnv": [{"name": "WORKER_ADDRESSES", "value": "a:2222"}]},
+            'extraEnv: "WORKER_ADDRESSES" is set by',
         ),
         (
             {"extraEnv": [{"name": "SIAMESE_METRICS__PORT", "value": "1"}]},

@@ -49,10 +49,9 @@ def test_the_server_accepts_a_release_in_a_restricted_namespace(namespace, path)
     assert len(accepted.splitlines()) == len(rendered.objects)
 
 
-def test_the_server_accepts_the_plain_manifests(namespace):
-    accepted = kubectl(
-        *APPLY, "--namespace", namespace, "--kustomize", str(ROOT / "k8s/single")
-    )
-    assert {line.split("/")[0] for line in accepted.splitlines()} == {
-        "serviceaccount", "configmap", "job.batch",
-    }  # fmt: skip
+@pytest.mark.parametrize(("folder", "more"), [("single", set()), ("multi-worker", {"service"})])
+def test_the_server_accepts_the_plain_manifests(namespace, folder, more):
+    path = str(ROOT / "k8s" / folder)
+    accepted = kubectl(*APPLY, "--namespace", namespace, "--kustomize", path)
+    kinds = {line.split("/")[0] for line in accepted.splitlines()}
+    assert kinds == {"serviceaccount", "configmap", "job.batch"} | more

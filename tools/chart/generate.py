@@ -4,13 +4,14 @@
     .venv/bin/python -m tools.chart.generate --check   # exit 1, naming what is stale
 
 They are `job/config/schema.json`, the chart's `values.schema.json`, `files/exit-codes.yaml` and
-`files/mutable-keys.yaml`, the table in its README, and the plain manifests of k8s/single.
+`files/mutable-keys.yaml`, the table in its README, and the plain manifests below k8s/.
 """
 
 import argparse
 import json
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -27,11 +28,33 @@ from tools.chart.values_schema import values_schema
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts/siamese-job"
-PLAIN = ROOT / "k8s/single"
 EXAMPLE = "examples/text.yaml"
 EXAMPLES_IN_IMAGE = "/examples"
-RELEASE = "typos"
 TABLE = re.compile(r"(?s)(<!-- values: begin -->\n).*(<!-- values: end -->)")
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A folder of plain manifests below k8s/.
+
+    Attributes:
+        folder: Its name.
+        release: The release that it is rendered as. Releases differ, so that the objects of two
+            folders may be in one namespace.
+        num_workers: Number of pods that train the example.
+    """
+
+    folder: str
+    release: str
+    num_workers: int
+
+    @property
+    def path(self) -> Path:
+        """The folder itself."""
+        return ROOT / "k8s" / self.folder
+
+
+PLAIN = (Plain("single", "typos", 1), Plain("multi-worker", "typos-multi", 2))
 
 # In k8s/ nothing is managed by Helm.
 HELM_LABELS = re.compile(r"(?m)^ *(helm\.sh/chart|app\.kubernetes\.io/managed-by):.*\n")
@@ -77,14 +100,16 @@ def chart_readme() -> str:
     return TABLE.sub(lambda found: f"{found[1]}{rows}\n{found[2]}", text)
 
 
-def manifests() -> dict[str, str]:
-    """The files of k8s/single by name: the example, with the data that the image holds."""
+def manifests(plain: Plain) -> dict[Path, str]:
+    """The files of a folder of k8s/: the example, with the data that the image holds."""
     config = read_document((ROOT / EXAMPLE).read_bytes()).values
     config["data"]["root"] = EXAMPLES_IN_IMAGE
-    rendered = helm.render(CHART, {"config": config}, name=RELEASE)
+    values = {"config": config, "workers": {"count": plain.num_workers}}
+    rendered = helm.render(CHART, values, name=plain.release)
     header = (
         "# Rendered from charts/siamese-job by `make manifests`; do not edit.\n"
-        f"# Values: {EXAMPLE}, with its data from the image.\n"
+        f"# Values: {EXAMPLE}, with its data from the image, and workers.count: "
+        f"{plain.num_workers}.\n"
     )
     files = {
         Path(path).name: header + HELM_LABELS.sub("", text)
@@ -95,7 +120,7 @@ def manifests() -> dict[str, str]:
         f"{header}apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
         f"resources:\n{listed}"
     )
-    return files
+    return {plain.path / name: text for name, text in files.items()}
 
 
 def chart_files() -> dict[Path, str]:
@@ -129,12 +154,13 @@ def main() -> int:
     check = parser.parse_args().check
     # The chart's own files first: the manifests are rendered with them.
     found = _settle(chart_files(), write=not check)
-    plain = {PLAIN / name: text for name, text in manifests().items()}
-    found += _settle(plain, write=not check)
-    for path in leftovers(PLAIN, {path.name for path in plain}):
-        found.append(path)
-        if not check:
-            path.unlink()
+    for plain in PLAIN:
+        files = manifests(plain)
+        found += _settle(files, write=not check)
+        for path in leftovers(plain.path, {path.name for path in files}):
+            found.append(path)
+            if not check:
+                path.unlink()
     for path in found:
         sys.stdout.write(f"{'stale' if check else 'wrote'}: {path.relative_to(ROOT)}\n")
     if check and found:

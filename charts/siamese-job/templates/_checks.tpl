@@ -27,8 +27,9 @@ Rejects combinations of values that the schema cannot exclude, and says what to 
 {{- end -}}
 
 {{- define "siamese-job.checkPorts" -}}
-{{- if and (include "siamese-job.metricsEnabled" .) (eq (include "siamese-job.metricsPort" .) "2222") -}}
-{{- fail "config.metrics.port is 2222, where the workers of a run talk to each other. Leave it out, which gives 9090, or choose another port." -}}
+{{- $port := include "siamese-job.metricsPort" . -}}
+{{- if and (include "siamese-job.metricsEnabled" .) (has $port (list "2222" "2223")) -}}
+{{- fail (printf "config.metrics.port is %s, where the workers of a run talk to each other. Leave it out, which gives 9090, or choose another port." $port) -}}
 {{- end -}}
 {{- end -}}
 
@@ -69,7 +70,7 @@ Rejects combinations of values that the schema cannot exclude, and says what to 
 
 {{/* Helm's server-side apply rejects a list with two entries of the same name. */}}
 {{- define "siamese-job.checkEnvironment" -}}
-{{- $set := list "JOB_COMPLETION_INDEX" "JOB_FAILURES" "JOB_PREEMPTIONS" "JOB_UID" "POD_GRACE_SECONDS" "POD_MAX_STARTUP_SECONDS" "POD_NAME" "POD_NAMESPACE" "POD_RELEASE" -}}
+{{- $set := list "JOB_COMPLETION_INDEX" "JOB_FAILURES" "JOB_PREEMPTIONS" "JOB_UID" "POD_GRACE_SECONDS" "POD_MAX_STARTUP_SECONDS" "POD_NAME" "POD_NAMESPACE" "POD_RELEASE" "WORKER_ADDRESSES" -}}
 {{- $read := "^SIAMESE_(RUN|RUN__NAME|RUN__ROOT|DATA|DATA__.*|METRICS|METRICS__(ENABLED|HOST|PORT))$" -}}
 {{- $seen := dict -}}
 {{- range .Values.extraEnv -}}

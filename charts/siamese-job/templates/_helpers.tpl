@@ -2,12 +2,12 @@
 Names and labels of the objects of a release.
 
 Names contain a hash of the content, because a Job and an immutable ConfigMap cannot be changed:
-other values give other objects. With 46 characters of the release name, the hash, the index of a
-pod and its random suffix fit into the 63 characters of a host name. A release name may contain a
-dot; a host name may not.
+other values give other objects. With 44 characters of the release name, the hash, the index of a
+pod, of three digits at most, and its random suffix fit into the 63 characters of a host name. A
+release name may contain a dot; a host name may not.
 */}}
 {{- define "siamese-job.base" -}}
-{{- .Release.Name | replace "." "-" | trunc 46 | trimSuffix "-" -}}
+{{- .Release.Name | replace "." "-" | trunc 44 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "siamese-job.hash" -}}
@@ -15,8 +15,8 @@ dot; a host name may not.
 {{- end -}}
 
 {{/*
-The hash covers neither the image nor the keys that a resume may change: a run resumes with other
-values of them.
+The hash covers neither the image nor the number of workers nor the keys that a resume may change:
+a run resumes with other values of them.
 */}}
 {{- define "siamese-job.runName" -}}
 {{- $config := include "siamese-job.bindingConfig" . | fromJson -}}
@@ -35,9 +35,21 @@ values of them.
 {{- printf "%s-data-%s" (include "siamese-job.base" .) (include "siamese-job.hash" $parts) -}}
 {{- end -}}
 
+{{/* Pods that train together know the Job's name, so the hash covers their template without it. */}}
 {{- define "siamese-job.jobName" -}}
-{{- $parts := list .Release.Name (include "siamese-job.fixedSpec" . | fromYaml) -}}
+{{- $nameless := merge (dict "Job" "") . -}}
+{{- $parts := list .Release.Name (include "siamese-job.fixedSpec" $nameless | fromYaml) -}}
 {{- printf "%s-%s" (include "siamese-job.base" .) (include "siamese-job.hash" $parts) -}}
+{{- end -}}
+
+{{/* The Service of the Job that is given by its name; the name of a Service begins with a letter. */}}
+{{- define "siamese-job.serviceName" -}}
+{{- printf "workers-%s" . -}}
+{{- end -}}
+
+{{/* Whether several pods train together: text for true. */}}
+{{- define "siamese-job.isDistributed" -}}
+{{- if gt (int64 .Values.workers.count) 1 -}}true{{- end -}}
 {{- end -}}
 
 {{- define "siamese-job.serviceAccountName" -}}

@@ -1,4 +1,4 @@
-{{/* The pod template. The hash in the Job's name covers all of it. */}}
+{{/* The pod template of the Job named `.Job`. The hash in the Job's name covers the rest of it. */}}
 {{- define "siamese-job.podTemplate" -}}
 metadata:
   labels:
@@ -11,6 +11,10 @@ metadata:
     {{- merge (dict) .Values.podAnnotations $default | toYaml | nindent 4 }}
 spec:
   restartPolicy: Never
+  {{- if include "siamese-job.isDistributed" . }}
+  # Gives each pod a name that the others resolve.
+  subdomain: {{ include "siamese-job.serviceName" .Job }}
+  {{- end }}
   serviceAccountName: {{ include "siamese-job.serviceAccountName" . | quote }}
   automountServiceAccountToken: false
   enableServiceLinks: false
@@ -41,6 +45,10 @@ spec:
   affinity:
     {{- toYaml . | nindent 4 }}
   {{- end }}
+  {{- with .Values.topologySpreadConstraints }}
+  topologySpreadConstraints:
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
   containers:
   - name: trainer
     {{- include "siamese-job.container" . | nindent 4 }}
@@ -68,6 +76,11 @@ env:
   valueFrom: {fieldRef: {fieldPath: "metadata.annotations['batch.kubernetes.io/job-index-failure-count']"}}
 - name: JOB_PREEMPTIONS
   valueFrom: {fieldRef: {fieldPath: "metadata.annotations['batch.kubernetes.io/job-index-ignored-failure-count']"}}
+{{- if include "siamese-job.isDistributed" . }}
+# Every worker by index; Kubernetes itself sets JOB_COMPLETION_INDEX.
+- name: WORKER_ADDRESSES
+  value: {{ include "siamese-job.workerAddresses" . | quote }}
+{{- end }}
 {{- if include "siamese-job.metricsEnabled" . }}
 # The startup probe's budget: a pod that this probe kills exits with 77, which counts.
 - name: POD_MAX_STARTUP_SECONDS
@@ -86,10 +99,15 @@ envFrom:
 ports:
 - name: cluster
   containerPort: 2222
+{{- if include "siamese-job.isDistributed" . }}
+- name: cluster-tf
+  containerPort: 2223
+{{- end }}
 {{- if include "siamese-job.metricsEnabled" . }}
 - name: metrics
   containerPort: {{ include "siamese-job.metricsPort" . }}
-# Succeeds once training begins. A slower pod is killed, which counts as a failure.
+# Succeeds once training begins, so its budget includes the wait for other workers. A slower pod is
+# killed, which counts as a failure.
 startupProbe:
   httpGet: {path: /startupz, port: metrics}
   periodSeconds: 10
@@ -99,8 +117,8 @@ readinessProbe:
   httpGet: {path: /readyz, port: metrics}
   periodSeconds: 10
   timeoutSeconds: 5
-# Detects a process that no longer responds. A separate thread responds: a training step that hangs
-# goes unnoticed here, and ends the process with 77 after training.stall_seconds.
+# Detects a process that no longer responds. A separate thread responds, or a separate process where
+# several workers train: a training step that hangs goes unnoticed here, and ends with 77.
 livenessProbe:
   httpGet: {path: /livez, port: metrics}
   periodSeconds: 30
@@ -130,6 +148,16 @@ volumeMounts:
 {{- with .Values.extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* host:port of every worker, in order of the index. */}}
+{{- define "siamese-job.workerAddresses" -}}
+{{- $addresses := list -}}
+{{- range $index := until (int .Values.workers.count) -}}
+{{- $service := include "siamese-job.serviceName" $.Job -}}
+{{- $addresses = append $addresses (printf "%s-%d.%s:2222" $.Job $index $service) -}}
+{{- end -}}
+{{- join "," $addresses -}}
 {{- end -}}
 
 {{- define "siamese-job.volumes" -}}

@@ -107,6 +107,8 @@ class _Follower:
         self._splits = splits
         self._averages = ExitStack()
         self._is_first = True
+        self._global_step = 0
+        run.logging.track_step(lambda: self._global_step)
 
     def run(self) -> None:
         obey = {
@@ -131,6 +133,7 @@ class _Follower:
         results = take_together(self._group, self._step, call)
         seconds = None if self._is_first else monotonic() - started
         self._is_first = False
+        self._global_step = facts["global_step"]
         self._run.metrics.observe_steps(
             steps.count,
             seconds=seconds,

@@ -38,15 +38,17 @@ class Leader:
         self._compares = compares and group.num_workers > 1
         self._shared_sha256 = ""
 
-    def announce(self, steps: Steps) -> None:
-        """The next call, which every worker runs."""
+    def announce(self, steps: Steps, *, global_step: int) -> None:
+        """The next call, which every worker runs; it ends at a step of the run."""
         if self._group.num_workers == 1:
             return
         if self._compares and self._sha256() != self._shared_sha256:
             self.share_variables()
         rate = float(self._siamese.optimizer.learning_rate.value.numpy())
         facts = {"epoch": steps.epoch, "first": steps.first, "count": steps.count}
-        self._group.tell(Message(STEPS, facts | {"learning_rate": rate}))
+        self._group.tell(
+            Message(STEPS, facts | {"learning_rate": rate, "global_step": global_step})
+        )
 
     def step(self, train_step: TrainStep, call: PreparedCall) -> StepResults:
         """Runs the call that was announced."""

@@ -139,8 +139,8 @@ class Schedule:
 class Lead(Protocol):
     """What several workers do together, led by this one."""
 
-    def announce(self, steps: Steps) -> None:
-        """The next call."""
+    def announce(self, steps: Steps, *, global_step: int) -> None:
+        """The next call, which ends at a step of the run."""
 
     def step(self, train_step: TrainStep, call: PreparedCall) -> StepResults:
         """Runs the call that was announced."""
@@ -152,7 +152,7 @@ class Lead(Protocol):
 class Alone:
     """The `Lead` of one process."""
 
-    def announce(self, steps: Steps) -> None:
+    def announce(self, steps: Steps, *, global_step: int) -> None:
         """Nobody is told."""
 
     def step(self, train_step: TrainStep, call: PreparedCall) -> StepResults:
@@ -291,7 +291,7 @@ class TrainingLoop:
             seconds_per_step=self._seconds_per_step,
         )
         started, wanted = monotonic(), Steps(state.position.epoch, first, steps)
-        self._lead.announce(wanted)
+        self._lead.announce(wanted, global_step=state.position.global_step + steps)
         results = self._lead.step(self._step, calls.take(wanted))
         seconds = monotonic() - started if self._is_traced else None
         self._is_traced = True

@@ -11,12 +11,10 @@ from typing import Any
 
 import pytest
 
-from job.checkpoints.examine import commit_of, entries_of, read_run
 from job.errors import ExitCode
-from job.run.verify_resume.compare import compare, last_contents
 from job.storage.gcs.store import GsStore
 from job.storage.local import FileStore
-from job.storage.object_store import ObjectStore
+from tests.e2e.lineage import check_one_lineage
 from tests.e2e.storm import marked_main
 from tests.fakes.gcs_server import FakeGcs
 from tests.forked import Forked
@@ -47,6 +45,10 @@ class Place:
 
     def folder(self, name: str) -> Path:
         return self.config.parent / "runs" / name
+
+    @property
+    def undisturbed(self) -> FileStore:
+        return FileStore(self.folder(UNDISTURBED))
 
 
 UNDISTURBED = "undisturbed"
@@ -91,19 +93,6 @@ def paused(process: Forked, rng: random.Random) -> None:
     process.send_signal(signal.SIGSTOP)
 
 
-def check_one_lineage(place: Place, store: ObjectStore) -> None:
-    """The run is one run, and ended like the one that nobody disturbed."""
-    run = read_run(store)
-    assert run.head.status == "completed"
-    for entry in entries_of(run.head):
-        commit = commit_of(store, entry, run=run)
-        assert commit.lineage == run.identity.lineage
-    undisturbed = FileStore(place.folder(UNDISTURBED))
-    assert compare(last_contents(undisturbed), last_contents(store)).differences == []
-    for name in ("history.json", "quarantine.json"):
-        assert store.read(name).data == undisturbed.read(name).data
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_a_process_that_wakes_up_after_the_bucket_was_taken_over_is_fenced(place, seed):
     rng, name = random.Random(seed), f"bucket-{seed}"
@@ -115,7 +104,7 @@ def test_a_process_that_wakes_up_after_the_bucket_was_taken_over_is_fenced(place
     assert "took over from attempt 1" in ended(first, code=ExitCode.FENCED)
     ended(second, code=ExitCode.FINISHED)
     store = GsStore(f"gs://runs/{name}", emulator=place.bucket.url)
-    check_one_lineage(place, store)
+    check_one_lineage(store, undisturbed=place.undisturbed)
     store.close()
 
 
@@ -128,7 +117,7 @@ def test_a_paused_process_keeps_its_folder_and_the_second_one_says_whose_it_is(p
     assert "is in use by process" in ended(second, code=ExitCode.LOCAL_STORAGE)
     first.send_signal(signal.SIGCONT)
     ended(first, code=ExitCode.FINISHED)
-    check_one_lineage(place, FileStore(place.folder(name)))
+    check_one_lineage(FileStore(place.folder(name)), undisturbed=place.undisturbed)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -147,4 +136,4 @@ def test_a_process_whose_lock_was_lost_is_fenced_when_it_wakes_up(place, seed):
     first.send_signal(signal.SIGCONT)
     assert "took over from attempt 1" in ended(first, code=ExitCode.FENCED)
     ended(second, code=ExitCode.FINISHED)
-    check_one_lineage(place, FileStore(place.folder(name)))
+    check_one_lineage(FileStore(place.folder(name)), undisturbed=place.undisturbed)

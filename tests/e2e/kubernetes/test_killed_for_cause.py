@@ -27,12 +27,13 @@ def check_bounded(cluster, job, *, code, words):
         assert words in cluster.kubectl("describe", "pod", end.pod)
 
 
-def test_a_startup_that_outlasts_its_probe_is_counted(cluster, planted, own_bucket):
+@pytest.mark.parametrize("seconds", [10, 20])
+def test_a_startup_that_outlasts_its_probe_is_counted(cluster, planted, own_bucket, seconds):
     own_bucket.server.faults.at_request = lambda number: Fault("get", "status")
     values = planted("Pace", into=own_bucket, seconds=0.0)
-    values["failure"] = {"maxStartupSeconds": 20, "maxRestarts": 1}
+    values["failure"] = {"maxStartupSeconds": seconds, "maxRestarts": 1}
     job = cluster.installed("slowstart", values)
-    words = "training did not start within 20 s (not started yet: the run directory)"
+    words = f"training did not start within {seconds} s (not started yet: the run directory)"
     check_bounded(cluster, job, code=ExitCode.STALLED, words=words)
     cluster.uninstall("slowstart")
 

@@ -94,10 +94,15 @@ unit: $(DEV)  ## Only the fast tests: no training, no processes.
 	@$(BIN)/python -m pytest $(IN_PARALLEL) -m '$(UNIT)'
 
 .PHONY: prove
-prove: $(DEV)  ## Crashes, writers and kills at length, and the long form of verify-resume; half an hour.
+prove: $(DEV)  ## Crashes, writers and kills at length, also on the cluster that E2E_CLUSTER or KUBECONFIG names; an hour.
 	@$(BIN)/python -m tests.mutations
 	PROVE_FACTOR=3 $(BIN)/python -m pytest tests/checkpoints
-	$(BIN)/python -m pytest -m prove -o faulthandler_timeout=1800
+	$(BIN)/python -m pytest -m 'prove and not cluster' -o faulthandler_timeout=1800
+	if [ -n "$${KUBECONFIG:-}$${E2E_CLUSTER:-}" ]; then
+	    $(BIN)/python -m tests.e2e.kubernetes --prove
+	else
+	    echo 'Nothing is proved on a cluster: neither KUBECONFIG nor E2E_CLUSTER is set.' >&2
+	fi
 
 .PHONY: lint
 lint: $(DEV)  ## Formatting, ruff, layers, types, YAML, spelling, shell, file lengths.

@@ -8,6 +8,7 @@
 """
 
 import os
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,14 @@ def pod_of(env: Mapping[str, str]) -> Pod | None:
         grace_seconds=_count(env.get("POD_GRACE_SECONDS", "")) or _DEFAULT_GRACE_SECONDS,
         max_startup_seconds=_count(env.get("POD_MAX_STARTUP_SECONDS", "")) or None,
     )
+
+
+def host_of(pod: Pod | None) -> str:
+    """Where this process runs, for messages.
+
+    A pod is named by its own name: all pods of an index of a Job have one host name.
+    """
+    return pod.name if pod and pod.name else socket.gethostname()
 
 
 def ends_with_the_pod(

@@ -34,6 +34,8 @@ _LINGER_POLL_SECONDS = 0.1
 # The startup probe fails for the last time up to one period (10 s) before its budget ends, and
 # the container starts some seconds before this clock.
 _STARTUP_MARGIN_SECONDS = 20.0
+# Two periods of the liveness probe: the third one that fails has the pod killed.
+_SILENT_SECONDS = 60.0
 _STOPPED = (ExitCode.PREEMPTED, ExitCode.INTERRUPTED)
 
 
@@ -154,7 +156,17 @@ def cause_of_sigterm(health: Health, *, pod: Pod | None, seconds: float) -> str:
     """
     startup = health.startup()
     budget = pod.max_startup_seconds if pod else None
-    if startup.ok or budget is None or seconds < budget - _STARTUP_MARGIN_SECONDS:
+    if budget is None:  # there are no probes
+        return ""
+    if startup.ok:
+        silent = health.silent_seconds
+        if silent < _SILENT_SECONDS:
+            return ""
+        return (
+            f"/livez was not answered for {silent:.0f} s. The metrics endpoint must answer "
+            "within 5 s"
+        )
+    if seconds < budget - _STARTUP_MARGIN_SECONDS:
         return ""
     return (
         f"training did not start within {budget} s ({startup.reason}). Raise "

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import socket
 from collections.abc import Mapping
 
 from job.checkpoints.provenance import Provenance
@@ -10,6 +9,7 @@ from job.checkpoints.records import Owner
 from job.config.resume import as_record
 from job.data.dataset import Dataset
 from job.distribution.hardware import Topology, describe_environment
+from job.distribution.kubernetes import host_of
 from job.distribution.strategy import describe_gpu
 from job.run.components import Components, library_versions
 from job.run.context import RunContext
@@ -23,7 +23,7 @@ def owner_of(run: RunContext) -> Owner:
         namespace=pod.namespace if pod else "",
         release=pod.release if pod else "",
         job=pod.job_uid if pod else "",
-        host=socket.gethostname(),
+        host=host_of(pod),
         pid=os.getpid(),
         nonce=secrets.token_hex(8),
     )

@@ -13,7 +13,7 @@ from job.checkpoints.restore import read_head, read_stored
 from job.checkpoints.rewind import entry_at
 from job.config.resume import as_record, binding_diff
 from job.config.root import Config
-from job.distribution.kubernetes import Pod, ends_with_the_pod, pod_of
+from job.distribution.kubernetes import Pod, ends_with_the_pod, host_of, pod_of
 from job.errors import ConfigError, DivergedError, ExitCode
 from job.storage.object_store import ObjectStore
 from job.storage.open_store import below, local_folder, open_store
@@ -150,6 +150,7 @@ def _run_lock(folder: Path, *, pod: Pod | None, check_stop: Callable[[], None]) 
     """The lock of a local run folder; a pod outwaits the one that it replaces."""
     return RunLock(
         folder,
+        host=host_of(pod),
         job_uid=pod.job_uid if pod else "",
         wait_seconds=pod.grace_seconds + _LEASE_SECONDS if pod else WAIT_SECONDS,
         check_stop=check_stop,

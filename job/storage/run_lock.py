@@ -35,6 +35,7 @@ class RunLock:
 
     Args:
         folder: The run's folder; made by `acquire` where it is missing.
+        host: Name of where this process runs; "" for the host's own name.
         job_uid: UID of the Kubernetes Job of this process; "" outside a cluster.
         wait_seconds: How long `acquire` waits for another holder.
         check_stop: Called while waiting; may raise to stop.
@@ -46,6 +47,7 @@ class RunLock:
         self,
         folder: Path,
         *,
+        host: str = "",
         job_uid: str = "",
         wait_seconds: float = WAIT_SECONDS,
         check_stop: Callable[[], None] = lambda: None,
@@ -53,6 +55,7 @@ class RunLock:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = folder.absolute()
+        self._host = host or socket.gethostname()
         self._job_uid = job_uid
         self._wait_seconds = wait_seconds
         self._check_stop, self._sleep, self._monotonic = check_stop, sleep, monotonic
@@ -134,7 +137,7 @@ class RunLock:
             self._sleep(min(left, _POLL_SECONDS))
 
     def _write_holder(self, fd: int) -> None:
-        holder = {"host": socket.gethostname(), "pid": os.getpid(), "job": self._job_uid}
+        holder = {"host": self._host, "pid": os.getpid(), "job": self._job_uid}
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{json.dumps(holder)}\n".encode(), 0)
 

@@ -8,6 +8,8 @@ The parts of a run say what they do; `telemetry.server` answers the probes::
 """
 
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -28,9 +30,14 @@ class Health:
     """The answers to the three probes; safe to use from every thread.
 
     A run is alive from its start, and started and ready once training has begun.
+
+    Args:
+        now: Monotonic clock in seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._alive_at: float | None = None
         # Reentrant: the handler of SIGTERM asks while the main thread may hold it.
         self._lock = threading.RLock()
         self._startup = Answer(ok=False, reason="starting")
@@ -46,6 +53,7 @@ class Health:
     def finish_startup(self) -> None:
         """Training has begun: the run is started for good, and ready."""
         with self._lock:
+            self._alive_at = self._now()
             self._startup = Answer(ok=True, reason="started")
             self._ready = Answer(ok=True, reason="ready")
 
@@ -59,7 +67,15 @@ class Health:
 
         One whose main thread makes no progress is ended by the watchdog.
         """
+        with self._lock:
+            self._alive_at = self._now()
         return Answer(ok=True, reason="alive")
+
+    @property
+    def silent_seconds(self) -> float:
+        """Time since the last answer to `/livez`, or since the startup; 0 before that."""
+        with self._lock:
+            return 0.0 if self._alive_at is None else self._now() - self._alive_at
 
     def startup(self) -> Answer:
         """The answer to `/startupz`."""

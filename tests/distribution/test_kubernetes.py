@@ -1,8 +1,9 @@
+import socket
 from pathlib import Path
 
 import pytest
 
-from job.distribution.kubernetes import Pod, ends_with_the_pod, pod_of
+from job.distribution.kubernetes import Pod, ends_with_the_pod, host_of, pod_of
 
 
 def test_outside_a_job_there_is_no_pod():
@@ -40,6 +41,12 @@ def test_a_pod_knows_its_release_and_how_long_it_is_waited_for():
 
 def test_what_the_chart_did_not_set_is_what_kubernetes_does_without_it():
     assert pod_of({"JOB_UID": "3f6e"}) == Pod("", "", "", "3f6e", 0, 0, 30, None)
+
+
+def test_a_pod_is_named_by_its_own_name_which_the_next_one_does_not_have():
+    assert host_of(pod_of({"JOB_UID": "3f6e", "POD_NAME": "typos-0-x7k2p"})) == "typos-0-x7k2p"
+    assert host_of(pod_of({"JOB_UID": "3f6e"})) == socket.gethostname()
+    assert host_of(None) == socket.gethostname()
 
 
 @pytest.mark.parametrize(

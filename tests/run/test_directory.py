@@ -1,10 +1,12 @@
+import json
 import subprocess
 import sys
 
 import pytest
 
+from job.config.loader.load_config import load_config
 from job.errors import ExitCode
-from job.run.directory import RunDirectory, is_complete
+from job.run.directory import RunDirectory, is_complete, open_run_directory
 from job.storage.run_lock import RunLock
 from tests.checkpoints.tiny_run import ENVIRONMENT, acquired
 from tests.fakes.memory_store import MemoryStore
@@ -52,6 +54,14 @@ def test_a_process_that_waited_for_the_first_attempt_reads_what_that_one_derived
     assert directory.read_derived() == {}
     acquired(store, environment={**ENVIRONMENT, "derived": {"grid_steps": 8}})
     assert directory.read_derived() == {"grid_steps": 8}
+
+
+def test_the_lock_of_a_pod_names_the_pod_to_the_one_that_replaces_it(project):
+    config = load_config(project / "tiny.yaml", env={}, sets=[]).config
+    env = {"JOB_UID": "3f6e", "POD_NAME": "typos-0-x7k2p"}
+    with open_run_directory(config, env=env).locked() as lock:
+        holder = json.loads((lock.folder / "run.lock").read_text())
+    assert (holder["host"], holder["job"]) == ("typos-0-x7k2p", "3f6e")
 
 
 @pytest.mark.parametrize("is_new", [True, False])

@@ -68,7 +68,7 @@ def test_folder_in_use_is_refused_with_host_pid_and_folder(tmp_path: Path) -> No
 def test_holder_is_waited_for_and_named_once(
     tmp_path: Path, time: FakeTime, caplog: pytest.LogCaptureFixture
 ) -> None:
-    holder = RunLock(tmp_path, job_uid="3f6e")
+    holder = RunLock(tmp_path, host="typos-0-x7k2p", job_uid="3f6e")
     holder.acquire()
 
     def sleep(seconds: float) -> None:
@@ -80,7 +80,7 @@ def test_holder_is_waited_for_and_named_once(
     with lock:
         assert time.now == pytest.approx(1100.0)
     (record,) = (one for one in caplog.records if one.message == "run folder in use, waiting")
-    named = f"process {os.getpid()} on host '{socket.gethostname()}' of Job 3f6e"
+    named = f"process {os.getpid()} on host 'typos-0-x7k2p' of Job 3f6e"
     assert (record.holder, record.wait_seconds) == (named, 240.0)
 
 

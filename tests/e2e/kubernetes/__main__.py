@@ -1,5 +1,7 @@
 """`make e2e`: a cluster, the image in it, then every test that needs either.
 
+`make prove` gives `--prove`: the scenarios that take minutes, and none of the others.
+
 Variables, where an empty one counts as not set:
 
 - `KUBECONFIG` and `E2E_IMAGE`: a cluster there is, and an image that it can pull and that
@@ -35,12 +37,21 @@ TESTS = (
 TESTS_SECONDS = 20 * 60
 # Scenarios mostly wait, so two run at once: each worker has its own namespace and bucket.
 # The tests of a file share a worker, and with it the run that their fixture trains.
-IN_PARALLEL = ("--numprocesses", "2", "--dist", "loadfile")
+IN_PARALLEL = ("--numprocesses", "2", "--dist", "loadfile", "-m", "not prove")
+
+PROOFS = ("tests/e2e/kubernetes",)
+PROOFS_SECONDS = 90 * 60
+# A node that is drained has no room for the pods of another scenario, so one runs at a time.
+ONE_BY_ONE = ("-m", "prove", "-o", "faulthandler_timeout=1800")
 
 
 def main(arguments: list[str]) -> int:
     """Prepares, then runs pytest with `arguments`; its exit status."""
     obey_sigterm()
+    command, seconds = [*IN_PARALLEL, *TESTS], TESTS_SECONDS
+    if arguments[:1] == ["--prove"]:
+        command, seconds = [*ONE_BY_ONE, *PROOFS], PROOFS_SECONDS
+        arguments = arguments[1:]
     env = {name: value for name, value in os.environ.items() if value}
     if "KUBECONFIG" not in env:
         env = _with_cluster(env)
@@ -51,10 +62,11 @@ def main(arguments: list[str]) -> int:
         )
     _delete_leftovers(env)
     say(f"cluster {env['KUBECONFIG']}, image {env['E2E_IMAGE']}")
-    command = [sys.executable, "-m", "pytest", *IN_PARALLEL, *TESTS, *arguments]
-    code, _ = run(*command, env=env, seconds=TESTS_SECONDS)
+    code, _ = run(
+        sys.executable, "-m", "pytest", *command, *arguments, env=env, seconds=seconds
+    )
     if code is None:
-        sys.exit(f"e2e: the tests were stopped after {TESTS_SECONDS} s")
+        sys.exit(f"e2e: the tests were stopped after {seconds} s")
     return code
 
 

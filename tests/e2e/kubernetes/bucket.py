@@ -17,16 +17,28 @@ class Bucket:
     """The bucket `runs`.
 
     Attributes:
-        address: `host:port` of its server.
+        server: Where permissions are taken away, and faults are planted.
         store: Everything in it.
     """
 
-    address: str
+    server: FakeGcs
     store: ObjectStore
+
+    @property
+    def address(self) -> str:
+        """`host:port` of the server."""
+        return self.server.url.removeprefix("http://")
 
     def read(self, name: str) -> bytes:
         """Content of one object."""
         return self.store.read(name).data
+
+    @contextmanager
+    def open_run(self, name: str) -> Iterator[ObjectStore]:
+        """The directory of one run for the block."""
+        store = GsStore(f"gs://runs/{name}", emulator=self.server.url)
+        yield store
+        store.close()
 
 
 @contextmanager
@@ -35,5 +47,5 @@ def serve_bucket(host: str) -> Iterator[Bucket]:
     with pytest.MonkeyPatch.context() as patch, FakeGcs(bucket="runs", host=host) as server:
         ask_directly(patch, host)
         store = GsStore("gs://runs", emulator=server.url)
-        yield Bucket(server.url.removeprefix("http://"), store)
+        yield Bucket(server, store)
         store.close()

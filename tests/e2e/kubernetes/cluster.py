@@ -18,6 +18,31 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class End:
+    """How a container ended.
+
+    Attributes:
+        pod: Name of its pod.
+        terminated: `state.terminated` of the container.
+    """
+
+    pod: str
+    terminated: Mapping[str, Any]
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        code: int = self.terminated["exitCode"]
+        return code
+
+    @property
+    def message(self) -> str:
+        """What the program said last."""
+        words: str = json.loads(self.terminated["message"])["message"]
+        return words
+
+
+@dataclass(frozen=True)
 class Cluster:
     """One namespace of a cluster.
 
@@ -40,6 +65,10 @@ class Cluster:
     def get(self, *args: str) -> Any:
         """Objects as parsed JSON."""
         return json.loads(self.kubectl("get", *args, "-o", "json"))
+
+    def apply(self, manifest: Mapping[str, Any]) -> None:
+        """Creates or changes one object."""
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(dict(manifest)))
 
     def helm(self, *args: str) -> subprocess.CompletedProcess[str]:
         """A helm command, however it ends."""
@@ -112,20 +141,26 @@ class Cluster:
         ended = self.wait_for_end(job, seconds=seconds)
         assert ended["type"] == "Complete", f"{ended}\n{self.story(job)}"
 
+    def ends(self, job: str) -> list[End]:
+        """How the trainers of the Job's pods ended, oldest pod first."""
+        return [end for pod in self.pods(job) for end in ends_of(pod)]
+
     def logs(self, job: str) -> str:
         """The log of the Job's newest pod, as `kubectl logs job/...` gives it."""
         pods = self.pods(job)
         result = run("kubectl", "-n", self.namespace, "logs", pods[-1]["metadata"]["name"])
         return result.stdout if result.returncode == 0 else ""
 
-    def wait_for_line(self, job: str, pattern: str, *, seconds: float = 120) -> re.Match[str]:
+    def wait_for_line(
+        self, job: str, pattern: str, *, seconds: float = 120, every: float = 0.5
+    ) -> re.Match[str]:
         """Waits for a line in the log of the Job's newest pod."""
 
         def found() -> re.Match[str] | None:
             return re.search(pattern, self.logs(job)) if self.pods(job) else None
 
         try:
-            return self.wait(found, f"{pattern!r} in the log", seconds=seconds)
+            return self.wait(found, f"{pattern!r} in the log", seconds=seconds, every=every)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.story(job)}") from error
 
@@ -146,6 +181,13 @@ class Cluster:
             f"batch.kubernetes.io/job-name={job}",
         )  # fmt: skip
         return f"{described.stdout}\n{self.logs(job)}"
+
+
+def ends_of(pod: Mapping[str, Any]) -> list[End]:
+    """How the containers of a pod ended; those that run are left out."""
+    states = [one["state"] for one in pod["status"].get("containerStatuses", [])]
+    name = pod["metadata"]["name"]
+    return [End(name, state["terminated"]) for state in states if "terminated" in state]
 
 
 def run(

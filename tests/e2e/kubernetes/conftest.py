@@ -4,13 +4,14 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from job.storage.object_store import ObjectStore
 from tests.e2e.kubernetes import values
 from tests.e2e.kubernetes.bucket import Bucket, serve_bucket
 from tests.e2e.kubernetes.cluster import Cluster, run
@@ -63,6 +64,64 @@ def example(cluster: Cluster, bucket: Bucket) -> dict[str, Any]:
 def tiny(cluster: Cluster, bucket: Bucket, tmp_path: Path) -> dict[str, Any]:
     """Values that train for a few seconds."""
     return values.tiny(tmp_path, image=cluster.image, host_of_bucket=bucket.address)
+
+
+@pytest.fixture
+def own_bucket(cluster: Cluster) -> Iterator[Bucket]:
+    """A bucket `runs` that the pods of one test alone reach, so that it may fail."""
+    with serve_bucket(cluster.host) as bucket:
+        yield bucket
+
+
+Planted = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def planted(cluster: Cluster, bucket: Bucket, tmp_path: Path) -> Planted:
+    """Values of a run with a callback of `planted.py`: its name, and its arguments."""
+
+    def planted(name: str, *, into: Bucket = bucket, **arguments: float) -> dict[str, Any]:
+        return values.planted(
+            tmp_path, name, image=cluster.image, host_of_bucket=into.address, **arguments
+        )
+
+    return planted
+
+
+@pytest.fixture(scope="session")
+def undisturbed_planted(
+    cluster: Cluster, bucket: Bucket, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ObjectStore]:
+    """The directory of such a run that nobody disturbed."""
+    paced = values.planted(
+        tmp_path_factory.mktemp("undisturbed"), "Pace",
+        image=cluster.image, host_of_bucket=bucket.address, seconds=0.0,
+    )  # fmt: skip
+    job = cluster.installed("undisturbed", paced)
+    cluster.completed(job)
+    name = cluster.wait_for_line(job, r" run=(\S+)")[1]
+    with bucket.open_run(f"e2e/{name}") as store:
+        yield store
+
+
+@pytest.fixture
+def check_undisturbed(
+    cluster: Cluster, undisturbed_planted: ObjectStore
+) -> Callable[..., None]:
+    """Says whether a Job that was disturbed completed in the bits of the other one."""
+
+    def check_undisturbed(
+        job: str, *, bucket: Bucket, attempts: int, num_failures: int = 0
+    ) -> None:
+        cluster.completed(job)
+        assert cluster.get("job", job)["status"].get("failed", 0) == num_failures
+        name = cluster.wait_for_line(job, r" run=(\S+)")[1]
+        summary = json.loads(bucket.read(f"e2e/{name}/summary.json"))
+        undisturbed = json.loads(undisturbed_planted.read("summary.json").data)
+        assert summary["attempts"] == attempts
+        assert summary["state_sha256"] == undisturbed["state_sha256"]
+
+    return check_undisturbed
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from typing import Any
 
 PREFIX = "siamese-e2e-"
 MACHINE, PROCESS = "siamese-e2e/machine", "siamese-e2e/process"
-# No scenario lasts as long: `make e2e` ends its tests well before.
+# No scenario lasts as long: `make e2e` and `make prove` end their tests well before.
 MAX_AGE = timedelta(hours=2)
 
 

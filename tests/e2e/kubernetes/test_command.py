@@ -151,10 +151,10 @@ def run_command(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setattr(command, "obey_sigterm", lambda: None)
 
-    def run_command(**variables):
+    def run_command(*arguments, **variables):
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        assert command.main(["-k", "x"]) == 0
+        assert command.main([*arguments, "-k", "x"]) == 0
         return calls.read_text().splitlines()
 
     return run_command
@@ -183,3 +183,19 @@ def test_the_image_of_a_cluster_of_ones_own_is_left_to_it(run_command):
     calls = run_command(KUBECONFIG="/mine", E2E_IMAGE="mine:1")
     assert [call.split()[0] for call in calls] == ["kubectl", "python", "python"]
     assert calls[-1] == "python /mine mine:1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "chosen", "folder"),
+    [
+        ([], "--numprocesses 2 --dist loadfile -m not prove", "tests/image"),
+        (["--prove"], "-m prove -o faulthandler_timeout=1800", "tests/e2e/kubernetes"),
+    ],
+)
+def test_what_takes_minutes_is_run_for_a_proof_only_and_then_alone(
+    run_command, arguments, chosen, folder
+):
+    call = run_command(*arguments, KUBECONFIG="/mine", E2E_IMAGE="mine:1")[-2]
+    assert call.startswith(f"python -m pytest {chosen} ")
+    assert folder in call.split()
+    assert call.endswith(" -k x")

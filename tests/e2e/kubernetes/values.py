@@ -40,6 +40,23 @@ def tiny(folder: Path, *, image: str, host_of_bucket: str) -> dict[str, Any]:
     return _values(config, files=files, image=image, host_of_bucket=host_of_bucket)
 
 
+def planted(
+    folder: Path, name: str, *, image: str, host_of_bucket: str, **arguments: float
+) -> dict[str, Any]:
+    """A run of half a minute with a callback of `planted.py`, which is shipped with it.
+
+    None of these callbacks changes what is learned, so all such runs end in the same bits.
+    """
+    values = tiny(folder, image=image, host_of_bucket=host_of_bucket)
+    values["config"]["training"].update(epochs=15, steps_per_call=2)
+    values["config"]["export"] = {"enabled": False}
+    callback = {"target": f"planted:{name}", "arguments": arguments}
+    values["config"]["callbacks"] = {"custom": [callback]}
+    source = Path(__file__).with_name("planted.py")
+    values["data"]["files"][source.name] = source.read_text(encoding="utf-8")
+    return values
+
+
 def _values(
     config: dict[str, Any], *, files: Mapping[str, str], image: str, host_of_bucket: str
 ) -> dict[str, Any]:

@@ -135,7 +135,7 @@ class Beats:
             if self._ended.is_set():
                 self._send(end)
                 return
-            if readable and not end.recv(64):
+            if readable and _is_closed(end):
                 # Nobody restarts or stops this process any more, and nobody sees its metrics.
                 self._leave(ExitCode.STALLED)
                 return
@@ -160,3 +160,13 @@ class Beats:
             return self._step()
         except Exception:  # noqa: BLE001 - without beats the run would be killed
             return None
+
+
+def _is_closed(end: socket.socket) -> bool:
+    """Whether the other end of a readable socket is gone; it never sends anything."""
+    try:
+        return not end.recv(64)
+    except BlockingIOError:
+        return False
+    except OSError:  # a reset: beats were left unread there
+        return True

@@ -1,4 +1,5 @@
 import contextlib
+import select
 import signal
 import socket
 import threading
@@ -65,7 +66,8 @@ def test_a_step_that_cannot_be_told_stops_no_beats(monkeypatch):
             assert {beat.step for beat in beats_of(end, 3)} == {None}
 
 
-def test_a_process_ends_with_its_supervisor():
+@pytest.mark.parametrize("unread", [False, True])
+def test_a_process_ends_with_its_supervisor(unread):
     left, codes = threading.Event(), []
 
     def leave(code):
@@ -77,6 +79,10 @@ def test_a_process_ends_with_its_supervisor():
             found, health=Health(), stop=StopSignal(), step=lambda: None, leave=leave
         )
         with beats:
+            if unread:
+                select.select([end], [], [])  # closing resets the line
+            else:
+                beats_of(end, 1)
             end.close()
             assert left.wait(10)
     assert codes == [ExitCode.STALLED]

@@ -125,6 +125,11 @@ class Group:
         return len(self._names)
 
     @property
+    def is_dismissed(self) -> bool:
+        """Whether there is nothing to do with the others: the run is finished."""
+        return self.num_workers > 1 and not self._channels
+
+    @property
     def left(self) -> JobError | None:
         """The error to end with if another worker has said that it ends."""
         return shared_error(self._left, who=self._left_by) if self._left else None

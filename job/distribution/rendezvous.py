@@ -11,7 +11,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -61,6 +61,8 @@ class Patience:
 def meet(group: Group, cluster: Cluster, hello: Mapping[str, Any], patience: Patience) -> None:
     """Connects this worker to the others.
 
+    The group of a follower is dismissed instead if the chief has found the run finished.
+
     Args:
         group: Of this worker; its channels are added.
         cluster: The workers.
@@ -77,6 +79,18 @@ def meet(group: Group, cluster: Cluster, hello: Mapping[str, Any], patience: Pat
         _follow(group, cluster, hello, patience)
 
 
+def dismiss(cluster: Cluster, patience: Patience, *, code: ExitCode, message: str) -> None:
+    """Tells the followers that come within `arrival_seconds` that the chief ends already.
+
+    Args:
+        cluster: The workers; this is the chief.
+        patience: How long to wait.
+        code: How the chief ends.
+        message: Why.
+    """
+    _Chief(cluster, {}, patience).dismiss(_farewell(code, message))
+
+
 def differences(own: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """What two workers say differently, one line for each name, nested names with dots."""
     mine, theirs = _flat(own), _flat(other)
@@ -86,6 +100,10 @@ def differences(own: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
         for name in sorted({*mine, *theirs})
         if mine.get(name, absent) != theirs.get(name, absent)
     ]
+
+
+def _farewell(code: ExitCode, message: str) -> bytes:
+    return Message(LEAVE, {"code": int(code), "message": message}).encode()
 
 
 def _flat(nested: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
@@ -144,10 +162,28 @@ class _Chief:
             connection.sendall(Message(_WELCOME).encode())
             group.add(worker, _opener(connection, self._patience))
 
+    def dismiss(self, farewell: bytes) -> None:
+        patience = self._patience
+        deadline = patience.now() + patience.arrival_seconds
+        told: set[int] = set()
+        with self._listener() as listener:
+            while len(told) < self._cluster.num_workers - 1 and patience.now() < deadline:
+                patience.tick()
+                self._accept(listener)
+                for worker, (connection, _) in self._arrived.items():
+                    with suppress(OSError):
+                        connection.sendall(farewell)
+                    connection.close()
+                    told.add(worker)
+                self._arrived.clear()
+
     def _listener(self) -> socket.socket:
-        port = self._cluster.addresses[0].port
+        port, both = self._cluster.addresses[0].port, socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if both else socket.AF_INET
         try:
-            listener = socket.create_server(("", port), backlog=128)
+            listener = socket.create_server(
+                ("", port), family=family, backlog=128, dualstack_ipv6=both
+            )
         except OSError as error:
             raise ConfigError(
                 f"port {port}, on which followers are expected, cannot be used: "
@@ -202,9 +238,8 @@ class _Chief:
             "the workers were started with different settings or versions (of the chief, and "
             "of the worker named):\n  " + "\n  ".join(lines) + "\nStart all of them alike."
         )
-        leave = Message(LEAVE, {"code": int(ExitCode.CONFIG), "message": message}).encode()
         for connection, _ in self._arrived.values():
-            connection.sendall(leave)
+            connection.sendall(_farewell(ExitCode.CONFIG, message))
         raise ConfigError(message)
 
     def _close(self) -> None:
@@ -235,6 +270,8 @@ def _follow(
             raise
         if answer.kind == LEAVE:
             connection.close()
+            if answer.facts["code"] == ExitCode.FINISHED:
+                return
             raise shared_error(answer, who=chief)
         group.add(0, _opener(connection, patience))
         return

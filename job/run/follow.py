@@ -21,7 +21,7 @@ from job.distribution.messages import Message
 from job.errors import ExitCode
 from job.run.context import RunContext
 from job.run.read_data import read_data
-from job.run.workers import require_same_data
+from job.run.workers import joined_group, require_same_data
 from job.telemetry.logs.setup import quieten_tensorflow
 
 if TYPE_CHECKING:
@@ -34,27 +34,28 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # How far the chief is.
-OPENED, BUILD, BEGIN = "opened", "build", "begin"
+BUILD, BEGIN = "build", "begin"
 
 
-def follow(run: RunContext, group: Group) -> None:
+def follow(run: RunContext) -> None:
     """Takes part in a run until the chief ends it.
 
     Raises:
         JobError: The run ends otherwise than finished; with the chief's exit code where it
             holds for all workers.
     """
-    run.listener.waiting_for("the chief, which opens the run")
-    message = group.receive(OPENED, LEAVE)
-    if message.kind == LEAVE:
-        _end(message)
-        return
-    run.listener.waiting_for("reading the data")
-    dataset = read_data(run)
-    require_same_data(group, fingerprint=dataset.fingerprint)
-    run.listener.waiting_for("loading TensorFlow")
-    quieten_tensorflow(os.environ)
-    _follow(run, group, dataset)
+    with joined_group(run) as group:
+        if group.is_dismissed:
+            log.info(
+                "the chief has finished the run", extra={"reason": "it was finished before"}
+            )
+            return
+        run.listener.waiting_for("reading the data")
+        dataset = read_data(run)
+        require_same_data(group, fingerprint=dataset.fingerprint)
+        run.listener.waiting_for("loading TensorFlow")
+        quieten_tensorflow(os.environ)
+        _follow(run, group, dataset)
 
 
 def _follow(run: RunContext, group: Group, dataset: Dataset) -> None:

@@ -11,6 +11,7 @@ from job.config.loader.load_config import LoadedConfig
 from job.data.dataset import Dataset
 from job.distribution.group import Group
 from job.distribution.messages import Message
+from job.errors import ExitCode
 from job.run.context import RunContext, run_context
 from job.run.directory import (
     RunDirectory,
@@ -19,9 +20,14 @@ from job.run.directory import (
     reported_complete,
     require_checkpoint,
 )
-from job.run.follow import BEGIN, BUILD, OPENED, follow
+from job.run.follow import BEGIN, BUILD, follow
 from job.run.read_data import read_data
-from job.run.workers import joined_group, require_same_data
+from job.run.workers import (
+    dismiss_followers,
+    joined_group,
+    require_same_data,
+    telling_followers,
+)
 from job.telemetry.logs.setup import quieten_tensorflow
 from job.training.signals import StopSignal
 
@@ -39,31 +45,40 @@ def train(loaded: LoadedConfig, *, stop: StopSignal, from_step: int | None = Non
         InterruptedByUserError: Ctrl-C; the state is committed.
         JobError: Anything else that a person can act on.
     """
-    with run_context(loaded, stop=stop) as run, joined_group(run) as group:
-        if not group.is_chief:
-            follow(run, group)
+    with run_context(loaded, stop=stop) as run:
+        if not run.cluster.is_chief:
+            follow(run)
             return
         run.listener.waiting_for("the run directory")
-        directory = open_run_directory(
-            run.config, env=os.environ, sleep=stop.sleep, check_stop=stop.raise_if_requested
-        )
-        directory.warn_if_ephemeral(run.pod)
-        if from_step is not None:
-            require_checkpoint(directory, step=from_step)
-        elif reported_complete(directory, config=run.config):
-            return
-        group.tell(Message(OPENED))
-        run.listener.waiting_for("reading the data")
-        dataset = read_data(run)
-        require_same_data(group, fingerprint=dataset.fingerprint)
-        stop.raise_if_requested()
-        # A second process and missing permissions are reported before TensorFlow is loaded.
-        run.listener.waiting_for("access to the run directory")
-        with directory.locked_if_exists():
-            directory.check_permissions()
-            run.listener.waiting_for("loading TensorFlow")
-            quieten_tensorflow(os.environ)
-            _train(run, group, directory=directory, dataset=dataset, from_step=from_step)
+        with telling_followers(run):
+            directory = open_run_directory(
+                run.config, env=os.environ, sleep=stop.sleep, check_stop=stop.raise_if_requested
+            )
+            directory.warn_if_ephemeral(run.pod)
+            if from_step is not None:
+                require_checkpoint(directory, step=from_step)
+            elif reported_complete(directory, config=run.config):
+                dismiss_followers(run, ExitCode.FINISHED, "the run was finished before")
+                return
+        with joined_group(run) as group:
+            _lead(run, group, directory=directory, from_step=from_step)
+
+
+def _lead(
+    run: RunContext, group: Group, *, directory: RunDirectory, from_step: int | None
+) -> None:
+    """The part that all workers take part in, before TensorFlow is loaded."""
+    run.listener.waiting_for("reading the data")
+    dataset = read_data(run)
+    require_same_data(group, fingerprint=dataset.fingerprint)
+    run.stop.raise_if_requested()
+    # A second process and missing permissions are reported before TensorFlow is loaded.
+    run.listener.waiting_for("access to the run directory")
+    with directory.locked_if_exists():
+        directory.check_permissions()
+        run.listener.waiting_for("loading TensorFlow")
+        quieten_tensorflow(os.environ)
+        _train(run, group, directory=directory, dataset=dataset, from_step=from_step)
 
 
 def _train(

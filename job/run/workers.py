@@ -13,8 +13,8 @@ from job.config.resume import as_record
 from job.config.root import Config
 from job.distribution.group import Group
 from job.distribution.messages import Message
-from job.distribution.rendezvous import Patience, meet
-from job.errors import ConfigError, ExitCode, JobError
+from job.distribution.rendezvous import Patience, dismiss, meet
+from job.errors import ConfigError, ExitCode, JobError, StopError
 from job.run.context import RunContext
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 _LIBRARIES = ("tensorflow", "keras", "numpy")
 # What one worker may have otherwise than another.
 _OWN_SECTIONS = ("metrics", "logging")
+
+
+# A follower starts a little later than the chief, or earlier.
+_DISMISSAL_SECONDS = 10.0
 
 
 @contextmanager
@@ -46,18 +50,42 @@ def joined_group(run: RunContext) -> Iterator[Group]:
         signal=lambda: run.stop.number,
     )
     log.info("one of several workers", extra={"this": names[cluster.worker], "leads": names[0]})
-    patience = Patience(
-        section.arrival_seconds,
-        section.silence_seconds,
+    run.watch_peers(group)
+    with _farewell(group):
+        hello = _hello(run.config, num_workers=cluster.num_workers)
+        meet(group, cluster, hello, _patience(run, section.arrival_seconds))
+        if not group.is_dismissed:
+            log.info("all workers are here", extra={"workers": cluster.num_workers})
+        yield group
+
+
+@contextmanager
+def telling_followers(run: RunContext) -> Iterator[None]:
+    """In the block the chief may end before it meets its followers: they are told why."""
+    try:
+        yield
+    except StopError:  # they get a signal of their own
+        raise
+    except JobError as error:
+        dismiss_followers(run, error.exit_code, str(error))
+        raise
+
+
+def dismiss_followers(run: RunContext, code: ExitCode, message: str) -> None:
+    """Ends the followers that come soon, in the way in which the chief ends."""
+    if run.cluster.num_workers > 1:
+        patience = _patience(run, _DISMISSAL_SECONDS)
+        dismiss(run.cluster, patience, code=code, message=message)
+
+
+def _patience(run: RunContext, seconds: float) -> Patience:
+    return Patience(
+        seconds,
+        run.config.distribution.silence_seconds,
         tick=run.stop.raise_if_requested,
         waiting_for=run.listener.waiting_for,
         sleep=run.stop.sleep,
     )
-    run.watch_peers(group)
-    with _farewell(group):
-        meet(group, cluster, _hello(run.config, num_workers=cluster.num_workers), patience)
-        log.info("all workers are here", extra={"workers": cluster.num_workers})
-        yield group
 
 
 @contextmanager

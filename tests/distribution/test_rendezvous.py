@@ -144,6 +144,26 @@ def test_a_port_in_use_is_a_configuration_error(addresses):
     assert str(addresses[0].port) in str(chief.error)
 
 
+def test_a_chief_that_finds_the_run_finished_dismisses_its_followers(addresses):
+    followers = [Worker(1, addresses), Worker(2, addresses)]
+    patience = Patience(10.0, 5.0)
+    rendezvous.dismiss(
+        Cluster(0, addresses), patience, code=ExitCode.FINISHED, message="finished before"
+    )
+    for follower in followers:
+        assert follower.join().error is None
+        assert follower.group.is_dismissed
+
+
+def test_a_chief_that_cannot_begin_takes_its_followers_along(addresses):
+    follower = Worker(1, addresses)
+    rendezvous.dismiss(
+        Cluster(0, addresses), Patience(0.5, 5.0), code=ExitCode.CONFIG, message="no bucket"
+    )
+    assert isinstance(follower.join().error, ConfigError)
+    assert "no bucket" in str(follower.error)
+
+
 def test_differences_are_named_with_dots():
     assert differences({"a": {"b": 1, "c": (1, 2)}}, {"a": {"b": 2, "c": [1, 2]}, "d": 0}) == [
         "a.b: 1 and 2",

@@ -236,7 +236,7 @@ class _Supervisor:
         code, reason = verdict.code, verdict.reason
         self._endpoint.give_up(f"ended with exit code {code}")
         if reason:
-            log.error("run ended", extra={"exit_code": code, "cause": reason})
+            log.error("training process ended", extra={"exit_code": code, "cause": reason})
             known = code in tuple(ExitCode)
             write_termination_message(
                 ExitCode(code) if known else ExitCode.UNEXPECTED,

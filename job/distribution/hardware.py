@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from job.errors import ConfigError
+
 # Instruction sets that TensorFlow's kernels are selected by.
 _CPU_FEATURES = ("fma", "avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile")
 # Limit of this container: quota and period in microseconds, or "max" (cgroup v2).
@@ -87,6 +89,36 @@ def choose_compute_threads(
         number; else every core that this process may use.
     """
     return stored or cpu_limit(cpu_max) or requested or len(os.sched_getaffinity(0))
+
+
+def choose_devices(request: str, *, num_gpus: int, gpus_of_pod: int = 0) -> tuple[str, int]:
+    """The devices that this process trains on.
+
+    Args:
+        request: `distribution.devices`.
+        num_gpus: GPUs that TensorFlow sees.
+        gpus_of_pod: GPUs that the pod asked for, which cost money whether or not they are used.
+
+    Returns:
+        "CPU" or "GPU", and how many.
+
+    Raises:
+        ConfigError: GPUs are asked for that TensorFlow does not see.
+    """
+    kind, _, count = request.partition(":")
+    if kind == "cpu" or (kind == "auto" and not (num_gpus or gpus_of_pod)):
+        return "CPU", int(count or 1)
+    wanted = int(count or max(num_gpus, gpus_of_pod, 1))
+    if wanted <= num_gpus:
+        return "GPU", wanted
+    asks = f"distribution.devices: {request!r} asks for {wanted} GPU(s)"
+    if kind == "auto":
+        asks = f"the pod has {gpus_of_pod} GPU(s), and distribution.devices is 'auto'"
+    raise ConfigError(
+        f"{asks}; TensorFlow sees {num_gpus}. Use an image with CUDA (`make image "
+        "ACCELERATOR=cuda`) and a driver that fits it; or ask for at most that many, or for "
+        "'cpu'."
+    )
 
 
 def cpu_limit(cpu_max: Path) -> int | None:

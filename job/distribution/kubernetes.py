@@ -33,6 +33,7 @@ class Pod:
         grace_seconds: Time from SIGTERM to SIGKILL; the default of Kubernetes if not set.
         max_startup_seconds: Time in which training must begin, or the startup probe has the pod
             killed; None if there is no such probe.
+        num_gpus: GPUs that the pod asked for.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Pod:
     num_preemptions: int
     grace_seconds: int
     max_startup_seconds: int | None
+    num_gpus: int = 0
 
 
 def pod_of(env: Mapping[str, str]) -> Pod | None:
@@ -52,8 +54,8 @@ def pod_of(env: Mapping[str, str]) -> Pod | None:
         env: `JOB_UID` and `POD_NAME` from the pod's labels and name, `JOB_FAILURES` and
             `JOB_PREEMPTIONS` from the annotations `batch.kubernetes.io/job-index-failure-count`
             and `batch.kubernetes.io/job-index-ignored-failure-count`, which are absent or empty
-            while they are zero. `POD_NAMESPACE`, `POD_RELEASE`, `POD_GRACE_SECONDS` and
-            `POD_MAX_STARTUP_SECONDS` from the pod and the chart's values.
+            while they are zero. `POD_NAMESPACE`, `POD_RELEASE`, `POD_GRACE_SECONDS`,
+            `POD_MAX_STARTUP_SECONDS` and `POD_GPUS` from the pod and the chart's values.
     """
     job_uid = env.get("JOB_UID", "")
     if not job_uid:
@@ -67,6 +69,7 @@ def pod_of(env: Mapping[str, str]) -> Pod | None:
         num_preemptions=_count(env.get("JOB_PREEMPTIONS", "")),
         grace_seconds=_count(env.get("POD_GRACE_SECONDS", "")) or _DEFAULT_GRACE_SECONDS,
         max_startup_seconds=_count(env.get("POD_MAX_STARTUP_SECONDS", "")) or None,
+        num_gpus=_count(env.get("POD_GPUS", "")),
     )
 
 

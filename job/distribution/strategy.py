@@ -11,6 +11,7 @@ from tensorflow.python.eager import context
 
 from job.config.distribution import DistributionConfig
 from job.distribution.cluster import SINGLE, Cluster
+from job.distribution.hardware import choose_devices
 from job.errors import ConfigError
 
 # The line of the kernel module has the driver's version.
@@ -30,6 +31,7 @@ def open_strategy(
     compute_threads: int | None = None,
     tf32: bool = False,
     cluster: Cluster = SINGLE,
+    gpus_of_pod: int = 0,
 ) -> tf.distribute.Strategy:
     """Makes the process deterministic and creates a strategy over the requested devices.
 
@@ -42,6 +44,7 @@ def open_strategy(
         tf32: Whether float32 products may be computed in TF32, with 10 bits of mantissa.
         cluster: The workers. All of them must get here at about the same time: TensorFlow waits
             for them and holds the interpreter's lock meanwhile.
+        gpus_of_pod: GPUs that the pod asked for; 0 outside a pod.
 
     Returns:
         A MultiWorkerMirroredStrategy for several workers, a OneDeviceStrategy for one device,
@@ -49,7 +52,8 @@ def open_strategy(
         former of them has no mirrored variables and merges nothing.
 
     Raises:
-        ConfigError: More devices are requested than available.
+        ConfigError: More devices are requested than available, or the pod asked for GPUs that
+            TensorFlow does not see.
     """
     # Keras callbacks print progress; this keeps their output out of the log.
     keras.config.disable_interactive_logging()
@@ -59,7 +63,7 @@ def open_strategy(
     if compute_threads is not None:
         tf.config.threading.set_intra_op_parallelism_threads(compute_threads)
         tf.config.threading.set_inter_op_parallelism_threads(compute_threads)
-    devices = _devices(section.devices)
+    devices = _open_devices(section.devices, gpus_of_pod=gpus_of_pod)
     if cluster.num_workers > 1 or len(devices) > 1:
         # It merges operations of the replicas of one process, which adds up numbers in another
         # order than replicas in several processes do.
@@ -97,30 +101,28 @@ def _several_workers(cluster: Cluster, devices: list[str]) -> tf.distribute.Stra
     )
 
 
-def _devices(request: str) -> list[str]:
-    kind, _, count = request.partition(":")
+def _open_devices(request: str, *, gpus_of_pod: int) -> list[str]:
+    """Names of the devices that are asked for; all others are hidden.
+
+    With a GPU in sight, Keras would choose kernels that a CPU does not have, and TensorFlow
+    would take the memory of GPUs that others use.
+    """
     gpus = tf.config.list_physical_devices("GPU")
-    if kind == "auto":
-        kind, count = ("gpu", str(len(gpus))) if gpus else ("cpu", "1")
-    if kind == "gpu":
-        wanted = int(count or len(gpus) or 1)
-        if wanted > len(gpus):
-            raise ConfigError(
-                f"distribution.devices: {request!r} asks for {wanted} GPU(s), TensorFlow sees "
-                f"{len(gpus)}. Ask for at most that many, or use 'auto' or 'cpu'."
-            )
-        return [f"GPU:{index}" for index in range(wanted)]
-    wanted = int(count or 1)
-    if wanted > 1:
-        logical = [tf.config.LogicalDeviceConfiguration() for _ in range(wanted)]
+    kind, count = choose_devices(request, num_gpus=len(gpus), gpus_of_pod=gpus_of_pod)
+    wanted = gpus[:count] if kind == "GPU" else []
+    tf.config.set_visible_devices(wanted, "GPU")
+    for gpu in wanted:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    if kind == "CPU" and count > 1:
+        logical = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, logical)
-    return [f"CPU:{index}" for index in range(wanted)]
+    return [f"{kind}:{index}" for index in range(count)]
 
 
 def describe_gpu() -> dict[str, str]:
-    """Model, driver and CUDA libraries of the first GPU; empty without one."""
-    gpus = tf.config.list_physical_devices("GPU")
+    """Model, driver and CUDA libraries of the first GPU in use; empty without one."""
+    gpus = tf.config.get_visible_devices("GPU")
     if not gpus:
         return {}
     build = tf.sysconfig.get_build_info()

@@ -22,6 +22,7 @@ from job.data.sampling.length_groups import GroupedPairs, group_by_length
 from job.data.sampling.pair_sampling import drawn_pairs
 from job.distribution.cluster import SINGLE, Cluster
 from job.distribution.hardware import choose_compute_threads
+from job.distribution.kubernetes import Pod
 from job.distribution.strategy import open_strategy
 from job.models.siamese import Siamese, build_siamese
 from job.run.context import RunContext
@@ -66,6 +67,7 @@ def build_components(
     dataset: Dataset,
     stored_threads: int | None = None,
     cluster: Cluster = SINGLE,
+    pod: Pod | None = None,
 ) -> Components:
     """Opens the devices and builds the model on them.
 
@@ -74,6 +76,7 @@ def build_components(
         dataset: Its items are the input.
         stored_threads: Compute threads of the run's first attempt, if known.
         cluster: The workers; all of them build at the same time.
+        pod: The pod of this process; None outside a cluster.
 
     Raises:
         ConfigError: A device is not available, or the training pairs do not fill a batch.
@@ -88,6 +91,7 @@ def build_components(
         compute_threads=threads,
         tf32=section.tf32,
         cluster=cluster,
+        gpus_of_pod=pod.num_gpus if pod else 0,
     )
     with strategy.scope():
         siamese = build_siamese(

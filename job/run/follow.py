@@ -71,6 +71,7 @@ def _follow(run: RunContext, group: Group, dataset: Dataset) -> None:
         dataset=dataset,
         stored_threads=build.facts["compute_threads"],
         cluster=run.cluster,
+        pod=run.pod,
     )
     stop.install()  # TensorFlow may have replaced the handlers
     set_info_metrics(run, components, dataset_sha256=dataset.fingerprint)

@@ -86,15 +86,15 @@ def build_training(
     """
     section = config.training
     pairs = components.pairs
+    access = item_access(config, components)
     log.info(
         "pairs grouped by length",
         extra={
             "window_batches": pairs.window,
             "padding": f"{pairs.padding:.1%}",
-            "encoder_calls": 1 if pairs.merged else 2,
+            "encoder_calls": 1 if access.merged else 2,
         },
     )
-    access = item_access(config, components)
     data = TrainingData(
         pairs.sampler,
         components.feed,

@@ -112,7 +112,7 @@ def _train(
     )
     group.tell(Message(BUILD, {"compute_threads": threads}))
     components = build_components(
-        config, dataset=dataset, stored_threads=threads, cluster=run.cluster
+        config, dataset=dataset, stored_threads=threads, cluster=run.cluster, pod=run.pod
     )
     stop.install()  # TensorFlow may have replaced the handlers
     set_info_metrics(run, components, dataset_sha256=dataset.fingerprint)

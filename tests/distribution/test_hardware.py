@@ -1,13 +1,16 @@
 import os
+import re
 
 import pytest
 
 from job.distribution.hardware import (
     Topology,
     choose_compute_threads,
+    choose_devices,
     cpu_features,
     describe_environment,
 )
+from job.errors import ConfigError
 
 
 def test_cpu_features_come_in_a_fixed_order_whatever_the_kernel_lists(tmp_path):
@@ -64,3 +67,33 @@ def test_compute_threads_are_stored_then_limited_then_requested(
     if cpu_max is not None:
         file.write_text(cpu_max)
     assert choose_compute_threads(requested, stored=stored, cpu_max=file) == threads
+
+
+@pytest.mark.parametrize(
+    ("request_", "num_gpus", "of_pod", "chosen"),
+    [
+        ("auto", 0, 0, ("CPU", 1)),
+        ("auto", 2, 0, ("GPU", 2)),
+        ("auto", 2, 1, ("GPU", 2)),
+        ("cpu", 2, 1, ("CPU", 1)),
+        ("cpu:4", 0, 0, ("CPU", 4)),
+        ("gpu", 2, 0, ("GPU", 2)),
+        ("gpu:1", 2, 0, ("GPU", 1)),
+    ],
+)
+def test_devices_are_those_asked_for(request_, num_gpus, of_pod, chosen):
+    assert choose_devices(request_, num_gpus=num_gpus, gpus_of_pod=of_pod) == chosen
+
+
+@pytest.mark.parametrize(
+    ("request_", "num_gpus", "of_pod", "said"),
+    [
+        ("gpu", 0, 0, "'gpu' asks for 1 GPU(s); TensorFlow sees 0"),
+        ("gpu:3", 2, 0, "'gpu:3' asks for 3 GPU(s); TensorFlow sees 2"),
+        ("auto", 0, 1, "the pod has 1 GPU(s), and distribution.devices is 'auto'; TensorFlow"),
+        ("auto", 1, 2, "the pod has 2 GPU(s)"),
+    ],
+)
+def test_a_gpu_that_is_not_seen_is_an_error_and_no_slow_run(request_, num_gpus, of_pod, said):
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        choose_devices(request_, num_gpus=num_gpus, gpus_of_pod=of_pod)

@@ -85,6 +85,11 @@ env:
 # The startup probe's budget: a pod that this probe kills exits with 77, which counts.
 - name: POD_MAX_STARTUP_SECONDS
   value: {{ int64 .Values.failure.maxStartupSeconds | quote }}
+{{- with index (.Values.workers.resources.limits | default dict) "nvidia.com/gpu" }}
+# The program refuses to train on a CPU in a pod that has GPUs.
+- name: POD_GPUS
+  value: {{ . | quote }}
+{{- end }}
 # The environment overrides the configuration file, and the image sets this variable.
 - name: SIAMESE_METRICS__HOST
   value: {{ include "siamese-job.metricsHost" . | quote }}

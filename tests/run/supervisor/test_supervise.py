@@ -144,7 +144,9 @@ def test_a_frozen_process_is_killed_with_its_stacks_and_started_again(supervised
     assert err.count('standin.py", line') >= 2
     assert err.count("Thread 0x") >= 2
     assert "training process is started again exit_code=77 restarts_left=0" in out
-    assert re.search(r'ERROR training process ended exit_code=77 cause="no sign of life for 1 s', out)
+    assert re.search(
+        r'ERROR training process ended exit_code=77 cause="no sign of life for 1 s', out
+    )
     message = json.loads((one.folder / "termination-log").read_text())
     assert (message["exit_code"], message["cause"]) == (77, "stalled")
     assert message["message"].startswith("no sign of life for 1 s")

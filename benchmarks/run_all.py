@@ -25,7 +25,10 @@ BEGIN, END = "<!-- results begin -->\n", "<!-- results end -->\n"
 SCRIPTS = {
     "training_speed": "Training",
     "time_to_quality": "Time to a quality",
+    "evaluation_speed": "Evaluation",
+    "padding": "Padding",
     "overheads": "What the promises cost",
+    "scaling": "Several workers and replicas",
     "profile": "Where the time of a step goes",
     "gpu": "On a GPU",
 }

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from job.config.section import MUTABLE, Section, rule
 
+Compression = Literal["none", "bfloat16"]
+
 
 class DistributionConfig(Section):
     """Which devices of a machine train together, and how long workers wait for each other."""
@@ -17,6 +19,11 @@ class DistributionConfig(Section):
         "two logical devices. `gpu:4`: the first four GPUs. Each device is one replica and "
         "takes an equal share of the global batch.",
         json_schema_extra=MUTABLE | rule("auto, cpu, gpu, cpu:N or gpu:N with N from 1 to 999"),
+    )
+    compression: Compression = Field(
+        "none",
+        description="How gradients travel between replicas. `bfloat16` halves the bytes: each "
+        "replica rounds its share to 8 bits of mantissa, and the sum is rounded likewise.",
     )
     arrival_seconds: float = Field(
         600.0,

@@ -120,6 +120,7 @@ def build_training(
         compiled_steps=grid if compiled else None,
         rule=UpdateRule(section.clip_norm, rate),
         micro_batch_size=section.per_replica_micro_batch_size,
+        compression=config.distribution.compression,
     )
     saves = SavePolicy(config.checkpoint.every_steps, config.checkpoint.every_seconds)
     return Training(step, data, Schedule(section.epochs, grid, saves), rate)

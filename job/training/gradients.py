@@ -19,10 +19,12 @@ under Memory Limited Setup, section 3.2.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import tensorflow as tf
 
+from job.config.distribution import Compression
 from job.errors import ConfigError
 from job.models.dropout import PairDropout
 from job.models.losses.pair_batch import Gather, PairBatch, no_gather
@@ -60,15 +62,23 @@ class _Share:
     loss: Any
     correct: Any
 
-    def summed(self) -> "_Share":
-        """The sum over all replicas, in one collective; the same on each replica."""
+    def summed(self, compression: Compression) -> "_Share":
+        """The sum over all replicas, in one collective; the same on each replica.
+
+        Compressed gradients take a collective of their own.
+        """
         replica = tf.distribute.get_replica_context()
         if replica.num_replicas_in_sync == 1:
             return self
-        # TensorFlow packs the tensors of one call into one vector.
-        *gradients, loss, correct = replica.all_reduce(
-            tf.distribute.ReduceOp.SUM, [*self.gradients, self.loss, self.correct]
-        )
+        add_up = partial(replica.all_reduce, tf.distribute.ReduceOp.SUM)
+        scalars = [self.loss, self.correct]
+        # TensorFlow packs the tensors of one call, which are of one type, into one vector.
+        if compression == "none":
+            *gradients, loss, correct = add_up([*self.gradients, *scalars])
+        else:
+            small = add_up([tf.cast(one, compression) for one in self.gradients])
+            gradients = [tf.cast(one, tf.float32) for one in small]
+            loss, correct = add_up(scalars)
         return _Share(gradients, loss, correct)
 
 
@@ -82,12 +92,14 @@ class ReplicaStep:
         rule: How the weights are updated.
         micro_batch_size: m; None for all b pairs at once. A batch of at most m pairs is not
             divided.
+        compression: How gradients travel between replicas.
     """
 
     siamese: Siamese
     global_batch_size: int
     rule: UpdateRule = PLAIN
     micro_batch_size: int | None = None
+    compression: Compression = "none"
 
     def __call__(
         self, embed: Embed, label_b: tf.Tensor, *numbers_b: tf.Tensor
@@ -104,7 +116,7 @@ class ReplicaStep:
             float32 () each, before the update and the same on each replica: the mean loss of
             the global batch, and how many of its pairs were on the correct side of score 0.5.
         """
-        share = self._share(embed, label_b, *numbers_b).summed()
+        share = self._share(embed, label_b, *numbers_b).summed(self.compression)
         WeightUpdate(self.siamese, self.rule)(share.gradients)
         return share.loss, share.correct
 

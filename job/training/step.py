@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from job.config.distribution import Compression
 from job.data.pipeline.batches import PairArrays
 from job.errors import ConfigError
 from job.models.siamese import Siamese
@@ -90,6 +91,7 @@ class TrainStep:
             replica and `access.length`. None: TensorFlow runs operation by operation.
         rule: How the weights are updated.
         micro_batch_size: Pairs that a replica encodes at a time; None for all of them.
+        compression: How gradients travel between replicas.
 
     Raises:
         ConfigError: The global batch does not divide by the number of replicas, or the share
@@ -106,6 +108,7 @@ class TrainStep:
         compiled_steps: int | None = None,
         rule: UpdateRule = PLAIN,
         micro_batch_size: int | None = None,
+        compression: Compression = "none",
     ) -> None:
         replicas = strategy.num_replicas_in_sync
         if global_batch_size % replicas:
@@ -116,7 +119,9 @@ class TrainStep:
             )
         num_micro_batches(global_batch_size // replicas, size=micro_batch_size)
         self._siamese = siamese
-        self._replica = ReplicaStep(siamese, global_batch_size, rule, micro_batch_size)
+        self._replica = ReplicaStep(
+            siamese, global_batch_size, rule, micro_batch_size, compression
+        )
         self._strategy = strategy
         self._global_batch_size = global_batch_size
         self._rows = global_batch_size // replicas

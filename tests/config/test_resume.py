@@ -28,7 +28,6 @@ MUTABLE = {
     "callbacks.activations.metric_layers",
     "callbacks.reduce_learning_rate.patience_epochs",
     "callbacks.early_stopping.patience_epochs",
-    "distribution",
     "distribution.arrival_seconds",
     "distribution.devices",
     "distribution.frozen_seconds",

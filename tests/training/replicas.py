@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from job.config.distribution import DistributionConfig
+from job.config.distribution import Compression, DistributionConfig
 from job.config.losses import (
     BinaryCrossentropyConfig,
     CircleConfig,
@@ -85,10 +85,12 @@ def batches() -> list[PairArrays]:
     ]
 
 
-def num_collectives(siamese: Siamese, *, strategy: tf.distribute.Strategy) -> int:
+def num_collectives(
+    siamese: Siamese, *, strategy: tf.distribute.Strategy, compression: Compression = "none"
+) -> int:
     """Collective operations of each replica in one step."""
     replicas = strategy.num_replicas_in_sync
-    step = ReplicaStep(siamese, global_batch_size=BATCH)
+    step = ReplicaStep(siamese, global_batch_size=BATCH, compression=compression)
     items = tf.zeros((BATCH // replicas, FEATURES))
     label, number = (tf.zeros(BATCH // replicas, dtype) for dtype in (tf.float32, tf.int64))
 
@@ -109,15 +111,19 @@ def main(num_replicas: int) -> None:
     strategy = open_strategy(DistributionConfig(devices=f"cpu:{num_replicas}"), seed=0)
     assert strategy.num_replicas_in_sync == num_replicas
     found = {}
-    for name, (loss, head) in CASES.items():
+    compressed = {"compressed": CASES["binary_crossentropy"]}
+    for name, (loss, head) in (CASES | compressed).items():
         with strategy.scope():
             siamese = build(loss, head)
-        step = TrainStep(siamese, strategy=strategy, global_batch_size=BATCH)
+        compression: Compression = "bfloat16" if name == "compressed" else "none"
+        step = TrainStep(
+            siamese, strategy=strategy, global_batch_size=BATCH, compression=compression
+        )
         results = step(step.prepare(batches()))
         weights = read_variables(siamese.variables())
         found[name] = {
             "loss": results.loss.tolist(),
             "weights": {key: value.tolist() for key, value in sorted(weights.items())},
-            "collectives": num_collectives(siamese, strategy=strategy),
+            "collectives": num_collectives(siamese, strategy=strategy, compression=compression),
         }
     json.dump(found, sys.stdout)

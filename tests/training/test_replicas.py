@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 def results():
     """What `tests.training.replicas` prints for one and for two replicas."""
     one, two = (json.loads(run_forked(main, number)) for number in (1, 2))
-    assert set(one) == set(two) == set(CASES)
+    assert set(one) == set(two) == {*CASES, "compressed"}
     return one, two
 
 
@@ -38,3 +38,13 @@ def test_two_replicas_train_as_one_does(results, name):
 def test_gradients_loss_and_accuracy_are_added_up_in_one_collective(results):
     one, two = (result["binary_crossentropy"]["collectives"] for result in results)
     assert (one, two) == (0, 1)
+
+
+def test_compressed_gradients_lose_bits_and_one_replica_sends_none(results):
+    one, two = (result["compressed"] for result in results)
+    plain = results[0]["binary_crossentropy"]
+    assert (one["collectives"], two["collectives"]) == (0, 2)
+    np.testing.assert_array_equal(weights(one), weights(plain))
+    assert not np.array_equal(weights(two), weights(results[1]["binary_crossentropy"]))
+    # Each of five steps changes weights by a rate of 0.1 and gradients below 1, to 8 bits.
+    np.testing.assert_allclose(weights(two), weights(plain), rtol=0, atol=5 * 0.1 / 2**8)

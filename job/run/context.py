@@ -85,7 +85,7 @@ def run_context(loaded: LoadedConfig, *, stop: StopSignal) -> Iterator[RunContex
     Raises:
         ConfigError: The metrics port is not available; nothing has been written then.
     """
-    config = loaded.config
+    config, line = loaded.config, line_of(os.environ)
     registry = CollectorRegistry()
     cluster = Cluster()
     metrics = RunMetrics(registry, run=config.run.name, chief=cluster.is_chief)
@@ -99,7 +99,6 @@ def run_context(loaded: LoadedConfig, *, stop: StopSignal) -> Iterator[RunContex
         is_terminal=sys.stdout is not None and sys.stdout.isatty(),
         metrics=metrics,
     )
-    line = line_of(os.environ)
     server = MetricsServer(
         routes(registry, health),
         host="127.0.0.1" if line else config.metrics.host,

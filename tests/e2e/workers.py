@@ -54,7 +54,7 @@ class Workers:
             command = [sys.executable, "-m", "job", "train", str(config)]
             common = ["metrics.port=0", "distribution.devices=cpu"]
             common.append(f"distribution.silence_seconds={SILENCE_SECONDS}")
-            for one in [*common, *sets, *own.get(number, [])]:
+            for one in [*common, "distribution.supervise=off", *sets, *own.get(number, [])]:
                 command += ["--set", one]
             place = {
                 "WORKER_ADDRESSES": self.addresses,

@@ -2,8 +2,8 @@
 
 import logging
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import metadata
 from typing import Any
@@ -19,7 +19,12 @@ from job.run.context import RunContext
 
 log = logging.getLogger(__name__)
 
-_LIBRARIES = ("tensorflow", "keras", "numpy")
+# By the name of the package, what installs it; the image for CPUs has a smaller TensorFlow.
+_LIBRARIES = {
+    "tensorflow": ("tensorflow", "tensorflow-cpu"),
+    "keras": ("keras",),
+    "numpy": ("numpy",),
+}
 # What one worker may have otherwise than another.
 _OWN_SECTIONS = ("metrics", "logging")
 
@@ -104,16 +109,33 @@ def _farewell(group: Group) -> Iterator[None]:
 def _hello(config: Config, *, num_workers: int) -> dict[str, Any]:
     """What must be the same on all workers; read without importing TensorFlow."""
     shared = {k: v for k, v in as_record(config).items() if k not in _OWN_SECTIONS}
-    versions = {name: metadata.version(name) for name in _LIBRARIES}
     return {
         **shared,
         "workers": num_workers,
         "versions": {
             "python": platform.python_version(),
             "siamese-job": __version__,
-            **versions,
+            **library_versions(),
         },
     }
+
+
+def library_versions(version: Callable[[str], str] = metadata.version) -> dict[str, str]:
+    """Versions of the libraries that decide about bits, by package; imports none of them.
+
+    Args:
+        version: That of an installed distribution.
+    """
+    return {
+        package: _first_version(names, version=version) for package, names in _LIBRARIES.items()
+    }
+
+
+def _first_version(names: Sequence[str], *, version: Callable[[str], str]) -> str:
+    for name in names:
+        with suppress(metadata.PackageNotFoundError):
+            return version(name)
+    return "unknown"
 
 
 def require_same_data(group: Group, *, fingerprint: str) -> None:

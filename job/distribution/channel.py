@@ -20,6 +20,8 @@ from job.types import Json
 BEAT_SECONDS = 1.0
 _POLL_SECONDS = 0.2
 _CLOSE_SECONDS = 2.0
+# A thread that wakes up so late was paused, as with the whole machine.
+_PAUSE_SECONDS = 1.0
 _BEAT, LEAVE = "beat", "leave"
 
 
@@ -144,7 +146,10 @@ class Channel:
         parts, left = [], size
         while left:
             part = b""
+            looked_at = self._now()
             readable, _, _ = select.select([self._connection], [], [], BEAT_SECONDS)
+            if self._now() - looked_at > BEAT_SECONDS + _PAUSE_SECONDS:
+                self._heard_at = self._now()  # this process was paused, and heard nobody
             if not readable:
                 # Only now: what arrived while this process was paused is read first.
                 silent = self._now() - self._heard_at

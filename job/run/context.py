@@ -94,7 +94,7 @@ def run_context(loaded: LoadedConfig, *, stop: StopSignal) -> Iterator[RunContex
     Raises:
         ConfigError: The metrics port is not available; nothing has been written then.
     """
-    config = loaded.config
+    config, line = loaded.config, line_of(os.environ)
     registry = CollectorRegistry()
     cluster = cluster_of(os.environ)
     metrics = RunMetrics(registry, run=config.run.name, chief=cluster.is_chief)
@@ -108,7 +108,6 @@ def run_context(loaded: LoadedConfig, *, stop: StopSignal) -> Iterator[RunContex
         is_terminal=sys.stdout is not None and sys.stdout.isatty(),
         metrics=metrics,
     )
-    line = line_of(os.environ)
     server = MetricsServer(
         routes(registry, health),
         host="127.0.0.1" if line else config.metrics.host,

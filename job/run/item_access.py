@@ -42,7 +42,7 @@ def _pays_side_by_side(config: Config, components: Components, length: int | Non
     return (
         length is not None
         and components.device_kind == "CPU"
-        and len(components.devices) == 1
+        and components.strategy.num_replicas_in_sync == 1
         and components.compute_threads > 1
         and components.siamese.item.kind == "sequence"
         and config.training.global_batch_size > _MOST_COMPILED_PAIRS
@@ -79,7 +79,7 @@ def is_compiled(config: Config, components: Components, *, length: int | None) -
     Raises:
         ConfigError: `training.jit_compile: always`, and the steps cannot be compiled.
     """
-    choice, replicas = config.training.jit_compile, len(components.devices)
+    choice, replicas = config.training.jit_compile, components.strategy.num_replicas_in_sync
     is_sequence = config.data.kind == "sequence"
     has_dropout = getattr(config.model.encoder, "dropout", 0.0) > 0.0
     can = is_sequence and length is not None and replicas == 1 and not has_dropout

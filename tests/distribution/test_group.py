@@ -198,3 +198,17 @@ def test_a_large_message_does_not_count_as_silence():
     for group in made.groups:
         group.leave(ExitCode.FINISHED, "")
     assert made.ended == [[], []]
+
+
+def test_a_process_that_was_paused_itself_accuses_nobody(monkeypatch):
+    seconds = {"jump": 0.0}
+    ours, theirs = socket.socketpair()
+    ended = []
+    group = Group(0, NAMES, end=lambda *reason: ended.append(reason))
+    clock = lambda: time.monotonic() + seconds["jump"]  # noqa: E731 - a clock that can jump
+    group.add(1, partial(Channel, FakeTcp(ours), silence_seconds=5.0, now=clock))
+    time.sleep(0.1)
+    seconds["jump"] = 60.0
+    time.sleep(0.3)
+    assert not ended
+    theirs.close()

@@ -142,7 +142,8 @@ def test_no_bucket_is_a_configuration_error_before_tensorflow_is_loaded(project,
 @pytest.mark.parametrize("permission", ["create", "get", "delete", "list"])
 def test_a_missing_permission_is_named_before_the_first_step(project, bucket, permission):
     bucket.bucket.denied.add(f"storage.objects.{permission}")
-    ended = train(project, bucket)
+    # An operation that was allowed a moment before is tried again until then.
+    ended = train(project, bucket, "checkpoint.outage_budget_seconds=3")
     assert ended.code == ExitCode.PERMISSION, ended.log + ended.error
     assert f"storage.objects.{permission}" in ended.error
     assert "model built" not in ended.log

@@ -55,6 +55,7 @@ def test_two_workers_end_in_the_bits_of_two_replicas_of_one_process(project):
     assert bits(summary(project, "two")) == bits(run_as_one(project, "one"))
 
 
+@pytest.mark.prove
 def test_items_that_are_not_stored_in_batches_of_pictures_do_as_well(tmp_path):
     # In-batch negatives of all workers, augmentation, dropout, micro batches.
     config = make_project(tmp_path, "pictures")
@@ -63,7 +64,7 @@ def test_items_that_are_not_stored_in_batches_of_pictures_do_as_well(tmp_path):
     assert bits(summary(tmp_path, "two")) == bits(run_as_one(tmp_path, "one", *sets))
 
 
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.prove), 1])
 def test_a_killed_worker_ends_the_others_and_the_next_attempt_ends_in_the_same_bits(
     project, victim
 ):
@@ -91,6 +92,7 @@ def test_sigterm_to_a_follower_stops_all_at_one_step_and_one_process_goes_on(pro
     assert bits(run_as_one(project, "stopped")) == bits(summary(project, "two"))
 
 
+@pytest.mark.prove
 def test_a_frozen_worker_is_noticed_and_its_process_does_nothing_any_more(project):
     config = project / "tiny.yaml"
     workers = Workers(config, "run.name=frozen")
@@ -141,6 +143,7 @@ def test_custom_callbacks_run_on_the_chief_and_steer_all(project):
     assert bits(two) == bits(one)
 
 
+@pytest.mark.prove
 def test_fewer_validation_pairs_than_workers_are_enough(project):
     sets = [
         "evaluation.validation_pairs=2",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 # A worker is lost when its process has ended or was silent for this long.
-SILENCE_SECONDS = 4
+SILENCE_SECONDS = 6
 _DEADLINE_SECONDS = 120.0
 
 
@@ -36,6 +36,8 @@ class Workers:
         own: Further ones by worker.
         env: Environment variables by worker.
         start: The workers that are started.
+        configs: Configurations of single workers, in place of the common one.
+        cwd: Their working directory.
     """
 
     def __init__(
@@ -46,15 +48,17 @@ class Workers:
         own: Mapping[int, list[str]] = {},
         env: Mapping[int, Mapping[str, str]] = {},
         start: list[int] | None = None,
+        configs: Mapping[int, Path] = {},
+        cwd: Path | None = None,
     ) -> None:
         self.addresses = ",".join(f"127.0.0.1:{free_ports()}" for _ in range(count))
         self.logs = [config.parent / f"worker-{number}.log" for number in range(count)]
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         for number in range(count) if start is None else start:
-            command = [sys.executable, "-m", "job", "train", str(config)]
+            command = [sys.executable, "-m", "job", "train", str(configs.get(number, config))]
             common = ["metrics.port=0", "distribution.devices=cpu"]
             common.append(f"distribution.silence_seconds={SILENCE_SECONDS}")
-            for one in [*common, *sets, *own.get(number, [])]:
+            for one in [*common, "distribution.supervise=off", *sets, *own.get(number, [])]:
                 command += ["--set", one]
             place = {
                 "WORKER_ADDRESSES": self.addresses,
@@ -64,6 +68,7 @@ class Workers:
                 self.processes[number] = subprocess.Popen(
                     command,
                     env={**os.environ, **place, **env.get(number, {})},
+                    cwd=cwd,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                 )

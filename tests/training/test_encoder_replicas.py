@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.forked import run_forked
+from tests.shared_setup import made_once
 from tests.training.encoder_runs import main
 
 pytestmark = pytest.mark.slow
@@ -28,11 +29,13 @@ NAMES = {
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """What `main` finds on one and on two replicas."""
-    folder = tmp_path_factory.mktemp("encoders")
-    paths = [folder / f"{number}.npz" for number in (1, 2)]
-    for number, path in enumerate(paths, start=1):
-        run_forked(main, number, path, list(NAMES))
-    return [dict(np.load(path)) for path in paths]
+
+    def make(folder):
+        for number in (1, 2):
+            run_forked(main, number, folder / f"{number}.npz", list(NAMES))
+
+    folder = made_once(tmp_path_factory, "encoders", make)
+    return [dict(np.load(folder / f"{number}.npz")) for number in (1, 2)]
 
 
 def pairs(results, name, state):

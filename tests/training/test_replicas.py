@@ -6,15 +6,22 @@ import numpy as np
 import pytest
 
 from tests.forked import run_forked
+from tests.shared_setup import made_once
 from tests.training.replicas import CASES, main
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def results():
+def results(tmp_path_factory):
     """What `tests.training.replicas` prints for one and for two replicas."""
-    one, two = (json.loads(run_forked(main, number)) for number in (1, 2))
+
+    def make(folder):
+        for number in (1, 2):
+            (folder / f"{number}.json").write_text(run_forked(main, number))
+
+    folder = made_once(tmp_path_factory, "replicas", make)
+    one, two = (json.loads((folder / f"{number}.json").read_text()) for number in (1, 2))
     assert set(one) == set(two) == {*CASES, "compressed"}
     return one, two
 

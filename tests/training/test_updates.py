@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.forked import run_forked
+from tests.shared_setup import made_once
 from tests.training.update_runs import COMPILED, DIVIDED, RULES, STEPS, main
 
 pytestmark = pytest.mark.slow
@@ -20,9 +21,12 @@ ALL = [(replicas, name) for replicas, names in NAMES.items() for name in names]
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """What `main` finds, by the number of replicas."""
-    folder = tmp_path_factory.mktemp("updates")
-    for number, names in NAMES.items():
-        run_forked(main, number, folder / f"{number}.npz", names)
+
+    def make(folder):
+        for number, names in NAMES.items():
+            run_forked(main, number, folder / f"{number}.npz", names)
+
+    folder = made_once(tmp_path_factory, "updates", make)
     return {number: dict(np.load(folder / f"{number}.npz")) for number in NAMES}
 
 

@@ -1,4 +1,5 @@
 import contextlib
+import logging
 import select
 import signal
 import socket
@@ -142,5 +143,7 @@ def test_a_process_that_is_started_again_has_what_is_left_of_the_startup(
 
 def test_a_supervised_process_with_a_wrong_line_ends_with_two(project, monkeypatch, capsys):
     monkeypatch.setenv(FD, "seven")
+    handlers = list(logging.getLogger().handlers)
     assert main(["train", str(project / "tiny.yaml")]) == ExitCode.CONFIG
     assert "Only a supervisor sets it" in capsys.readouterr().err
+    assert logging.getLogger().handlers == handlers

@@ -186,10 +186,9 @@ class Cluster:
         """What a person would look at when a Job did not do as it should."""
         described = run(
             "kubectl", "-n", self.namespace, "describe", "job,pod", "-l", selector(job)
-        )  # fmt: skip
-        logs = run(
-            "kubectl", "-n", self.namespace, "logs", "--prefix", "--tail=-1", "-l", selector(job)
-        )  # fmt: skip
+        )
+        flags = ("--prefix", "--tail=-1", "-l", selector(job))
+        logs = run("kubectl", "-n", self.namespace, "logs", *flags)
         return f"{described.stdout}\n{logs.stdout}"
 
     def drain(self, job: str) -> None:

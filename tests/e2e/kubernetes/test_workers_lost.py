@@ -1,7 +1,7 @@
-"""Two pods train one model, and one of them is lost, in each way in which Kubernetes loses pods.
+"""Two pods train one model, and one is lost, in each way in which Kubernetes loses pods.
 
-Every such run completes in the bits of one that nobody disturbed. The codes and counts are those
-of the table in docs/kubernetes.md.
+Every such run completes in the bits of one that nobody disturbed. The codes and counts are
+those of the table in docs/kubernetes.md.
 """
 
 import json
@@ -133,16 +133,20 @@ def test_a_killed_process_costs_a_retry_and_the_other_pod_stays(cluster, paced, 
     cluster.uninstall(f"killed-{victim}")
 
 
-# Run inside the pod: it offers the training process to the kernel, then takes all memory.
+# Run inside the pod. The kernel kills the process that is largest, or offered to it as this one
+# offers the training process, and takes all memory in small processes.
 EATER = """
 import os
 import pathlib
+import time
 for folder in pathlib.Path("/proc").glob("[0-9]*"):
     if b"SUPERVISED_FD=" in (folder / "environ").read_bytes():
         (folder / "oom_score_adj").write_text("1000")
-eaten = []
 while True:
-    eaten.append(os.urandom(1 << 20) * 16)
+    if os.fork() == 0:
+        eaten = b"1" * (128 << 20)
+        time.sleep(600)
+    time.sleep(0.1)
 """
 
 

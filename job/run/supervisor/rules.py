@@ -153,7 +153,10 @@ class Ward:
         Args:
             status: Its exit code; negative, the signal that ended it.
         """
-        if status >= 0:  # by itself, even if it was about to be killed
+        if self._is_frozen and status == ExitCode.PEER_LOST:
+            # Woken to write its stacks, it noticed first that its peers gave it up meanwhile.
+            code, reason = int(ExitCode.STALLED), self._reason
+        elif status >= 0:  # by itself, even if it was about to be killed
             code, reason = status, ""
         elif self._reason:
             code, reason = self._code_of_kill(), self._reason
@@ -165,6 +168,11 @@ class Ward:
             return Leave(code, reason)
         self._num_restarts += 1
         return Restart(code, self._limits.restarts - self._num_restarts)
+
+    @property
+    def _is_frozen(self) -> bool:
+        """Whether it is killed for its silence, and nobody asked it to end."""
+        return bool(self._reason) and not self._signals
 
     def _code_of_kill(self) -> int:
         if not self._signals:

@@ -116,6 +116,17 @@ def test_a_process_that_ends_by_itself_before_the_kill_keeps_its_code():
     assert ward.ended(0) == Leave(0)
 
 
+def test_a_frozen_process_that_is_woken_for_its_stacks_has_not_lost_its_peers():
+    """They have left it, which it notices first. A loss of peers would not count as a failure."""
+    ward = Ward(Limits(frozen_seconds=30.0, restarts=1), now=0.0)
+    ward.heard(beat(), now=1.0)
+    assert look(ward, start=2, end=31) == {Due.STACKS: 31}
+    assert ward.ended(ExitCode.PEER_LOST) == Restart(ExitCode.STALLED, left=0)
+    ward.started(now=32.0)
+    assert look(ward, start=33, end=212) == {Due.STACKS: 212}
+    assert ward.ended(ExitCode.PEER_LOST) == Leave(ExitCode.STALLED, ward.reason)
+
+
 def test_no_restarts_means_none():
     ward = Ward(Limits(frozen_seconds=30.0, restarts=0), now=0.0)
     assert ward.ended(76) == Leave(76)

@@ -24,6 +24,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from tests.e2e.kubernetes.leftovers import is_alive, leftovers, machine
+from tests.e2e.kubernetes.network import let_pods_talk
 from tests.e2e.kubernetes.phases import REPOSITORY, obey_sigterm, phase, run, say
 
 BASE_IMAGE = "localhost/python:3.11-slim-bookworm"
@@ -119,6 +120,7 @@ def _with_cluster(env: dict[str, str]) -> dict[str, str]:
         ["bash", "-c", f"{exports}\nenv -0"], env=env, stdout=subprocess.PIPE, check=True
     ).stdout.decode()
     env = dict(entry.split("=", 1) for entry in variables.split("\0") if "=" in entry)
+    let_pods_talk(env)
     _load(tag, folder=folder, env=env)
     return {**env, "E2E_IMAGE": tag}
 

@@ -114,9 +114,9 @@ class Cluster:
             f"{one['kind']}/{one['metadata']['name']}": one["metadata"]["uid"] for one in found
         }
 
-    def pods(self, job: str) -> list[dict[str, Any]]:
-        """Pods of a Job, oldest first."""
-        pods = self.get("pods", "-l", f"batch.kubernetes.io/job-name={job}")["items"]
+    def pods(self, job: str, *, worker: int | None = None) -> list[dict[str, Any]]:
+        """Pods of a Job, or of one of its workers, oldest first."""
+        pods = self.get("pods", "-l", selector(job, worker=worker))["items"]
         return sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
 
     def condition(self, job: str) -> dict[str, Any] | None:
@@ -141,23 +141,31 @@ class Cluster:
         ended = self.wait_for_end(job, seconds=seconds)
         assert ended["type"] == "Complete", f"{ended}\n{self.story(job)}"
 
-    def ends(self, job: str) -> list[End]:
-        """How the trainers of the Job's pods ended, oldest pod first."""
-        return [end for pod in self.pods(job) for end in ends_of(pod)]
+    def ends(self, job: str, *, worker: int | None = None) -> list[End]:
+        """How the trainers of the pods ended, oldest pod first."""
+        return [end for pod in self.pods(job, worker=worker) for end in ends_of(pod)]
 
-    def logs(self, job: str) -> str:
-        """The log of the Job's newest pod, as `kubectl logs job/...` gives it."""
-        pods = self.pods(job)
+    def logs(self, job: str, *, worker: int | None = None) -> str:
+        """The log of the newest pod."""
+        pods = self.pods(job, worker=worker)
         result = run("kubectl", "-n", self.namespace, "logs", pods[-1]["metadata"]["name"])
         return result.stdout if result.returncode == 0 else ""
 
     def wait_for_line(
-        self, job: str, pattern: str, *, seconds: float = 120, every: float = 0.5
+        self,
+        job: str,
+        pattern: str,
+        *,
+        worker: int | None = None,
+        seconds: float = 120,
+        every: float = 0.5,
     ) -> re.Match[str]:
-        """Waits for a line in the log of the Job's newest pod."""
+        """Waits for a line in the log of the newest pod."""
 
         def found() -> re.Match[str] | None:
-            return re.search(pattern, self.logs(job)) if self.pods(job) else None
+            if not self.pods(job, worker=worker):
+                return None
+            return re.search(pattern, self.logs(job, worker=worker))
 
         try:
             return self.wait(found, f"{pattern!r} in the log", seconds=seconds, every=every)
@@ -177,10 +185,33 @@ class Cluster:
     def story(self, job: str) -> str:
         """What a person would look at when a Job did not do as it should."""
         described = run(
-            "kubectl", "-n", self.namespace, "describe", "job,pod", "-l",
-            f"batch.kubernetes.io/job-name={job}",
-        )  # fmt: skip
-        return f"{described.stdout}\n{self.logs(job)}"
+            "kubectl", "-n", self.namespace, "describe", "job,pod", "-l", selector(job)
+        )
+        flags = ("--prefix", "--tail=-1", "-l", selector(job))
+        logs = run("kubectl", "-n", self.namespace, "logs", *flags)
+        return f"{described.stdout}\n{logs.stdout}"
+
+    def drain(self, job: str) -> None:
+        """Evicts the pods of one Job, as a drain of their node that leaves all others alone.
+
+        The Job holds the object of a pod back until it replaces that pod, and a drain waits for
+        the object; this one does not wait so long.
+        """
+        node = self.pods(job)[-1]["spec"]["nodeName"]
+        flags = ("--delete-emptydir-data", "--ignore-daemonsets", "--timeout=15s")
+        try:
+            drained = run("kubectl", "drain", node, f"--pod-selector={selector(job)}", *flags)
+            assert f"evicting pod {self.namespace}/{job}" in drained.stdout + drained.stderr
+        finally:
+            self.kubectl("uncordon", node)
+
+
+def selector(job: str, *, worker: int | None = None) -> str:
+    """Labels of the pods of a Job, or of one of its workers."""
+    label = f"batch.kubernetes.io/job-name={job}"
+    if worker is not None:
+        label += f",batch.kubernetes.io/job-completion-index={worker}"
+    return label
 
 
 def ends_of(pod: Mapping[str, Any]) -> list[End]:

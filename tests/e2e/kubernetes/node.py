@@ -45,6 +45,12 @@ def processes_of(pod: str) -> list[int]:
     return found
 
 
+def send_to_training_process(pod: str, number: signal.Signals) -> None:
+    """Sends a signal to the process that trains, in a pod with a supervisor."""
+    processes = _found(pod)
+    _send(number, [one for one in processes if _parent(one) in processes])
+
+
 def _found(pod: str) -> list[int]:
     processes = processes_of(pod)
     if not processes:

@@ -129,6 +129,7 @@ CLUSTER = {
     "base-image": "",
     "kube-up": 'echo "export KUBECONFIG=/made"',
     "kube-load": "",
+    "iptables": "exit 1",  # without Docker's chain nothing is changed
     "docker": "",
     "kubectl": """case "$*" in *namespaces*) echo '{"items": []}' ;; esac""",
     "python": 'echo "python $KUBECONFIG $E2E_IMAGE" >> "$CALLS"',
@@ -163,7 +164,8 @@ def run_command(tmp_path, monkeypatch):
 def test_a_given_image_is_loaded_and_tested_not_replaced(run_command):
     calls = run_command(E2E_IMAGE="mine:1")
     assert [call.split()[0] for call in calls] == [
-        "docker-up", "docker", "kube-up", "kubectl", "kube-load", "kubectl", "python", "python",
+        "docker-up", "docker", "kube-up", "iptables", "kubectl", "kube-load", "kubectl",
+        "python", "python",
     ]  # fmt: skip
     assert "kube-load mine:1" in calls
     assert calls[-2].endswith(" -k x")
@@ -199,3 +201,20 @@ def test_what_takes_minutes_is_run_for_a_proof_only_and_then_alone(
     assert call.startswith(f"python -m pytest {chosen} ")
     assert folder in call.split()
     assert call.endswith(" -k x")
+
+
+@pytest.mark.parametrize(
+    ("answers", "calls"),
+    [
+        ("exit 1", ["-S"]),  # there is no such chain
+        ("exit 0", ["-S", "-C"]),  # the rule is there
+        ("test $3 != -C", ["-S", "-C", "-I"]),
+    ],
+)
+def test_a_rule_lets_pods_talk_where_docker_has_its_chain(
+    run_command, tmp_path, answers, calls
+):
+    iptables = tmp_path / "iptables"
+    iptables.write_text(f'#!/bin/sh\necho "iptables $*" >> "$CALLS"\n{answers}\n')
+    made = [call for call in run_command(E2E_IMAGE="mine:1") if call.startswith("iptables")]
+    assert [call.split()[3:5] for call in made] == [[call, "DOCKER-USER"] for call in calls]

@@ -8,7 +8,6 @@ import re
 import pytest
 
 from job.errors import ExitCode
-from tests.e2e.kubernetes.cluster import run
 from tests.e2e.kubernetes.watching import WatchedPod
 
 pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.slow, pytest.mark.prove]
@@ -32,7 +31,7 @@ def test_a_node_drained_six_times_costs_no_retry_and_changes_nothing(
         pod = cluster.pods(job)[-1]
         name = pod["metadata"]["name"]
         with WatchedPod(cluster, name) as watch:
-            drain(cluster, pod["spec"]["nodeName"], job)
+            cluster.drain(job)
         end = watch.ended()
         assert end.code == ExitCode.PREEMPTED
         steps.append(int(re.search(r"Step (\d+) \(epoch \d+\) is committed", end.message)[1]))
@@ -48,18 +47,3 @@ def wait_for_pod(cluster, job, *, preemptions):
     """Waits for a pod that so many others were preempted before."""
     line = rf"preemptions_before={preemptions}\b"
     cluster.wait_for_line(job, line, seconds=LONGEST_WAIT_SECONDS, every=2)
-
-
-def drain(cluster, node, job):
-    """Evicts the pods of one Job, as a drain that leaves all others alone.
-
-    The Job holds the object of a pod back until it replaces that pod, and a drain waits for the
-    object; this one does not wait so long.
-    """
-    selector = f"--pod-selector=batch.kubernetes.io/job-name={job}"
-    flags = ("--delete-emptydir-data", "--ignore-daemonsets", "--timeout=15s")
-    try:
-        drained = run("kubectl", "drain", node, selector, *flags)
-        assert f"evicting pod {cluster.namespace}/{job}" in drained.stdout + drained.stderr
-    finally:
-        cluster.kubectl("uncordon", node)

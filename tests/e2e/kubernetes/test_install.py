@@ -3,19 +3,15 @@
 A run whose pod is lost ends in the same bits: nothing is counted, nothing is trained twice.
 """
 
-import base64
 import json
 import re
-import shutil
-import subprocess
 
 import pytest
-import yaml
 
 from job.errors import ExitCode
 from tests.e2e.kubernetes.conftest import FinishedRun
+from tests.e2e.kubernetes.image import needs_docker, run_image, unpack_mounted
 from tests.e2e.kubernetes.watching import WatchedPod
-from tests.image.docker import DOCKER, named
 
 pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.slow]
 
@@ -58,46 +54,14 @@ def test_a_pod_says_how_it_ended_without_its_log(cluster, undisturbed):
     assert words["message"].endswith(f"gs://runs/e2e/{undisturbed.name}/summary.json")
 
 
-@pytest.mark.skipif(shutil.which(DOCKER) is None, reason=f"{DOCKER} is not installed")
+@needs_docker
 def test_the_image_alone_ends_in_the_same_bits(cluster, undisturbed, bucket, tmp_path):
     """What the chart mounted, in a container without Kubernetes."""
-    job = cluster.get("job", undisturbed.job)
-    volumes = job["spec"]["template"]["spec"]["volumes"]
-    sources = next(v["projected"]["sources"] for v in volumes if "projected" in v)
-    for source in sources:
-        _unpack(cluster, source["configMap"], folder=tmp_path)
-    config = yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8"))
-    config["metrics"]["linger_seconds"] = 0
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    for path in (tmp_path, *tmp_path.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    command = ["--network", "host", "-e", f"STORAGE_EMULATOR_HOST=http://{bucket.address}"]
-    # Docker may be configured to hand proxies to its containers.
-    command += [word for name in ("no_proxy", "NO_PROXY") for word in ("-e", f"{name}=*")]
-    command += ["-v", f"{tmp_path}:/etc/siamese:ro", cluster.image]
-    command += ["train", "/etc/siamese/config.yaml", "--set", "run.root=gs://runs/docker"]
-    with named() as name:
-        result = subprocess.run(
-            [DOCKER, "run", "--name", name, *command],
-            capture_output=True, text=True, timeout=300,
-        )  # fmt: skip
-    assert result.returncode == 0, result.stdout + result.stderr
+    unpack_mounted(cluster, undisturbed.job, into=tmp_path)
+    run_image(cluster.image, "train", bucket=bucket, folder=tmp_path)
     summary = json.loads(bucket.read(f"docker/{undisturbed.name}/summary.json"))
     assert summary["state_sha256"] == undisturbed.summary["state_sha256"]
     assert summary["metrics"] == undisturbed.summary["metrics"]
-
-
-def _unpack(cluster, source, *, folder):
-    """Writes what a ConfigMap mounts."""
-    config_map = cluster.get("configmap", source["name"])
-    content = {key: text.encode() for key, text in config_map.get("data", {}).items()}
-    for key, text in config_map.get("binaryData", {}).items():
-        content[key] = base64.b64decode(text)
-    paths = {item["key"]: item["path"] for item in source.get("items", [])}
-    for key, data in content.items():
-        target = folder / paths.get(key, key)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
 
 
 @pytest.mark.parametrize(

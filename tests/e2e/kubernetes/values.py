@@ -57,6 +57,12 @@ def planted(
     return values
 
 
+def in_two_pods(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same run on two workers with one replica each."""
+    config = {**values["config"], "distribution": {"devices": "cpu"}}
+    return {**values, "config": config, "workers": {**values["workers"], "count": 2}}
+
+
 def _values(
     config: dict[str, Any], *, files: Mapping[str, str], image: str, host_of_bucket: str
 ) -> dict[str, Any]:

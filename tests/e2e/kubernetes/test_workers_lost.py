@@ -1,7 +1,7 @@
-"""Two pods train one model, and one of them is lost, in each way in which Kubernetes loses pods.
+"""Two pods train one model, and one of them is lost, in each way that Kubernetes knows.
 
-Every such run completes in the bits of one that nobody disturbed. The codes and counts are those
-of the table in docs/kubernetes.md.
+Every such run completes in the bits of one that nobody disturbed. The codes and counts are
+those of the table in docs/kubernetes.md.
 """
 
 import json

@@ -95,7 +95,7 @@ def test_a_second_signal_ends_a_worker_at_once_and_the_other_has_lost_it(project
 @pytest.mark.parametrize("holds_lock", [True, False])
 def test_a_dead_lock_in_native_code_of_the_chief_is_noticed(project, holds_lock):
     (project / "stuck").unlink(missing_ok=True)
-    name = f"stuck-{holds_lock}"
+    name = f"stuck-{holds_lock}".lower()
     arguments = f"{{holds_lock: {str(holds_lock).lower()}}}"
     custom = f'callbacks.custom=[{{target: "stuck:Stuck", arguments: {arguments}}}]'
     sets = [f"run.name={name}", EPOCHS, custom, "training.stall_seconds=6"]

@@ -6,6 +6,7 @@ those of the table in docs/kubernetes.md.
 
 import json
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -194,3 +195,36 @@ def test_a_run_goes_on_with_one_pod_when_it_is_scaled_down(cluster, paced, start
     cluster.wait(lambda: cluster.job_names("scaled") == [job], "the old Job gone")
     Pair(cluster, pair.bucket, job, ("", ""), pair.undisturbed).check_completed()
     cluster.uninstall("scaled")
+
+
+# A follower alone; a thousand of them must not be what fills a Prometheus.
+MAX_SERIES_OF_A_FOLLOWER = 180
+
+
+def test_prometheus_scrapes_both_pods_through_a_restart(cluster, prometheus, paced, start):
+    paced["config"]["metrics"]["linger_seconds"] = 10
+    pair = start("scraped", paced)
+    for pod in pair.pods:
+        cluster.wait(lambda pod=pod: prometheus.vector(f'up{{pod="{pod}"}} == 1'), f"up: {pod}")
+    began = time.time()
+    send_to_training_process(pair.pods[FOLLOWER], signal.SIGSTOP)
+    pair.wait_for_line(r"resumed attempt=2 ", worker=CHIEF)
+    restarted = time.time()
+    pair.check_completed()
+    name = cluster.wait_for_line(pair.job, r" run=(\S+)", worker=CHIEF)[1]
+
+    def seen(expr: str, *, until: float = restarted) -> list[float]:
+        """What a panel shows; a point every two seconds, as often as Prometheus scrapes."""
+        found = prometheus.api("query_range", query=expr, start=began, end=until, step=2)
+        assert len(found["result"]) == 1, found
+        values = [float(value) for _, value in found["result"][0]["values"]]
+        assert len(values) == int((until - began) / 2) + 1, f"{expr} has a gap"
+        return values
+
+    for pod in pair.pods:
+        assert set(seen(f'up{{pod="{pod}"}}')) == {1.0}
+    seen(f'sum by (run) (rate(siamese_train_examples_total{{run="{name}"}}[1m]))')
+    seen(f'sum by (run) (increase(siamese_train_steps_total{{run="{name}"}}[1m]))')
+    scraped = seen(f'scrape_samples_scraped{{pod="{pair.pods[FOLLOWER]}"}}')
+    assert 0 < max(scraped) <= MAX_SERIES_OF_A_FOLLOWER
+    cluster.uninstall("scraped")

@@ -117,7 +117,7 @@ def test_a_process_that_ends_by_itself_before_the_kill_keeps_its_code():
 
 
 def test_a_frozen_process_that_is_woken_for_its_stacks_has_not_lost_its_peers():
-    """They have left it, which it notices first. A loss of peers would not count as a failure."""
+    """They have left it, which it notices first; such a loss would not count as a failure."""
     ward = Ward(Limits(frozen_seconds=30.0, restarts=1), now=0.0)
     ward.heard(beat(), now=1.0)
     assert look(ward, start=2, end=31) == {Due.STACKS: 31}

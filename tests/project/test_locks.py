@@ -20,7 +20,7 @@ DEV = PROJECT["project"]["optional-dependencies"]["dev"]
 DIRECT = [("runtime", line) for line in RUNTIME] + [("dev", line) for line in RUNTIME + DEV]
 PYTHONS = ("3.11", "3.12", "3.13")
 IMAGE = ["image-cpu", "image-cuda"]
-DATA = ["data-digits", "data-verses", "data-watch"]
+DATA = ["data-digits", "data-records", "data-verses", "data-watch"]
 # Named by TensorFlow or astunparse and imported by no code: not in the image.
 UNUSED = {"libclang", "setuptools", "wheel"}
 

@@ -57,6 +57,8 @@ def names_of(names: str | Sequence[str]) -> tuple[str, ...]:
 
 def shown(names: str | Sequence[str]) -> str:
     """The names for a message; of more than three the first two and the last."""
+    if isinstance(names, str):  # the common case, at each row of a file
+        return names
     every = names_of(names)
     if len(every) > _NAMES_SHOWN:
         every = (*every[: _NAMES_SHOWN - 1], "...", every[-1])

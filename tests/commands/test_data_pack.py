@@ -158,6 +158,7 @@ def test_a_place_in_a_class_folder_is_refused(project, capsys, key):
     [
         ({"train": "gs://sets/images"}, "gs://sets/images/packed"),
         ({"train": "images", "root": "gs://sets/faces"}, "gs://sets/faces/images/packed"),
+        ({"train": ["gs://sets/a", "gs://sets/images"]}, "gs://sets/images/packed"),
     ],
 )
 def test_a_place_in_a_class_folder_of_a_bucket_is_refused(project, capsys, data, out):
@@ -216,6 +217,29 @@ def test_files_in_a_bucket_are_read_as_those_of_this_machine(project, capsys, bu
     assert capsys.readouterr().out == expected
     assert inspect(project, "data.root=gs://sets/t", mirror) == ExitCode.CONFIG
     assert "run.allow_emulator" in capsys.readouterr().err
+
+
+def test_a_list_of_files_is_read_here_and_in_a_bucket_and_packed(
+    project, capsys, bucket, tmp_path
+):
+    assert inspect(project) == ExitCode.FINISHED
+    expected = capsys.readouterr().out
+    header, *rows = (project / "train.csv").read_bytes().splitlines(keepends=True)
+    (project / "train.csv").write_bytes(header + b"".join(rows[:100]))
+    bucket.bucket.insert({"name": "t/2.csv"}, header + b"".join(rows[100:]), if_generation=0)
+    files = [
+        "data.train=[train.csv, gs://sets/t/2.csv]",
+        "run.allow_emulator=true",
+        f"data.mirror={tmp_path / 'mirror'}",
+    ]
+    assert inspect(project, *files) == ExitCode.FINISHED
+    assert capsys.readouterr().out == expected
+    sets = [word for setting in files for word in ("--set", setting)]
+    assert pack(project, project / "packed", *sets) == ExitCode.FINISHED
+    capsys.readouterr()
+    (project / "train.csv").unlink()
+    assert inspect(project, *files, "data.packed=packed") == ExitCode.FINISHED
+    assert capsys.readouterr().out == expected
 
 
 def test_packing_does_without_tensorflow(project):

@@ -12,10 +12,11 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from operator import itemgetter
-from typing import IO, NamedTuple
+from types import MappingProxyType
+from typing import IO, Any, NamedTuple
 
 from job.config.suggest import did_you_mean
 from job.errors import DataError
@@ -40,16 +41,27 @@ class Record(NamedTuple):
         fields: Values of the wanted columns; () if `problem` is set.
         raw: The record for display.
         problem: Why it cannot be read; None for a valid one.
+        row: All of it: the cells of CSV and TSV, the object of JSON lines; None if `problem` is
+            set.
     """
 
     line: int
     fields: Sequence[object]
     raw: object
     problem: Problem | None = None
+    row: Sequence[str] | Mapping[str, object] | None = None
+
+
+_NONE_OPTIONAL: Mapping[str, str] = MappingProxyType({})
 
 
 def delimited_records(
-    stream: IO[bytes], *, wanted: Mapping[str, str], where: str, delimiter: str
+    stream: IO[bytes],
+    *,
+    wanted: Mapping[str, str],
+    where: str,
+    delimiter: str,
+    optional: Mapping[str, str] = _NONE_OPTIONAL,
 ) -> Iterator[Record]:
     """Reads CSV or TSV, both with the quoting of RFC 4180.
 
@@ -59,6 +71,8 @@ def delimited_records(
             the fields.
         where: Key and file, for messages.
         delimiter: Separator of two fields.
+        optional: As `wanted`, of columns that the file need not have; their fields, None where
+            there is none, follow.
 
     Raises:
         DataError: The header cannot be read or lacks a column, a line is too long, or a quoted
@@ -67,7 +81,7 @@ def delimited_records(
     reader = csv.reader(_lines(stream, where=where), delimiter=delimiter, strict=True)
     header = _header(reader, where=where)
     _require_columns(header, wanted=wanted, where=where)
-    pick = itemgetter(*map(header.index, wanted.values()))
+    pick = _picker(header, wanted=wanted, optional=optional)
     while True:
         start = reader.line_num + 1
         try:
@@ -79,7 +93,7 @@ def delimited_records(
             yield Record(start, (), "", problem)
             continue
         if len(fields) == len(header):
-            yield Record(start, pick(fields), fields)
+            yield Record(start, pick(fields), fields, None, fields)
         elif fields:  # a blank line is not a row
             last = reader.line_num
             until = "" if last == start else f" (up to line {last})"
@@ -88,8 +102,19 @@ def delimited_records(
             yield Record(start, (), fields, Problem(reason, detail))
 
 
+def delimited_header(stream: IO[bytes], *, where: str, delimiter: str) -> list[str]:
+    """The names of the columns of CSV or TSV; raises as `delimited_records` does."""
+    return _header(
+        csv.reader(_lines(stream, where=where), delimiter=delimiter, strict=True), where=where
+    )
+
+
 def json_records(
-    stream: IO[bytes], *, wanted: Mapping[str, str], where: str
+    stream: IO[bytes],
+    *,
+    wanted: Mapping[str, str],
+    where: str,
+    optional: Mapping[str, str] = _NONE_OPTIONAL,
 ) -> Iterator[Record]:
     """Reads JSON lines: one object a line.
 
@@ -97,14 +122,16 @@ def json_records(
         stream: Positioned at the start of the file.
         wanted: Key below `data.columns` to the JSON key, in the order of the fields.
         where: Key and file, for messages.
+        optional: As `wanted`, of keys that a row need not have; their values, None where there
+            is none, follow.
 
     Raises:
         DataError: A line is too long.
     """
-    keys = list(wanted.values())
+    keys, more = list(wanted.values()), list(optional.values())
     for number, line in enumerate(_lines(stream, where=where), start=1):
         if line.strip():
-            yield _json_record(line.strip(), number=number, keys=keys)
+            yield _json_record(line.strip(), number=number, keys=keys, optional=more)
 
 
 def _lines(stream: IO[bytes], *, where: str) -> Iterator[str]:
@@ -150,6 +177,19 @@ def _header(reader: Iterator[list[str]], *, where: str) -> list[str]:
     return header
 
 
+def _picker(
+    header: Sequence[str], *, wanted: Mapping[str, str], optional: Mapping[str, str]
+) -> Callable[[Sequence[str]], Sequence[Any]]:
+    """Gives the wanted fields of a row, and those of the optional columns."""
+    places = [*map(header.index, wanted.values())]
+    found = [name for name in optional.values() if name in header]
+    if len(found) == len(optional):
+        return itemgetter(*places, *map(header.index, found))
+    also = [header.index(name) if name in found else None for name in optional.values()]
+    pick = itemgetter(*places)
+    return lambda cells: (*pick(cells), *(None if i is None else cells[i] for i in also))
+
+
 def _require_columns(header: Sequence[str], *, wanted: Mapping[str, str], where: str) -> None:
     counts = Counter(filter(None, header))
     if counts and (most := counts.most_common(1)[0])[1] > 1:
@@ -191,7 +231,9 @@ def _csv_problem(error: csv.Error, *, start: int, end: int, where: str) -> Probl
     return Problem("malformed", f"not valid CSV ({error})")
 
 
-def _json_record(line: str, *, number: int, keys: Sequence[str]) -> Record:
+def _json_record(
+    line: str, *, number: int, keys: Sequence[str], optional: Sequence[str]
+) -> Record:
     try:
         record = json.loads(line, object_pairs_hook=_object)
     # ValueError: invalid JSON, a repeated key, an integer of thousands of digits.
@@ -204,7 +246,8 @@ def _json_record(line: str, *, number: int, keys: Sequence[str]) -> Record:
         has = ", ".join(repr(key) for key in list(record)[:8]) or "none"
         detail = f"key {missing[0]!r} is missing or null (keys of the row: {has})"
         return Record(number, (), line, Problem("missing", detail))
-    return Record(number, [record[key] for key in keys], line)
+    fields = [*(record[key] for key in keys), *map(record.get, optional)]
+    return Record(number, fields, line, None, record)
 
 
 def _object(items: list[tuple[str, object]]) -> dict[str, object]:

@@ -7,13 +7,14 @@
         ...
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from job.config.data import Data, ImageDataConfig, SequenceDataConfig
+from job.config.names import names_of
 from job.config.suggest import did_you_mean
 from job.config.uris import is_in_bucket
 from job.data.dataset import Form
@@ -175,11 +176,9 @@ def _folder_of(name: str) -> str:
 
 
 def _require_columns(header: list[str], *, table: Table, section: Data) -> None:
-    columns: Mapping[str, str] = {
-        "left": section.columns.left,
-        "right": section.columns.right,
-    }
-    for key, name in columns.items():
+    columns = section.columns
+    sides = {"left": names_of(columns.left), "right": names_of(columns.right)}
+    for key, name in ((key, name) for key, names in sides.items() for name in names):
         if name not in header:
             has = ", ".join(map(repr, header[:50]))
             raise DataError(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from job.config.data import ColumnsConfig
+from job.config.names import shown
 from job.data.dataset import FileRows, PairTable
 from job.data.items.columns import (
     GroupAndSplit,
@@ -73,7 +74,7 @@ def read_pairs(
     wanted = {"left": columns.left, "right": columns.right, "label": columns.label}
     left, right, label = array("q"), array("q"), bytearray()
     rejected = QuarantineBuilder(table.name, unit=table.unit)
-    with table.records(wanted | marks.wanted) as records:
+    with table.records({**wanted, **marks.wanted}) as records:
         for record, pair in valid_pairs(
             records, marks, items=items, columns=columns, by_id=by_id
         ):
@@ -116,13 +117,12 @@ def valid_pairs(
         needs_label: Whether a row without a label is bad.
     """
     label_in = label_of if needs_label else optional_label_of
-    cell_of = name_of if by_id else item_of
 
     def pair_of(fields: Sequence[object]) -> _Pair | Problem:
-        left = cell_of(fields[0], column=columns.left)
+        left = _item_of(fields[0], column=columns.left, by_id=by_id)
         if isinstance(left, Problem):
             return left
-        right = cell_of(fields[1], column=columns.right)
+        right = _item_of(fields[1], column=columns.right, by_id=by_id)
         if isinstance(right, Problem):
             return right
         label = label_in(fields[2], column=columns.label)
@@ -143,6 +143,11 @@ def valid_pairs(
             yield record, ValidPair(*refs, pair.label, pair.mark)
 
 
+def _item_of(value: object, *, column: str | Sequence[str], by_id: bool) -> str | Problem:
+    """The ID of an item, or its text or path."""
+    return name_of(value, column=shown(column)) if by_id else item_of(value, column=column)
+
+
 def _cells(row: tuple[Record, _Pair | Problem]) -> Sequence[str]:
     pair = row[1]
     return () if isinstance(pair, Problem) else (pair.left, pair.right)
@@ -151,8 +156,8 @@ def _cells(row: tuple[Record, _Pair | Problem]) -> Sequence[str]:
 def _lookup(
     pair: _Pair, items: Items, columns: ColumnsConfig
 ) -> tuple[ItemRef, ItemRef] | Problem:
-    left = items.lookup(pair.left, column=columns.left)
+    left = items.lookup(pair.left, column=shown(columns.left))
     if isinstance(left, Problem):
         return left
-    right = items.lookup(pair.right, column=columns.right)
+    right = items.lookup(pair.right, column=shown(columns.right))
     return right if isinstance(right, Problem) else (left, right)

@@ -25,6 +25,7 @@ from job.config.suggest import did_you_mean
 from job.data.quarantine import Unit
 from job.data.sources.table_records import (
     Record,
+    Wanted,
     delimited_header,
     delimited_records,
     json_records,
@@ -50,7 +51,7 @@ class RecordReader(Protocol):
         self,
         stream: IO[bytes],
         *,
-        wanted: Mapping[str, str],
+        wanted: Wanted,
         where: str,
         optional: Mapping[str, str],
     ) -> Iterator[Record]: ...
@@ -137,7 +138,7 @@ class Table:
     @contextmanager
     def records(
         self,
-        wanted: Mapping[str, str],
+        wanted: Wanted,
         *,
         optional: Mapping[str, str] = _NONE_OPTIONAL,
         watch: Callable[[BinaryIO], object] = _ignore,
@@ -146,7 +147,7 @@ class Table:
 
         Args:
             wanted: Key below `data.columns` to the name of the column (CSV, TSV) or key (JSON
-                lines), two or more, in the order of the fields.
+                lines), or to a list of them; two or more keys, in the order of the fields.
             optional: The same for columns that the file need not have; their fields follow.
             watch: Is given the open file, whose position shows how much was read.
 

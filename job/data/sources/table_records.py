@@ -18,9 +18,13 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import IO, Any, NamedTuple
 
+from job.config.names import names_of
 from job.config.suggest import did_you_mean
 from job.errors import DataError
 from job.types import Problem, Reason
+
+# Key below `data.columns` to a column, or to the columns that together make one field.
+Wanted = Mapping[str, str | Sequence[str]]
 
 # Characters. Far more than `data.max_length` accepts, and a bound on memory for a file without
 # line ends.
@@ -38,7 +42,8 @@ class Record(NamedTuple):
 
     Attributes:
         line: Line on which it begins, counted from 1; only a line feed ends a line.
-        fields: Values of the wanted columns; () if `problem` is set.
+        fields: Values of the wanted columns, of a list of columns a tuple; () if `problem` is
+            set.
         raw: The record for display.
         problem: Why it cannot be read; None for a valid one.
         row: All of it: the cells of CSV and TSV, the object of JSON lines; None if `problem` is
@@ -58,7 +63,7 @@ _NONE_OPTIONAL: Mapping[str, str] = MappingProxyType({})
 def delimited_records(
     stream: IO[bytes],
     *,
-    wanted: Mapping[str, str],
+    wanted: Wanted,
     where: str,
     delimiter: str,
     optional: Mapping[str, str] = _NONE_OPTIONAL,
@@ -67,8 +72,8 @@ def delimited_records(
 
     Args:
         stream: Positioned at the start of the file.
-        wanted: Key below `data.columns` to the name of the column, two or more, in the order of
-            the fields.
+        wanted: Key below `data.columns` to the name of the column or to a list of them, two or
+            more keys, in the order of the fields.
         where: Key and file, for messages.
         delimiter: Separator of two fields.
         optional: As `wanted`, of columns that the file need not have; their fields, None where
@@ -81,7 +86,7 @@ def delimited_records(
     reader = csv.reader(_lines(stream, where=where), delimiter=delimiter, strict=True)
     header = _header(reader, where=where)
     _require_columns(header, wanted=wanted, where=where)
-    pick = _picker(header, wanted=wanted, optional=optional)
+    pick = _picked(header, wanted, optional=optional)
     while True:
         start = reader.line_num + 1
         try:
@@ -112,7 +117,7 @@ def delimited_header(stream: IO[bytes], *, where: str, delimiter: str) -> list[s
 def json_records(
     stream: IO[bytes],
     *,
-    wanted: Mapping[str, str],
+    wanted: Wanted,
     where: str,
     optional: Mapping[str, str] = _NONE_OPTIONAL,
 ) -> Iterator[Record]:
@@ -120,7 +125,8 @@ def json_records(
 
     Args:
         stream: Positioned at the start of the file.
-        wanted: Key below `data.columns` to the JSON key, in the order of the fields.
+        wanted: Key below `data.columns` to the JSON key or to a list of them, in the order of
+            the fields. A key of a list may be null, like an empty cell.
         where: Key and file, for messages.
         optional: As `wanted`, of keys that a row need not have; their values, None where there
             is none, follow.
@@ -177,27 +183,43 @@ def _header(reader: Iterator[list[str]], *, where: str) -> list[str]:
     return header
 
 
-def _picker(
-    header: Sequence[str], *, wanted: Mapping[str, str], optional: Mapping[str, str]
+def _picked(
+    header: Sequence[str], wanted: Wanted, *, optional: Mapping[str, str]
 ) -> Callable[[Sequence[str]], Sequence[Any]]:
-    """Gives the wanted fields of a row, and those of the optional columns."""
-    places = [*map(header.index, wanted.values())]
-    found = [name for name in optional.values() if name in header]
-    if len(found) == len(optional):
-        return itemgetter(*places, *map(header.index, found))
-    also = [header.index(name) if name in found else None for name in optional.values()]
-    pick = itemgetter(*places)
-    return lambda cells: (*pick(cells), *(None if i is None else cells[i] for i in also))
+    """Picks the wanted fields of a row, and those of the optional columns."""
+    found = {key: name for key, name in optional.items() if name in header}
+    places = [
+        [header.index(name) for name in names_of(names)]
+        for names in (*wanted.values(), *found.values())
+    ]
+    # An itemgetter of several places returns a tuple.
+    getters = [itemgetter(*columns) for columns in places]
+    if len(found) < len(optional):
+        absent = [key not in found for key in optional]
+        given = iter(getters[len(wanted) :])
+        getters[len(wanted) :] = [_nothing if one else next(given) for one in absent]
+    elif all(len(columns) == 1 for columns in places):
+        return itemgetter(*(column for [column] in places))
+    return lambda fields: [get(fields) for get in getters]
 
 
-def _require_columns(header: Sequence[str], *, wanted: Mapping[str, str], where: str) -> None:
+def _nothing(fields: Sequence[str]) -> None:
+    """The field of a column that the file does not have."""
+
+
+def _require_columns(header: Sequence[str], *, wanted: Wanted, where: str) -> None:
     counts = Counter(filter(None, header))
     if counts and (most := counts.most_common(1)[0])[1] > 1:
         raise DataError(
             f"{where} names the column {most[0]!r} {most[1]} times. Names must be unique: "
             "rename or remove the other column."
         )
-    missing = [(key, name) for key, name in wanted.items() if name not in header]
+    missing = [
+        (key, name)
+        for key, names in wanted.items()
+        for name in names_of(names)
+        if name not in header
+    ]
     if not missing:
         return
     separators = [one for one in _OTHER_SEPARATORS if len(header) == 1 and one in header[0]]
@@ -232,7 +254,7 @@ def _csv_problem(error: csv.Error, *, start: int, end: int, where: str) -> Probl
 
 
 def _json_record(
-    line: str, *, number: int, keys: Sequence[str], optional: Sequence[str]
+    line: str, *, number: int, keys: Sequence[str | Sequence[str]], optional: Sequence[str]
 ) -> Record:
     try:
         record = json.loads(line, object_pairs_hook=_object)
@@ -241,12 +263,21 @@ def _json_record(
         return Record(number, (), line, Problem("malformed", f"not valid JSON ({error})"))
     if not isinstance(record, dict):
         return Record(number, (), line, Problem("malformed", "not a JSON object"))
-    missing = [key for key in keys if record.get(key) is None]
-    if missing:
-        has = ", ".join(repr(key) for key in list(record)[:8]) or "none"
-        detail = f"key {missing[0]!r} is missing or null (keys of the row: {has})"
-        return Record(number, (), line, Problem("missing", detail))
-    fields = [*(record[key] for key in keys), *map(record.get, optional)]
+    fields: list[object] = []
+    for key in keys:
+        is_one = isinstance(key, str)
+        missing = [
+            name
+            for name in names_of(key)
+            if name not in record or (is_one and record[name] is None)
+        ]
+        if missing:
+            has = ", ".join(repr(name) for name in list(record)[:8]) or "none"
+            what = "missing or null" if is_one else "missing"
+            detail = f"key {missing[0]!r} is {what} (keys of the row: {has})"
+            return Record(number, (), line, Problem("missing", detail))
+        fields.append(record[key] if is_one else tuple(record[name] for name in key))
+    fields += map(record.get, optional)
     return Record(number, fields, line, None, record)
 
 

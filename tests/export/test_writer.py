@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from job.config.export import ExportConfig
 from job.errors import JobError
 from job.export.writer import export_model
 from job.preprocessing.vocabulary import vocabulary_from_json
@@ -48,7 +49,11 @@ def exported(tmp_path_factory):
             names.append(name)
 
         artifacts = export_model(
-            siamese, statistics=statistics, threshold=THRESHOLD, golden=golden, write=write
+            siamese,
+            statistics=statistics,
+            facts=tiny.facts(siamese, threshold=THRESHOLD, section=ExportConfig(onnx=True)),
+            golden=golden,
+            write=write,
         )
         found[kind] = golden, folder, names, artifacts
     return found
@@ -62,7 +67,7 @@ def test_the_exported_model_scores_the_golden_pairs(exported, kind):
     answer = model.score(**arguments)
     np.testing.assert_allclose(answer["score"], golden.score, rtol=0, atol=1e-6)
     assert answer["match"].numpy().tolist() == (golden.score >= THRESHOLD).tolist()
-    assert set(model.signatures) >= {"score", "embed"}
+    assert set(model.signatures) == {"score", "serving_default", "embed", "compare"}
     served = model.signatures["score"](**arguments)
     assert np.array_equal(served["score"], answer["score"])
 
@@ -72,7 +77,7 @@ def test_the_manifest_is_last_and_names_the_hash_of_every_other_file(exported, k
     _, folder, names, _ = exported[kind]
     assert names[-1] == "export/manifest.json"
     manifest = json.loads((folder / names[-1]).read_text())
-    assert (manifest["schema"], manifest["threshold"]) == (2, THRESHOLD)
+    assert (manifest["schema"], manifest["threshold"]) == (3, THRESHOLD)
     digests = {f"export/{name}": digest for name, digest in manifest["sha256"].items()}
     assert digests == {
         name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names[:-1]
@@ -126,8 +131,9 @@ def test_artifacts_name_the_written_files(exported, kind):
     _, folder, names, artifacts = exported[kind]
     assert all((folder / path).exists() for path in artifacts.values())
     assert artifacts["scorer"] == "export/scorer"
-    files = {path for what, path in artifacts.items() if what != "scorer"}
-    assert files | {"export/manifest.json"} == {n for n in names if "/scorer/" not in n}
+    files = {path for what, path in artifacts.items() if what not in ("scorer", "onnx")}
+    others = {n for n in names if "/scorer/" not in n and "/onnx/" not in n}
+    assert files | {"export/manifest.json"} == others
 
 
 @pytest.mark.parametrize("vocabulary", [tiny.LETTERS, tiny.WORDS], ids=lambda v: v.kind)
@@ -172,7 +178,7 @@ def test_an_export_with_other_scores_is_not_written():
         export_model(
             siamese,
             statistics=None,
-            threshold=THRESHOLD,
+            facts=tiny.facts(siamese),
             golden=wrong,
             write=lambda name, data: written.append(name),
         )
@@ -196,12 +202,48 @@ def test_fewer_bits_may_round_more(policy, gap, passes):
         keras.config.set_dtype_policy(before)
     golden = tiny.golden_images(siamese, 2)
     wrong = dataclasses.replace(golden, score=(golden.score + gap).astype(np.float32))
-    arguments = {"statistics": None, "threshold": THRESHOLD, "golden": wrong}
+    arguments = {"statistics": None, "facts": tiny.facts(siamese), "golden": wrong}
     if passes:
         export_model(siamese, write=lambda name, data: None, **arguments)
         return
     with pytest.raises(JobError, match="differs"):
         export_model(siamese, write=lambda name, data: None, **arguments)
+
+
+# What a person without this package does with an export.
+STRANGER = """
+import json, pathlib, sys
+import numpy as np, onnxruntime, tensorflow as tf
+
+def run(path, **inputs):
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [one.name for one in session.get_outputs()]
+    return dict(zip(names, session.run(names, inputs)))
+
+for export in map(pathlib.Path, sys.argv[1:]):
+    if (export / "golden.json").exists():
+        rows = json.loads((export / "golden.json").read_text())
+        golden = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    else:
+        golden = dict(np.load(export / "golden.npz"))
+    score = golden.pop("score")
+    model = tf.saved_model.load(str(export / "scorer"))
+    inputs = {name: tf.constant(value) for name, value in golden.items()}
+    served = model.signatures["serving_default"](**inputs)["score"].numpy()
+    assert np.abs(served - score).max() <= 1e-6, export
+    ids = np.load(export / "onnx/golden.npz")
+    u, v = (run(export / "onnx/encoder.onnx", items=ids[side])["embedding"]
+            for side in ("left", "right"))
+    answer = run(export / "onnx/compare.onnx", left_embedding=u, right_embedding=v)
+    assert np.abs(answer["score"] - score).max() <= 1e-6, export
+sys.exit("job" in sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_a_process_without_this_package_scores_the_golden_pairs(exported, tmp_path):
+    exports = [str(folder / "export") for _, folder, _, _ in exported.values()]
+    subprocess.run([sys.executable, "-I", "-c", STRANGER, *exports], check=True, cwd=tmp_path)
 
 
 @pytest.mark.slow

@@ -48,6 +48,13 @@ def label_of(value: object, *, column: str) -> int | Problem:
     return Problem("label", f"{column} must be 0 or 1, got {sample_of(value)}")
 
 
+def optional_label_of(value: object, *, column: str) -> int | Problem | None:
+    """Parses a label as `label_of` does; None and an empty cell are no label."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    return label_of(value, column=column)
+
+
 def name_of(value: object, *, column: str) -> str | Problem:
     """Parses the name of a class, a group or an item, to NFC.
 

@@ -79,7 +79,7 @@ def read_rows(
                 ItemTable(form, store.build(), labelled.item_class()), rows, rejected
             )
         [item_source] = sources.get("items", [None])
-        items, rejected_items = _items(
+        items, rejected_items = items_of(
             section, item_source, store=store, reader=reader, features=features
         )
         read_file = partial(
@@ -136,7 +136,7 @@ def _accepted(quarantine: Quarantine, source: DataSource, *, section: Data) -> Q
     return quarantine
 
 
-def _items(
+def items_of(
     section: Data,
     source: DataSource | None,
     *,
@@ -144,7 +144,18 @@ def _items(
     reader: Reader,
     features: Features,
 ) -> tuple[Items, Quarantine]:
-    """What the cells of pairs name, and the rejected rows of `data.items`."""
+    """What the cells of pairs name, and the rejected rows of the file of items.
+
+    Args:
+        section: The data section.
+        source: The file that holds the items by ID; None: cells hold the items themselves.
+        store: Numbers the items.
+        reader: Reads them.
+        features: The number of features of sequences.
+
+    Raises:
+        DataError: The file is damaged, or too many of its rows are bad.
+    """
     columns = section.columns
     if source is None:
         return store, NOTHING_QUARANTINED

@@ -15,7 +15,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from operator import itemgetter
-from typing import IO, NamedTuple
+from types import MappingProxyType
+from typing import IO, Any, NamedTuple
 
 from job.config.names import names_of
 from job.config.suggest import did_you_mean
@@ -45,16 +46,27 @@ class Record(NamedTuple):
             set.
         raw: The record for display.
         problem: Why it cannot be read; None for a valid one.
+        row: All of it: the cells of CSV and TSV, the object of JSON lines; None if `problem` is
+            set.
     """
 
     line: int
     fields: Sequence[object]
     raw: object
     problem: Problem | None = None
+    row: Sequence[str] | Mapping[str, object] | None = None
+
+
+_NONE_OPTIONAL: Mapping[str, str] = MappingProxyType({})
 
 
 def delimited_records(
-    stream: IO[bytes], *, wanted: Wanted, where: str, delimiter: str
+    stream: IO[bytes],
+    *,
+    wanted: Wanted,
+    where: str,
+    delimiter: str,
+    optional: Mapping[str, str] = _NONE_OPTIONAL,
 ) -> Iterator[Record]:
     """Reads CSV or TSV, both with the quoting of RFC 4180.
 
@@ -64,6 +76,8 @@ def delimited_records(
             more keys, in the order of the fields.
         where: Key and file, for messages.
         delimiter: Separator of two fields.
+        optional: As `wanted`, of columns that the file need not have; their fields, None where
+            there is none, follow.
 
     Raises:
         DataError: The header cannot be read or lacks a column, a line is too long, or a quoted
@@ -72,7 +86,7 @@ def delimited_records(
     reader = csv.reader(_lines(stream, where=where), delimiter=delimiter, strict=True)
     header = _header(reader, where=where)
     _require_columns(header, wanted=wanted, where=where)
-    pick = _picked(header, wanted)
+    pick = _picked(header, wanted, optional=optional)
     while True:
         start = reader.line_num + 1
         try:
@@ -84,7 +98,7 @@ def delimited_records(
             yield Record(start, (), "", problem)
             continue
         if len(fields) == len(header):
-            yield Record(start, pick(fields), fields)
+            yield Record(start, pick(fields), fields, None, fields)
         elif fields:  # a blank line is not a row
             last = reader.line_num
             until = "" if last == start else f" (up to line {last})"
@@ -93,7 +107,20 @@ def delimited_records(
             yield Record(start, (), fields, Problem(reason, detail))
 
 
-def json_records(stream: IO[bytes], *, wanted: Wanted, where: str) -> Iterator[Record]:
+def delimited_header(stream: IO[bytes], *, where: str, delimiter: str) -> list[str]:
+    """The names of the columns of CSV or TSV; raises as `delimited_records` does."""
+    return _header(
+        csv.reader(_lines(stream, where=where), delimiter=delimiter, strict=True), where=where
+    )
+
+
+def json_records(
+    stream: IO[bytes],
+    *,
+    wanted: Wanted,
+    where: str,
+    optional: Mapping[str, str] = _NONE_OPTIONAL,
+) -> Iterator[Record]:
     """Reads JSON lines: one object a line.
 
     Args:
@@ -101,14 +128,16 @@ def json_records(stream: IO[bytes], *, wanted: Wanted, where: str) -> Iterator[R
         wanted: Key below `data.columns` to the JSON key or to a list of them, in the order of
             the fields. A key of a list may be null, like an empty cell.
         where: Key and file, for messages.
+        optional: As `wanted`, of keys that a row need not have; their values, None where there
+            is none, follow.
 
     Raises:
         DataError: A line is too long.
     """
-    keys = list(wanted.values())
+    keys, more = list(wanted.values()), list(optional.values())
     for number, line in enumerate(_lines(stream, where=where), start=1):
         if line.strip():
-            yield _json_record(line.strip(), number=number, keys=keys)
+            yield _json_record(line.strip(), number=number, keys=keys, optional=more)
 
 
 def _lines(stream: IO[bytes], *, where: str) -> Iterator[str]:
@@ -155,15 +184,28 @@ def _header(reader: Iterator[list[str]], *, where: str) -> list[str]:
 
 
 def _picked(
-    header: Sequence[str], wanted: Wanted
-) -> Callable[[Sequence[str]], Sequence[object]]:
-    """Picks the wanted fields of a row."""
-    places = [[header.index(name) for name in names_of(names)] for names in wanted.values()]
-    if all(len(columns) == 1 for columns in places):
-        return itemgetter(*(column for [column] in places))
+    header: Sequence[str], wanted: Wanted, *, optional: Mapping[str, str]
+) -> Callable[[Sequence[str]], Sequence[Any]]:
+    """Picks the wanted fields of a row, and those of the optional columns."""
+    found = {key: name for key, name in optional.items() if name in header}
+    places = [
+        [header.index(name) for name in names_of(names)]
+        for names in (*wanted.values(), *found.values())
+    ]
     # An itemgetter of several places returns a tuple.
+    getters: list[Callable[[Sequence[str]], Any]]
     getters = [itemgetter(*columns) for columns in places]
+    if len(found) < len(optional):
+        absent = [key not in found for key in optional]
+        given = iter(getters[len(wanted) :])
+        getters[len(wanted) :] = [_nothing if one else next(given) for one in absent]
+    elif all(len(columns) == 1 for columns in places):
+        return itemgetter(*(column for [column] in places))
     return lambda fields: [get(fields) for get in getters]
+
+
+def _nothing(fields: Sequence[str]) -> None:
+    """The field of a column that the file does not have."""
 
 
 def _require_columns(header: Sequence[str], *, wanted: Wanted, where: str) -> None:
@@ -212,7 +254,9 @@ def _csv_problem(error: csv.Error, *, start: int, end: int, where: str) -> Probl
     return Problem("malformed", f"not valid CSV ({error})")
 
 
-def _json_record(line: str, *, number: int, keys: Sequence[str | Sequence[str]]) -> Record:
+def _json_record(
+    line: str, *, number: int, keys: Sequence[str | Sequence[str]], optional: Sequence[str]
+) -> Record:
     try:
         record = json.loads(line, object_pairs_hook=_object)
     # ValueError: invalid JSON, a repeated key, an integer of thousands of digits.
@@ -234,7 +278,8 @@ def _json_record(line: str, *, number: int, keys: Sequence[str | Sequence[str]])
             detail = f"key {missing[0]!r} is {what} (keys of the row: {has})"
             return Record(number, (), line, Problem("missing", detail))
         fields.append(record[key] if is_one else tuple(record[name] for name in key))
-    return Record(number, fields, line)
+    fields += map(record.get, optional)
+    return Record(number, fields, line, None, record)
 
 
 def _object(items: list[tuple[str, object]]) -> dict[str, object]:

@@ -1,0 +1,1 @@
+"""Uses an exported model on files: scores pairs, finds matches."""

@@ -1,0 +1,1 @@
+"""Scores pair files and finds matches in collections with an exported model."""

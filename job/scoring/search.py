@@ -34,7 +34,8 @@ CANDIDATES_AT_ONCE = 1024
 MOST_HITS = 1 << 22
 
 
-class Hits(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Hits:
     """Pairs that may match, by query, then by candidate.
 
     Attributes:

@@ -33,7 +33,11 @@ def expected_pairs(table, *, at_least, top, own, is_once):
 
 
 def found_pairs(blocks):
-    return [pair for block in blocks for pair in zip(*block.hits[:2], strict=True)]
+    return [
+        pair
+        for block in blocks
+        for pair in zip(block.hits.query, block.hits.candidate, strict=True)
+    ]
 
 
 def vectors(num, *, size=12, seed=0, offset=0.0):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.data.dataset import Dataset, ItemTable, PairTable
-from job.data.pipeline.batches import item_batches
+from job.data.pipeline.batches import item_batches, steps_within_budget
 from job.data.pipeline.collators import Collator
 from job.distribution.group import Group
 from job.distribution.messages import Message
@@ -30,11 +30,7 @@ from job.evaluation.retrieval import (
 )
 from job.evaluation.thresholds import choose_threshold
 from job.models.pair_scorer import PairScorer, PairScores
-from job.types import ItemInput
 
-# Budget of one batch: its items plus, per time step, the encoder's state. Measured peak memory
-# was up to ten times as large for images and five times for sequences.
-_BATCH_BYTES = 32 << 20
 # Messages between workers.
 EMBED, EMBEDDED = "embed", "embedded"
 
@@ -129,12 +125,13 @@ class SplitScorer:
 
     def _embed_part(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Embeddings of the batches of this worker; NaN for the items of the others."""
-        values = _values_per_step(self.feed.input, embedding_size=self.scorer.embedding_size)
         batches = item_batches(
             self.feed,
             batch_size=self.batch_size,
             rows=rows,
-            max_steps=_BATCH_BYTES // (4 * values),
+            max_steps=steps_within_budget(
+                self.feed.input, embedding_size=self.scorer.embedding_size
+            ),
             threads=self.threads,
             part=(self.group.worker, self.group.num_workers),
         )
@@ -143,12 +140,6 @@ class SplitScorer:
                 ((np.searchsorted(rows, row), item) for row, item in batches),
                 num_items=len(rows),
             )
-
-
-def _values_per_step(item: ItemInput, *, embedding_size: int) -> int:
-    """Values per time step including the encoder's state, or per row of pixels."""
-    features = math.prod(size for size in item.shape[1:] if size is not None)
-    return features + embedding_size if item.shape[0] is None else features
 
 
 def measure(split: SplitScores, *, threshold: float) -> dict[str, float]:

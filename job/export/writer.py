@@ -4,6 +4,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +12,49 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from job.config.data import Data, SequenceDataConfig
 from job.data.dataset import Statistics
 from job.errors import JobError
+from job.evaluation.calibration import UNCALIBRATED, Calibration
 from job.export.golden import GoldenPairs
-from job.export.serving import serving_module
+from job.export.manifest import FILE as MANIFEST
+from job.export.manifest import Manifest
+from job.export.reference import Reference
+from job.export.serving import PairModule, serving_module
+from job.models.distances import DISTANCES
 from job.models.siamese import Siamese
 from job.preprocessing.vocabulary import Vocabulary
 
 FOLDER = "export"
-SCHEMA = 2
 # By compute dtype. Another batch shape may round differently, more so with fewer bits; an error
 # in the export is orders of magnitude larger.
 TOLERANCE: Mapping[str, float] = {"float32": 1e-5, "float16": 2e-3, "bfloat16": 2e-2}
+
+
+@dataclass(frozen=True)
+class ExportFacts:
+    """What an export says of a model, besides the model.
+
+    Attributes:
+        threshold: The operating point that `match` uses.
+        data: The data section of the run.
+        head: Kind of the head.
+        reference: What the model saw when it was tested.
+        calibration: From the logit to the probability of a match.
+    """
+
+    threshold: float
+    data: Data
+    head: str
+    reference: Reference
+    calibration: Calibration = UNCALIBRATED
 
 
 def export_model(
     siamese: Siamese,
     *,
     statistics: Statistics,
-    threshold: float,
+    facts: ExportFacts,
     golden: GoldenPairs,
     write: Callable[[str, bytes], None],
 ) -> dict[str, str]:
@@ -38,7 +63,7 @@ def export_model(
     Args:
         siamese: The trained model, built outside any strategy.
         statistics: Vocabulary or feature statistics of the training items.
-        threshold: The operating point that `match` uses.
+        facts: What the manifest says of it.
         golden: Scores to check the export against.
         write: Stores an object of the run. Names begin with `export/`; the manifest is last.
 
@@ -55,7 +80,12 @@ def export_model(
         siamese.scorer.save(folder / artifacts["pair_model"])
         for path in artifacts.values():
             keras.models.load_model(folder / path, compile=False)
-        module = serving_module(siamese, statistics=statistics, threshold=threshold)
+        module = serving_module(
+            siamese,
+            statistics=statistics,
+            threshold=facts.threshold,
+            calibration=facts.calibration,
+        )
         inputs = _save_scorer(module, folder / "scorer")
         _check(folder / "scorer", golden=golden, tolerance=_tolerance(siamese))
         artifacts |= {"scorer": "scorer", "golden_pairs": golden.save(folder)}
@@ -63,22 +93,35 @@ def export_model(
             artifacts["vocabulary"] = "vocabulary.json"
             text = json.dumps(statistics.to_json(), ensure_ascii=False, indent=1)
             (folder / artifacts["vocabulary"]).write_text(f"{text}\n", encoding="utf-8")
-        item = siamese.item
-        manifest = {
-            "schema": SCHEMA,
-            "kind": item.kind,
-            "threshold": threshold,
-            "inputs": inputs,
-            "encoder_input": {"dtype": item.dtype, "shape": [None, *item.shape]},
-        }
-        _upload(folder, manifest=manifest, write=write)
+        _upload(folder, manifest=_manifest(siamese, facts, inputs=inputs), write=write)
     return {what: f"{FOLDER}/{path}" for what, path in artifacts.items()}
 
 
-def _save_scorer(module: Any, folder: Path) -> dict[str, Any]:
+def _manifest(siamese: Siamese, facts: ExportFacts, *, inputs: dict[str, Any]) -> Manifest:
+    item, data = siamese.item, facts.data
+    if isinstance(data, SequenceDataConfig):
+        data = data.model_copy(update={"num_features": item.shape[-1]})
+    return Manifest(
+        threshold=facts.threshold,
+        calibration=facts.calibration,
+        data=data,
+        head=facts.head,
+        distance=facts.head if facts.head in DISTANCES else None,
+        embedding_size=siamese.encoder.output_shape[-1],
+        reference=facts.reference,
+        tolerance=_tolerance(siamese),
+        pairs_by_id=facts.data.items is not None,
+        inputs=inputs,
+        encoder_input={"dtype": item.dtype, "shape": [None, *item.shape]},
+    )
+
+
+def _save_scorer(module: PairModule, folder: Path) -> dict[str, Any]:
     """Writes the SavedModel; returns dtype and shape of every input, by signature."""
-    signatures = {"score": module.score, "embed": module.embed}
-    tf.saved_model.save(module, folder, signatures=signatures)
+    signatures = {"score": module.score, "embed": module.embed, "compare": module.compare}
+    # Servers call `serving_default` unless a request names another signature.
+    served = {"serving_default": module.score, **signatures}
+    tf.saved_model.save(module, folder, signatures=served)
     return {
         name: {
             spec.name: {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
@@ -107,14 +150,11 @@ def _tolerance(siamese: Siamese) -> float:
     return max(TOLERANCE.get(layer.compute_dtype, TOLERANCE["float32"]) for layer in layers)
 
 
-def _upload(
-    folder: Path, *, manifest: dict[str, Any], write: Callable[[str, bytes], None]
-) -> None:
+def _upload(folder: Path, *, manifest: Manifest, write: Callable[[str, bytes], None]) -> None:
     digests = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         relative = path.relative_to(folder).as_posix()
         data = path.read_bytes()
         digests[relative] = hashlib.sha256(data).hexdigest()
         write(f"{FOLDER}/{relative}", data)
-    data = json.dumps(manifest | {"sha256": digests}, indent=1, sort_keys=True).encode()
-    write(f"{FOLDER}/manifest.json", data)
+    write(f"{FOLDER}/{MANIFEST}", replace(manifest, sha256=digests).encode())

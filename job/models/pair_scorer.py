@@ -139,7 +139,7 @@ class PairScorer:
                 self._check_stop()
                 yield rows, self._encode(tf.constant(items))
 
-        for rows, embedding_BD in _read_late(encoded()):
+        for rows, embedding_BD in read_late(encoded()):
             embedding_MD[rows] = embedding_BD.numpy()
         return embedding_MD
 
@@ -178,7 +178,7 @@ class PairScorer:
                 yield from self._judged_block(start, tuple(map(tf.constant, block + numbers)))
 
         results = [np.empty_like(label_P) for _ in range(3)]
-        for part, tensors in _read_late(judged()):
+        for part, tensors in read_late(judged()):
             for result, tensor in zip(results, tensors, strict=True):
                 result[part] = tensor.numpy()
         return PairScores(label_P, *results)
@@ -229,7 +229,7 @@ class PairScorer:
         return max(1, CALL_BYTES // (4 * values))
 
 
-def _read_late(results: Iterable[_Result]) -> Iterator[_Result]:
+def read_late(results: Iterable[_Result]) -> Iterator[_Result]:
     """Yields each result when the next one has been started.
 
     Reading a result waits for the device; until then it has the next call to work on.

@@ -10,9 +10,11 @@ from job.callbacks.activations import DIRECTORY as ACTIVATIONS
 from job.data.dataset import Dataset
 from job.data.pipeline.collators import Collator
 from job.errors import ExitCode
+from job.evaluation.calibration import UNCALIBRATED
 from job.evaluation.evaluate import EvaluationResult
 from job.export.golden import GoldenPairs, Items
-from job.export.writer import FOLDER, export_model
+from job.export.reference import Reference
+from job.export.writer import FOLDER, ExportFacts, export_model
 from job.run.artifacts import (
     HISTORY,
     QUARANTINE,
@@ -143,11 +145,19 @@ def _export(
         _as_exported(dataset, rows[:count], feed=components.feed)
         for rows in (pairs.left, pairs.right)
     )
+    score = result.test_scores.score
+    facts = ExportFacts(
+        threshold=result.threshold,
+        data=run.config.data,
+        head=run.config.model.head.kind,
+        reference=Reference.of(score, feed=components.feed, rows=pairs.items()),
+        calibration=getattr(result, "calibration", UNCALIBRATED),
+    )
     return export_model(
         build_for_export(run.config, components),
         statistics=dataset.statistics,
-        threshold=result.threshold,
-        golden=GoldenPairs(left, right, result.test_scores.score[:count]),
+        facts=facts,
+        golden=GoldenPairs(left, right, score[:count]),
         write=files.__setitem__,
     )
 

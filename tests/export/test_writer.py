@@ -48,7 +48,11 @@ def exported(tmp_path_factory):
             names.append(name)
 
         artifacts = export_model(
-            siamese, statistics=statistics, threshold=THRESHOLD, golden=golden, write=write
+            siamese,
+            statistics=statistics,
+            facts=tiny.facts(siamese, threshold=THRESHOLD),
+            golden=golden,
+            write=write,
         )
         found[kind] = golden, folder, names, artifacts
     return found
@@ -62,7 +66,7 @@ def test_the_exported_model_scores_the_golden_pairs(exported, kind):
     answer = model.score(**arguments)
     np.testing.assert_allclose(answer["score"], golden.score, rtol=0, atol=1e-6)
     assert answer["match"].numpy().tolist() == (golden.score >= THRESHOLD).tolist()
-    assert set(model.signatures) >= {"score", "embed"}
+    assert set(model.signatures) == {"score", "serving_default", "embed", "compare"}
     served = model.signatures["score"](**arguments)
     assert np.array_equal(served["score"], answer["score"])
 
@@ -72,7 +76,7 @@ def test_the_manifest_is_last_and_names_the_hash_of_every_other_file(exported, k
     _, folder, names, _ = exported[kind]
     assert names[-1] == "export/manifest.json"
     manifest = json.loads((folder / names[-1]).read_text())
-    assert (manifest["schema"], manifest["threshold"]) == (2, THRESHOLD)
+    assert (manifest["schema"], manifest["threshold"]) == (3, THRESHOLD)
     digests = {f"export/{name}": digest for name, digest in manifest["sha256"].items()}
     assert digests == {
         name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names[:-1]
@@ -172,7 +176,7 @@ def test_an_export_with_other_scores_is_not_written():
         export_model(
             siamese,
             statistics=None,
-            threshold=THRESHOLD,
+            facts=tiny.facts(siamese),
             golden=wrong,
             write=lambda name, data: written.append(name),
         )
@@ -196,7 +200,7 @@ def test_fewer_bits_may_round_more(policy, gap, passes):
         keras.config.set_dtype_policy(before)
     golden = tiny.golden_images(siamese, 2)
     wrong = dataclasses.replace(golden, score=(golden.score + gap).astype(np.float32))
-    arguments = {"statistics": None, "threshold": THRESHOLD, "golden": wrong}
+    arguments = {"statistics": None, "facts": tiny.facts(siamese), "golden": wrong}
     if passes:
         export_model(siamese, write=lambda name, data: None, **arguments)
         return

@@ -4,9 +4,13 @@ import keras
 import numpy as np
 from keras import ops
 
+from job.config.data import ImageDataConfig, SequenceDataConfig, TextDataConfig
 from job.config.model import AbsDiffProductConfig, LstmConfig, ModelConfig
 from job.config.training import TrainingConfig
+from job.evaluation.calibration import UNCALIBRATED
 from job.export.golden import GoldenPairs
+from job.export.reference import Histogram, Reference
+from job.export.writer import ExportFacts
 from job.models.heads import build_head
 from job.models.siamese import Siamese, build_siamese
 from job.preprocessing.feature_stats import FeatureStats
@@ -50,6 +54,17 @@ def image_model():
     pooled_ND = keras.layers.GlobalAveragePooling2D()(features)
     embedding_ND = keras.layers.Dense(3, kernel_initializer=_glorot())(pooled_ND)
     return _siamese(IMAGE, pixels, embedding_ND)
+
+
+def facts(siamese, *, threshold=0.5, calibration=UNCALIBRATED):
+    """What an export says of one of these models."""
+    data = {
+        "text": TextDataConfig(train="a.csv"),
+        "sequence": SequenceDataConfig(train="a.csv"),
+        "image": ImageDataConfig(train="a.csv", size=8),
+    }[siamese.item.kind]
+    reference = Reference(Histogram((0.5,), (1, 1)))
+    return ExportFacts(threshold, data, "abs_diff_product", reference, calibration)
 
 
 def golden_texts(siamese, vocabulary, left, right):

@@ -22,9 +22,9 @@ from job.config.model import (
 )
 from job.config.training import TrainingConfig
 from job.data.dataset import ItemTable, PairTable
+from job.data.pipeline import batches
 from job.data.pipeline.batches import item_batches
 from job.errors import PreemptedError
-from job.evaluation import evaluate
 from job.evaluation.evaluate import SplitScorer, SplitScores, measure
 from job.evaluation.metrics import DECISIONS, RANKINGS
 from job.evaluation.retrieval import search_by_class, search_by_match, search_metrics
@@ -80,7 +80,7 @@ def test_only_the_items_of_the_pairs_are_encoded_and_each_once(siamese):
 
 
 def test_what_is_encoded_at_a_time_fits_into_the_budget(siamese, monkeypatch):
-    monkeypatch.setattr(evaluate, "_BATCH_BYTES", 400)
+    monkeypatch.setattr(batches, "_BATCH_BYTES", 400)
     seen = []
     scorer = PairScorer(siamese, check_stop=lambda: None)
     encode = scorer._encode

@@ -3,6 +3,7 @@
 Both functions are pure: the same arguments give the same bytes, whichever step is first.
 """
 
+import math
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -17,6 +18,7 @@ from job.data.dataset import ItemTable
 from job.data.pipeline.collators import AugmentationSeed, Collator
 from job.data.sampling.epochs import SampledPairs
 from job.preprocessing.ragged import RaggedArray
+from job.types import ItemInput
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,10 @@ class PairArrays:
 
 
 ALL = slice(None)
+
+# Budget of one batch of evaluation: its items plus, per time step, the encoder's state.
+# Measured peak memory was up to ten times as large for images and five times for sequences.
+_BATCH_BYTES = 32 << 20
 
 
 def pair_arrays(
@@ -121,6 +127,19 @@ def item_batches(
 
     first, step = part
     yield from _ahead(feed.batch, islice(row_batches(), first, None, step), threads=threads)
+
+
+def steps_within_budget(item: ItemInput, *, embedding_size: int) -> int:
+    """Largest number of steps of a batch of evaluation, `max_steps` of `item_batches`.
+
+    Args:
+        item: Input of the encoder.
+        embedding_size: Size of an embedding.
+    """
+    values = math.prod(size for size in item.shape[1:] if size is not None)
+    # The encoder has a state at each time step; a row of pixels has none.
+    per_step = values + embedding_size if item.shape[0] is None else values
+    return _BATCH_BYTES // (4 * per_step)
 
 
 def _ahead(

@@ -28,7 +28,7 @@ ITEMS, SIZE, COPIES, NOISE = 1_000_000, 64, 4, 0.5
 LATENT = 24
 TOP, SAMPLE = 10, 1000
 # (connectivity, expansion while adding, expansion while searching)
-SETTINGS = ((16, 64, (64, 128, 256, 512)), (16, 128, (64, 128, 256, 512)))
+SETTINGS = ((16, 64, (64, 128, 256)), (16, 128, (64, 128, 256)))
 
 
 def made_embeddings(num_items: int) -> np.ndarray:

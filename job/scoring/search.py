@@ -31,7 +31,7 @@ IntArray = NDArray[np.int64]
 QUERIES_AT_ONCE = 256
 CANDIDATES_AT_ONCE = 1024
 # Hits of one block of queries beyond which it is divided; 16 bytes each.
-MOST_HITS = 1 << 22
+MOST_HITS = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,10 +207,12 @@ class _BlockSearch:
         self._query.append(query)
         self._candidate.append(candidate + start)
         self._similarity.append(similarity)
+        self.num_hits += len(found)
+        if top is None:
+            return
         self._low.append(similarity.astype(np.float64) - error)
         self._high.append(similarity.astype(np.float64) + error)
-        self.num_hits += len(found)
-        if top is not None and self.num_hits > 2 * self._tightened_hits + 1024:
+        if self.num_hits > 2 * self._tightened_hits + 1024:
             self._tighten(top)
 
     def finished(self) -> Hits:

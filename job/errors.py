@@ -167,6 +167,12 @@ class PreemptedError(StopError):
     exit_code = ExitCode.PREEMPTED
 
 
+class TerminatedError(StopError):
+    """SIGTERM arrived at a command that had nothing to commit."""
+
+    exit_code = ExitCode.TERMINATED
+
+
 class StalledError(StopError):
     """SIGTERM arrived because a probe failed: the process made no progress."""
 

@@ -18,6 +18,7 @@ def register_commands(subparsers: Subparsers) -> None:
     _register_train(subparsers)
     _register_launch(subparsers)
     _register_evaluate(subparsers)
+    _register_score(subparsers)
     _register_verify_resume(subparsers)
     _register_runs(subparsers)
     _register_checkpoints(subparsers)
@@ -99,6 +100,46 @@ def _register_evaluate(subparsers: Subparsers) -> None:
         "--json", action="store_true", help="one JSON object instead of a table"
     )
     parser.set_defaults(run=_lazily("evaluate"))
+
+
+def _register_score(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        "score",
+        help="score the pairs of a file with a trained model",
+        description="Scores every pair of PAIRS with the model that a run has exported, and "
+        "writes its rows with the columns score, probability and match to OUT: completely or "
+        "not at all. Labels may be missing; where there are some, the quality is printed.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "model", metavar="RUN_OR_EXPORT", help="folder or gs:// URI of a run, or of an export"
+    )
+    parser.add_argument(
+        "pairs",
+        metavar="PAIRS",
+        help="a .csv, .tsv or .jsonl file, plain or .gz; a path or gs://bucket/name",
+    )
+    parser.add_argument(
+        "-o", "--out", required=True, metavar="OUT", help="the same for the result"
+    )
+    parser.add_argument(
+        "--items", metavar="FILE", help="file that holds the items by id, as data.items does"
+    )
+    parser.add_argument(
+        "--root",
+        metavar="PLACE",
+        help="folder or gs:// URI that paths in PAIRS are relative to; default: that of PAIRS",
+    )
+    parser.add_argument(
+        "--max-bad-fraction",
+        type=float,
+        metavar="SHARE",
+        help="share of the rows that may be bad; default: data.max_bad_fraction of the run",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object instead of a table"
+    )
+    parser.set_defaults(run=_lazily("score"))
 
 
 def _register_verify_resume(subparsers: Subparsers) -> None:

@@ -3,14 +3,17 @@
 import errno
 import json
 import os
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from job.checkpoints.records import RECORD_LIMIT_BYTES
-from job.errors import DiskFullError, ExitCode
+from job.errors import DiskFullError, ExitCode, TerminatedError
 from job.storage.object_store import ObjectMissingError, ObjectStore, ObjectTooLargeError
 from job.storage.open_store import open_store
+from job.storage.parallel import ParallelDownloader
 
 if TYPE_CHECKING:
     from job.config.root import Config
@@ -51,10 +54,47 @@ def open_argument(uri: str) -> ObjectStore:
     """
     return open_store(
         uri,
-        allow_emulator=os.environ.get("SIAMESE_RUN__ALLOW_EMULATOR") == "true",
+        allow_emulator=_allows_emulator(),
         outage_budget_seconds=_OUTAGE_SECONDS,
         env=os.environ,
     )
+
+
+def reads_bucket() -> ParallelDownloader:
+    """Reaches the files in buckets that a command line names, as `open_argument` does."""
+    return ParallelDownloader(
+        allow_emulator=_allows_emulator(),
+        outage_budget_seconds=_OUTAGE_SECONDS,
+        env=os.environ,
+    )
+
+
+def _allows_emulator() -> bool:
+    return os.environ.get("SIAMESE_RUN__ALLOW_EMULATOR") == "true"
+
+
+@contextmanager
+def raising_on_sigterm(command: str) -> Iterator[None]:
+    """Within the block SIGTERM raises, so that what is half written is removed.
+
+    Args:
+        command: Its name, for the message.
+
+    Raises:
+        TerminatedError: In the main thread, wherever it is when the signal arrives.
+    """
+
+    def stop(number: int, frame: object) -> None:
+        raise TerminatedError(
+            f"{command} was ended by SIGTERM; nothing was written. The same command starts "
+            "over."
+        )
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def read_summary(store: ObjectStore, name: str) -> Mapping[str, Any] | None:
@@ -90,5 +130,24 @@ def logs_on_stderr(config: "Config", *, level: str) -> "LoggingSetup":
         run=config.run.name,
         worker=0,
         is_terminal=False,
+        metrics=None,
+    )
+
+
+def command_logs(command: str) -> "LoggingSetup":
+    """Sends logs from INFO on to standard error, where a terminal shows progress.
+
+    Args:
+        command: Its name.
+    """
+    from job.telemetry.logs.setup import configure_logging
+
+    return configure_logging(
+        format="auto",
+        level="INFO",
+        stream=sys.stderr,
+        run=command,
+        worker=0,
+        is_terminal=sys.stderr is not None and sys.stderr.isatty(),
         metrics=None,
     )

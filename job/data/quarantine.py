@@ -177,14 +177,22 @@ def sample_of(row: object, *, most: int = SAMPLE_CHARACTERS) -> str:
     return literal[: most - 4] + "...'"
 
 
-def check_bad_fraction(quarantine: Quarantine, *, key: str, file: str, allowed: float) -> None:
+def check_bad_fraction(
+    quarantine: Quarantine,
+    *,
+    key: str,
+    file: str,
+    allowed: float,
+    setting: str = "data.max_bad_fraction",
+) -> None:
     """Refuses a file with too many bad rows, and logs a warning about fewer.
 
     Args:
         quarantine: The rejected rows of this file.
         key: Dotted key that names the file.
         file: The file as the configuration gives it.
-        allowed: `data.max_bad_fraction`.
+        allowed: Largest share of bad rows.
+        setting: What sets it, for messages.
 
     Raises:
         DataError: More than `allowed` of the rows are bad, or all are.
@@ -210,9 +218,10 @@ def check_bad_fraction(quarantine: Quarantine, *, key: str, file: str, allowed: 
     else:
         what = (
             f"{bad} of the {rows} rows of {file!r} are bad ({bad / rows:.2%}), more than "
-            f"data.max_bad_fraction allows ({allowed:.2%})"
+            f"{setting} allows ({allowed:.2%})"
         )
-    raise DataError("\n  ".join([f"{key}: {what}:", *_first(quarantine), _advice(quarantine)]))
+    advice = _advice(quarantine, setting=setting)
+    raise DataError("\n  ".join([f"{key}: {what}:", *_first(quarantine), advice]))
 
 
 def _first(quarantine: Quarantine) -> Sequence[str]:
@@ -221,9 +230,9 @@ def _first(quarantine: Quarantine) -> Sequence[str]:
     return [*shown, f"and {left} more"] if left else shown
 
 
-def _advice(quarantine: Quarantine) -> str:
+def _advice(quarantine: Quarantine, *, setting: str) -> str:
     commonest = max(quarantine.counts, key=lambda reason: quarantine.counts[reason])
     advice = _ADVICE[commonest]
     if quarantine.num_bad < quarantine.rows_read:
-        advice += " Or raise data.max_bad_fraction to skip such rows."
+        advice += f" Or raise {setting} to skip such rows."
     return advice

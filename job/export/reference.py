@@ -39,11 +39,15 @@ class Histogram:
     def of(cls, values: NDArray[Any]) -> "Histogram":
         """Up to NUM_BINS bins with about as many of the values, (N,), in each.
 
-        Equal numbers share a bin, so a number that is common takes the place of several.
+        Equal numbers share a bin, so a number that is common takes the place of several. Then
+        two bins more are for what is below the smallest and above the largest number.
         """
+        numbers = np.asarray(values if len(values) else [0.0], np.float64)
         shares = np.arange(1, NUM_BINS) / NUM_BINS
-        quantiles = np.quantile(values, shares, method="lower") if len(values) else np.zeros(1)
-        edges = np.unique(np.asarray(quantiles, np.float64))
+        edges = np.unique(np.quantile(numbers, shares, method="lower"))
+        if len(edges) < NUM_BINS - 1:
+            outer = [np.nextafter(numbers.min(), -np.inf), numbers.max()]
+            edges = np.unique(np.concatenate([edges, outer]))
         empty = cls(tuple(edges.tolist()), (0,) * (len(edges) + 1))
         return cls(empty.edges, tuple(empty.count(values).tolist()))
 

@@ -21,10 +21,12 @@ import numpy as np
 import tensorflow as tf
 
 from job.data.dataset import Statistics
-from job.evaluation.calibration import UNCALIBRATED, Calibration
+from job.evaluation.calibration import Calibration
 from job.export.tokenizers import TokenIds
 from job.models.siamese import Siamese
 from job.preprocessing.vocabulary import Vocabulary
+
+UNCALIBRATED = Calibration("none")
 
 
 class PairModule(tf.Module):

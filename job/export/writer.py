@@ -15,12 +15,12 @@ import tensorflow as tf
 from job.config.data import Data, SequenceDataConfig
 from job.data.dataset import Statistics
 from job.errors import JobError
-from job.evaluation.calibration import UNCALIBRATED, Calibration
+from job.evaluation.calibration import Calibration
 from job.export.golden import GoldenPairs
 from job.export.manifest import FILE as MANIFEST
 from job.export.manifest import Manifest
 from job.export.reference import Reference
-from job.export.serving import PairModule, serving_module
+from job.export.serving import UNCALIBRATED, PairModule, serving_module
 from job.models.distances import DISTANCES
 from job.models.siamese import Siamese
 from job.preprocessing.vocabulary import Vocabulary

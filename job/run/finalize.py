@@ -10,10 +10,10 @@ from job.callbacks.activations import DIRECTORY as ACTIVATIONS
 from job.data.dataset import Dataset
 from job.data.pipeline.collators import Collator
 from job.errors import ExitCode
-from job.evaluation.calibration import UNCALIBRATED
 from job.evaluation.evaluate import EvaluationResult
 from job.export.golden import GoldenPairs, Items
 from job.export.reference import Reference
+from job.export.serving import UNCALIBRATED
 from job.export.writer import FOLDER, ExportFacts, export_model
 from job.run.artifacts import (
     HISTORY,

@@ -1,1 +1,1 @@
-"""Scores pair files and finds matches in collections with an exported model."""
+"""Uses an exported model on files: scores pairs, finds matches."""

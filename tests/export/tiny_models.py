@@ -7,9 +7,9 @@ from keras import ops
 from job.config.data import ImageDataConfig, SequenceDataConfig, TextDataConfig
 from job.config.model import AbsDiffProductConfig, LstmConfig, ModelConfig
 from job.config.training import TrainingConfig
-from job.evaluation.calibration import UNCALIBRATED
 from job.export.golden import GoldenPairs
 from job.export.reference import Histogram, Reference
+from job.export.serving import UNCALIBRATED
 from job.export.writer import ExportFacts
 from job.models.heads import build_head
 from job.models.siamese import Siamese, build_siamese

@@ -8,14 +8,15 @@ An ID names a cell of a table (a text or a path, read when a pair first names it
     items.lookup("x17", column="left")
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from job.config.data import ColumnsConfig
+from job.config.names import shown
 from job.data.items.array_items import ArrayItems
-from job.data.items.columns import item_of, name_of
-from job.data.items.item_store import ItemRef, Items, ItemStore
+from job.data.items.columns import item_of, name_of, text_cells
+from job.data.items.item_store import ItemRef, Items
 from job.data.items.readers import Reader
 from job.data.quarantine import Quarantine, QuarantineBuilder, Unit, sample_of
 from job.data.sources.npz import Npz
@@ -108,7 +109,7 @@ def index_of_texts(
     Raises:
         DataError: An array is missing, or has another type or length.
     """
-    texts = arrays.names(columns.item, key="item")
+    texts = text_cells(arrays, columns.item)
     cells = (_checked(text, column=columns.item, reader=reader) for text in texts)
     return _index_of_arrays(arrays, cells, num_rows=len(texts), name=name, column=columns.id)
 
@@ -141,14 +142,14 @@ def _index_of_arrays(
     return _index(rows, file=name, unit="row", column=column)
 
 
-def _checked(cell: object, *, column: str, reader: Reader) -> str | Problem:
+def _checked(cell: object, *, column: str | Sequence[str], reader: Reader) -> str | Problem:
     """The text or path of an item, checked as far as possible without opening a file."""
     text = item_of(cell, column=column)
     if isinstance(text, Problem):
         return text
     key = reader.key(text)
     if isinstance(key, Problem):
-        return reader.named(key, cell=text, column=column)
+        return reader.named(key, cell=text, column=shown(column))
     return key
 
 
@@ -187,7 +188,7 @@ class ItemsById(Items):
         items: Reads and numbers the items.
     """
 
-    def __init__(self, index: ItemIndex[str], items: ItemStore) -> None:
+    def __init__(self, index: ItemIndex[str], items: Items) -> None:
         self._index = index
         self._items = items
 
@@ -207,6 +208,9 @@ class ItemsById(Items):
     def build(self) -> RaggedArray:
         return self._items.build()
 
+    def drain(self) -> RaggedArray:
+        return self._items.drain()
+
 
 class ArrayItemsById(Items):
     """Items that cells name by ID, and that are rows of arrays: there is nothing to prefetch.
@@ -220,6 +224,7 @@ class ArrayItemsById(Items):
         self._index = index
         self._stored = stored
         self._numbers: dict[int, int] = {}
+        self._added: list[int] = []  # rows, since the last `drain`
 
     def lookup(self, cell: str, *, column: str | None) -> ItemRef | Problem:
         return self._index.find(cell)
@@ -227,10 +232,20 @@ class ArrayItemsById(Items):
     def add(self, ref: ItemRef) -> int:
         if not isinstance(ref, int):
             raise TypeError(f"rows are added by number, got {type(ref).__name__}")
-        return self._numbers.setdefault(ref, len(self._numbers))
+        if ref not in self._numbers:
+            self._numbers[ref] = len(self._numbers)
+            self._added.append(ref)
+        return self._numbers[ref]
 
     def build(self) -> RaggedArray:
-        rows = RaggedBuilder(self._stored.dtype)
-        for row in self._numbers:  # a dict keeps its order: that of the item numbers
-            rows.append(self._stored.item(row))
-        return rows.finished()
+        return self._built(self._numbers)  # a dict keeps its order: that of the item numbers
+
+    def drain(self) -> RaggedArray:
+        added, self._added = self._added, []
+        return self._built(added)
+
+    def _built(self, rows: Iterable[int]) -> RaggedArray:
+        built = RaggedBuilder(self._stored.dtype)
+        for row in rows:
+            built.append(self._stored.item(row))
+        return built.finished()

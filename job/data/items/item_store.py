@@ -70,6 +70,13 @@ class Items(Protocol):
         """Returns the items that were added; nothing may be looked up afterwards."""
         ...
 
+    def drain(self) -> RaggedArray:
+        """Returns the items that were added since the last call, in order.
+
+        Their values are forgotten, their numbers are not.
+        """
+        ...
+
 
 Row = TypeVar("Row")
 
@@ -102,6 +109,7 @@ class ItemStore:
         self._reader = reader
         self._features = features
         self._rows = RaggedBuilder(reader.dtype)
+        self._first = 0  # number of the first of these rows
         self._numbers: dict[str, int] = {}
         # A bad item is small, and not read again.
         self._bad: dict[str, Problem] = {}
@@ -161,8 +169,9 @@ class ItemStore:
     def add(self, ref: ItemRef) -> int:
         if isinstance(ref, int):
             return ref
-        number = self._numbers.setdefault(ref.key, len(self._rows))
-        if number == len(self._rows):
+        following = self._first + len(self._rows)
+        number = self._numbers.setdefault(ref.key, following)
+        if number == following:
             self._rows.append(ref.values)
             self._read.pop(ref.key, None)
         return number
@@ -177,13 +186,18 @@ class ItemStore:
         Returns:
             int64 (R,), the number of each.
         """
-        first = len(self._rows)
+        first = self._first + len(self._rows)
         for row in rows.tolist():
             self._rows.append(stored.item(row))
-        return np.arange(first, len(self._rows))
+        return np.arange(first, first + len(rows))
 
     def build(self) -> RaggedArray:
         return self._rows.finished()
+
+    def drain(self) -> RaggedArray:
+        built, self._rows = self._rows, RaggedBuilder(self._reader.dtype)
+        self._first += len(built)
+        return built.finished()
 
     def _checked(self, key: str) -> Values | Problem:
         values = self._values(key)

@@ -13,16 +13,23 @@ A further format (Parquet, say) is a module with a `RecordReader` and an entry o
 
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, BinaryIO, Protocol, cast
 
 from job.config.suggest import did_you_mean
 from job.data.quarantine import Unit
-from job.data.sources.table_records import Record, delimited_records, json_records
+from job.data.sources.table_records import (
+    Record,
+    Wanted,
+    delimited_header,
+    delimited_records,
+    json_records,
+)
 from job.errors import ConfigError, DataError, PermissionDeniedError
 
 # No real data compresses this well. A small file may expand without limit.
@@ -30,11 +37,23 @@ MAX_EXPANSION = 200
 FREE_BYTES = 16 << 20
 
 
+_NONE_OPTIONAL: Mapping[str, str] = MappingProxyType({})
+
+
+def _ignore(file: BinaryIO) -> None:
+    """Nobody watches the file."""
+
+
 class RecordReader(Protocol):
     """Reads the records of a binary stream, the fields being those of the wanted columns."""
 
     def __call__(
-        self, stream: IO[bytes], *, wanted: Mapping[str, str], where: str
+        self,
+        stream: IO[bytes],
+        *,
+        wanted: Wanted,
+        where: str,
+        optional: Mapping[str, str],
     ) -> Iterator[Record]: ...
 
 
@@ -44,17 +63,26 @@ class TableFormat:
 
     Attributes:
         records: Reads an open file.
+        header: Reads the names of the columns of an open file; None: each row names its own.
         unit: The unit of `Record.line`.
     """
 
     records: RecordReader
+    header: Callable[..., list[str]] | None = None
     unit: Unit = "line"
+
+
+def _delimited(delimiter: str) -> TableFormat:
+    return TableFormat(
+        partial(delimited_records, delimiter=delimiter),
+        partial(delimited_header, delimiter=delimiter),
+    )
 
 
 # Every format of tables, by extension; each may be followed by `.gz`.
 TABLE_FORMATS: Mapping[str, TableFormat] = {
-    ".csv": TableFormat(partial(delimited_records, delimiter=",")),
-    ".tsv": TableFormat(partial(delimited_records, delimiter="\t")),
+    ".csv": _delimited(","),
+    ".tsv": _delimited("\t"),
     ".jsonl": TableFormat(json_records),
 }
 
@@ -108,24 +136,48 @@ class Table:
         return self._format.unit
 
     @contextmanager
-    def records(self, wanted: Mapping[str, str]) -> Iterator[Iterable[Record]]:
+    def records(
+        self,
+        wanted: Wanted,
+        *,
+        optional: Mapping[str, str] = _NONE_OPTIONAL,
+        watch: Callable[[BinaryIO], object] = _ignore,
+    ) -> Iterator[Iterable[Record]]:
         """Opens the file and yields its records.
 
         Args:
             wanted: Key below `data.columns` to the name of the column (CSV, TSV) or key (JSON
-                lines), two or more, in the order of the fields.
+                lines), or to a list of them; two or more keys, in the order of the fields.
+            optional: The same for columns that the file need not have; their fields follow.
+            watch: Is given the open file, whose position shows how much was read.
 
         Raises:
             DataError: Here or while reading: the file is empty, lacks a column, is damaged, or
                 is not UTF-8 text.
             PermissionDeniedError: The file may not be read.
         """
+        with self._stream(watch) as stream:
+            yield self._format.records(
+                stream, wanted=wanted, where=self.where, optional=optional
+            )
+
+    def header(self) -> list[str] | None:
+        """The names of the columns; None if each row names its own. Raises as `records`."""
+        if self._format.header is None:
+            return None
+        with self._stream() as stream:
+            return self._format.header(stream, where=self.where)
+
+    @contextmanager
+    def _stream(self, watch: Callable[[BinaryIO], object] = _ignore) -> Iterator[IO[bytes]]:
+        """The open file, decompressed."""
         with opened(self.path, where=self.where) as file:
+            watch(file)
             stream: IO[bytes] = file
             if self.name.lower().endswith(".gz"):
                 stream = cast(IO[bytes], _CappedGzip(file, where=self.where))
             try:
-                yield self._format.records(stream, wanted=wanted, where=self.where)
+                yield stream
             except (gzip.BadGzipFile, EOFError, zlib.error) as error:
                 raise DataError(
                     f"{self.where} is not intact gzip ({error}). Copy or compress the file "

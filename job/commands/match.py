@@ -163,7 +163,9 @@ def _require_possible(args: argparse.Namespace) -> None:
     for name in ("top", "uncertain", "candidates"):
         value = getattr(args, name)
         if value is not None and value < 1:
-            raise ConfigError(f"--{name}: must be 1 or more, got {value}. Leave it out for all.")
+            raise ConfigError(
+                f"--{name}: must be 1 or more, got {value}. Leave it out for all."
+            )
     if args.uncertain:
         for name in ("top", "groups", "index", "exact"):
             if getattr(args, name):

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.config.data import Data, ImageDataConfig, SequenceDataConfig, TextDataConfig
+from job.config.names import names_of, shown
 from job.data.dataset import Form, ItemTable
 from job.data.items.array_items import array_items
-from job.data.items.columns import item_of
+from job.data.items.columns import item_of, text_cells
 from job.data.items.item_store import ItemRef, ItemStore, read_ahead
 from job.data.items.readers import reader_of
 from job.data.quarantine import Quarantine, QuarantineBuilder, Unit, check_bad_fraction
@@ -175,7 +176,7 @@ class _Reading:
             rows = (
                 _ItemRow(record.line, record.raw, problem=record.problem)
                 if record.row is None
-                else _named(record.line, record.raw, record.fields[0], record.row, column)
+                else self._named(record.line, record.raw, record.fields[0], record.row)
                 for record in records
             )
             return self._collected(rows, unit=table.unit, header=header)
@@ -200,11 +201,13 @@ class _Reading:
             [row for row in range(stored.num_rows) if row not in stored.problems], np.int64
         )
         item = self.store.extend(stored, rows)
-        numbers = [row + 1 for row in rows.tolist()] if ids is None else [ids[row] for row in rows]
+        numbers = (
+            [row + 1 for row in rows.tolist()] if ids is None else [ids[row] for row in rows]
+        )
         text = list(map(str, numbers))
         return Collection(
             self._place,
-            ItemTable(self._form, self.store.build()),
+            ItemTable(self._form, self.store.drain()),
             item,
             text,
             ("row" if ids is None else self._section.columns.id,),
@@ -212,19 +215,18 @@ class _Reading:
             rejected.quarantine(),
         )
 
-    @property
-    def _column(self) -> str:
-        column = self._section.columns.item
-        return column if isinstance(column, str) else "item"
-
     def _texts(self, arrays: Npz) -> Collection:
-        texts = arrays.names(self._column, key="item")
+        columns = self._section.columns
+        texts = text_cells(arrays, columns.item)
         ids = self._ids(arrays, num_rows=len(texts))
-        header = [self._column] if ids is None else [self._section.columns.id, self._column]
-        rows = (
-            _named(line, text, text, _cells_of(text, ids and ids[line - 1]), self._column)
-            for line, text in enumerate(texts, start=1)
-        )
+        named = [
+            tuple(map(str, text)) if isinstance(text, tuple) else (str(text),) for text in texts
+        ]
+        if ids is not None:
+            named = [(str(name), *text) for name, text in zip(ids, named, strict=True)]
+        header = [*([] if ids is None else [columns.id]), *names_of(columns.item)]
+        both = enumerate(zip(texts, named, strict=True), start=1)
+        rows = (self._named(line, text, text, row) for line, (text, row) in both)
         return self._collected(rows, unit="row", header=header)
 
     def _ids(self, arrays: Npz, *, num_rows: int) -> list[str | int] | None:
@@ -235,7 +237,9 @@ class _Reading:
         for line, entry in enumerate(walk(path), start=1):
             cell = f"{self._place.rstrip('/')}/{entry.path}"
             # Only training needs a class.
-            problem = entry.problem if entry.problem and entry.problem.reason != "class" else None
+            problem = (
+                entry.problem if entry.problem and entry.problem.reason != "class" else None
+            )
             if not problem:
                 self.store.locate(cell, path / entry.path)
             shown = cell.encode("utf-8", "backslashreplace").decode()
@@ -262,7 +266,7 @@ class _Reading:
             header = list(dict.fromkeys(key for row in objects for key in row))
         return Collection(
             self._place,
-            ItemTable(self._form, self.store.build()),
+            ItemTable(self._form, self.store.drain()),
             np.array(item, np.int64),
             text,
             tuple(header),
@@ -270,26 +274,17 @@ class _Reading:
             rejected.quarantine(),
         )
 
+    def _named(self, line: int, raw: object, cell: object, values: Row) -> _ItemRow:
+        item = item_of(cell, column=self._section.columns.item)
+        if isinstance(item, Problem):
+            return _ItemRow(line, raw, problem=item)
+        return _ItemRow(line, raw, item, values)
+
     def _lookup(self, row: _ItemRow) -> ItemRef | Problem:
         # The quarantine names the file of a folder already.
-        return self.store.lookup(row.cell, column=None if row.file else self._column)
-
-
-def _named(
-    line: int,
-    raw: object,
-    cell: object,
-    values: Row,
-    column: str,
-) -> _ItemRow:
-    item = item_of(cell, column=column)
-    if isinstance(item, Problem):
-        return _ItemRow(line, raw, problem=item)
-    return _ItemRow(line, raw, item, values)
-
-
-def _cells_of(text: object, name: str | int | None) -> Row:
-    return (str(text),) if name is None else (str(name), str(text))
+        return self.store.lookup(
+            row.cell, column=None if row.file else shown(self._section.columns.item)
+        )
 
 
 def _cells(row: _ItemRow) -> Sequence[str]:

@@ -3,7 +3,8 @@
 ::
 
     with replacing_output("matches.csv") as stream:
-        report = match_files(model, people, people, request=..., outputs=[("matches.csv", stream)])
+        outputs = [("matches.csv", stream)]
+        report = match_files(model, people, people, request=request, outputs=outputs)
 """
 
 from collections.abc import Callable, Sequence
@@ -214,7 +215,7 @@ def _training_cells(
     """Each row as the cells that the pair files of the model have for an item."""
     columns = model.data.columns
     if not model.manifest.pairs_by_id:
-        return [_item_cells(left, columns.item, columns.left)] and (
+        return (
             _item_cells(left, columns.item, columns.left),
             _item_cells(right, columns.item, columns.right),
         )
@@ -222,8 +223,8 @@ def _training_cells(
     for side in (left, right):
         if columns.id not in side.columns:
             raise ConfigError(
-                f"{side.name} has no column {columns.id!r} (data.columns.id): the pair files of "
-                "this run hold ids, so pairs to label do, too. Give items with their ids."
+                f"{side.name} has no column {columns.id!r} (data.columns.id): the pair files "
+                "of this run hold ids, so pairs to label do, too. Give items with their ids."
             )
         both.append([(cell,) for cell in _column(side, columns.id)])
     return both[0], both[1]

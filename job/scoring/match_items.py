@@ -193,9 +193,7 @@ def find_matches(
     Raises:
         ConfigError: An index is wanted and its extra is not installed.
     """
-    comparison = comparison_of(
-        model, left, right, threshold=options.threshold, top=options.top
-    )
+    comparison = comparison_of(model, left, right, threshold=options.threshold, top=options.top)
     method = chosen_method(
         model.distance,
         options,

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.config.data import ColumnsConfig
+from job.config.names import names_of
 from job.errors import ConfigError
 from job.scoring.collection import Collection
 from job.scoring.copies import ScoredPairs
@@ -138,7 +139,7 @@ def write_pairs_to_label(
             as many cells as its side has columns.
         columns: Names of the columns.
     """
-    left, right = _names_of(columns.left), _names_of(columns.right)
+    left, right = names_of(columns.left), names_of(columns.right)
     header = (*left, *right, columns.label, WHY)
     if len(set(header)) != len(header) or "score" in header:
         raise ConfigError(
@@ -153,10 +154,6 @@ def write_pairs_to_label(
         why = "near the threshold" if doubtful else "nearest neighbour"
         rows.append((*cells[0][one], *cells[1][other], "", why))
     writer.write(rows, [(_digits(score),) for score in pairs.score.tolist()])
-
-
-def _names_of(names: str | Sequence[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _has_objects(collection: Collection) -> bool:

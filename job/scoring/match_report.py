@@ -43,8 +43,8 @@ def matches_screen(report: Mapping[str, Any]) -> list[str]:
         lines.append(_recall_sentence(report["recall"]))
     if groups := report["groups"]:
         lines.append(
-            f"{groups['groups']:,} groups of matching rows; {groups['grouped_rows']:,} rows are "
-            f"in one, the largest has {groups['largest']:,}"
+            f"{groups['groups']:,} groups of matching rows; {groups['grouped_rows']:,} rows "
+            f"are in one, the largest has {groups['largest']:,}"
         )
     return lines
 

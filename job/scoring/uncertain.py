@@ -89,7 +89,9 @@ def pairs_to_label(
     logit = _logit(comparison.threshold)
     if head is not None:
         at_threshold = _near_similarity(search, _similarity(head, logit))
-        doubtful = _scored(comparison, [(sample[query], found) for query, found in at_threshold])
+        doubtful = _scored(
+            comparison, [(sample[query], found) for query, found in at_threshold]
+        )
     doubtful = doubtful.take(np.argsort(np.abs(doubtful.logit - logit), kind="stable"))
     neighbours = near.best_of_left(1)
     neighbours = neighbours.take(random.permutation(len(neighbours)))

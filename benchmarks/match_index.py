@@ -35,10 +35,10 @@ def made_embeddings(num_items: int) -> np.ndarray:
     """float32 (N, 64): identities on a curved surface of 24 dimensions, and noise."""
     random = np.random.default_rng(0)
     latent = random.standard_normal((num_items // COPIES, LATENT), dtype=np.float32)
-    mixing = random.standard_normal((LATENT, SIZE), dtype=np.float32) / np.sqrt(LATENT)
+    mixing = random.standard_normal((LATENT, SIZE), dtype=np.float32) / np.float32(LATENT**0.5)
     centre = np.repeat(np.tanh(latent @ mixing), COPIES, axis=0)
     noise = random.standard_normal(centre.shape, dtype=np.float32)
-    embedding = centre + NOISE * noise * centre.std()
+    embedding = centre + np.float32(NOISE) * noise * centre.std()
     return embedding[random.permutation(len(embedding))]
 
 

@@ -167,7 +167,8 @@ class _HalfPrecision:
         if self.factor is not None:
             return np.ascontiguousarray((embedding_ND - self.center_D) * self.factor)
         norm_N1 = np.linalg.norm(embedding_ND, axis=1, keepdims=True)
-        return embedding_ND / np.maximum(norm_N1, np.float32(1e-30))
+        unit_ND: FloatArray = embedding_ND / np.maximum(norm_N1, np.float32(1e-30))
+        return unit_ND
 
 
 def _usearch() -> Any:

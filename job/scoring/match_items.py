@@ -210,8 +210,8 @@ def find_matches(
         )
     blocks = _candidates(model, comparison, method, options=options, progress=progress)
     sample = RecallSample.draw(comparison, seed=options.seed)
-    items = sample.watched(matching_items(block, comparison) for block in blocks)
-    return Found(matches(items, comparison, directed=True), method, sample.measure)
+    watched = sample.watched(matching_items(block, comparison) for block in blocks)
+    return Found(matches(watched, comparison, directed=True), method, sample.measure)
 
 
 def exact_search(model: Model, comparison: Comparison) -> Search:

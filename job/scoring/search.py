@@ -254,7 +254,8 @@ class _BlockSearch:
             if not len(words):
                 return words
             inside = np.flatnonzero(mask.reshape(-1, 8)[words])
-            return words[inside >> 3] * 8 + (inside & 7)
+            place: IntArray = words[inside >> 3] * 8 + (inside & 7)
+            return place
         return np.flatnonzero(mask)
 
     def _tighten(self, top: int) -> None:

@@ -110,8 +110,8 @@ def _chosen(
     uses: dict[tuple[str, int], int] = {}
     taken: dict[tuple[int, int], tuple[int, int]] = {}
     for part, limit in zip((0, 1, 0), limits, strict=True):
-        pairs = zip(both[part].left.tolist(), both[part].right.tolist(), strict=True)
-        for position, (left, right) in enumerate(pairs):
+        ends_of = zip(both[part].left.tolist(), both[part].right.tolist(), strict=True)
+        for position, (left, right) in enumerate(ends_of):
             if len(taken) >= limit:
                 break
             # Within a collection an item is the same item on either side.

@@ -216,12 +216,8 @@ class ExportedModel:
             right_BD: float32 (B, D), of the second.
         """
         size = len(left_BD)
-        arrays = {
-            "logit": np.empty(size, np.float32),
-            "score": np.empty(size, np.float32),
-            "probability": np.empty(size, np.float32),
-            "match": np.empty(size, np.bool_),
-        }
+        logit, score, probability = (np.empty(size, np.float32) for _ in range(3))
+        match = np.empty(size, np.bool_)
         values = 10 * self.embedding_size + len(self.calibration.logit) + _OTHER_VALUES
         at_once = max(1, CALL_BYTES // (4 * values))
 
@@ -237,9 +233,11 @@ class ExportedModel:
                 )
 
         for part, answer in read_late(compared()):
-            for name, array in arrays.items():
-                array[part] = answer[name].numpy()
-        return Scores(**arrays)
+            logit[part] = answer["logit"].numpy()
+            score[part] = answer["score"].numpy()
+            probability[part] = answer["probability"].numpy()
+            match[part] = answer["match"].numpy()
+        return Scores(logit, score, probability, match)
 
     def check_golden(self) -> float:
         """Scores the golden pairs: as a server does, and as this program does.

@@ -53,6 +53,7 @@ class Manifest:
         pairs_by_id: Whether the pair files of the run held IDs of items in another file.
         inputs: dtype and shape of every input, by signature.
         encoder_input: dtype and shape of the input of the bare encoder.
+        onnx: What was found of the ONNX files; None without them.
         sha256: Of every other file, by its name in the export.
     """
 
@@ -67,6 +68,7 @@ class Manifest:
     pairs_by_id: bool = False
     inputs: Mapping[str, Any] = field(default_factory=dict)
     encoder_input: Mapping[str, Any] = field(default_factory=dict)
+    onnx: Mapping[str, Any] | None = None
     sha256: Mapping[str, str] = field(default_factory=dict)
 
     def encode(self) -> bytes:
@@ -85,6 +87,7 @@ class Manifest:
             "reference": self.reference.to_json(),
             "inputs": dict(self.inputs),
             "encoder_input": dict(self.encoder_input),
+            "onnx": None if self.onnx is None else dict(self.onnx),
             "sha256": dict(self.sha256),
         }
         return json.dumps(content, indent=1, sort_keys=True).encode()
@@ -117,6 +120,7 @@ class Manifest:
                 pairs_by_id=bool(record["pairs_by_id"]),
                 inputs=record["inputs"],
                 encoder_input=record["encoder_input"],
+                onnx=record["onnx"],
                 sha256=record["sha256"],
             )
         except (KeyError, TypeError, ValueError) as error:

@@ -206,11 +206,13 @@ def serving_module(
         threshold: Lowest score of a pair that matches.
         calibration: From the logit to the probability of a match.
     """
-    decision = {"threshold": threshold, "calibration": calibration}
     if isinstance(statistics, Vocabulary):
-        return TextModule(siamese, vocabulary=statistics, **decision)
-    kinds = {"sequence": SequenceModule, "image": ImageModule}
-    return kinds[siamese.item.kind](siamese, **decision)
+        return TextModule(
+            siamese, vocabulary=statistics, threshold=threshold, calibration=calibration
+        )
+    return {"sequence": SequenceModule, "image": ImageModule}[siamese.item.kind](
+        siamese, threshold=threshold, calibration=calibration
+    )
 
 
 def probability_of(logit_B: tf.Tensor, calibration: Calibration) -> tf.Tensor:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,23 @@ import numpy as np
 import tensorflow as tf
 
 from job.config.data import Data, SequenceDataConfig
+from job.config.export import ExportConfig
 from job.data.dataset import Statistics
+from job.data.pipeline.collators import padded
 from job.errors import JobError
 from job.evaluation.calibration import Calibration
-from job.export.golden import GoldenPairs
+from job.export import onnx_files
+from job.export.golden import GoldenPairs, Items
 from job.export.manifest import FILE as MANIFEST
 from job.export.manifest import Manifest
 from job.export.reference import Reference
 from job.export.serving import UNCALIBRATED, PairModule, serving_module
+from job.export.warmup import embed_arguments, write_warmup
 from job.models.distances import DISTANCES
 from job.models.siamese import Siamese
+from job.preprocessing.ragged import RaggedArray
 from job.preprocessing.vocabulary import Vocabulary
+from job.types import ItemInput
 
 FOLDER = "export"
 # By compute dtype. Another batch shape may round differently, more so with fewer bits; an error
@@ -41,6 +47,7 @@ class ExportFacts:
         head: Kind of the head.
         reference: What the model saw when it was tested.
         calibration: From the logit to the probability of a match.
+        section: Which files are written.
     """
 
     threshold: float
@@ -48,6 +55,7 @@ class ExportFacts:
     head: str
     reference: Reference
     calibration: Calibration = UNCALIBRATED
+    section: ExportConfig = field(default_factory=ExportConfig)
 
 
 def export_model(
@@ -87,13 +95,26 @@ def export_model(
             calibration=facts.calibration,
         )
         inputs = _save_scorer(module, folder / "scorer")
-        _check(folder / "scorer", golden=golden, tolerance=_tolerance(siamese))
+        _write_warmup(folder / "scorer", golden)
+        tolerance = _tolerance(siamese)
+        _check(folder / "scorer", golden=golden, tolerance=tolerance)
         artifacts |= {"scorer": "scorer", "golden_pairs": golden.save(folder)}
+        onnx = None
+        if facts.section.onnx:
+            artifacts["onnx"] = onnx_files.FOLDER
+            onnx = onnx_files.write_onnx(
+                module,
+                folder,
+                golden=_encoded(golden, siamese.item, statistics),
+                section=facts.section,
+                tolerance=tolerance,
+            )
         if isinstance(statistics, Vocabulary):
             artifacts["vocabulary"] = "vocabulary.json"
             text = json.dumps(statistics.to_json(), ensure_ascii=False, indent=1)
             (folder / artifacts["vocabulary"]).write_text(f"{text}\n", encoding="utf-8")
-        _upload(folder, manifest=_manifest(siamese, facts, inputs=inputs), write=write)
+        manifest = _manifest(siamese, facts, inputs=inputs)
+        _upload(folder, manifest=replace(manifest, onnx=onnx), write=write)
     return {what: f"{FOLDER}/{path}" for what, path in artifacts.items()}
 
 
@@ -129,6 +150,33 @@ def _save_scorer(module: PairModule, folder: Path) -> dict[str, Any]:
         }
         for name, function in signatures.items()
     }
+
+
+def _write_warmup(scorer: Path, golden: GoldenPairs) -> None:
+    arguments = golden.arguments()
+    requests = {
+        "serving_default": arguments,
+        "embed": embed_arguments(arguments, as_item="left"),
+    }
+    write_warmup(scorer, requests)
+
+
+def _encoded(
+    golden: GoldenPairs, item: ItemInput, statistics: Statistics
+) -> onnx_files.EncodedPairs:
+    """The golden pairs as the encoder takes them."""
+
+    def encoded(items: Items) -> np.ndarray:
+        if isinstance(items, np.ndarray):
+            return items.astype(np.float32)
+        if isinstance(items, RaggedArray):
+            return padded(items, item=item)
+        if not isinstance(statistics, Vocabulary):
+            raise ValueError(f"texts need a vocabulary, got {statistics!r}")
+        texts = RaggedArray.from_bytes([text.encode() for text in items])
+        return padded(statistics.encode(texts), item=item)
+
+    return onnx_files.EncodedPairs(encoded(golden.left), encoded(golden.right), golden.score)
 
 
 def _check(scorer: Path, *, golden: GoldenPairs, tolerance: float) -> None:

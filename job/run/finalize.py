@@ -152,6 +152,7 @@ def _export(
         head=run.config.model.head.kind,
         reference=Reference.of(score, feed=components.feed, rows=pairs.items()),
         calibration=getattr(result, "calibration", UNCALIBRATED),
+        section=run.config.export,
     )
     return export_model(
         build_for_export(run.config, components),

@@ -12,6 +12,7 @@ from job.data.dataset import Dataset
 from job.distribution.group import Group
 from job.distribution.messages import Message
 from job.errors import ExitCode
+from job.export.packages import require_packages
 from job.run.context import RunContext, run_context
 from job.run.directory import (
     RunDirectory,
@@ -68,6 +69,7 @@ def _lead(
     run: RunContext, group: Group, *, directory: RunDirectory, from_step: int | None
 ) -> None:
     """The part that all workers take part in, before TensorFlow is loaded."""
+    require_packages(run.config.export)
     run.listener.waiting_for("reading the data")
     dataset = read_data(run)
     require_same_data(group, fingerprint=dataset.fingerprint)

@@ -5,9 +5,9 @@ of two histograms: 0 if they are equal, and by custom a clear change from 0.25 o
 makes it larger than 0, the more so the fewer the numbers, so a change is called one only if it
 is beyond that as well.
 
-Source: Yurdakul, Statistical Properties of Population Stability Index, 2018: for N and M numbers
-of one distribution, PSI / (1 / N + 1 / M) has about the chi-squared distribution with K - 1
-degrees of freedom.
+Source: Yurdakul, Statistical Properties of Population Stability Index, 2018: for N and M
+numbers of one distribution, PSI / (1 / N + 1 / M) has about the chi-squared distribution with
+K - 1 degrees of freedom.
 """
 
 import math

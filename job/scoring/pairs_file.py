@@ -89,8 +89,8 @@ class PairsFile:
             PermissionDeniedError: A file may not be read.
         """
         form: Form = section.kind if not isinstance(section, ImageDataConfig) else "decoded"
-        is_sequence = isinstance(section, SequenceDataConfig)
-        features = Features(section.num_features if is_sequence else None)
+        num_features = section.num_features if isinstance(section, SequenceDataConfig) else None
+        features = Features(num_features)
         reader = reader_of(section, files=self.files, form=form, features=features)
         columns = section.columns
         with ItemStore(reader, features=features) as store:

@@ -115,7 +115,9 @@ def score_pairs(
             scoring.block.add(record, pair, opened.items, keeps_line=keeps_lines)
             if scoring.block.is_full:
                 scoring.finish_block()
-                progress(file[0].tell(), rejected.rows_read)
+                # The reader of the last row has closed the file.
+                done = pairs.num_bytes if file[0].closed else file[0].tell()
+                progress(done, rejected.rows_read)
         scoring.finish_block()
         if not rejected.rows_read:
             raise pairs.table.no_rows("Give a file with one pair on each line.")
@@ -147,7 +149,7 @@ class _Block:
         self.left.append(items.add(pair.left))
         self.right.append(items.add(pair.right))
         self.label.append(_UNKNOWN_LABEL if pair.label is None else pair.label)
-        self.rows.append(record.raw if keeps_line else record.row)
+        self.rows.append(str(record.raw) if keeps_line else record.row or ())
 
     @property
     def is_full(self) -> bool:

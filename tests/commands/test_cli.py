@@ -20,7 +20,7 @@ def test_help_lists_commands_and_exit_codes(capsys):
         main(["--help"])
     assert left.value.code == 0
     out = capsys.readouterr().out
-    commands = "train launch evaluate verify-resume runs checkpoints config data".split()
+    commands = "train launch evaluate score verify-resume runs checkpoints config data".split()
     for word in (*commands, *(row.meaning for row in EXIT_CODES)):
         assert word in out
 
@@ -70,6 +70,12 @@ def test_the_flags_are_frozen():
         "launch --from",
         "evaluate --set",
         "evaluate --json",
+        "score -o",
+        "score --out",
+        "score --items",
+        "score --root",
+        "score --max-bad-fraction",
+        "score --json",
         "config init --force",
         "config show --origin",
         "config show --set",

@@ -39,6 +39,8 @@ MUTABLE = {
     "export",
     "export.enabled",
     "export.num_golden_pairs",
+    "export.onnx",
+    "export.quantize",
     "checkpoint",
     "checkpoint.every_seconds",
     "checkpoint.every_steps",

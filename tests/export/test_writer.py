@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from job.config.export import ExportConfig
 from job.errors import JobError
 from job.export.writer import export_model
 from job.preprocessing.vocabulary import vocabulary_from_json
@@ -50,7 +51,7 @@ def exported(tmp_path_factory):
         artifacts = export_model(
             siamese,
             statistics=statistics,
-            facts=tiny.facts(siamese, threshold=THRESHOLD),
+            facts=tiny.facts(siamese, threshold=THRESHOLD, section=ExportConfig(onnx=True)),
             golden=golden,
             write=write,
         )
@@ -130,8 +131,9 @@ def test_artifacts_name_the_written_files(exported, kind):
     _, folder, names, artifacts = exported[kind]
     assert all((folder / path).exists() for path in artifacts.values())
     assert artifacts["scorer"] == "export/scorer"
-    files = {path for what, path in artifacts.items() if what != "scorer"}
-    assert files | {"export/manifest.json"} == {n for n in names if "/scorer/" not in n}
+    files = {path for what, path in artifacts.items() if what not in ("scorer", "onnx")}
+    others = {n for n in names if "/scorer/" not in n and "/onnx/" not in n}
+    assert files | {"export/manifest.json"} == others
 
 
 @pytest.mark.parametrize("vocabulary", [tiny.LETTERS, tiny.WORDS], ids=lambda v: v.kind)
@@ -206,6 +208,42 @@ def test_fewer_bits_may_round_more(policy, gap, passes):
         return
     with pytest.raises(JobError, match="differs"):
         export_model(siamese, write=lambda name, data: None, **arguments)
+
+
+# What a person without this package does with an export.
+STRANGER = """
+import json, pathlib, sys
+import numpy as np, onnxruntime, tensorflow as tf
+
+def run(path, **inputs):
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [one.name for one in session.get_outputs()]
+    return dict(zip(names, session.run(names, inputs)))
+
+for export in map(pathlib.Path, sys.argv[1:]):
+    if (export / "golden.json").exists():
+        rows = json.loads((export / "golden.json").read_text())
+        golden = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    else:
+        golden = dict(np.load(export / "golden.npz"))
+    score = golden.pop("score")
+    model = tf.saved_model.load(str(export / "scorer"))
+    inputs = {name: tf.constant(value) for name, value in golden.items()}
+    served = model.signatures["serving_default"](**inputs)["score"].numpy()
+    assert np.abs(served - score).max() <= 1e-6, export
+    ids = np.load(export / "onnx/golden.npz")
+    u, v = (run(export / "onnx/encoder.onnx", items=ids[side])["embedding"]
+            for side in ("left", "right"))
+    answer = run(export / "onnx/compare.onnx", left_embedding=u, right_embedding=v)
+    assert np.abs(answer["score"] - score).max() <= 1e-6, export
+sys.exit("job" in sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_a_process_without_this_package_scores_the_golden_pairs(exported, tmp_path):
+    exports = [str(folder / "export") for _, folder, _, _ in exported.values()]
+    subprocess.run([sys.executable, "-I", "-c", STRANGER, *exports], check=True, cwd=tmp_path)
 
 
 @pytest.mark.slow

@@ -9,7 +9,6 @@ from job.config.model import AbsDiffProductConfig, LstmConfig, ModelConfig
 from job.config.training import TrainingConfig
 from job.export.golden import GoldenPairs
 from job.export.reference import Histogram, Reference
-from job.export.serving import UNCALIBRATED
 from job.export.writer import ExportFacts
 from job.models.heads import build_head
 from job.models.siamese import Siamese, build_siamese
@@ -56,7 +55,7 @@ def image_model():
     return _siamese(IMAGE, pixels, embedding_ND)
 
 
-def facts(siamese, *, threshold=0.5, calibration=UNCALIBRATED):
+def facts(siamese, *, threshold=0.5, **more):
     """What an export says of one of these models."""
     data = {
         "text": TextDataConfig(train="a.csv"),
@@ -64,7 +63,7 @@ def facts(siamese, *, threshold=0.5, calibration=UNCALIBRATED):
         "image": ImageDataConfig(train="a.csv", size=8),
     }[siamese.item.kind]
     reference = Reference(Histogram((0.5,), (1, 1)))
-    return ExportFacts(threshold, data, "abs_diff_product", reference, calibration)
+    return ExportFacts(threshold, data, "abs_diff_product", reference, **more)
 
 
 def golden_texts(siamese, vocabulary, left, right):

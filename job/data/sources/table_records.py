@@ -193,6 +193,7 @@ def _picked(
         for names in (*wanted.values(), *found.values())
     ]
     # An itemgetter of several places returns a tuple.
+    getters: list[Callable[[Sequence[str]], Any]]
     getters = [itemgetter(*columns) for columns in places]
     if len(found) < len(optional):
         absent = [key not in found for key in optional]

@@ -9,34 +9,19 @@ that a pair has the score that `siamese-job score` gives it::
         pairs.left, pairs.right, pairs.score
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from job.scoring.copies import IntArray, RowsOfItems, ScoredPairs, to_rows
+from job.scoring.model import Compare
 from job.scoring.search import Block
 from job.scoring.vectors import FloatArray
 
 # Bytes of embeddings that are collected for one call of the model.
 _CALL_BYTES = 32 << 20
-
-
-class ModelScores(Protocol):
-    """What a model says of B pairs, each float32 (B,)."""
-
-    @property
-    def logit(self) -> FloatArray: ...
-    @property
-    def score(self) -> FloatArray: ...
-    @property
-    def probability(self) -> FloatArray: ...
-
-
-# From two float32 (B, D) embeddings.
-Compare = Callable[[FloatArray, FloatArray], ModelScores]
 
 
 @dataclass(frozen=True, eq=False)

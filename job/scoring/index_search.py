@@ -176,7 +176,8 @@ def _usearch() -> Any:
         import usearch.index
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"--index needs the package usearch, which is not installed ({error}). Install "
-            "siamese-job[index], or use --exact, which compares every pair."
+            f"an index of so many items, or --index, needs the package usearch, which is not "
+            f"installed ({error}). Install siamese-job[index], or use --exact, which compares "
+            "every pair."
         ) from error
     return usearch.index

@@ -13,21 +13,20 @@ What of a model is searched how is decided here; `search`, `index_search` and `d
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from job.data.dataset import ItemTable
 from job.errors import DataError
 from job.scoring.collection import Collection
 from job.scoring.copies import RowsOfItems, ScoredPairs
-from job.scoring.decide import Comparison, ModelScores, matches, matching_items
-from job.scoring.distance_head import DistanceHead, fit_distance_head
+from job.scoring.decide import Comparison, matches, matching_items
 from job.scoring.index_search import NeighbourIndex
+from job.scoring.model import Model, distance_head, distance_of
 from job.scoring.recall import Recall, RecallSample
 from job.scoring.search import Block, Search, near_pairs
-from job.scoring.vectors import Distance, FloatArray, compared_vectors
+from job.scoring.vectors import FloatArray, compared_vectors
 
 IntArray = NDArray[np.int64]
 
@@ -40,19 +39,7 @@ MOST_EXACT_ITEMS = 3_000_000
 # Pairs that the model itself is asked about in less time than a search takes that misses some.
 MOST_EXACT_PAIRS = 20_000_000
 NUM_CANDIDATES = 100
-
-
-class Model(Protocol):
-    """What is needed of an exported model; see `job.export.loaded.ExportedModel`."""
-
-    @property
-    def threshold(self) -> float: ...
-    @property
-    def distance(self) -> str | None: ...
-    @property
-    def embedding_size(self) -> int: ...
-    def embed(self, items: ItemTable, rows: IntArray) -> FloatArray: ...
-    def compare(self, left_BD: FloatArray, right_BD: FloatArray) -> ModelScores: ...
+_EMBEDDED_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -150,9 +137,6 @@ def embed_collection(
     return Embedded(embedding_ND, RowsOfItems.of(collection.item, num_items=num_items))
 
 
-_EMBEDDED_AT_ONCE = 1 << 16
-
-
 def chosen_method(
     distance: str | None, options: MatchOptions, *, num_left: int, num_right: int
 ) -> Method:
@@ -235,20 +219,6 @@ def exact_search(model: Model, comparison: Comparison) -> Search:
     )
     at_least = head.similarity_at(comparison.threshold)
     return Search(left, right, at_least=at_least, top=comparison.top, own=own, is_once=is_once)
-
-
-def distance_head(model: Model) -> DistanceHead:
-    """The head of a model that scores by a distance."""
-    return fit_distance_head(
-        lambda left_BD, right_BD: model.compare(left_BD, right_BD).logit,
-        distance=distance_of(model),
-        embedding_size=model.embedding_size,
-    )
-
-
-def distance_of(model: Model) -> Distance:
-    """What makes two items near: the distance of the head, or the cosine if it has none."""
-    return "euclidean" if model.distance == "euclidean" else "cosine"
 
 
 def own_candidates(comparison: Comparison) -> IntArray | None:

@@ -13,7 +13,6 @@ which the model is sure of. No item is in many pairs, so that labels tell about 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +20,9 @@ from numpy.typing import NDArray
 from job.scoring.copies import IntArray, ScoredPairs
 from job.scoring.decide import Comparison
 from job.scoring.distance_head import DistanceHead
+from job.scoring.model import Model, distance_head, distance_of
 from job.scoring.search import CANDIDATES_AT_ONCE, QUERIES_AT_ONCE, Search, near_pairs
 from job.scoring.vectors import Vectors, compared_vectors
-
-if TYPE_CHECKING:
-    from job.scoring.match_items import Model
 
 _MOST_OF_ITEM = 3
 _FEWEST_SAMPLED = 1000
@@ -49,7 +46,7 @@ class PairsToLabel:
 
 
 def pairs_to_label(
-    model: "Model",
+    model: Model,
     comparison: Comparison,
     *,
     num_pairs: int,
@@ -68,8 +65,6 @@ def pairs_to_label(
         seed: Draws the items.
         progress: Told the number of sampled items that are done.
     """
-    from job.scoring.match_items import distance_head, distance_of
-
     random = np.random.default_rng(seed)
     num_left = len(comparison.left_ND)
     size = min(num_left, max(_FEWEST_SAMPLED, _SAMPLED_FOR_PAIR * num_pairs))

@@ -1,4 +1,4 @@
-"""`siamese-job match`: the matches are those that `score` finds, and nothing is half written."""
+"""`siamese-job match` finds what `score` finds, and nothing is left half written."""
 
 import csv
 import gzip

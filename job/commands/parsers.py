@@ -19,6 +19,7 @@ def register_commands(subparsers: Subparsers) -> None:
     _register_launch(subparsers)
     _register_evaluate(subparsers)
     _register_score(subparsers)
+    _register_match(subparsers)
     _register_verify_resume(subparsers)
     _register_runs(subparsers)
     _register_checkpoints(subparsers)
@@ -140,6 +141,92 @@ def _register_score(subparsers: Subparsers) -> None:
         "--json", action="store_true", help="print one JSON object instead of a table"
     )
     parser.set_defaults(run=_lazily("score"))
+
+
+def _register_match(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        "match",
+        help="find the items that match, in a collection or between two",
+        description="Finds every pair of items whose score reaches the threshold of the model "
+        "that a run has exported, and writes the pairs, with all columns of both items and "
+        "the score, to OUT: completely or not at all.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "model", metavar="RUN_OR_EXPORT", help="folder or gs:// URI of a run, or of an export"
+    )
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument(
+        "--within",
+        metavar="ITEMS",
+        help="a .csv, .tsv, .jsonl or .npz file of items, or a folder of images; a path or "
+        "gs://bucket/name",
+    )
+    where.add_argument(
+        "--between", nargs=2, metavar=("A", "B"), help="two of them: each item of A with B's"
+    )
+    parser.add_argument(
+        "-o", "--out", required=True, metavar="OUT", help="a .csv, .tsv or .jsonl file, or .gz"
+    )
+    parser.add_argument(
+        "--threshold", type=float, metavar="T", help="score of a match; default: the model's"
+    )
+    parser.add_argument(
+        "--top", type=int, metavar="K", help="only the K best matches of an item; default: all"
+    )
+    parser.add_argument(
+        "--groups",
+        action="store_true",
+        help="also write each item with the number of its group of matching items",
+    )
+    parser.add_argument(
+        "--uncertain",
+        type=int,
+        metavar="N",
+        help="instead of matches, write N pairs that are worth a label, as training reads them",
+    )
+    parser.add_argument(
+        "--candidates",
+        type=int,
+        metavar="C",
+        help="where not every pair is compared, nearest items of an item that are scored; "
+        "default: 100",
+    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--index", action="store_true", help="find near items by an index (extra `index`)"
+    )
+    how.add_argument(
+        "--exact", action="store_true", help="compare every pair, however long it takes"
+    )
+    _add_match_input(parser)
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object instead of lines"
+    )
+    parser.set_defaults(run=_lazily("match"))
+
+
+def _add_match_input(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--item",
+        action="append",
+        metavar="COLUMN",
+        help="column of the item, several for a text that is joined; default: the model's",
+    )
+    parser.add_argument(
+        "--root",
+        metavar="PLACE",
+        help="folder or gs:// URI that paths in rows are relative to; default: that of ITEMS",
+    )
+    parser.add_argument(
+        "--max-bad-fraction",
+        type=float,
+        metavar="SHARE",
+        help="share of the rows that may be bad; default: data.max_bad_fraction of the run",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="draws samples; default: 0"
+    )
 
 
 def _register_verify_resume(subparsers: Subparsers) -> None:

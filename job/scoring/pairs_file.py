@@ -136,12 +136,12 @@ def open_pairs(
     """
     if extension(pairs) not in TABLE_FORMATS:
         raise unknown_format(pairs, key=PAIRS, known=tuple(TABLE_FORMATS))
-    path = _file(pairs, key=PAIRS, access=access)
+    path = input_file(pairs, key=PAIRS, access=access)
     table = Table(path, key=PAIRS, name=pairs)
     header = table.header()
     if header is not None:
         _require_columns(header, table=table, section=section)
-    place = root if root is not None else _folder_of(pairs)
+    place = root if root is not None else folder_of(pairs)
     files = DataFiles.below(place, folder=Path.cwd(), access=access)
     return PairsFile(table, files, _items(items, access=access), header)
 
@@ -151,13 +151,13 @@ def _items(items: str | None, *, access: ParallelDownloader) -> DataSource | Non
         return None
     suffix = extension(items)
     if suffix in TABLE_FORMATS:
-        return DataSource(ITEMS, items, _file(items, key=ITEMS, access=access), "table")
+        return DataSource(ITEMS, items, input_file(items, key=ITEMS, access=access), "table")
     if suffix == ARRAYS:
-        return DataSource(ITEMS, items, _file(items, key=ITEMS, access=access), "arrays")
+        return DataSource(ITEMS, items, input_file(items, key=ITEMS, access=access), "arrays")
     raise unknown_format(items, key=ITEMS, known=(*TABLE_FORMATS, ARRAYS))
 
 
-def _file(name: str, *, key: str, access: ParallelDownloader) -> Path:
+def input_file(name: str, *, key: str, access: ParallelDownloader) -> Path:
     """A file of a command line on this machine; one in a bucket is copied first."""
     if is_in_bucket(name):
         return DataFiles(Path.cwd(), takes_uris=True, access=access).file(name, key=key)
@@ -169,7 +169,16 @@ def _file(name: str, *, key: str, access: ParallelDownloader) -> Path:
     return DataFiles(resolved.parent, access=access).file(resolved.name, key=key)
 
 
-def _folder_of(name: str) -> str:
+def input_folder(name: str, *, key: str, access: ParallelDownloader) -> Path:
+    """A folder of a command line on this machine; one in a bucket is copied first."""
+    if is_in_bucket(name):
+        return DataFiles(Path.cwd(), takes_uris=True, access=access).folder(name, key=key)
+    resolved = Path(name).absolute().resolve()
+    return DataFiles(resolved.parent, access=access).folder(resolved.name, key=key)
+
+
+def folder_of(name: str) -> str:
+    """The folder or URI that holds a file of a command line."""
     if is_in_bucket(name):
         return name.rpartition("/")[0]
     return str(Path(name).absolute().parent)

@@ -56,6 +56,10 @@ class Npz:
             if info.filename.endswith(".npy")
         }
 
+    def has(self, name: str) -> bool:
+        """Whether there is an array of this name."""
+        return name in self._members
+
     def header(self, name: str, *, key: str | None = None) -> Header:
         """Reads the shape and type of an array.
 

@@ -1,0 +1,272 @@
+"""From collections that were read to the files of `match`.
+
+::
+
+    with replacing_output("matches.csv") as stream:
+        outputs = [("matches.csv", stream)]
+        report = match_files(model, people, people, request=request, outputs=outputs)
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import IO, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from job.errors import ConfigError
+from job.export.loaded import ExportedModel
+from job.scoring.collection import Collection
+from job.scoring.components import Groups
+from job.scoring.index_search import require_index
+from job.scoring.match_items import (
+    NUM_CANDIDATES,
+    Embedded,
+    MatchOptions,
+    chosen_method,
+    comparison_of,
+    embed_collection,
+    find_matches,
+)
+from job.scoring.match_output import (
+    MatchWriter,
+    write_groups,
+    write_pairs_to_label,
+)
+from job.scoring.match_report import recall_record
+from job.scoring.uncertain import pairs_to_label
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class MatchRequest:
+    """What the command line asks for.
+
+    Attributes:
+        threshold: A match has at least this score.
+        top: Matches that a row keeps, the best ones; None: all.
+        num_candidates: Nearest items of each item that are scored where not every pair is
+            compared; None: the default.
+        method: `exact` or `index`; None: what suits the model and the number of items.
+        seed: Draws samples.
+        progress: Told a stage, what is done and what there is to do.
+    """
+
+    threshold: float
+    top: int | None
+    num_candidates: int | None
+    method: Literal["exact", "index"] | None
+    seed: int
+    progress: Callable[[str, int, int], None]
+
+    @property
+    def options(self) -> MatchOptions:
+        """Those of the search."""
+        return MatchOptions(
+            self.threshold,
+            self.top,
+            self.num_candidates or NUM_CANDIDATES,
+            self.method,
+            self.seed,
+        )
+
+
+def match_files(
+    model: ExportedModel,
+    left: Collection,
+    right: Collection,
+    *,
+    request: MatchRequest,
+    outputs: Sequence[tuple[str, IO[bytes]]],
+) -> dict[str, Any]:
+    """Finds matches and writes them.
+
+    Args:
+        model: The model.
+        left: The left collection.
+        right: The right collection; the same object for one.
+        request: What is asked for.
+        outputs: Name and stream of the table of matches, and of that of groups if they are
+            wanted.
+
+    Returns:
+        Facts for a person or a program, as JSON.
+
+    Raises:
+        ConfigError: An index is needed and not installed, or columns are in the way.
+        DataError: Embeddings are not finite.
+        DiskFullError: There is no space for the results.
+    """
+    options = request.options
+    sizes = {"num_left": len(left.items), "num_right": len(right.items)}
+    if chosen_method(model.distance, options, **sizes) == "index":
+        require_index()
+    (out, stream), *more = outputs
+    writer = MatchWriter(out, stream, left=left, right=right)
+    sides = _embedded(model, left, right, request=request)
+    found = find_matches(model, *sides, options=options, progress=request.progress)
+    first_right = 0 if right is left else len(left)
+    groups = Groups(first_right + len(right)) if more else None
+    num_matches = 0
+    for pairs in found.pairs:
+        writer.write(pairs)
+        num_matches += len(pairs)
+        if groups:
+            groups.connect(pairs.left, pairs.right + first_right)
+    recall = found.recall() if found.recall else None
+    number = groups.numbers() if groups else None
+    if number is not None:
+        collections = [left] if right is left else [left, right]
+        write_groups(*more[0], collections=collections, group=number)
+    return {
+        **_sides(left, right),
+        "matches": num_matches,
+        "threshold": request.threshold,
+        "top": request.top,
+        "method": found.method,
+        "candidates": None if found.method == "exact" else options.num_candidates,
+        "recall": recall_record(recall),
+        "groups": None if number is None else _group_counts(number),
+    }
+
+
+def choose_pairs_to_label(
+    model: ExportedModel,
+    left: Collection,
+    right: Collection,
+    *,
+    request: MatchRequest,
+    num_pairs: int,
+    out: str,
+    stream: IO[bytes],
+) -> dict[str, Any]:
+    """Writes pairs that are worth a label, as training reads them.
+
+    Args:
+        model: The model.
+        left: The left collection.
+        right: The right collection; the same object for one.
+        request: What is asked for.
+        num_pairs: How many.
+        out: Name of the table.
+        stream: Where to.
+
+    Returns:
+        Facts for a person or a program, as JSON.
+
+    Raises:
+        ConfigError: The items lack what the training format needs.
+        DataError: Embeddings are not finite.
+    """
+    cells = _training_cells(model, left, right)
+    embedded = _embedded(model, left, right, request=request)
+    comparison = comparison_of(model, *embedded, threshold=request.threshold, top=None)
+    chosen = pairs_to_label(
+        model,
+        comparison,
+        num_pairs=num_pairs,
+        num_candidates=request.options.num_candidates,
+        seed=request.seed,
+        progress=lambda done: request.progress("choosing", done, len(left.items)),
+    )
+    rows = chosen.pairs.of(
+        _first_rows(embedded[0])[chosen.pairs.left],
+        _first_rows(embedded[1])[chosen.pairs.right],
+    )
+    write_pairs_to_label(
+        out,
+        stream,
+        pairs=rows,
+        is_doubtful=chosen.is_doubtful,
+        cells=cells,
+        columns=model.data.columns,
+    )
+    return {
+        **_sides(left, right),
+        "pairs": len(rows),
+        "near_threshold": int(chosen.is_doubtful.sum()),
+        "threshold": request.threshold,
+    }
+
+
+def _embedded(
+    model: ExportedModel, left: Collection, right: Collection, *, request: MatchRequest
+) -> tuple[Embedded, Embedded]:
+    def embed(collection: Collection) -> Embedded:
+        return embed_collection(
+            model,
+            collection,
+            progress=lambda done: request.progress("embedding", done, len(collection.items)),
+        )
+
+    one = embed(left)
+    return one, one if right is left else embed(right)
+
+
+def _first_rows(side: Embedded) -> IntArray:
+    """int64 (N,), the first row of each item."""
+    return side.rows.rows[side.rows.first[:-1]]
+
+
+def _training_cells(
+    model: ExportedModel, left: Collection, right: Collection
+) -> tuple[Sequence[Sequence[str]], Sequence[Sequence[str]]]:
+    """Each row as the cells that the pair files of the model have for an item."""
+    columns = model.data.columns
+    if not model.manifest.pairs_by_id:
+        return (
+            _item_cells(left, columns.item, columns.left),
+            _item_cells(right, columns.item, columns.right),
+        )
+    both = []
+    for side in (left, right):
+        if columns.id not in side.columns:
+            raise ConfigError(
+                f"{side.name} has no column {columns.id!r} (data.columns.id): the pair files "
+                "of this run hold ids, so pairs to label do, too. Give items with their ids."
+            )
+        both.append([(cell,) for cell in _column(side, columns.id)])
+    return both[0], both[1]
+
+
+def _item_cells(
+    side: Collection, item: str | Sequence[str], wanted: str | Sequence[str]
+) -> Sequence[Sequence[str]]:
+    if isinstance(wanted, str):
+        return [(text,) for text in side.text]
+    if isinstance(item, str) or len(item) != len(wanted):
+        raise ConfigError(
+            f"{side.name}: the pair files of this run have {len(wanted)} columns for an item "
+            f"({', '.join(wanted)}), so pairs to label need as many columns of the items, got "
+            f"{item!r}. Name them: --item COLUMN --item COLUMN ..."
+        )
+    return list(zip(*(_column(side, name) for name in item), strict=True))
+
+
+def _column(side: Collection, name: str) -> list[str]:
+    place = side.columns.index(name)
+    cells = (row[name] if isinstance(row, dict) else row[place] for row in side.rows)  # type: ignore[index]
+    return ["" if cell is None else str(cell) for cell in cells]
+
+
+def _sides(left: Collection, right: Collection) -> dict[str, Any]:
+    def facts(side: Collection) -> dict[str, Any]:
+        return {
+            "file": side.name,
+            "rows": len(side),
+            "items": len(side.items),
+            "quarantine": side.quarantine.to_json(),
+        }
+
+    return {"left": facts(left), "right": None if right is left else facts(right)}
+
+
+def _group_counts(number: IntArray) -> dict[str, int]:
+    sizes = np.bincount(number)
+    several = sizes[sizes > 1]
+    return {
+        "groups": len(several),
+        "grouped_rows": int(several.sum()),
+        "largest": int(several.max(initial=0)),
+    }

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 Target = Callable[..., int | None]
@@ -43,6 +44,8 @@ class Forked:
         target: What runs there. What it returns is the exit status.
         args: Its arguments.
         env: All variables of the process; None takes those of this one.
+        cwd: Its working directory; None takes that of this process.
+        log: File that both of its streams are written to, instead of being read here.
     """
 
     def __init__(
@@ -50,10 +53,14 @@ class Forked:
         target: Target,
         *args: Any,
         env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        log: Path | None = None,
     ) -> None:
         out, their_out = CONTEXT.Pipe(duplex=False)
         err, their_err = CONTEXT.Pipe(duplex=False)
-        place = (dict(os.environ if env is None else env), os.getcwd())
+        if log is not None:
+            log.touch()  # it can be read at once
+        place = (dict(os.environ if env is None else env), str(cwd or os.getcwd()), log)
         self._process = CONTEXT.Process(
             target=_run, args=(target, args, *place, their_out, their_err), daemon=True
         )
@@ -72,6 +79,17 @@ class Forked:
 
     def send_signal(self, number: int) -> None:
         os.kill(self._process.pid, number)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, once the process has ended.
+
+        Raises:
+            TimeoutExpired: It runs for longer.
+        """
+        self._process.join(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired(str(self._process), timeout or 0.0)
+        return self.returncode
 
     def communicate(self, timeout: float = 180) -> tuple[str, str]:
         """The rest of standard output and of standard error, once the process has ended."""
@@ -102,12 +120,17 @@ def _run(
     args: tuple[Any, ...],
     env: dict[str, str],
     folder: str,
+    log: Path | None,
     out: Connection,
     err: Connection,
 ) -> None:
     for number, end in enumerate((out, err), start=1):
         os.dup2(end.fileno(), number)
         end.close()
+    if log is not None:
+        with log.open("wb") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
     os.environ.clear()
     os.environ.update(env)
     os.chdir(folder)

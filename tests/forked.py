@@ -18,6 +18,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -56,17 +57,20 @@ class Forked:
         cwd: Path | None = None,
         log: Path | None = None,
     ) -> None:
-        out, their_out = CONTEXT.Pipe(duplex=False)
-        err, their_err = CONTEXT.Pipe(duplex=False)
-        if log is not None:
+        place = dict(os.environ if env is None else env), str(cwd or os.getcwd())
+        pipes: list[tuple[Connection, Connection]] = []
+        if log is None:
+            pipes = [CONTEXT.Pipe(duplex=False) for _ in ("out", "err")]
+        else:
             log.touch()  # it can be read at once
-        place = (dict(os.environ if env is None else env), str(cwd or os.getcwd()), log)
+        ends = [theirs for _, theirs in pipes]
         self._process = CONTEXT.Process(
-            target=_run, args=(target, args, *place, their_out, their_err), daemon=True
+            target=_run, args=(target, args, *place, log, ends), daemon=True
         )
         self._process.start()
-        self.stdout, self.stderr = _reader(out), _reader(err)
-        for connection in (out, their_out, err, their_err):
+        if pipes:
+            self.stdout, self.stderr = (_reader(ours) for ours, _ in pipes)
+        for connection in chain.from_iterable(pipes):
             connection.close()
         self.kill, self.terminate = self._process.kill, self._process.terminate
 
@@ -121,16 +125,15 @@ def _run(
     env: dict[str, str],
     folder: str,
     log: Path | None,
-    out: Connection,
-    err: Connection,
+    ends: list[Connection],
 ) -> None:
-    for number, end in enumerate((out, err), start=1):
+    for number, end in enumerate(ends, start=1):
         os.dup2(end.fileno(), number)
         end.close()
     if log is not None:
         with log.open("wb") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
+            for number in (1, 2):
+                os.dup2(file.fileno(), number)
     os.environ.clear()
     os.environ.update(env)
     os.chdir(folder)

@@ -99,6 +99,7 @@ unit: $(DEV)  ## Only the fast tests: no training, no processes.
 prove: $(DEV)  ## Crashes, writers and kills at length, also on the cluster that E2E_CLUSTER or KUBECONFIG names; an hour.
 	@$(BIN)/python -m tests.mutations
 	PROVE_FACTOR=3 $(BIN)/python -m pytest tests/checkpoints
+	PROVE_FACTOR=10 $(BIN)/python -m pytest -k many_states tests/training tests/models
 	$(BIN)/python -m pytest -m 'prove and not cluster' -o faulthandler_timeout=1800
 	if [ -n "$${KUBECONFIG:-}$${E2E_CLUSTER:-}" ]; then
 	    $(BIN)/python -m tests.e2e.kubernetes --prove

@@ -18,7 +18,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 Target = Callable[..., int | None]
@@ -43,6 +45,8 @@ class Forked:
         target: What runs there. What it returns is the exit status.
         args: Its arguments.
         env: All variables of the process; None takes those of this one.
+        cwd: Its working directory; None takes that of this process.
+        log: File that both of its streams are written to, instead of being read here.
     """
 
     def __init__(
@@ -50,16 +54,23 @@ class Forked:
         target: Target,
         *args: Any,
         env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        log: Path | None = None,
     ) -> None:
-        out, their_out = CONTEXT.Pipe(duplex=False)
-        err, their_err = CONTEXT.Pipe(duplex=False)
-        place = (dict(os.environ if env is None else env), os.getcwd())
+        place = dict(os.environ if env is None else env), str(cwd or os.getcwd())
+        pipes: list[tuple[Connection, Connection]] = []
+        if log is None:
+            pipes = [CONTEXT.Pipe(duplex=False) for _ in ("out", "err")]
+        else:
+            log.touch()  # it can be read at once
+        ends = [theirs for _, theirs in pipes]
         self._process = CONTEXT.Process(
-            target=_run, args=(target, args, *place, their_out, their_err), daemon=True
+            target=_run, args=(target, args, *place, log, ends), daemon=True
         )
         self._process.start()
-        self.stdout, self.stderr = _reader(out), _reader(err)
-        for connection in (out, their_out, err, their_err):
+        if pipes:
+            self.stdout, self.stderr = (_reader(ours) for ours, _ in pipes)
+        for connection in chain.from_iterable(pipes):
             connection.close()
         self.kill, self.terminate = self._process.kill, self._process.terminate
 
@@ -72,6 +83,17 @@ class Forked:
 
     def send_signal(self, number: int) -> None:
         os.kill(self._process.pid, number)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, once the process has ended.
+
+        Raises:
+            TimeoutExpired: It runs for longer.
+        """
+        self._process.join(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired(str(self._process), timeout or 0.0)
+        return self.returncode
 
     def communicate(self, timeout: float = 180) -> tuple[str, str]:
         """The rest of standard output and of standard error, once the process has ended."""
@@ -102,12 +124,16 @@ def _run(
     args: tuple[Any, ...],
     env: dict[str, str],
     folder: str,
-    out: Connection,
-    err: Connection,
+    log: Path | None,
+    ends: list[Connection],
 ) -> None:
-    for number, end in enumerate((out, err), start=1):
+    for number, end in enumerate(ends, start=1):
         os.dup2(end.fileno(), number)
         end.close()
+    if log is not None:
+        with log.open("wb") as file:
+            for number in (1, 2):
+                os.dup2(file.fileno(), number)
     os.environ.clear()
     os.environ.update(env)
     os.chdir(folder)

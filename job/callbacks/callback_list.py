@@ -117,6 +117,9 @@ class RunCallback(keras.callbacks.Callback):
     def on_call_end(self, call: TrainCall) -> None:
         """A call has ended, and the batch hook due after it has run."""
 
+    def on_validation(self, measured: Mapping[str, float]) -> None:
+        """The model was measured inside an epoch; `val_...` by name."""
+
 
 class CallbackList:
     """A `keras.callbacks.CallbackList` with a state.
@@ -191,6 +194,11 @@ class CallbackList:
         """Tells the program's own callbacks of a call."""
         for callback in self._run_callbacks():
             callback.on_call_end(call)
+
+    def on_validation(self, measured: Mapping[str, float]) -> None:
+        """Tells the program's own callbacks of a validation inside an epoch."""
+        for callback in self._run_callbacks():
+            callback.on_validation(measured)
 
     def end(self) -> None:
         """Calls `on_train_end` once, also after an error."""

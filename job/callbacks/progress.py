@@ -65,6 +65,11 @@ class ProgressCallback(RunCallback):
         if self._reporter.eta_seconds is not None:
             self._metrics.set_remaining(self._reporter.eta_seconds)
 
+    def on_validation(self, measured: Mapping[str, float]) -> None:
+        position = self._position()
+        shown = {"step": position.global_step, "epoch": position.epoch + 1}
+        log.info("validated", extra={**shown, **_rounded(measured)})
+
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         number = LogValue(
             f"{epoch + 1}/{self._epochs}", {"epoch": epoch + 1, "target_epochs": self._epochs}
@@ -72,7 +77,7 @@ class ProgressCallback(RunCallback):
         shown: dict[str, object] = {"epoch": number}
         measured = logs or {}
         # In the order of the table: Keras hands logs over in the order of the alphabet.
-        shown |= {name: round(measured[name], 4) for name in MONITORS if name in measured}
+        shown |= _rounded(measured)
         best = self._best.best
         if best is not None:
             shown["best"] = f"{best.monitor}={best.value:.4f} at epoch {best.epoch}"
@@ -86,3 +91,7 @@ class ProgressCallback(RunCallback):
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         self._reporter.finish()
+
+
+def _rounded(measured: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(measured[name], 4) for name in MONITORS if name in measured}

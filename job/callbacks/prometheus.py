@@ -72,11 +72,22 @@ class MetricsCallback(RunCallback):
         self._show_learning_rate()
         self._show_position()
 
+    def on_validation(self, measured: Mapping[str, float]) -> None:
+        self._show_validation(measured)
+
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         measured = dict(logs or {})
         self._metrics.set_epoch_result(
             "train", loss=measured["loss"], quality={"accuracy": measured["accuracy"]}
         )
+        self._show_validation(measured)
+        if self.learning_rate() < self._rate:
+            self._metrics.learning_rate_reduced()
+        self._show_learning_rate()
+        self._show_best(epoch)
+        self._show_position()
+
+    def _show_validation(self, measured: Mapping[str, float]) -> None:
         validation = {
             name.removeprefix(_VALIDATION_PREFIX): value
             for name, value in measured.items()
@@ -84,11 +95,6 @@ class MetricsCallback(RunCallback):
         }
         loss = validation.pop("loss", None)
         self._metrics.set_epoch_result("validation", loss=loss, quality=validation)
-        if self.learning_rate() < self._rate:
-            self._metrics.learning_rate_reduced()
-        self._show_learning_rate()
-        self._show_best(epoch)
-        self._show_position()
 
     def _show_learning_rate(self) -> None:
         self._rate = self.learning_rate()

@@ -42,3 +42,11 @@ class EvaluationConfig(Section):
         "the items of their class or their known matches are gives recall_at_1, recall_at_10, "
         "mrr and map. Needs the head `cosine` or `euclidean`. 0: no search.",
     )
+    every_steps: int | None = Field(
+        None,
+        ge=1,
+        description="Optimizer steps between two validations inside an epoch, for long epochs. "
+        "They are logged and exported; early stopping, the learning rate and the best epoch "
+        "still follow the ends of epochs. Null: only those are validated.",
+        json_schema_extra=MUTABLE,
+    )

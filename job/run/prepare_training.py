@@ -123,4 +123,5 @@ def build_training(
         compression=config.distribution.compression,
     )
     saves = SavePolicy(config.checkpoint.every_steps, config.checkpoint.every_seconds)
-    return Training(step, data, Schedule(section.epochs, grid, saves), rate)
+    schedule = Schedule(section.epochs, grid, saves, config.evaluation.every_steps)
+    return Training(step, data, schedule, rate)

@@ -7,8 +7,8 @@ on the configuration and the data alone, so a resumed run calls hooks at the sam
     grid.begin(5), grid.end(5)  # (4, 8)
     grid.end(9)                 # 10
 
-A block is one or more calls: a call also ends at a save, and after about `CALL_SECONDS`.
-Hooks do not see where calls end, because measured time may not influence training.
+A block is one or more calls: a call also ends at a save, at a validation inside an epoch, and
+after about `CALL_SECONDS`. Hooks do not see where calls end, because measured time may not influence training.
 """
 
 from dataclasses import dataclass
@@ -33,13 +33,18 @@ def grid_steps(steps_per_call: int, *, batch_bytes: int) -> int:
 
 
 def steps_of_call(
-    *, steps_left: int, steps_until_save: int | None, seconds_per_step: float | None
+    *,
+    steps_left: int,
+    steps_until_save: int | None,
+    steps_until_validation: int | None = None,
+    seconds_per_step: float | None,
 ) -> int:
     """Steps in the next call of the training function.
 
     Args:
         steps_left: To the end of the block, >= 1.
         steps_until_save: To the next save, >= 1; None if steps do not decide.
+        steps_until_validation: To the next validation inside an epoch, likewise.
         seconds_per_step: Measured wall time; None while unknown.
 
     Returns:
@@ -48,7 +53,8 @@ def steps_of_call(
     if seconds_per_step is None:
         return 1
     affordable = max(1, int(CALL_SECONDS / max(seconds_per_step, 1e-9)))
-    return min(steps_left, affordable, steps_until_save or steps_left)
+    events = (steps_until_save, steps_until_validation)
+    return min(steps_left, affordable, *(steps for steps in events if steps is not None))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ Every hook, save and stop in its place (`callbacks/callback_list.py` has the ord
             on_train_batch_end(last, logs)   at a block's end
             on_call_end                      the checkpoint callback saves if a save is due
             raise if the loss is not finite and TerminateOnNaN is active
+            validate, on_validation      where evaluation.every_steps says so
         validate                             likewise
         close the epoch                      history, position
         on_epoch_end(epoch, logs)            plateau, early stopping, custom, then a save
@@ -129,11 +130,20 @@ class Schedule:
         epochs: Epochs of the whole run.
         grid_steps: Optimizer steps between two batch hooks, see `HookGrid`.
         saves: The policy of the checkpoint callback; a call ends where it saves.
+        validate_every_steps: Optimizer steps between two validations inside an epoch; None if
+            only its end is validated.
     """
 
     epochs: int
     grid_steps: int
     saves: SavePolicy
+    validate_every_steps: int | None = None
+
+    def steps_until_validation(self, global_step: int) -> int | None:
+        """Steps to the next validation inside an epoch; None if there is none."""
+        if self.validate_every_steps is None:
+            return None
+        return self.validate_every_steps - global_step % self.validate_every_steps
 
 
 class Lead(Protocol):
@@ -265,6 +275,8 @@ class TrainingLoop:
             if self._stop.requested:
                 return False
             self._run_call(state, calls=calls)
+            if not self._validate_if_due(state):
+                return False
         try:
             validation = self._validate()
         except StopError:
@@ -273,6 +285,20 @@ class TrainingLoop:
         logs["learning_rate"] = self._callbacks.learning_rate()
         state.end_epoch(logs)
         self._callbacks.hooks.on_epoch_end(epoch, logs)
+        return True
+
+    def _validate_if_due(self, state: TrainState) -> bool:
+        """Measures the model inside an epoch, for observers only; False if a signal came."""
+        position, every = state.position, self._schedule.validate_every_steps
+        if every is None or position.global_step % every:
+            return True
+        if self._are_steps_done(position.step_in_epoch):
+            return True  # the epoch's end is validated anyway
+        try:
+            measured = self._validate()
+        except StopError:
+            return False
+        self._callbacks.on_validation(measured)
         return True
 
     def _are_steps_done(self, step: int) -> bool:
@@ -288,6 +314,9 @@ class TrainingLoop:
         steps = steps_of_call(
             steps_left=self._grid.end(first) - first,
             steps_until_save=self._schedule.saves.steps_until_save(state.position.global_step),
+            steps_until_validation=self._schedule.steps_until_validation(
+                state.position.global_step
+            ),
             seconds_per_step=self._seconds_per_step,
         )
         started, wanted = monotonic(), Steps(state.position.epoch, first, steps)

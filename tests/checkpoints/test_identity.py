@@ -23,7 +23,6 @@ from tests.checkpoints.tiny_run import (
     END,
     Attempt,
     acquired,
-    examples,
     fingerprint,
     head_of,
     initial,
@@ -31,6 +30,7 @@ from tests.checkpoints.tiny_run import (
     stepped,
 )
 from tests.fakes.memory_store import MemoryStore
+from tests.proving import examples
 
 SECOND = "f" * 32
 

@@ -34,8 +34,9 @@ from job.checkpoints.shards import (
 )
 from job.checkpoints.surroundings import Surroundings
 from job.storage.object_store import ObjectStat
-from tests.checkpoints.tiny_run import LINEAGE, acquired, examples, initial
+from tests.checkpoints.tiny_run import LINEAGE, acquired, initial
 from tests.fakes.memory_store import MemoryStore
+from tests.proving import examples
 
 VARIABLES: dict[str, Any] = {
     "model|encoder/lstm/kernel": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4),

@@ -19,11 +19,11 @@ from tests.checkpoints.tiny_run import (
     Attempt,
     check_invariants,
     check_nothing_left,
-    examples,
     fingerprint,
     head_of,
 )
 from tests.fakes.memory_store import MemoryStore
+from tests.proving import examples
 
 # Read HEAD, create config.json, list, write HEAD: then an attempt holds a new run.
 CALLS_TO_HOLD = 4

@@ -5,7 +5,6 @@ live across saves inside an epoch, history, a callback with a counter, a best ep
 """
 
 import itertools
-import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -45,13 +44,6 @@ EPOCHS = 2
 POLICY = SavePolicy(every_steps=2)
 # Epoch 1 is the best one, so the checkpoint at step 5 has to outlive three later ones.
 VAL_LOSS = {1: 0.25, 2: 0.5}
-# `PROVE_FACTOR=3` looks for rare schedules in a longer test run.
-FACTOR = int(os.environ.get("PROVE_FACTOR", "1"))
-
-
-def examples(number: int) -> int:
-    """So many Hypothesis examples, times PROVE_FACTOR."""
-    return number * FACTOR
 
 
 def initial() -> RunState:

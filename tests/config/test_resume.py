@@ -35,6 +35,7 @@ MUTABLE = {
     "distribution.silence_seconds",
     "distribution.supervise",
     "evaluation.threshold",
+    "evaluation.every_steps",
     "evaluation.weights",
     "export",
     "export.enabled",

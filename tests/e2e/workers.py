@@ -3,11 +3,12 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+
+from job.cli import main
+from tests.forked import Forked
 
 # A worker is lost when its process has ended or was silent for this long.
 SILENCE_SECONDS = 6
@@ -53,9 +54,9 @@ class Workers:
     ) -> None:
         self.addresses = ",".join(f"127.0.0.1:{free_ports()}" for _ in range(count))
         self.logs = [config.parent / f"worker-{number}.log" for number in range(count)]
-        self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.processes: dict[int, Forked] = {}
         for number in range(count) if start is None else start:
-            command = [sys.executable, "-m", "job", "train", str(configs.get(number, config))]
+            command = ["train", str(configs.get(number, config))]
             common = ["metrics.port=0", "distribution.devices=cpu"]
             common.append(f"distribution.silence_seconds={SILENCE_SECONDS}")
             for one in [*common, "distribution.supervise=off", *sets, *own.get(number, [])]:
@@ -64,14 +65,13 @@ class Workers:
                 "WORKER_ADDRESSES": self.addresses,
                 "JOB_COMPLETION_INDEX": str(number),
             }
-            with self.logs[number].open("wb") as log:
-                self.processes[number] = subprocess.Popen(
-                    command,
-                    env={**os.environ, **place, **env.get(number, {})},
-                    cwd=cwd,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                )
+            self.processes[number] = Forked(
+                main,
+                command,
+                env={**os.environ, **place, **env.get(number, {})},
+                cwd=cwd,
+                log=self.logs[number],
+            )
 
     def wait_for(self, text: str, worker: int = 0) -> None:
         """Returns once a worker has logged `text`."""

@@ -44,7 +44,9 @@ class Toy:
         return TrainingLoop(
             step=self.step,
             data=self.data,
-            schedule=Schedule(epochs, schedule.get("grid_steps", 4), saves),
+            schedule=Schedule(
+                epochs, schedule.get("grid_steps", 4), saves, schedule.get("validate_every")
+            ),
             callbacks=listed,
             validate=validate,
             stop=stop or StopSignal(),

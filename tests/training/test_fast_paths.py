@@ -15,6 +15,7 @@ from job.training.item_tensors import StoredItems
 from job.training.state import read_variables, write_variables
 from job.training.step import ItemAccess, TrainStep
 from job.types import ItemInput
+from tests.proving import examples
 
 BATCH, ITEMS, BLOCK, LENGTH = 8, 24, 4, 6
 STEPS = ItemInput("sequence", "float32", (None, 5), mean=(0.5,) * 5, std=(2.0,) * 5)
@@ -145,7 +146,7 @@ FAST = {
         ("compiled", "last"),
     ],
 )
-def test_a_step_from_each_of_200_states_is_that_of_the_plain_path(name, encoder):
+def test_a_step_from_each_of_many_states_is_that_of_the_plain_path(name, encoder):
     items = some(STEPS, lengths=SAME)
     options = ENCODERS[encoder]
     if FAST[name].get("compiled"):
@@ -153,7 +154,7 @@ def test_a_step_from_each_of_200_states_is_that_of_the_plain_path(name, encoder)
     plain = path(STEPS, items, stored=False, **options)
     fast = path(STEPS, items, **FAST[name], **options)
     gaps = Gaps()
-    for number in range(200):
+    for number in range(examples(20)):
         plain.state = fast.state = without_momentum(plain.state)
         expected, found = plain.take(number, 1), fast.take(number, 1)
         np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-5)

@@ -53,6 +53,16 @@ def test_a_call_stops_at_whatever_comes_first(steps_left, until_save, seconds_pe
     )
 
 
+@pytest.mark.parametrize(("until_save", "until_validation", "steps"), [(9, 5, 5), (3, 5, 3)])
+def test_a_call_also_stops_at_a_validation(until_save, until_validation, steps):
+    assert steps == steps_of_call(
+        steps_left=16,
+        steps_until_save=until_save,
+        steps_until_validation=until_validation,
+        seconds_per_step=0.0,
+    )
+
+
 @pytest.mark.parametrize(
     ("custom", "stored", "steps"), [(True, 4, 4), (True, None, 8), (False, 4, 8)]
 )

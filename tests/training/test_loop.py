@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from job.callbacks.callback_list import RunCallback
-from job.errors import ConfigError, DivergedError
+from job.errors import ConfigError, DivergedError, PreemptedError
 from job.training.signals import StopSignal
 from job.training.state import TrainState, write_variables
 from job.types import Position
@@ -97,6 +97,47 @@ def test_grouping_steps_into_calls_never_changes_a_weight(toy):
         results.append((run.weights(), state.history))
     assert all(same(results[0][0], weights) for weights, _ in results)
     assert all(history == results[0][1] for _, history in results)
+
+
+class Measurements(RunCallback):
+    """Notes the validations inside epochs."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def on_validation(self, measured):
+        self.found.append(dict(measured))
+
+
+def test_validation_inside_epochs_is_for_observers_and_changes_nothing(toy):
+    undisturbed = toy()
+    _, expected = undisturbed.train(epochs=2, validate=lambda: {"val_loss": 0.5})
+    measured, notes, steps = toy(), Measurements(), []
+
+    def validate():
+        steps.append(state.position.global_step)
+        return {"val_loss": 0.5}
+
+    state = TrainState()
+    loop = measured.loop(epochs=2, callbacks=[notes], validate=validate, validate_every=3)
+    loop.run(state)
+    ends = [STEPS, 2 * STEPS]
+    assert steps == sorted({*range(3, 2 * STEPS, 3), *ends})
+    assert len(notes.found) == len(steps) - len(ends)
+    assert state.history == expected.history
+    assert same(measured.weights(), undisturbed.weights())
+
+
+def test_a_signal_during_a_validation_inside_an_epoch_stops_at_its_step(toy):
+    state = TrainState()
+
+    def validate():
+        raise PreemptedError("stopped")
+
+    loop = toy().loop(epochs=1, callbacks=[], validate=validate, validate_every=2)
+    assert loop.run(state) == "interrupted"
+    assert state.position.global_step == 2
 
 
 @pytest.mark.parametrize("stop_after", [1, 3, STEPS, STEPS + 2, 3 * STEPS - 1])

@@ -70,7 +70,7 @@ def _measure(loaded: LoadedConfig, *, directory: RunDirectory) -> dict[str, Any]
     result = evaluate(
         split_scorer(config, components, dataset, check_stop=_go_on),
         dataset=dataset,
-        criterion=config.evaluation.threshold,
+        section=config.evaluation,
         check_stop=_go_on,
     )
     return {

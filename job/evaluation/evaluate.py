@@ -5,7 +5,7 @@ show what training adds.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from job.config.evaluation import EvaluationConfig
 from job.data.dataset import Dataset, ItemTable, PairTable
 from job.data.pipeline.batches import item_batches
 from job.data.pipeline.collators import Collator
@@ -21,6 +22,7 @@ from job.distribution.group import Group
 from job.distribution.messages import Message
 from job.errors import DivergedError
 from job.evaluation.baselines import baseline_scores
+from job.evaluation.calibration import Calibration, fit_calibration
 from job.evaluation.metrics import DECISIONS, RANKINGS, roc_auc
 from job.evaluation.retrieval import (
     UNKNOWN,
@@ -28,6 +30,7 @@ from job.evaluation.retrieval import (
     search_by_match,
     search_metrics,
 )
+from job.evaluation.slices import SliceQuality
 from job.evaluation.thresholds import choose_threshold
 from job.models.pair_scorer import PairScorer, PairScores
 from job.types import ItemInput
@@ -182,19 +185,34 @@ class EvaluationResult:
 
     Attributes:
         threshold: A pair is predicted to match when its score is at least this.
-        criterion: What the threshold maximises, see `choose_threshold`.
+        threshold_interval: 95 % interval of the chosen threshold.
+        threshold_met: Whether validation proves the target with the wanted confidence; true
+            for a goal that is no target.
+        criterion: What the threshold was chosen for, as text.
+        target: `evaluation.threshold`, as text.
+        calibration: From a logit to a probability, fitted on validation.
         validation: Loss and metrics on validation, by name.
         test: Loss and metrics on test, by name.
         baselines: ROC-AUC of the untrained baselines on test, by name.
         test_scores: Label, logit, score and loss of every test pair, in file order.
+        validation_scores: The same of every validation pair.
+        intervals: 95 % intervals of the metrics, by split and name.
+        slices: The quality of parts of test.
     """
 
     threshold: float
+    threshold_interval: tuple[float, float]
+    threshold_met: bool
     criterion: str
+    target: str
+    calibration: Calibration
     validation: Mapping[str, float]
     test: Mapping[str, float]
     baselines: Mapping[str, float]
     test_scores: PairScores
+    validation_scores: PairScores
+    intervals: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+    slices: Sequence[SliceQuality] = ()
 
     @property
     def baseline_roc_auc(self) -> float:
@@ -206,7 +224,7 @@ def evaluate(
     splits: SplitScorer,
     *,
     dataset: Dataset,
-    criterion: str,
+    section: EvaluationConfig,
     check_stop: Callable[[], None],
     validation: SplitScores | None = None,
 ) -> EvaluationResult:
@@ -215,7 +233,7 @@ def evaluate(
     Args:
         splits: Scores pairs with the model.
         dataset: The splits to measure on.
-        criterion: `evaluation.threshold`.
+        section: What the threshold is chosen for, and the calibration.
         check_stop: Called every few seconds; raises to stop the work, for example on SIGTERM.
         validation: Scores of all validation pairs by the same weights, if they are known.
 
@@ -233,7 +251,7 @@ def evaluate(
         )
     # By scores, not logits: what no score can separate, no deployed model can decide.
     label, score = validation.pairs.label, validation.pairs.score
-    threshold = choose_threshold(label, score, criterion=criterion)
+    threshold = choose_threshold(label, score, criterion=section.threshold)
     pairs = dataset.pairs["test"]
     baselines = baseline_scores(
         dataset.items,
@@ -244,11 +262,16 @@ def evaluate(
     )
     return EvaluationResult(
         threshold=threshold,
-        criterion=criterion,
+        threshold_interval=(threshold, threshold),
+        threshold_met=True,
+        criterion=section.threshold,
+        target=section.threshold,
+        calibration=fit_calibration(label, validation.pairs.logit, kind=section.calibration),
         validation=_known(measure(validation, threshold=threshold)),
         test=_known(measure(test, threshold=threshold)),
         baselines={name: roc_auc(pairs.label, score) for name, score in baselines.items()},
         test_scores=test.pairs,
+        validation_scores=validation.pairs,
     )
 
 

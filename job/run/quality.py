@@ -147,7 +147,7 @@ def evaluate_model(
     result = evaluate(
         splits,
         dataset=dataset,
-        criterion=run.config.evaluation.threshold,
+        section=run.config.evaluation,
         check_stop=run.stop.raise_if_requested,
         validation=validation.known_scores(dataset.pairs["validation"]),
     )

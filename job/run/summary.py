@@ -20,6 +20,16 @@ log = logging.getLogger(__name__)
 
 SCHEMA = 1
 
+_RESULT_KEYS = (
+    "threshold",
+    "threshold_interval",
+    "threshold_target",
+    "threshold_met",
+    "threshold_chosen_for",
+    "calibration",
+    "metrics",
+    "slices",
+)
 _OUTCOMES = {
     ExitCode.PREEMPTED: "preempted",
     ExitCode.INTERRUPTED: "interrupted",
@@ -76,18 +86,28 @@ def summarise(
 def result_json(result: "EvaluationResult | None") -> dict[str, Any]:
     """Quality of the model; null if it was not measured."""
     if result is None:
-        return {"threshold": None, "threshold_chosen_for": None, "metrics": None}
+        return dict.fromkeys(_RESULT_KEYS)
+
+    def measured(split: str, metrics: Mapping[str, float]) -> dict[str, Any]:
+        intervals = result.intervals.get(split, {})
+        return {**metrics, "intervals": {name: list(it) for name, it in intervals.items()}}
+
     return {
         "threshold": result.threshold,
+        "threshold_interval": list(result.threshold_interval),
+        "threshold_target": result.target,
+        "threshold_met": result.threshold_met,
         "threshold_chosen_for": result.criterion,
+        "calibration": result.calibration.to_json(),
         "metrics": {
-            "validation": dict(result.validation),
+            "validation": measured("validation", result.validation),
             "test": {
-                **result.test,
+                **measured("test", result.test),
                 "baseline_roc_auc": result.baseline_roc_auc,
                 "baselines": dict(result.baselines),
             },
         },
+        "slices": [asdict(it) for it in result.slices],
     }
 
 

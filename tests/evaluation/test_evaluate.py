@@ -5,6 +5,7 @@ from types import MappingProxyType, SimpleNamespace
 import numpy as np
 import pytest
 
+from job.config.evaluation import EvaluationConfig
 from job.errors import DivergedError, PreemptedError
 from job.evaluation import evaluate
 from job.evaluation.evaluate import SplitScores
@@ -44,7 +45,7 @@ def evaluated(splits, *, check_stop=lambda: None, known=None):
     return evaluate.evaluate(
         splits,
         dataset=DATASET,
-        criterion="accuracy",
+        section=EvaluationConfig(),
         check_stop=check_stop,
         validation=known,
     )

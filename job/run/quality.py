@@ -148,6 +148,7 @@ def evaluate_model(
         splits,
         dataset=dataset,
         section=run.config.evaluation,
+        seed=run.config.run.seed,
         check_stop=run.stop.raise_if_requested,
         validation=validation.known_scores(dataset.pairs["validation"]),
     )

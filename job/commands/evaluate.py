@@ -15,7 +15,7 @@ from job.config.loader.load_config import LoadedConfig, load_config
 from job.data.load import load_dataset
 from job.errors import ConfigError, ExitCode
 from job.run.directory import RunDirectory, open_run_directory
-from job.run.read_data import data_access
+from job.run.read_data import data_access, require_support
 from job.run.summary import result_lines
 from job.telemetry.logs.setup import quieten_tensorflow
 
@@ -46,6 +46,7 @@ def _measure(loaded: LoadedConfig, *, directory: RunDirectory) -> dict[str, Any]
     )
     # Words and means come from the data: with others the weights mean something else.
     require_same_data(stored, fingerprint=dataset.fingerprint, uri=directory.uri)
+    require_support(config, dataset)
     quieten_tensorflow(os.environ)
     # TensorFlow takes seconds to import: everything that can be refused was, by now.
     from job.evaluation.evaluate import evaluate
@@ -70,7 +71,8 @@ def _measure(loaded: LoadedConfig, *, directory: RunDirectory) -> dict[str, Any]
     result = evaluate(
         split_scorer(config, components, dataset, check_stop=_go_on),
         dataset=dataset,
-        criterion=config.evaluation.threshold,
+        section=config.evaluation,
+        seed=config.run.seed,
         check_stop=_go_on,
     )
     return {

@@ -22,14 +22,16 @@ class QualityMetric:
     Attributes:
         mode: Which direction is better.
         is_monitored: Whether callbacks and the best checkpoint can follow `val_<name>`.
-        is_exported: Whether Prometheus and the closing summary show it; in [0, 1] then.
+        is_exported: Whether Prometheus shows it; in [0, 1] then.
         title: Row of the closing summary.
+        is_shown: Whether the closing summary has that row.
     """
 
     mode: Mode
     is_monitored: bool
     is_exported: bool
     title: str
+    is_shown: bool = True
 
 
 # Of labels and scores.
@@ -37,9 +39,33 @@ QUALITY_METRICS: dict[str, QualityMetric] = {
     "roc_auc": QualityMetric("max", True, True, "ROC-AUC"),
     "average_precision": QualityMetric("max", True, True, "average precision"),
     "eer": QualityMetric("min", True, True, "equal error rate"),
+    "tar_at_far_1e-1": QualityMetric("max", True, False, "true accepts at 1e-1 false accepts"),
+    "tar_at_far_1e-2": QualityMetric("max", True, False, "true accepts at 1e-2 false accepts"),
+    "tar_at_far_1e-3": QualityMetric("max", True, False, "true accepts at 1e-3 false accepts"),
+    "tar_at_far_1e-4": QualityMetric("max", True, False, "true accepts at 1e-4 false accepts"),
     "accuracy": QualityMetric("max", True, True, "accuracy at threshold"),
+    "precision": QualityMetric("max", False, False, "precision at threshold"),
+    "recall": QualityMetric("max", False, False, "recall at threshold"),
+    "false_accept_rate": QualityMetric(
+        "min", False, False, "false accepts at threshold", is_shown=False
+    ),
+    "balanced_accuracy": QualityMetric(
+        "max", False, False, "balanced accuracy at threshold", is_shown=False
+    ),
     "f1": QualityMetric("max", False, True, "F1 at threshold"),
-    "mcc": QualityMetric("max", False, False, "Matthews correlation at threshold"),
+    "mcc": QualityMetric("max", False, False, "MCC at threshold", is_shown=False),
+}
+
+# Of labels and probabilities, before (`raw_`) and after calibration.
+CALIBRATION_METRICS: dict[str, QualityMetric] = {
+    "raw_brier": QualityMetric(
+        "min", True, False, "Brier score of the raw score", is_shown=False
+    ),
+    "brier": QualityMetric("min", False, False, "Brier score of the probability"),
+    "raw_ece": QualityMetric(
+        "min", False, False, "calibration error of the raw score", is_shown=False
+    ),
+    "ece": QualityMetric("min", False, False, "calibration error of the probability"),
 }
 
 # Measured with a head that orders pairs by a distance of their embeddings.
@@ -50,7 +76,7 @@ RETRIEVAL_METRICS: dict[str, QualityMetric] = {
     "map": QualityMetric("max", True, True, "mean average precision"),
 }
 
-ALL_METRICS = QUALITY_METRICS | RETRIEVAL_METRICS
+ALL_METRICS = QUALITY_METRICS | CALIBRATION_METRICS | RETRIEVAL_METRICS
 
 MONITORS: dict[str, Mode] = {
     "loss": "min",

@@ -59,8 +59,9 @@ class Config(Section):
         stopping = self.callbacks.early_stopping
         return self.checkpoint.monitor or (stopping.monitor if stopping else "val_loss")
 
-    @model_validator(mode="after")
-    def _head_loss_and_data_fit(self) -> "Config":
+    @property
+    def monitors(self) -> dict[tuple[str, ...], str]:
+        """The metrics that callbacks and the best checkpoint follow, by their key."""
         following = {
             ("callbacks", "early_stopping", "monitor"): self.callbacks.early_stopping,
             ("callbacks", "reduce_learning_rate", "monitor"): (
@@ -68,16 +69,20 @@ class Config(Section):
             ),
             ("checkpoint", "monitor"): self.checkpoint,
         }
+        return {
+            key: section.monitor
+            for key, section in following.items()
+            if section and section.monitor
+        }
+
+    @model_validator(mode="after")
+    def _head_loss_and_data_fit(self) -> "Config":
         found = conflicts(
             self.model,
             training=self.training,
             data=self.data,
             evaluation=self.evaluation,
-            monitors={
-                key: section.monitor
-                for key, section in following.items()
-                if section and section.monitor
-            },
+            monitors=self.monitors,
         )
         if found:
             raise IncompatibleError(found)

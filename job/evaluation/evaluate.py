@@ -5,7 +5,7 @@ show what training adds.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,23 +14,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from job.config.evaluation import EvaluationConfig
 from job.data.dataset import Dataset, ItemTable, PairTable
 from job.data.pipeline.batches import item_batches, steps_within_budget
 from job.data.pipeline.collators import Collator
 from job.distribution.group import Group
 from job.distribution.messages import Message
 from job.errors import DivergedError
+from job.evaluation.assess import assess, judge, measures_for
 from job.evaluation.baselines import baseline_scores
-from job.evaluation.metrics import DECISIONS, RANKINGS, roc_auc
+from job.evaluation.calibration import Calibration, fit_calibration
+from job.evaluation.choose import Choice, choose_for_goal
+from job.evaluation.identities import Identities, identities_of
+from job.evaluation.intervals import Interval
+from job.evaluation.metrics import DECISIONS, RANKINGS, brier, roc_auc
 from job.evaluation.retrieval import (
     UNKNOWN,
     search_by_class,
     search_by_match,
     search_metrics,
 )
-from job.evaluation.thresholds import choose_threshold
+from job.evaluation.slices import SliceQuality, parts_of, slice_quality
+from job.evaluation.thresholds import Terms
 from job.models.pair_scorer import PairScorer, PairScores
+from job.types import Split
 
+_MEASURED: tuple[Split, ...] = ("validation", "test")
 # Messages between workers.
 EMBED, EMBEDDED = "embed", "embedded"
 
@@ -150,21 +159,22 @@ def measure(split: SplitScores, *, threshold: float) -> dict[str, float]:
         threshold: A pair is predicted to match when its score is at least this.
 
     Returns:
-        `loss` (mean over pairs), `RANKINGS` of the logits, `DECISIONS` of the scores and the
-        metrics of the search; each in [0, 1] except `mcc` in [-1, 1]. Every metric is NaN when
-        a logit is not finite: a diverged model has no quality.
+        `loss` (mean over pairs), `RANKINGS` of the logits, `DECISIONS` and `raw_brier` of the
+        scores and the metrics of the search; each in [0, 1] except `mcc` in [-1, 1]. Every
+        metric is NaN when a logit is not finite: a diverged model has no quality.
     """
     scores = split.pairs
     loss = float(np.mean(scores.loss, dtype=np.float64))
     if not scores.is_finite:
-        names = (*RANKINGS, *DECISIONS, *split.search)
+        names = (*RANKINGS, *DECISIONS, "raw_brier", *split.search)
         return {"loss": loss, **dict.fromkeys(names, float("nan"))}
     label, logit, score = scores.label, scores.logit, scores.score
     ranked = {name: metric(label, logit) for name, metric in RANKINGS.items()}
     decided = {
         name: metric(label, score, threshold=threshold) for name, metric in DECISIONS.items()
     }
-    return {"loss": loss, **ranked, **decided, **split.search}
+    raw_brier = brier(label, score)
+    return {"loss": loss, **ranked, **decided, "raw_brier": raw_brier, **split.search}
 
 
 @dataclass(frozen=True)
@@ -173,19 +183,34 @@ class EvaluationResult:
 
     Attributes:
         threshold: A pair is predicted to match when its score is at least this.
-        criterion: What the threshold maximises, see `choose_threshold`.
+        threshold_interval: 95 % interval of the chosen threshold.
+        threshold_met: Whether validation proves the target with the wanted confidence; true
+            for a goal that is no target.
+        criterion: What the threshold was chosen for, as text.
+        target: `evaluation.threshold`, as text.
+        calibration: From a logit to a probability, fitted on validation.
         validation: Loss and metrics on validation, by name.
         test: Loss and metrics on test, by name.
         baselines: ROC-AUC of the untrained baselines on test, by name.
         test_scores: Label, logit, score and loss of every test pair, in file order.
+        validation_scores: The same of every validation pair.
+        intervals: 95 % intervals of the metrics, by split and name.
+        slices: The quality of parts of test.
     """
 
     threshold: float
+    threshold_interval: tuple[float, float]
+    threshold_met: bool
     criterion: str
+    target: str
+    calibration: Calibration
     validation: Mapping[str, float]
     test: Mapping[str, float]
     baselines: Mapping[str, float]
     test_scores: PairScores
+    validation_scores: PairScores
+    intervals: Mapping[Split, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+    slices: Sequence[SliceQuality] = ()
 
     @property
     def baseline_roc_auc(self) -> float:
@@ -197,7 +222,8 @@ def evaluate(
     splits: SplitScorer,
     *,
     dataset: Dataset,
-    criterion: str,
+    section: EvaluationConfig,
+    seed: int,
     check_stop: Callable[[], None],
     validation: SplitScores | None = None,
 ) -> EvaluationResult:
@@ -206,7 +232,8 @@ def evaluate(
     Args:
         splits: Scores pairs with the model.
         dataset: The splits to measure on.
-        criterion: `evaluation.threshold`.
+        section: What the threshold is chosen for, and the calibration.
+        seed: Of the random draws of the intervals.
         check_stop: Called every few seconds; raises to stop the work, for example on SIGTERM.
         validation: Scores of all validation pairs by the same weights, if they are known.
 
@@ -222,31 +249,89 @@ def evaluate(
             "measured nor exported. Lower training.optimizer.learning_rate, and keep "
             "callbacks.terminate_on_nan enabled."
         )
-    # By scores, not logits: what no score can separate, no deployed model can decide.
-    label, score = validation.pairs.label, validation.pairs.score
-    threshold = choose_threshold(label, score, criterion=criterion)
+    scored = {"validation": validation, "test": test}
+    identities = {
+        split: identities_of(dataset.pairs[split], dataset.items) for split in _MEASURED
+    }
+    check_stop()
+    choice = _choose(validation.pairs, identities["validation"], section=section, seed=seed)
+    calibration = _calibrate(validation.pairs, section=section)
+    measured: dict[Split, Mapping[str, float]] = {}
+    intervals: dict[Split, Mapping[str, Interval]] = {}
+    for split in _MEASURED:
+        check_stop()
+        pairs = scored[split].pairs
+        judged = judge(
+            pairs.label,
+            pairs.logit,
+            score=pairs.score,
+            threshold=choice.threshold,
+            calibration=calibration,
+        )
+        found = assess(judged, identities[split], match_share=section.match_share, seed=seed)
+        known = _known(measure(scored[split], threshold=choice.threshold))
+        measured[split] = {**known, **found.metrics}
+        intervals[split] = found.intervals
+    check_stop()
+    slices = slice_quality(
+        judged,
+        parts=parts_of(dataset.pairs["test"], dataset.items, identities["test"]),
+        measures=measures_for(judged, match_share=section.match_share),
+        overall=measured["test"]["balanced_accuracy"],
+        seed=seed,
+    )
+    return EvaluationResult(
+        threshold=choice.threshold,
+        threshold_interval=choice.interval,
+        threshold_met=choice.is_met,
+        criterion=choice.chosen_for,
+        target=section.threshold,
+        calibration=calibration,
+        validation=measured["validation"],
+        test=measured["test"],
+        baselines=_baselines(splits, dataset, check_stop=check_stop),
+        test_scores=test.pairs,
+        validation_scores=validation.pairs,
+        intervals=intervals,
+        slices=slices,
+    )
+
+
+def _choose(
+    pairs: PairScores, identities: Identities, *, section: EvaluationConfig, seed: int
+) -> Choice:
+    return choose_for_goal(
+        pairs.label,
+        pairs.logit,
+        score=pairs.score,
+        identities=identities,
+        goal=section.goal,
+        terms=Terms(section.confidence, section.match_share),
+        seed=seed,
+    )
+
+
+def _calibrate(pairs: PairScores, *, section: EvaluationConfig) -> Calibration:
+    calibration = fit_calibration(pairs.label, pairs.logit, kind=section.calibration)
+    if section.match_share is None:
+        return calibration
+    return calibration.for_share(section.match_share, measured=float(pairs.label.mean()))
+
+
+def _baselines(
+    splits: SplitScorer, dataset: Dataset, *, check_stop: Callable[[], None]
+) -> Mapping[str, float]:
     pairs = dataset.pairs["test"]
-    baselines = baseline_scores(
+    scores = baseline_scores(
         dataset.items,
         pairs=pairs,
         statistics=dataset.statistics,
         pixels=splits.feed.batch,
         check_stop=check_stop,
     )
-    return EvaluationResult(
-        threshold=threshold,
-        criterion=criterion,
-        validation=_known(measure(validation, threshold=threshold)),
-        test=_known(measure(test, threshold=threshold)),
-        baselines={name: roc_auc(pairs.label, score) for name, score in baselines.items()},
-        test_scores=test.pairs,
-    )
+    return {name: roc_auc(pairs.label, score) for name, score in scores.items()}
 
 
 def _known(measured: Mapping[str, float]) -> dict[str, float]:
-    """Without the metrics of a search when there was nothing to search for."""
-    return {
-        name: value
-        for name, value in measured.items()
-        if name not in UNKNOWN or not math.isnan(value)
-    }
+    """Without the metrics that the pairs do not have, such as those of a search for nothing."""
+    return {name: value for name, value in measured.items() if not math.isnan(value)}

@@ -14,12 +14,14 @@ to import, so each function imports it when called.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from job.evaluation.operating_points import checked_pairs, operating_points, require_both
+from job.evaluation.weighted import accepts_at
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,87 @@ def mcc(label: ArrayLike, score: ArrayLike, *, threshold: float) -> float:
     return float(matthews_corrcoef(matches, accepted))
 
 
+def precision(label: ArrayLike, score: ArrayLike, *, threshold: float) -> float:
+    """Share of matches among the accepted pairs, in [0, 1]; NaN if none is accepted.
+
+    Arguments and errors are those of `accuracy`.
+    """
+    matches, accepted = _decisions(label, score, threshold=threshold)
+    return float(matches[accepted].mean()) if accepted.any() else math.nan
+
+
+def recall(label: ArrayLike, score: ArrayLike, *, threshold: float) -> float:
+    """Share of accepted pairs among the matches, in [0, 1]; NaN without a match.
+
+    Arguments and errors are those of `accuracy`.
+    """
+    matches, accepted = _decisions(label, score, threshold=threshold)
+    return float(accepted[matches].mean()) if matches.any() else math.nan
+
+
+def false_accept_rate(label: ArrayLike, score: ArrayLike, *, threshold: float) -> float:
+    """Share of accepted pairs among the non-matches, in [0, 1]; NaN without one.
+
+    Arguments and errors are those of `accuracy`.
+    """
+    matches, accepted = _decisions(label, score, threshold=threshold)
+    return float(accepted[~matches].mean()) if not matches.all() else math.nan
+
+
+def balanced_accuracy(label: ArrayLike, score: ArrayLike, *, threshold: float) -> float:
+    """Mean of the shares of matches and of non-matches decided correctly; NaN of one class.
+
+    Arguments and errors are those of `accuracy`.
+    """
+    right = recall(label, score, threshold=threshold)
+    return (right + 1.0 - false_accept_rate(label, score, threshold=threshold)) / 2.0
+
+
+def brier(label: ArrayLike, score: ArrayLike) -> float:
+    """Mean square of the difference of score and label, in [0, 1]; 0 is perfect.
+
+    Args:
+        label: (P,), 1 = match, 0 = non-match.
+        score: (P,), a probability.
+
+    Raises:
+        DataError: No pairs, a label other than 0 and 1, a score that is not finite.
+    """
+    matches, scores = checked_pairs(label, score)
+    return float(np.mean(np.square(scores - matches)))
+
+
+def true_accept_rate(label: ArrayLike, score: ArrayLike, *, false_accept_rate: float) -> float:
+    """Share of matches accepted by the threshold that accepts a share of the other pairs.
+
+    See `accepts_at` for where that threshold lies. Errors are those of `roc_auc`.
+
+    Args:
+        label: (P,), 1 = match, 0 = non-match.
+        score: (P,), large = similar.
+        false_accept_rate: The share, in (0, 1).
+
+    Returns:
+        The rate, in [0, 1]; NaN with fewer than `num_needed` other pairs.
+    """
+    points = operating_points(label, score)
+    matches, others = int(points.true_positives[-1]), int(points.false_positives[-1])
+    if others < num_needed(false_accept_rate):
+        return math.nan
+    accepts = points.true_positives[None, 1:].astype(np.float64)
+    wrong = points.false_positives[None, 1:].astype(np.float64)
+    wanted = np.array([[false_accept_rate * others]])
+    return float(accepts_at(wanted, accepts, wrong)[0]) / matches
+
+
+def num_needed(rate: float, *, confidence: float = 0.95) -> int:
+    """Independent pairs without an error that prove an error rate to be at most `rate`.
+
+    Source: the "rule of three", 3 / rate for a confidence of 0.95.
+    """
+    return math.ceil(math.log(1.0 - confidence) / math.log1p(-rate))
+
+
 def _decisions(
     label: ArrayLike, score: ArrayLike, *, threshold: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -143,16 +226,33 @@ def _decisions(
     return matches, scores >= threshold
 
 
+# The false accept rates at which the true accept rate is measured, by the metric's name.
+FALSE_ACCEPT_RATES: Mapping[str, float] = MappingProxyType(
+    {f"tar_at_far_1e-{digits}": 10.0**-digits for digits in (1, 2, 3, 4)}
+)
+
 # By name, (label, logit) -> value. Logits, because the float32 sigmoid is 1.0 from 17 on.
 RANKINGS: Mapping[str, Callable[[ArrayLike, ArrayLike], float]] = MappingProxyType(
     {
         "roc_auc": roc_auc,
         "average_precision": average_precision,
         "eer": lambda label, logit: equal_error_rate(label, logit).rate,
+        **{
+            name: partial(true_accept_rate, false_accept_rate=rate)
+            for name, rate in FALSE_ACCEPT_RATES.items()
+        },
     }
 )
 
 # By name, (label, score, threshold=) -> value. Scores, because deployed models decide by them.
 DECISIONS: Mapping[str, Callable[..., float]] = MappingProxyType(
-    {"accuracy": accuracy, "f1": f1, "mcc": mcc}
+    {
+        "accuracy": accuracy,
+        "precision": precision,
+        "recall": recall,
+        "false_accept_rate": false_accept_rate,
+        "balanced_accuracy": balanced_accuracy,
+        "f1": f1,
+        "mcc": mcc,
+    }
 )

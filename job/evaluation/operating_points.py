@@ -4,6 +4,11 @@ The equal error rate and the choice of a threshold are functions of these counts
 
     points = operating_points(label, score)
     best = points.threshold(3)  # accepts the pairs with the three highest distinct scores
+
+A deployed model compares float32 scores, which are 1.0 for every logit from 17 on. Pairs of
+equal score are accepted together, whatever their logits: no threshold separates them. How far
+apart two neighbouring scores are is measured on their logits, since scores near 0 and 1 are all
+close.
 """
 
 import math
@@ -25,17 +30,39 @@ class OperatingPoints:
         score: float64 (K,), the distinct scores, descending.
         true_positives: int64 (K + 1,), accepted pairs that match; the last entry counts all.
         false_positives: int64 (K + 1,), accepted pairs that do not match.
+        lowest: float64 (K,), the lowest logit of each score; the score itself without logits.
+        highest: float64 (K,), the highest one.
+        has_logits: Whether `score` is the sigmoid of logits.
     """
 
     score: NDArray[np.float64]
     true_positives: NDArray[np.int64]
     false_positives: NDArray[np.int64]
+    lowest: NDArray[np.float64]
+    highest: NDArray[np.float64]
+    has_logits: bool = False
+
+    @property
+    def gap(self) -> NDArray[np.float64]:
+        """float64 (K + 1,), between the lowest accepted and the highest rejected logit.
+
+        0 where no pair is accepted, or all are.
+        """
+        inner = np.maximum(self.lowest[:-1] - self.highest[1:], 0.0)
+        return np.concatenate(([0.0], inner, [0.0]))
+
+    @property
+    def position(self) -> NDArray[np.float64]:
+        """float64 (K + 1,), the logit of the threshold of each point."""
+        middle = self.lowest[:-1] / 2.0 + self.highest[1:] / 2.0
+        return np.concatenate(([self.highest[0]], middle, [self.lowest[-1]]))
 
     def threshold(self, point: int) -> float:
         """A threshold that makes the decision of one point.
 
-        It is the midpoint between the lowest accepted and the highest rejected score. It is a
-        float32 value whenever the scores are, so that an exported graph decides identically.
+        It is the score of the midpoint between the lowest accepted and the highest rejected
+        logit, or without logits the midpoint of their scores. It is a float32 value whenever
+        the scores are, so that an exported graph decides identically.
 
         Args:
             point: 0 (accepts no pair) to K (accepts all pairs).
@@ -46,17 +73,21 @@ class OperatingPoints:
         if point == len(self.score):
             return accepted
         rejected = float(self.score[point])
-        middle = _single(rejected / 2.0 + accepted / 2.0)
+        middle = float(self.position[point])
+        middle = _single(_sigmoid(middle) if self.has_logits else middle)
         # Rounding can reach either neighbour; `accepted` itself always decides correctly.
         return middle if rejected < middle <= accepted else accepted
 
 
-def operating_points(label: ArrayLike, score: ArrayLike) -> OperatingPoints:
+def operating_points(
+    label: ArrayLike, score: ArrayLike, *, logit: ArrayLike | None = None
+) -> OperatingPoints:
     """Counts the accepted pairs at every distinct score.
 
     Args:
         label: (P,) of any numeric type or bool; 1 = match, 0 = non-match.
         score: (P,), large = similar, finite.
+        logit: (P,), finite; `score` is their sigmoid. None if the scores are no such.
 
     Returns:
         The K + 1 points that K distinct scores allow.
@@ -70,7 +101,14 @@ def operating_points(label: ArrayLike, score: ArrayLike) -> OperatingPoints:
     distinct, group = np.unique(scores, return_inverse=True)
     matched = np.bincount(group[matches], minlength=len(distinct))
     others = np.bincount(group, minlength=len(distinct)) - matched
+    at = scores if logit is None else checked_pairs(label, logit)[1]
+    lowest, highest = np.full(len(distinct), np.inf), np.full(len(distinct), -np.inf)
+    np.minimum.at(lowest, group, at)
+    np.maximum.at(highest, group, at)
     return OperatingPoints(
+        lowest=lowest[::-1],
+        highest=highest[::-1],
+        has_logits=logit is not None,
         score=distinct[::-1],
         true_positives=np.concatenate(([0], np.cumsum(matched[::-1]))),
         false_positives=np.concatenate(([0], np.cumsum(others[::-1]))),
@@ -129,6 +167,10 @@ def checked_pairs(
             "model has diverged, lower training.optimizer.learning_rate."
         )
     return labels == 1, scores
+
+
+def _sigmoid(logit: float) -> float:
+    return math.exp(min(logit, 0.0)) / (1.0 + math.exp(-abs(logit)))
 
 
 def _single(value: float) -> float:

@@ -147,7 +147,8 @@ def evaluate_model(
     result = evaluate(
         splits,
         dataset=dataset,
-        criterion=run.config.evaluation.threshold,
+        section=run.config.evaluation,
+        seed=run.config.run.seed,
         check_stop=run.stop.raise_if_requested,
         validation=validation.known_scores(dataset.pairs["validation"]),
     )

@@ -8,6 +8,11 @@ from collections.abc import Callable, Mapping
 from job.config.root import Config
 from job.data.dataset import Dataset
 from job.data.load import load_dataset
+from job.errors import ConfigError
+from job.evaluation.identities import identities_of
+from job.evaluation.metrics import FALSE_ACCEPT_RATES, num_needed
+from job.evaluation.support import unsupported
+from job.evaluation.thresholds import Terms
 from job.run.context import RunContext
 from job.storage.parallel import ParallelDownloader
 from job.types import SPLITS
@@ -38,7 +43,43 @@ def read_data(run: RunContext) -> Dataset:
             ),
         )
     _report(run, dataset)
+    require_support(run.config, dataset)
     return dataset
+
+
+def require_support(config: Config, dataset: Dataset) -> None:
+    """Rejects a threshold target, or a monitor, that validation has too few pairs for.
+
+    With `evaluation.unsupported: warn` a target only causes a warning.
+
+    Raises:
+        ConfigError: The message says how many pairs are needed.
+    """
+    section, pairs = config.evaluation, dataset.pairs["validation"]
+    problem = unsupported(
+        pairs,
+        identities_of(pairs, dataset.items),
+        goal=section.goal,
+        terms=Terms(section.confidence, section.match_share),
+    )
+    if problem is not None and section.unsupported == "refuse":
+        raise ConfigError(
+            f"{problem}. Add validation pairs, choose a weaker target or a lower "
+            "evaluation.confidence, or set evaluation.unsupported: warn to get a threshold "
+            "that meets the target on the validation pairs alone."
+        )
+    if problem is not None:
+        log.warning("threshold target unsupported", extra={"reason": problem})
+    for key, monitor in config.monitors.items():
+        rate = FALSE_ACCEPT_RATES.get(monitor.removeprefix("val_"))
+        count = section.validation_pairs or len(pairs)
+        others = pairs.num_negative * min(count, len(pairs)) // len(pairs)
+        if rate is not None and others < num_needed(rate):
+            raise ConfigError(
+                f"{'.'.join(key)}: {monitor} needs {num_needed(rate):,} validation pairs that "
+                f"do not match and there are {others:,}. Add such pairs, raise "
+                "evaluation.validation_pairs, or monitor val_roc_auc."
+            )
 
 
 def _never() -> None:

@@ -1,7 +1,8 @@
 """`summary.json`: what a script reads after a run has ended, and its form for people."""
 
 import logging
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from job.errors import ExitCode, FencedError, JobError, StorageOutageError
 from job.run.artifacts import RunArtifacts
 from job.run.context import RunContext
 from job.telemetry.terminal import aligned_columns
+from job.types import Split
 
 if TYPE_CHECKING:  # these import TensorFlow; `evaluate` rejects what it can before that
     from job.evaluation.evaluate import EvaluationResult
@@ -20,6 +22,16 @@ log = logging.getLogger(__name__)
 
 SCHEMA = 1
 
+_RESULT_KEYS = (
+    "threshold",
+    "threshold_interval",
+    "threshold_target",
+    "threshold_met",
+    "threshold_chosen_for",
+    "calibration",
+    "metrics",
+    "slices",
+)
 _OUTCOMES = {
     ExitCode.PREEMPTED: "preempted",
     ExitCode.INTERRUPTED: "interrupted",
@@ -76,18 +88,28 @@ def summarise(
 def result_json(result: "EvaluationResult | None") -> dict[str, Any]:
     """Quality of the model; null if it was not measured."""
     if result is None:
-        return {"threshold": None, "threshold_chosen_for": None, "metrics": None}
+        return dict.fromkeys(_RESULT_KEYS)
+
+    def measured(split: Split, metrics: Mapping[str, float]) -> dict[str, Any]:
+        intervals = result.intervals.get(split, {})
+        return {**metrics, "intervals": {name: list(it) for name, it in intervals.items()}}
+
     return {
         "threshold": result.threshold,
+        "threshold_interval": list(result.threshold_interval),
+        "threshold_target": result.target,
+        "threshold_met": result.threshold_met,
         "threshold_chosen_for": result.criterion,
+        "calibration": result.calibration.to_json(),
         "metrics": {
-            "validation": dict(result.validation),
+            "validation": measured("validation", result.validation),
             "test": {
-                **result.test,
+                **measured("test", result.test),
                 "baseline_roc_auc": result.baseline_roc_auc,
                 "baselines": dict(result.baselines),
             },
         },
+        "slices": [asdict(it) for it in result.slices],
     }
 
 
@@ -148,31 +170,72 @@ def format_summary(summary: Mapping[str, Any], *, directory: str) -> str:
 
 
 def result_lines(report: Mapping[str, Any]) -> list[str]:
-    """Metrics of test and validation next to each other, baselines and threshold.
+    """Metrics of test with intervals, next to those of validation; baselines and threshold.
 
     Args:
-        report: Has `threshold`, `threshold_chosen_for` and `metrics` as in `summary.json`.
+        report: Has the keys of `result_json`, as `summary.json` has.
     """
     metrics = report["metrics"]
-
-    def shown(name: str) -> list[str]:
-        values = (metrics[split].get(name) for split in ("test", "validation"))
-        return ["" if value is None else f"{value:.4f}" for value in values]
-
+    test, validation = metrics["test"], metrics["validation"]
     rows = [
-        (metric.title, *shown(name))
-        for name, metric in ALL_METRICS.items()
-        if metric.is_exported and any(shown(name))
+        (it.title, *_with_interval(test, name), _number(validation.get(name)))
+        for name, it in ALL_METRICS.items()
+        if it.is_shown and (name in test or name in validation)
     ]
     rows += [
-        (f"ROC-AUC of baseline {name.replace('_', ' ')}", f"{value:.4f}", "")
-        for name, value in metrics["test"]["baselines"].items()
+        (f"ROC-AUC of baseline {name.replace('_', ' ')}", f"{value:.4f}", "", "")
+        for name, value in test["baselines"].items()
     ]
-    threshold, criterion = report["threshold"], report["threshold_chosen_for"]
+    columns = ("", "test", "95 % interval", "validation")
+    return [aligned_columns(columns, rows), "", *_decision_lines(report), *_slice_lines(report)]
+
+
+def _with_interval(measured: Mapping[str, Any], name: str) -> tuple[str, str]:
+    interval = measured.get("intervals", {}).get(name)
+    return _number(measured.get(name)), "" if interval is None else _span(interval)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _span(interval: Sequence[float]) -> str:
+    low, high = interval
+    return f"{low:.3f} to {high:.3f}"
+
+
+def _decision_lines(report: Mapping[str, Any]) -> list[str]:
+    """The threshold, its interval, and whether it does what was asked for."""
+    threshold, target = report["threshold"], report["threshold_target"]
+    low, high = report["threshold_interval"]
+    digits = _digits(threshold)
+    text = (
+        f"a pair matches from score {threshold:.{digits}f} ({low:.{digits}f} to "
+        f"{high:.{digits}f} with other validation pairs)"
+    )
+    if report["threshold_met"]:
+        return [text, f"chosen on validation for {target}"]
     return [
-        aligned_columns(("", "test", "validation"), rows),
-        "",
-        f"a pair matches from score {threshold:.4f} (chosen on validation for {criterion})",
+        text,
+        f"NOT MET: {target} is not proved by validation; chosen instead for "
+        f"{report['threshold_chosen_for']}",
+    ]
+
+
+def _digits(threshold: float) -> int:
+    """Decimals that show how far from 0 and 1 a threshold is, at least 4."""
+    distance = min(abs(threshold), abs(1.0 - threshold))
+    return 4 if distance == 0.0 else min(8, max(4, 2 - math.floor(math.log10(distance))))
+
+
+def _slice_lines(report: Mapping[str, Any]) -> list[str]:
+    worst = next((it for it in report["slices"] if it["is_worse"]), None)
+    if worst is None:
+        return []
+    value, interval = _with_interval(worst | worst["metrics"], "balanced_accuracy")
+    return [
+        f"worst part: {worst['group']} {worst['name']}, balanced accuracy {value} ({interval}) "
+        f"on {worst['num_pairs']} pairs"
     ]
 
 

@@ -34,8 +34,12 @@ MUTABLE = {
     "distribution.restarts",
     "distribution.silence_seconds",
     "distribution.supervise",
+    "evaluation.calibration",
+    "evaluation.confidence",
+    "evaluation.match_share",
     "evaluation.threshold",
     "evaluation.every_steps",
+    "evaluation.unsupported",
     "evaluation.weights",
     "export",
     "export.enabled",
@@ -210,7 +214,7 @@ def _add(record: dict[str, Any]) -> None:
             _drop_section,
             [
                 "evaluation: this run has no such key, the config says {threshold: "
-                "accuracy, weights: best, validation_pairs: null, batch_size: 64, ..."
+                "accuracy, confidence: 0.95, unsupported: refuse, match_share: nul..."
             ],
         ),
         (_drop_mutable, []),

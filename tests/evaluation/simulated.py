@@ -1,0 +1,95 @@
+"""Pairs whose true quality is known in closed form, because all effects are normal.
+
+An identity has an effect on the score of every pair it is in, and so does each of its items;
+the rest is the pair's own. Matches are all pairs of items of an identity, the others pairs of
+two identities.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+from job.evaluation.identities import Identities
+
+
+@dataclass(frozen=True)
+class World:
+    """Where pairs come from.
+
+    Attributes:
+        identities: In each draw, with `items` items each.
+        others: Pairs of two identities in each draw.
+        gap: By how much the mean logit of matches is larger.
+        identity, item, pair: Standard deviations of the effects.
+    """
+
+    identities: int
+    items: int
+    others: int
+    gap: float
+    identity: float
+    item: float
+    pair: float
+
+    def draw(self, rng):
+        """Labels (P,), logits (P,) and identities of another draw."""
+        of_identity = rng.normal(size=self.identities) * self.identity
+        of_item = rng.normal(size=(self.identities, self.items)) * self.item
+        first, second = np.triu_indices(self.items, 1)
+        who = np.repeat(np.arange(self.identities), len(first))
+        a, b = np.tile(first, self.identities), np.tile(second, self.identities)
+        own = rng.normal(size=len(who)) * self.pair
+        matches = self.gap + of_identity[who] + of_item[who, a] + of_item[who, b] + own
+        left = rng.integers(0, self.identities, self.others)
+        right = (left + rng.integers(1, self.identities, self.others)) % self.identities
+        a, b = rng.integers(0, self.items, (2, self.others))
+        others = of_identity[left] + of_identity[right] + of_item[left, a] + of_item[right, b]
+        others += rng.normal(size=self.others) * self.pair
+        label = np.repeat([True, False], [len(matches), len(others)])
+        sides = np.concatenate([who, left]), np.concatenate([who, right])
+        return label, np.concatenate([matches, others]), Identities.of(*sides)
+
+    @property
+    def match_share(self):
+        matches = self.identities * self.items * (self.items - 1) // 2
+        return matches / (matches + self.others)
+
+    @property
+    def _spreads(self):
+        shared = 2 * self.item**2 + self.pair**2
+        return np.sqrt(self.identity**2 + shared), np.sqrt(2 * self.identity**2 + shared)
+
+    def recall(self, at):
+        return norm.sf((at - self.gap) / self._spreads[0])
+
+    def false_accepts(self, at):
+        return norm.sf(at / self._spreads[1])
+
+    def precision(self, at, *, match_share=None):
+        share = match_share or self.match_share
+        right = share * self.recall(at)
+        return right / np.maximum(right + (1 - share) * self.false_accepts(at), 1e-300)
+
+    def truth(self, at):
+        """The metrics of all pairs there could be, with the threshold `at`."""
+        spread = self._spreads[0]
+        grid = np.linspace(self.gap - 9 * spread, self.gap + 9 * spread, 40001)
+        step = norm.pdf((grid - self.gap) / spread) / spread * (grid[1] - grid[0])
+        equal = brentq(lambda x: self.false_accepts(x) - 1 + self.recall(x), -9, 20)
+        return {
+            "roc_auc": norm.cdf(self.gap / np.hypot(*self._spreads)),
+            "average_precision": float(np.sum(step * self.precision(grid))),
+            "eer": self.false_accepts(equal),
+            "precision": self.precision(at),
+            "recall": self.recall(at),
+        }
+
+
+# Every identity is in about 13 non-matches and has six matches.
+SHARED = World(150, 4, 2000, gap=3.0, identity=0.6, item=0.4, pair=1.0)
+# Few identities that are in many pairs.
+FEW = World(40, 4, 700, gap=3.0, identity=0.6, item=0.4, pair=1.0)
+# Hardly a pair shares an identity with another one.
+SPARSE = World(400, 2, 400, gap=3.0, identity=0.6, item=0.0, pair=1.0)

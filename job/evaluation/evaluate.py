@@ -187,6 +187,7 @@ class EvaluationResult:
         test: Loss and metrics on test, by name.
         baselines: ROC-AUC of the untrained baselines on test, by name.
         test_scores: Label, logit, score and loss of every test pair, in file order.
+        validation_scores: The same of every validation pair.
     """
 
     threshold: float
@@ -195,6 +196,7 @@ class EvaluationResult:
     test: Mapping[str, float]
     baselines: Mapping[str, float]
     test_scores: PairScores
+    validation_scores: PairScores
 
     @property
     def baseline_roc_auc(self) -> float:
@@ -249,6 +251,7 @@ def evaluate(
         test=_known(measure(test, threshold=threshold)),
         baselines={name: roc_auc(pairs.label, score) for name, score in baselines.items()},
         test_scores=test.pairs,
+        validation_scores=validation.pairs,
     )
 
 

@@ -68,6 +68,7 @@ def summarise(
         "state_sha256": checkpointer.state_sha256() if is_known else None,
         "best": asdict(best) if best else None,
         **result_json(result),
+        "curve": _curve(result),
         "metrics_port": run.port or None,
         "artifacts": dict(artifacts or {}),
     }
@@ -89,6 +90,17 @@ def result_json(result: "EvaluationResult | None") -> dict[str, Any]:
             },
         },
     }
+
+
+def _curve(result: "EvaluationResult | None") -> dict[str, Any] | None:
+    """What other thresholds would decide."""
+    if result is None:
+        return None
+    from job.evaluation.curve import decision_curve
+
+    scores = {"test": result.test_scores, "validation": result.validation_scores}
+    known = {split: (one.label, one.score) for split, one in scores.items()}
+    return decision_curve(known, threshold=result.threshold).to_json()
 
 
 @contextmanager

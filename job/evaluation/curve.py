@@ -1,7 +1,7 @@
 """What every threshold would decide: a curve of at most 200 points, for summary and report.
 
 The exact curve has as many points as there are distinct scores. This one keeps those that a
-person looks for: the chosen threshold, the first false accepts, and an even spread of the rest::
+person looks for: the chosen threshold, the first false accepts, an even spread of the rest::
 
     curve = decision_curve({"test": (label, score)}, threshold=0.71)
     curve.splits["test"].true_positives[curve.threshold == 0.71]

@@ -120,9 +120,7 @@ class Chart:
         area.glyph.fill_alpha = 0.16
         paint(area.glyph, fill_color=colour)
 
-    def bars(
-        self, left: ArrayLike, right: ArrayLike, top: ArrayLike, *, colour: str
-    ) -> None:
+    def bars(self, left: ArrayLike, right: ArrayLike, top: ArrayLike, *, colour: str) -> None:
         """A filled histogram."""
         drawn = self.plot.quad(
             left=_plain(left), right=_plain(right), top=_plain(top), bottom=0, fill_alpha=0.45
@@ -174,7 +172,9 @@ class Chart:
         """What chance, or a perfect calibration, gives."""
         self.line([0, 1], [0, 1], colour="faint", dash="dashed", width=1.2)
 
-    def hover(self, drawn: Any, tooltips: list[tuple[str, str]], *, mode: str = "vline") -> None:
+    def hover(
+        self, drawn: Any, tooltips: list[tuple[str, str]], *, mode: str = "vline"
+    ) -> None:
         """Shows values under the pointer."""
         self.plot.add_tools(
             HoverTool(renderers=[drawn], tooltips=tooltips, mode=mode, line_policy="nearest")
@@ -260,4 +260,3 @@ def _same_names(document: dict[str, Any]) -> dict[str, Any]:
     text = re.sub(r'"p\d{4,}"', renamed, json.dumps(document))
     changed: dict[str, Any] = json.loads(text)
     return changed
-

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from bokeh.models import NumeralTickFormatter, Range1d
 from numpy.typing import NDArray
 
 from job.report.bands import quality_curves
@@ -56,17 +57,20 @@ def _epochs(
     count = len(facts.history)
     chart = Chart("epoch", label, x_range=(min(0.5, 1 - 0.04 * count), count + 0.5))
     epochs = np.arange(1, count + 1)
+    digits = "0.000000" if label == "learning rate" else "0.0000"
     for name, colour in series:
         values = _series(facts.history, name)
         if np.isfinite(values).any():
             drawn = chart.line(epochs, values, colour=colour, points=count <= _FEW_EPOCHS)
-            number = "@y{0.0000}" if label != "learning rate" else "@y{0.0e+0}"
-            chart.hover(drawn, [("epoch", "@x{0}"), (name, "@y{0.000000}" if "rate" in label else number)])
+            chart.hover(drawn, [("epoch", "@x{0}"), (name, f"@y{{{digits}}}")])
+    if label == "learning rate":
+        chart.plot.y_range = Range1d(0.0, 1.1 * float(np.nanmax(_series(facts.history, name))))
+        chart.plot.yaxis.formatter = NumeralTickFormatter(format="0.[00000000]")
     if best := facts.summary.get("best"):
         chart.marker(best["epoch"], colour="green", dash="dashed")
     for restart in facts.restarts:
         chart.marker(restart, colour="red", dash="dotted")
-    chart.plot.xaxis.ticker.desired_num_ticks = 8
+    chart.plot.xaxis.ticker.min_interval = 1
     return chart.document()
 
 

@@ -46,13 +46,13 @@ def write_report(facts: ReportFacts) -> bytes:
         verdict=words.verdict(facts),
         decision=words.decision(facts),
         charts=drawn,
-        style=Markup(_own("report.css")),  # noqa: S704 - a file of this package
+        style=Markup(_own("report.css")),
         light=LIGHT,
         dark=DARK,
-        library=Markup(library),  # noqa: S704 - a file of Bokeh's package
-        script=Markup(script),  # noqa: S704 - a file of this package
+        library=Markup(library),
+        script=Markup(script),
         allowed=" ".join(_hash_of(one) for one in (library, script)),
-        data=Markup(_inert_json(data)),  # noqa: S704 - no character of it can end the element
+        data=Markup(_inert_json(data)),
         config=config_yaml(facts),
     )
     return html.encode()

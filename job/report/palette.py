@@ -1,7 +1,7 @@
 """The colours of the report by what they are for, in light and dark.
 
-Blue means matches and the model, orange non-matches and baselines: the two differ for every kind
-of colour vision. Text has a contrast of at least 4.5 to its ground in both schemes.
+Blue means matches and the model, orange non-matches: the two differ for every kind of colour
+vision. Text has a contrast of at least 4.5 to its ground in both schemes.
 """
 
 LIGHT = {

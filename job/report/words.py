@@ -1,11 +1,11 @@
 """The numbers of a run in words and rows, for the page and for the card."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from job.config.monitors import ALL_METRICS
-from job.report.facts import ReportFacts
+from job.report.facts import ReportFacts, WrongPair
 from job.types import Kind
 
 Interval = tuple[float, float]
@@ -140,9 +140,7 @@ def decision(facts: ReportFacts, split: str = "test") -> Decision | None:
     at = curve["threshold"].index(facts.summary["threshold"])
     counts = curve[split]
     true, false = counts["true_positives"][at], counts["false_positives"][at]
-    return Decision(
-        true, false, counts["num_positive"] - true, counts["num_negative"] - false
-    )
+    return Decision(true, false, counts["num_positive"] - true, counts["num_negative"] - false)
 
 
 def duration(seconds: float) -> str:
@@ -152,6 +150,12 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
+
+
+def are_short(pairs: Sequence[WrongPair]) -> bool:
+    """Whether many pairs fit side by side: texts of a few words."""
+    texts = [item.text for pair in pairs for item in (pair.left, pair.right)]
+    return all(text is not None and len(text) <= 40 for text in texts)
 
 
 def target(summary: Mapping[str, Any]) -> str:
@@ -196,4 +200,7 @@ def slice_rows(summary: Mapping[str, Any]) -> list[SliceRow]:
         )
         for one in summary.get("slices") or []
     ]
-    return sorted(rows, key=lambda row: [value if value is not None else 2.0 for value, _ in row.values[:1]])
+    return sorted(
+        rows,
+        key=lambda row: [value if value is not None else 2.0 for value, _ in row.values[:1]],
+    )

@@ -146,9 +146,7 @@ def _train(
         ):
             artifacts.write_quarantine(dataset.quarantine)
             if checkpointer.attempt > 1:
-                artifacts.note_restart(
-                    checkpointer.attempt, step=state.position.global_step
-                )
+                artifacts.note_restart(checkpointer.attempt, step=state.position.global_step)
             callbacks = build_callbacks(run, prepared, checkpointer, training=training)
             checkpointer.attach(callbacks)
             splits = split_scorer(

@@ -53,6 +53,8 @@
     return `${(100 * value).toFixed(value === 0 || value === 1 ? 0 : digits)} %`;
   }
 
+  const count = (value) => value.toLocaleString("en");
+
   const SHOWN = {
     precision: percent,
     recall: percent,
@@ -83,10 +85,10 @@
     const test = rates(data.curve.test, at, use());
     element("threshold-value").value = threshold.toFixed(4);
     element("threshold").setAttribute("aria-valuetext", threshold.toFixed(4));
-    element("true_positives").value = test.found;
-    element("false_negatives").value = test.missed;
-    element("false_positives").value = test.falsely;
-    element("true_negatives").value = test.rejected;
+    element("true_positives").value = count(test.found);
+    element("false_negatives").value = count(test.missed);
+    element("false_positives").value = count(test.falsely);
+    element("true_negatives").value = count(test.rejected);
     for (const split of ["test", "validation"]) {
       if (!data.curve[split]) continue;
       const measured = rates(data.curve[split], at, use());

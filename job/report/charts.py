@@ -3,9 +3,12 @@
 Colours are names of the palette: the page turns them into light or dark ones, again whenever
 the scheme changes, so a chart is stored once. `paint` leaves the name in a model's tags::
 
-    chart = Chart("Loss", "epoch", "loss")
+    chart = Chart("epoch", "loss")
     chart.line(x, y, colour="blue")
     chart.document()  # JSON for Bokeh.embed.embed_item
+
+Models are put together here and not by `bokeh.plotting`, which makes twice as many and takes
+twice the time.
 """
 
 import json
@@ -16,29 +19,49 @@ import numpy as np
 from bokeh.embed import json_item
 from bokeh.models import (
     ColumnDataSource,
-    FactorRange,
+    DataRange1d,
+    Grid,
     HoverTool,
+    Line,
     LinearAxis,
     Model,
+    MultiLine,
     NumeralTickFormatter,
+    Plot,
+    Quad,
     Range1d,
+    Scatter,
     Span,
+    VArea,
     Whisker,
 )
-from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
 from job.report.bands import Band
 from job.report.palette import LIGHT
 
+Document = dict[str, Any]
+
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
-_AXIS = {
+_HEIGHT = 270
+_AXIS_LOOK = {
+    "minor_tick_line_color": None,
+    "major_tick_in": 0,
+    "major_tick_out": 4,
+    "axis_label_text_font_style": "normal",
+    "axis_label_text_font": _FONT,
+    "major_label_text_font": _FONT,
+    "axis_label_text_font_size": "12px",
+    "major_label_text_font_size": "11px",
+    "axis_label_standoff": 8,
+}
+_AXIS_COLOURS = {
     "axis_label_text_color": "muted",
     "major_label_text_color": "muted",
     "axis_line_color": "line",
     "major_tick_line_color": "line",
 }
-_HEIGHT = 270
+_UNIT_TICKS = [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
 class Chart:
@@ -47,8 +70,7 @@ class Chart:
     Args:
         x_label: Below the horizontal axis.
         y_label: Beside the vertical axis.
-        height: In pixels; the width follows the page.
-        x_range: Ends of the horizontal axis, or names; None to fit the data.
+        x_range: Ends of the horizontal axis; None to fit the data.
         y_range: Ends of the vertical axis; None to fit the data.
     """
 
@@ -57,37 +79,16 @@ class Chart:
         x_label: str,
         y_label: str,
         *,
-        height: int = _HEIGHT,
-        x_range: tuple[float, float] | list[str] | None = None,
+        x_range: tuple[float, float] | None = None,
         y_range: tuple[float, float] | None = None,
     ) -> None:
-        ranges: dict[str, Any] = {}
-        if isinstance(x_range, list):
-            ranges["x_range"] = FactorRange(*x_range)
-        elif x_range is not None:
-            ranges["x_range"] = Range1d(*x_range)
-        if y_range is not None:
-            ranges["y_range"] = Range1d(*y_range)
-        self.plot = figure(
-            height=height,
-            sizing_mode="stretch_width",
-            toolbar_location=None,
-            tools="",
-            x_axis_label=x_label or None,
-            y_axis_label=y_label or None,
-            min_border=4,
-            **ranges,
-        )
-        plot = self.plot
-        plot.background_fill_color = plot.border_fill_color = None
-        plot.outline_line_color = None
-        plot.toolbar.active_drag = None
-        for axis in plot.axis:
-            _quiet(axis)
-        for grid in plot.grid:
-            paint(grid, grid_line_color="grid")
-        plot.xgrid.grid_line_color = None
-        plot.xgrid[0].tags = []
+        self.plot = _plot(_HEIGHT, x_range, y_range)
+        self.x_axis = LinearAxis(axis_label=x_label, **_AXIS_LOOK)
+        self.y_axis = LinearAxis(axis_label=y_label, **_AXIS_LOOK)
+        for axis, place in ((self.x_axis, "below"), (self.y_axis, "left")):
+            self.plot.add_layout(paint(axis, **_AXIS_COLOURS), place)
+        grid = Grid(dimension=1, ticker=self.y_axis.ticker)
+        self.plot.add_layout(paint(grid, grid_line_color="grid"))
 
     def line(
         self,
@@ -98,38 +99,42 @@ class Chart:
         dash: str = "solid",
         width: float = 2.0,
         points: bool = False,
-        name: str | None = None,
     ) -> Any:
-        """A line, with a dot at each value where there are few."""
+        """A line, with a dot at each value if asked for."""
         source = ColumnDataSource({"x": _plain(x), "y": _plain(y)})
-        drawn = self.plot.line(
-            "x", "y", source=source, line_width=width, line_dash=dash, name=name
-        )
-        paint(drawn.glyph, line_color=colour)
+        glyph = Line(x="x", y="y", line_width=width, line_dash=dash)
+        drawn = self.plot.add_glyph(source, paint(glyph, line_color=colour))
         if points:
-            dots = self.plot.scatter("x", "y", source=source, size=5)
-            paint(dots.glyph, fill_color=colour, line_color=colour)
+            dots = Scatter(x="x", y="y", size=5)
+            self.plot.add_glyph(source, paint(dots, fill_color=colour, line_color=colour))
         return drawn
 
     def band(self, band: Band, *, colour: str) -> None:
-        """A curve and the area between its limits."""
+        """The area between the limits of a curve."""
         known = np.isfinite(band.low)
-        area = self.plot.varea(
-            x=_plain(band.x[known]), y1=_plain(band.low[known]), y2=_plain(band.high[known])
+        source = ColumnDataSource(
+            {
+                "x": _plain(band.x[known]),
+                "low": _plain(band.low[known]),
+                "high": _plain(band.high[known]),
+            }
         )
-        area.glyph.fill_alpha = 0.16
-        paint(area.glyph, fill_color=colour)
+        area = VArea(x="x", y1="low", y2="high", fill_alpha=0.18)
+        self.plot.add_glyph(source, paint(area, fill_color=colour))
 
-    def bars(self, left: ArrayLike, right: ArrayLike, top: ArrayLike, *, colour: str) -> None:
+    def bars(self, edges: ArrayLike, top: ArrayLike, *, colour: str) -> None:
         """A filled histogram."""
-        drawn = self.plot.quad(
-            left=_plain(left), right=_plain(right), top=_plain(top), bottom=0, fill_alpha=0.45
+        ends = np.asarray(edges)
+        source = ColumnDataSource(
+            {"left": _plain(ends[:-1]), "right": _plain(ends[1:]), "top": _plain(top)}
         )
-        drawn.glyph.line_color = None
-        paint(drawn.glyph, fill_color=colour)
+        box = Quad(
+            left="left", right="right", top="top", bottom=0.0, fill_alpha=0.45, line_color=None
+        )
+        self.plot.add_glyph(source, paint(box, fill_color=colour))
 
     def whiskers(self, band: Band, *, colour: str) -> None:
-        """Dots with vertical intervals."""
+        """Vertical intervals."""
         known = np.isfinite(band.low)
         source = ColumnDataSource(
             {
@@ -143,8 +148,7 @@ class Chart:
         )
         for head in (whisker.upper_head, whisker.lower_head):
             head.size = 0
-        paint(whisker, line_color=colour)
-        self.plot.add_layout(whisker)
+        self.plot.add_layout(paint(whisker, line_color=colour))
 
     def marker(
         self,
@@ -155,108 +159,110 @@ class Chart:
         width: float = 1.5,
         name: str | None = None,
     ) -> None:
-        """A vertical line over the whole height."""
+        """A vertical line over the whole height; the page can move one that has a name."""
         span = Span(
             location=at, dimension="height", line_width=width, line_dash=dash, name=name
         )
-        paint(span, line_color=colour)
-        self.plot.add_layout(span)
+        self.plot.add_layout(paint(span, line_color=colour))
 
     def dot(self, x: float, y: float, *, colour: str, name: str) -> None:
         """A dot that the page can move."""
         source = ColumnDataSource({"x": [x], "y": [y]}, name=name)
-        drawn = self.plot.scatter("x", "y", source=source, size=11, line_width=2)
-        paint(drawn.glyph, fill_color=colour, line_color="surface")
+        dot = Scatter(x="x", y="y", size=11, line_width=2)
+        self.plot.add_glyph(source, paint(dot, fill_color=colour, line_color="surface"))
 
-    def diagonal(self) -> None:
+    def guide(self, x: ArrayLike, y: ArrayLike) -> None:
         """What chance, or a perfect calibration, gives."""
-        self.line([0, 1], [0, 1], colour="faint", dash="dashed", width=1.2)
+        self.line(x, y, colour="faint", dash="dashed", width=1.2)
 
-    def hover(
-        self, drawn: Any, tooltips: list[tuple[str, str]], *, mode: str = "vline"
-    ) -> None:
-        """Shows values under the pointer."""
+    def hover(self, drawn: Any, tooltips: list[tuple[str, str]]) -> None:
+        """Shows values at the pointer."""
         self.plot.add_tools(
-            HoverTool(renderers=[drawn], tooltips=tooltips, mode=mode, line_policy="nearest")
+            HoverTool(renderers=[drawn], tooltips=tooltips, mode="vline", line_policy="nearest")
         )
 
-    def percent(self, *, x: bool = False, y: bool = True) -> None:
-        """Labels an axis in percent."""
-        for axis, chosen in ((self.plot.xaxis, x), (self.plot.yaxis, y)):
-            if chosen:
-                axis.formatter = NumeralTickFormatter(format="0 %")
+    def percent(self, *, x: bool = False) -> None:
+        """Labels the vertical axis in percent, or both; a horizontal one is from 0 to 1."""
+        self.y_axis.formatter = NumeralTickFormatter(format="0 %")
+        if x:
+            self.x_axis.formatter = NumeralTickFormatter(format="0 %")
+            self.x_axis.ticker = _UNIT_TICKS
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> Document:
         """The chart as JSON for `Bokeh.embed.embed_item`."""
-        return _same_names(json_item(self.plot))
+        return _document(self.plot)
 
 
-def paint(model: Model, **colours: str) -> None:
-    """Colours a model by names of the palette.
+def paint(model: Model, **colours: str) -> Any:
+    """Colours a model by names of the palette, and returns it.
 
     Args:
         model: Any model of Bokeh.
         colours: Name of the palette by property.
     """
-    for key, name in colours.items():
-        setattr(model, key, LIGHT[name])
-    model.tags = [*model.tags, *(f"{key}={name}" for key, name in colours.items())]
+    model.update(
+        **{key: LIGHT[name] for key, name in colours.items()},
+        tags=[f"{key}={name}" for key, name in colours.items()],
+    )
+    return model
 
 
-def small_multiples(
-    steps: NDArray[np.float32], *, low: NDArray[np.float32], high: NDArray[np.float32]
-) -> dict[str, Any]:
-    """The features of a sequence over its steps, each on its own scale, above one another.
+def small_multiples(left: NDArray[np.float32], right: NDArray[np.float32]) -> Document:
+    """Two sequences side by side: a row for each feature, with one scale for both.
 
     Args:
-        steps: float32 (T, F).
-        low: float32 (F,), the lower ends of the scales.
-        high: float32 (F,), the upper ends.
+        left: float32 (T, F), time steps.
+        right: float32 (S, F).
     """
-    count = steps.shape[1]
-    chart = Chart("", "", height=max(70, min(22 * count, 180)), y_range=(-0.05, count + 0.05))
-    chart.plot.axis.visible = False
-    chart.plot.grid.visible = False
+    count, width = left.shape[1], max(len(left), len(right))
+    both = np.concatenate([left, right])
+    low, high = both.min(axis=0), both.max(axis=0)
     span = np.where(high > low, high - low, 1.0)
-    scaled = (steps - low) / span * 0.9
-    for feature in range(count):
-        chart.line(
-            np.arange(len(steps)),
-            scaled[:, feature] + (count - 1 - feature),
-            colour=_CYCLE[feature % len(_CYCLE)],
-            width=1.4,
-        )
-    return chart.document()
+    xs, ys = [], []
+    for steps, start in ((left, 0.0), (right, 1.1 * width)):
+        rows = (steps - low) / span * 0.86 + np.arange(count - 1, -1, -1)
+        xs += [_rounded(start + np.arange(len(steps)))] * count
+        ys += [_rounded(rows[:, feature]) for feature in range(count)]
+    plot = _plot(max(70, min(24 * count, 180)), (0.0, 2.1 * width), (-0.1, count + 0.1))
+    lines = MultiLine(xs="x", ys="y", line_width=1.4)
+    plot.add_glyph(ColumnDataSource({"x": xs, "y": ys}), paint(lines, line_color="blue"))
+    return _document(plot)
 
 
-_CYCLE = ("blue", "orange", "green", "violet")
+def _rounded(values: NDArray[Any]) -> list[float]:
+    """Finer than a pixel, and short as text."""
+    return [round(float(value), 3) for value in values]
 
 
-def _quiet(axis: LinearAxis) -> None:
-    paint(axis, **_AXIS)
-    axis.minor_tick_line_color = None
-    axis.major_tick_in = 0
-    axis.major_tick_out = 4
-    axis.axis_label_text_font_style = "normal"
-    axis.axis_label_text_font = axis.major_label_text_font = _FONT
-    axis.axis_label_text_font_size = "12px"
-    axis.major_label_text_font_size = "11px"
-    axis.axis_label_standoff = 8
+def _plot(
+    height: int, x_range: tuple[float, float] | None, y_range: tuple[float, float] | None
+) -> Plot:
+    return Plot(
+        height=height,
+        sizing_mode="stretch_width",
+        toolbar_location=None,
+        x_range=Range1d(*x_range) if x_range else DataRange1d(),
+        y_range=Range1d(*y_range) if y_range else DataRange1d(),
+        min_border=4,
+        background_fill_color=None,
+        border_fill_color=None,
+        outline_line_color=None,
+    )
 
 
 def _plain(values: ArrayLike) -> list[float] | NDArray[np.float32]:
-    """Few values as numbers, many as float32: half the size, exact beyond what is drawn."""
+    """Few values as numbers, many as float32: exact beyond what is drawn."""
     array = np.asarray(values, np.float64)
     return array.tolist() if len(array) < 16 and np.isfinite(array).all() else np.float32(array)
 
 
-def _same_names(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with models numbered from 1: Bokeh counts on from chart to chart."""
+def _document(plot: Plot) -> Document:
+    """JSON with models numbered from 1: Bokeh counts on from chart to chart."""
     names: dict[str, str] = {}
 
     def renamed(found: re.Match[str]) -> str:
         return names.setdefault(found[0], f'"p{len(names) + 1}"')
 
-    text = re.sub(r'"p\d{4,}"', renamed, json.dumps(document))
-    changed: dict[str, Any] = json.loads(text)
-    return changed
+    text = re.sub(r'"p\d{4,}"', renamed, json.dumps(json_item(plot)))
+    document: Document = json.loads(text)
+    return document

@@ -41,13 +41,11 @@ class ShownItem:
         text: The text, maybe shortened.
         png: A small image.
         steps: float32 (T, F), time steps of a sequence, maybe thinned out.
-        name: What the data calls it, or its class; "" if it has no name.
     """
 
     text: str | None = None
     png: bytes | None = None
     steps: NDArray[np.float32] | None = None
-    name: str = ""
 
 
 @dataclass(frozen=True)

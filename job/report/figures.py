@@ -1,17 +1,16 @@
 """Which charts the report has, from facts to documents. E epochs, P pairs."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from bokeh.models import NumeralTickFormatter, Range1d
 from numpy.typing import NDArray
 
 from job.report.bands import quality_curves
-from job.report.charts import Chart, small_multiples
-from job.report.facts import ReportFacts, ScoredPairs, WrongPair
+from job.report.charts import Chart, Document, small_multiples
+from job.report.facts import ReportFacts, ScoredPairs
 
-Documents = dict[str, dict[str, Any]]
+Documents = dict[str, Document]
 
 _BINS = 40
 _FEW_EPOCHS = 40
@@ -24,8 +23,8 @@ def documents(facts: ReportFacts) -> Documents:
         test, threshold = facts.scored["test"], facts.summary["threshold"]
         drawn |= {"scores": _scores(test, threshold=threshold), **_quality(facts, test)}
     for pair in facts.wrong:
-        if pair.left.steps is not None:
-            drawn |= _pair(pair)
+        if pair.left.steps is not None and pair.right.steps is not None:
+            drawn[f"pair_{pair.number}"] = small_multiples(pair.left.steps, pair.right.steps)
     return drawn
 
 
@@ -51,9 +50,7 @@ def _monitored(monitor: str) -> Sequence[tuple[str, str]]:
     return (("val_roc_auc", "blue"), *own, ("accuracy", "orange"))[:3]
 
 
-def _epochs(
-    facts: ReportFacts, series: Sequence[tuple[str, str]], *, label: str
-) -> dict[str, Any]:
+def _epochs(facts: ReportFacts, series: Sequence[tuple[str, str]], *, label: str) -> Document:
     count = len(facts.history)
     chart = Chart("epoch", label, x_range=(min(0.5, 1 - 0.04 * count), count + 0.5))
     epochs = np.arange(1, count + 1)
@@ -65,12 +62,12 @@ def _epochs(
             chart.hover(drawn, [("epoch", "@x{0}"), (name, f"@y{{{digits}}}")])
     if label == "learning rate":
         chart.plot.y_range = Range1d(0.0, 1.1 * float(np.nanmax(_series(facts.history, name))))
-        chart.plot.yaxis.formatter = NumeralTickFormatter(format="0.[00000000]")
+        chart.y_axis.formatter = NumeralTickFormatter(format="0.[00000000]")
     if best := facts.summary.get("best"):
         chart.marker(best["epoch"], colour="green", dash="dashed")
     for restart in facts.restarts:
         chart.marker(restart, colour="red", dash="dotted")
-    chart.plot.xaxis.ticker.min_interval = 1
+    chart.x_axis.ticker.min_interval = 1
     return chart.document()
 
 
@@ -78,13 +75,13 @@ def _series(history: Sequence[Mapping[str, float]], name: str) -> NDArray[np.flo
     return np.array([epoch.get(name, np.nan) for epoch in history], np.float64)
 
 
-def _scores(pairs: ScoredPairs, *, threshold: float) -> dict[str, Any]:
+def _scores(pairs: ScoredPairs, *, threshold: float) -> Document:
     edges = np.linspace(0.0, 1.0, _BINS + 1)
     chart = Chart("score", "share of pairs with that label", x_range=(0.0, 1.0))
     for label, colour in ((False, "orange"), (True, "blue")):
         scores = pairs.score[pairs.label == label]
         share = np.histogram(scores, edges)[0] / max(len(scores), 1)
-        chart.bars(edges[:-1], edges[1:], share, colour=colour)
+        chart.bars(edges, share, colour=colour)
     chart.marker(threshold, colour="ink", width=2.0, name="threshold")
     chart.percent()
     chart.plot.y_range.start = 0.0
@@ -93,21 +90,20 @@ def _scores(pairs: ScoredPairs, *, threshold: float) -> dict[str, Any]:
 
 def _quality(facts: ReportFacts, pairs: ScoredPairs) -> Documents:
     curves = quality_curves(pairs)
-    unit = {"x_range": (-0.02, 1.02), "y_range": (-0.02, 1.02)}
-    roc = Chart("false positive rate", "true positive rate", **unit)  # type: ignore[arg-type]
-    roc.diagonal()
+    roc = _unit_square("false positive rate", "true positive rate")
+    roc.guide([0, 1], [0, 1])
     roc.band(curves.roc, colour="blue")
     line = roc.line(curves.roc.x, curves.roc.y, colour="blue")
     roc.hover(line, [("false positive rate", "@x{0.0 %}"), ("true positive rate", "@y{0.0 %}")])
-    precision = Chart("recall", "precision", **unit)  # type: ignore[arg-type]
+    precision = _unit_square("recall", "precision")
     share = float(pairs.label.mean())
-    precision.line([0, 1], [share, share], colour="faint", dash="dashed", width=1.2)
+    precision.guide([0, 1], [share, share])
     precision.band(curves.precision_recall, colour="blue")
     drawn = curves.precision_recall
     line = precision.line(drawn.x, drawn.y, colour="blue")
     precision.hover(line, [("recall", "@x{0.0 %}"), ("precision", "@y{0.0 %}")])
-    calibration = Chart("predicted probability", "share of matches", **unit)  # type: ignore[arg-type]
-    calibration.diagonal()
+    calibration = _unit_square("predicted probability", "share of matches")
+    calibration.guide([0, 1], [0, 1])
     calibration.whiskers(curves.calibration, colour="blue")
     known = curves.calibration
     line = calibration.line(known.x, known.y, colour="blue", points=True)
@@ -123,6 +119,10 @@ def _quality(facts: ReportFacts, pairs: ScoredPairs) -> Documents:
     }
 
 
+def _unit_square(x_label: str, y_label: str) -> Chart:
+    return Chart(x_label, y_label, x_range=(-0.02, 1.02), y_range=(-0.02, 1.02))
+
+
 def _operating_point(facts: ReportFacts, name: str) -> tuple[float, float]:
     curve, threshold = facts.summary["curve"], facts.summary["threshold"]
     test, at = curve["test"], curve["threshold"].index(threshold)
@@ -131,16 +131,3 @@ def _operating_point(facts: ReportFacts, name: str) -> tuple[float, float]:
     if name == "roc_point":
         return false / test["num_negative"], recall
     return recall, true / (true + false) if true + false else 1.0
-
-
-def _pair(pair: WrongPair) -> Documents:
-    """Both sequences of a pair on the same scales."""
-    sides = {"left": pair.left.steps, "right": pair.right.steps}
-    known = [steps for steps in sides.values() if steps is not None]
-    low = np.minimum(*(steps.min(axis=0) for steps in known))
-    high = np.maximum(*(steps.max(axis=0) for steps in known))
-    return {
-        f"pair_{pair.number}_{side}": small_multiples(steps, low=low, high=high)
-        for side, steps in sides.items()
-        if steps is not None
-    }

@@ -37,9 +37,10 @@ class Run:
 
     def __init__(self, store: MemoryStore, history: list[Mapping[str, float]]):
         self.store, self.history = store, list(history)
+        held = acquired(store, name=f"attempt-{len(store.list(''))}").files
         files = {
             part: EpochFiles(
-                acquired(store, name=f"attempt {len(store.list(''))}").files,
+                held,
                 directory=f"events/{part}",
                 keep=None,
                 key="callbacks.event_files",

@@ -128,7 +128,7 @@ def _report(files: dict[str, bytes], gather: Callable[[], ReportFacts]) -> dict[
     """Adds report and model card to `files`; returns their names by what they are.
 
     A fault in them costs the report, not the model that hours of training made: it is logged
-    as an error with its traceback, and `artifacts` of the summary names no report.
+    with its traceback, and `artifacts` of the summary names no report.
     """
     try:
         facts = gather()

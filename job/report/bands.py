@@ -74,7 +74,8 @@ def quality_curves(pairs: ScoredPairs, *, seed: int = 0) -> Quality:
     def curves(weight: Array) -> tuple[Array, Array, Array]:
         matches = np.bincount(block, weight * pairs.label, minlength=len(score))
         others = np.bincount(block, weight * ~pairs.label, minlength=len(score))
-        accepted, false = np.cumsum(matches), np.cumsum(others)
+        accepted: Array = np.cumsum(matches, dtype=np.float64)
+        false: Array = np.cumsum(others, dtype=np.float64)
         return (
             _roc(accepted, false, grid),
             _precision(accepted, false, grid),
@@ -114,7 +115,8 @@ def _roc(accepted: Array, false: Array, grid: Array) -> Array:
     last = np.searchsorted(x, grid, side="right") - 1
     following = np.minimum(last + 1, len(x) - 1)
     run = np.where(x[following] > x[last], x[following] - x[last], 1.0)
-    return y[last] + (y[following] - y[last]) * (grid - x[last]) / run
+    rate: Array = y[last] + (y[following] - y[last]) * (grid - x[last]) / run
+    return rate
 
 
 def _precision(accepted: Array, false: Array, grid: Array) -> Array:
@@ -122,7 +124,8 @@ def _precision(accepted: Array, false: Array, grid: Array) -> Array:
     recall = accepted / accepted[-1]
     first = np.searchsorted(recall, grid - 1e-12)
     taken = accepted + false
-    return accepted[first] / np.where(taken[first] > 0, taken[first], np.nan)
+    precision: Array = accepted[first] / np.where(taken[first] > 0, taken[first], np.nan)
+    return precision
 
 
 def _equal_bins(probability: Array) -> NDArray[np.int64]:
@@ -136,7 +139,8 @@ def _share(bins: NDArray[np.int64], label: NDArray[np.bool_], weight: Array) -> 
     size = int(bins.max()) + 1
     total = np.bincount(bins, weight, minlength=size)
     matches = np.bincount(bins, weight * label, minlength=size)
-    return matches / np.where(total > 0, total, np.nan)
+    share: Array = matches / np.where(total > 0, total, np.nan)
+    return share
 
 
 def _band(x: Array, y: Array, drawn: list[Array]) -> Band:

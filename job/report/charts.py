@@ -253,7 +253,10 @@ def _plot(
 def _plain(values: ArrayLike) -> list[float] | NDArray[np.float32]:
     """Few values as numbers, many as float32: exact beyond what is drawn."""
     array = np.asarray(values, np.float64)
-    return array.tolist() if len(array) < 16 and np.isfinite(array).all() else np.float32(array)
+    if len(array) < 16 and np.isfinite(array).all():
+        few: list[float] = array.tolist()
+        return few
+    return array.astype(np.float32)
 
 
 def _document(plot: Plot) -> Document:

@@ -81,7 +81,7 @@ def report_facts(
             for one in [dataset.counts[split]]
         },
         rows_read=dataset.quarantine.rows_read,
-        bad_rows=dict(dataset.quarantine.counts),
+        bad_rows={str(reason): n for reason, n in dataset.quarantine.counts.items()},
         config=as_record(config),
         lineage=Lineage(
             uri=run_uri(config),

@@ -10,14 +10,9 @@ from job.types import Kind
 
 Interval = tuple[float, float]
 
+_NO_METRICS = {"baseline_roc_auc"}
+
 NOUNS: Mapping[Kind, str] = {"text": "texts", "image": "images", "sequence": "sequences"}
-_MORE = {
-    "loss": "loss",
-    "brier": "Brier score",
-    "ece": "expected calibration error",
-    "precision": "precision at threshold",
-    "recall": "recall at threshold",
-}
 
 
 @dataclass(frozen=True)
@@ -25,7 +20,8 @@ class Verdict:
     """Whether the model is worth its training.
 
     Attributes:
-        tone: `good`, or `poor` for a model no better than an untrained baseline.
+        tone: `good`; `poor` for a model that is no better than an untrained baseline, or whose
+            threshold does not meet its target.
         title: In a few words.
     """
 
@@ -91,22 +87,24 @@ def verdict(facts: ReportFacts) -> Verdict:
         return Verdict("poor", "Not better than an untrained baseline")
     if interval is not None and interval[0] <= baseline:
         return Verdict("poor", "Better than the baselines, but not beyond doubt")
+    if facts.summary.get("threshold_met") is False:
+        return Verdict("poor", "Better than the baselines, but short of its target")
     return Verdict("good", "Better than every untrained baseline")
 
 
 def metric_rows(facts: ReportFacts) -> list[MetricRow]:
-    """Every metric of the summary, in the order of `ALL_METRICS`."""
+    """Every metric that both splits have, in the order of `ALL_METRICS`, then the others."""
     metrics = facts.summary["metrics"]
-    known = [*ALL_METRICS, *(name for name in _MORE if name not in ALL_METRICS)]
     found = [
         name
-        for name in known
+        for name in dict.fromkeys([*ALL_METRICS, *metrics["test"]])
         if any(isinstance(metrics[split].get(name), float) for split in metrics)
+        and name not in _NO_METRICS
     ]
     return [
         MetricRow(
             name,
-            ALL_METRICS[name].title if name in ALL_METRICS else _MORE[name],
+            ALL_METRICS[name].title if name in ALL_METRICS else name.replace("_", " "),
             metrics["test"].get(name),
             metrics["validation"].get(name),
             interval_of(facts.summary, "test", name),
@@ -167,15 +165,24 @@ def target(summary: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class SliceRow:
-    """A part of the test set; each value with its interval, either may be None."""
+    """A part of the test set; each value with its interval, either may be None.
+
+    Attributes:
+        title: What it is a part by, and which.
+        is_worse: Whether it is worse than the whole beyond chance.
+        num_pairs: Its pairs.
+        num_positive: Its matches.
+        values: In the order of `slice_metrics`.
+    """
 
     title: str
+    is_worse: bool
     num_pairs: int
     num_positive: int
     values: list[tuple[float | None, Interval | None]]
 
 
-_SLICE_METRICS = ("roc_auc", "average_precision", "precision", "recall", "f1", "eer")
+_SLICE_METRICS = ("balanced_accuracy", "roc_auc", "accuracy", "precision", "recall", "f1")
 
 
 def slice_metrics(summary: Mapping[str, Any]) -> list[str]:
@@ -190,7 +197,8 @@ def slice_rows(summary: Mapping[str, Any]) -> list[SliceRow]:
     names = slice_metrics(summary)
     rows = [
         SliceRow(
-            f"{one['name']}: {one['group']}" if one.get("group") else str(one["name"]),
+            f"{one['group']} {one['name']}",
+            bool(one.get("is_worse")),
             one["num_pairs"],
             one["num_positive"],
             [

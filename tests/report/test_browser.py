@@ -45,6 +45,12 @@ def shown(page: Page) -> list[int]:
     return [int(text.replace(",", "")) for text in texts]
 
 
+def cost(page: Page) -> float:
+    """The cost on test that the page shows."""
+    text = page.evaluate("document.getElementById('test-cost').value")
+    return float(text.replace(",", ""))
+
+
 def move(page: Page, at: int) -> None:
     page.evaluate(
         "(() => { const slider = document.getElementById('threshold');"
@@ -118,22 +124,21 @@ def test_the_costs_and_the_share_in_use_change_what_a_threshold_costs(browser, t
             f"(() => {{ const field = document.getElementById('{field}');"
             f" field.value = '{value}'; field.dispatchEvent(new Event('input')); }})()"
         )
-        return page.evaluate("document.getElementById('test-cost').value")
+        return cost(page)
 
     test, at = made.summary["curve"]["test"], made.summary["curve"]["threshold"].index(0.5)
     missed = test["num_positive"] - test["true_positives"][at]
     false, pairs = test["false_positives"][at], test["num_positive"] + test["num_negative"]
-    assert float(enter("cost-false", 10)) == pytest.approx(
+    assert enter("cost-false", 10) == pytest.approx(
         1000 * (10 * false + missed) / pairs, abs=0.06
     )
-    assert float(enter("share", 1)) == pytest.approx(
+    assert enter("share", 1) == pytest.approx(
         1000
         * (0.99 * 10 * false / test["num_negative"] + 0.01 * missed / test["num_positive"]),
         abs=0.06,
     )
     page.evaluate("document.getElementById('cheapest').click()")
-    cheapest = page.evaluate("document.getElementById('test-cost').value")
-    assert float(cheapest) < 1000 * (10 * false + missed) / pairs
+    assert cost(page) < 1000 * (10 * false + missed) / pairs
     assert page.complaints == []
 
 

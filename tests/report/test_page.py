@@ -87,16 +87,28 @@ def test_intervals_slices_and_advice_are_shown_once_they_are_known():
         metrics={**metrics, "test": {**metrics["test"], "intervals": bounds}},
         advice=["Train longer."],
         slices=[
-            {"name": "length", "group": "long", "num_pairs": 30, "num_positive": 10}
+            {
+                "name": "20 to 40",
+                "group": "length",
+                "is_worse": False,
+                "num_pairs": 30,
+                "num_positive": 10,
+            }
             | {"metrics": {"roc_auc": 0.7123}, "intervals": {"roc_auc": [0.6, 0.8]}},
-            {"name": "length", "group": "short", "num_pairs": 90, "num_positive": 50}
+            {
+                "name": "1 to 20",
+                "group": "length",
+                "is_worse": True,
+                "num_pairs": 90,
+                "num_positive": 50,
+            }
             | {"metrics": {"roc_auc": 0.6456}, "intervals": {}},
         ],
     )
     page, card = write_report(made).decode(), write_card(made).decode()
     for text in ("0.8765", "0.9432", "0.4321", "0.5678", "0.7123", "Train longer", "not met"):
         assert text in page
-    assert page.index("length: short") < page.index("length: long")  # the worst first
+    assert page.index("length 1 to 20") < page.index("length 20 to 40")  # the worst first
     for text in ("0.8765", "0.9432", "0.4321", "0.6456", "Train longer", "does not meet"):
         assert text in card
 

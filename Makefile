@@ -184,19 +184,21 @@ clean:  ## Remove .venv, .venv-bench and caches; runs/ stays.
 	    .import_linter_cache .coverage .coverage.* *.egg-info
 	find . -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Tests read the metrics endpoint with the real promtool and Prometheus.
+# Tests read the metrics endpoint with the real promtool and Prometheus, and open the report in a
+# real browser.
 .PHONY: system
 system:
-	@if command -v promtool >/dev/null && command -v prometheus >/dev/null; then exit 0; fi
+	@if command -v promtool >/dev/null && command -v prometheus >/dev/null \
+	    && command -v chromium >/dev/null; then exit 0; fi
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 	    # Wait for the lock of another installation in progress.
 	    apt_get=(apt-get -qq -o DPkg::Lock::Timeout=300)
 	    "$${apt_get[@]}" update
 	    DEBIAN_FRONTEND=noninteractive "$${apt_get[@]}" install -y --no-install-recommends \
-	        prometheus
+	        prometheus chromium
 	else
-	    echo 'promtool and prometheus are not on the PATH; tests that need them will say so.' \
-	        'As root: apt-get install --no-install-recommends prometheus' >&2
+	    echo 'promtool, prometheus or chromium is not on the PATH; tests that need them will' \
+	        'say so. As root: apt-get install --no-install-recommends prometheus chromium' >&2
 	fi
 
 $(VENV):

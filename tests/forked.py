@@ -28,6 +28,10 @@ CONTEXT = multiprocessing.get_context("forkserver")
 # Importing them starts no device: the number of replicas is still open.
 CONTEXT.set_forkserver_preload(
     [
+        "bokeh.embed",
+        "bokeh.models",
+        "bokeh.resources",
+        "jinja2",
         "job.cli",
         "job.run.callbacks",
         "job.run.components",

@@ -166,16 +166,28 @@ class EpochFiles:
     Args:
         files: Writes and deletes.
         directory: Where they are in the run directory.
-        keep: Newest files kept, >= 1.
-        key: Configuration key of `keep`, for messages.
+        keep: Newest files kept, >= 1; None for all.
+        key: Configuration key to change where there is no space, for messages.
+        suffix: End of their names.
     """
 
-    def __init__(self, files: RunFiles, *, directory: str, keep: int, key: str) -> None:
+    def __init__(
+        self,
+        files: RunFiles,
+        *,
+        directory: str,
+        keep: int | None,
+        key: str,
+        suffix: str = ".npz",
+    ) -> None:
         self._files = files
         self._directory = directory
         self._keep = keep
         self._key = key
-        self._pattern = re.compile(rf"{re.escape(directory)}/epoch-([0-9]{{4,}})\.npz")
+        self._suffix = suffix
+        self._pattern = re.compile(
+            rf"{re.escape(directory)}/epoch-([0-9]{{4,}}){re.escape(suffix)}"
+        )
 
     def write(self, epoch: int, data: bytes) -> str:
         """Writes the file of an epoch, counted from 1, then deletes those that are too old.
@@ -198,8 +210,9 @@ class EpochFiles:
             raise DiskFullError(
                 f"{error} Or keep the files of fewer epochs ({self._key})."
             ) from error
-        for old in self.epochs():
-            if old <= epoch - self._keep:
+        oldest = -1 if self._keep is None else epoch - self._keep
+        for old in self.epochs() if oldest > 0 else ():
+            if old <= oldest:
                 try:
                     self._files.delete(self._name(old))
                 except (FencedError, StopError):
@@ -211,6 +224,16 @@ class EpochFiles:
                         break
         return written
 
+    def delete_after(self, epoch: int) -> None:
+        """Deletes the files of later epochs, which an attempt that went back has left.
+
+        Raises:
+            FencedError: A newer attempt holds the run; its files stay unchanged.
+        """
+        for later in self.epochs():
+            if later > epoch:
+                self._files.delete(self._name(later))
+
     def epochs(self) -> list[int]:
         """The epochs that have a file, ascending."""
         names = self._files.list(f"{self._directory}/")
@@ -219,4 +242,4 @@ class EpochFiles:
         return sorted(number for number in set(numbers) if self._name(number) in names)
 
     def _name(self, epoch: int) -> str:
-        return f"{self._directory}/epoch-{epoch:04d}.npz"
+        return f"{self._directory}/epoch-{epoch:04d}{self._suffix}"

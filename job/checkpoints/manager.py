@@ -87,7 +87,7 @@ class CheckpointManager:
         self.stored = stored
         self._store = store
         self._lease = lease
-        self._provenance = provenance
+        self.provenance = provenance
         self._retention = retention
         self._around = around
         self._garbage = list(unneeded)
@@ -219,7 +219,7 @@ class CheckpointManager:
             if head is not self.head:
                 usable = self.head.checkpoints[: self.head.checkpoints.index(entry) + 1]
                 self._enter_usable(head, usable, known=restored.commit.best)
-            warn_if_environment_changed(restored.commit, self._provenance)
+            warn_if_environment_changed(restored.commit, self.provenance)
             return restored
         if head.rejected:
             raise none_usable(self._store, head.rejected)
@@ -310,7 +310,7 @@ class CheckpointManager:
             dir,
             state,
             head=before,
-            provenance=self._provenance,
+            provenance=self.provenance,
             metrics=metrics,
             best=best,
             created=self._around.timestamp(),

@@ -93,6 +93,12 @@ class CallbacksConfig(Section):
     activations: ActivationsConfig | None = Field(
         None, description="Writes activations for one validation pair. null: never."
     )
+    event_files: bool = Field(
+        False,
+        description="Whether the metrics of each epoch are also written as event files, which "
+        "TensorBoard reads, to `events/` in the run directory.",
+        json_schema_extra=MUTABLE,
+    )
     custom: list[CustomCallbackConfig] = Field(
         default_factory=list,
         description="Custom Keras callbacks, called after early stopping and before the "

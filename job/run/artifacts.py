@@ -8,6 +8,10 @@ history.json                  metrics of each epoch
 quarantine.json               rejected rows
 activations/epoch-NNNN.npz    activations of one validation pair, if configured
 export/                       the exported model, if enabled
+report.html                   the report of a finished run
+MODEL_CARD.md                 what the model is for and how good it is
+events/                       event files for TensorBoard, if configured
+attempts/                     where each later attempt went on
 ============================  ==================================================
 
 What a finished run leaves is written under a unique name first, which HEAD names; the names
@@ -16,6 +20,7 @@ above are copies of it.
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -27,8 +32,14 @@ from job.types import Json
 SUMMARY = "summary.json"
 HISTORY = "history.json"
 QUARANTINE = "quarantine.json"
+REPORT = "report.html"
+CARD = "MODEL_CARD.md"
+ATTEMPTS = "attempts"
 EXPORT = "export"  # `job.export.writer.FOLDER`, which needs TensorFlow
 _QUARANTINE_SCHEMA = 1
+_RESTART = re.compile(rf"{ATTEMPTS}/\d{{6,}}-at-step-(\d{{12,}})\.json")
+# Numbers of a list that `json.dumps` has put on lines of their own; no string has a line break.
+_NUMBERS = re.compile(r"\[\n\s+(-?\d[^\[\]{}\"]*?)\n\s+\]")
 
 
 class RunArtifacts:
@@ -69,6 +80,17 @@ class RunArtifacts:
         """Writes `summary.json` of an attempt that did not finish the run."""
         self._files.write(SUMMARY, encode_summary(content))
 
+    def note_restart(self, attempt: int, *, step: int) -> None:
+        """Remembers where an attempt went on; the name tells it, so that a listing suffices."""
+        content = {"attempt": attempt, "global_step": step}
+        name = f"{ATTEMPTS}/{attempt:06d}-at-step-{step:012d}.json"
+        self._files.create(name, f"{json.dumps(content)}\n".encode())
+
+    def restarts(self) -> list[int]:
+        """Optimizer steps where each later attempt went on, in the order of attempts."""
+        found = map(_RESTART.fullmatch, self._files.list(f"{ATTEMPTS}/"))
+        return [int(one[1]) for one in found if one]
+
     def write_quarantine(self, quarantine: Quarantine) -> None:
         """Writes `quarantine.json`; also without rejected rows, which is worth knowing too."""
         rows = cast(Mapping[str, Json], quarantine.to_json())
@@ -77,8 +99,10 @@ class RunArtifacts:
 
 
 def encode_summary(content: Mapping[str, Any]) -> bytes:
-    """`summary.json` as bytes."""
-    return f"{json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)}\n".encode()
+    """`summary.json` as bytes; a list of numbers is one line."""
+    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
+    text = _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text)
+    return f"{text}\n".encode()
 
 
 def encode_history(history: Sequence[Mapping[str, float]]) -> bytes:

@@ -20,6 +20,7 @@ from job.callbacks.callback_list import (
     ordered_callbacks,
 )
 from job.callbacks.checkpoint import CheckpointCallback
+from job.callbacks.event_files import EVENTS, SUFFIX, EventFilesCallback
 from job.callbacks.progress import ProgressCallback
 from job.callbacks.prometheus import MetricsCallback
 from job.callbacks.user import load_custom_callbacks
@@ -130,11 +131,12 @@ def build_callbacks(
     )
     progress = _progress(run, training, position=position, best=best)
     activations = _activations(run, prepared, checkpointer.files, position=position)
+    events = _event_files(run, checkpointer)
     ordered = ordered_callbacks(
         control=control,
         custom=prepared.custom,
         checkpoint=checkpoint,
-        observers=[metrics, progress, *activations],
+        observers=[metrics, progress, *activations, *events],
     )
     return CallbackList(ordered, model=prepared.model, schedule=training.rate)
 
@@ -183,3 +185,21 @@ def _activations(
         position=position,
     )
     return [logger]
+
+
+def _event_files(run: RunContext, checkpointer: RunCheckpointer) -> list[EventFilesCallback]:
+    if not run.config.callbacks.event_files:
+        return []
+    files = {
+        part: EpochFiles(
+            checkpointer.files,
+            directory=f"{EVENTS}/{part}",
+            keep=None,
+            key="callbacks.event_files: false",
+            suffix=SUFFIX,
+        )
+        for part in ("train", "validation")
+    }
+    return [
+        EventFilesCallback(files, history=lambda: checkpointer.state.history, clock=time.time)
+    ]

@@ -18,7 +18,7 @@ from job.checkpoints.fenced_files import FencedFiles
 from job.checkpoints.layout import CheckpointDir
 from job.checkpoints.manager import CheckpointManager
 from job.checkpoints.policy import Retention
-from job.checkpoints.provenance import Provenance
+from job.checkpoints.provenance import Identity, Provenance
 from job.checkpoints.records import Best, BestEntry, Status
 from job.checkpoints.serialization import RunState, num_bytes_of, state_sha256
 from job.checkpoints.surroundings import Surroundings
@@ -118,6 +118,11 @@ class RunCheckpointer:
     def best(self) -> BestEntry | None:
         """The best epoch and its checkpoint, as committed."""
         return self._manager.head.best
+
+    @property
+    def origin(self) -> tuple[Identity, Provenance]:
+        """What the run is, and what this attempt runs."""
+        return self._manager.identity, self._manager.provenance
 
     @property
     def files(self) -> FencedFiles:

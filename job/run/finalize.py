@@ -1,6 +1,7 @@
 """What follows training: the export, `summary.json`, and HEAD marked as completed."""
 
 import logging
+from collections.abc import Callable
 from typing import NoReturn
 
 import numpy as np
@@ -9,15 +10,19 @@ from numpy.typing import NDArray
 from job.callbacks.activations import DIRECTORY as ACTIVATIONS
 from job.data.dataset import Dataset
 from job.data.pipeline.collators import Collator
-from job.errors import ExitCode
+from job.errors import ExitCode, JobError
 from job.evaluation.evaluate import EvaluationResult
 from job.export.golden import GoldenPairs, Items
 from job.export.reference import Reference
-from job.export.serving import UNCALIBRATED
 from job.export.writer import FOLDER, ExportFacts, export_model
+from job.report.card import write_card
+from job.report.facts import ReportFacts
+from job.report.page import write_report
 from job.run.artifacts import (
+    CARD,
     HISTORY,
     QUARANTINE,
+    REPORT,
     SUMMARY,
     RunArtifacts,
     encode_history,
@@ -27,6 +32,7 @@ from job.run.checkpointer import RunCheckpointer
 from job.run.components import Components, build_for_export
 from job.run.context import RunContext
 from job.run.directory import run_uri
+from job.run.report_facts import report_facts
 from job.run.summary import format_summary, summarise
 from job.telemetry.termination_message import write_termination_message
 
@@ -82,7 +88,20 @@ def finalize(
         run.stop.raise_if_requested()
         written |= _export(run, files, components, dataset, result)
     outcome = "stopped_early" if state.stop_reason else "finished"
-    summary = summarise(run, checkpointer, outcome=outcome, result=result, artifacts=written)
+    summary = summarise(run, checkpointer, outcome=outcome, result=result)
+    written |= _report(
+        files,
+        lambda: report_facts(
+            run,
+            checkpointer,
+            artifacts,
+            dataset,
+            feed=components.feed,
+            result=result,
+            summary=summary,
+        ),
+    )
+    summary["artifacts"] = written
     files[SUMMARY] = encode_summary(summary)
     results = artifacts.publish(files, directory=checkpointer.results_directory)
     stopping = config.callbacks.early_stopping
@@ -104,6 +123,23 @@ def finalize(
     _log_result(run, checkpointer, outcome=outcome, result=result)
     if run.logging.format != "json":
         run.logging.terminal.write_line(format_summary(summary, directory=run_uri(config)))
+
+
+def _report(files: dict[str, bytes], gather: Callable[[], ReportFacts]) -> dict[str, str]:
+    """Adds report and model card to `files`; returns their names by what they are.
+
+    A fault in them costs the report, not the model that hours of training made: it is logged
+    with its traceback, and `artifacts` of the summary names no report.
+    """
+    try:
+        facts = gather()
+        files |= {REPORT: write_report(facts), CARD: write_card(facts)}
+    except JobError:
+        raise
+    except Exception as error:
+        log.warning("report not written", exc_info=error, extra={"reason": repr(error)})
+        return {}
+    return {"report": REPORT, "model_card": CARD}
 
 
 def _log_result(
@@ -151,7 +187,7 @@ def _export(
         data=run.config.data,
         head=run.config.model.head.kind,
         reference=Reference.of(score, feed=components.feed, rows=pairs.items()),
-        calibration=getattr(result, "calibration", UNCALIBRATED),
+        calibration=result.calibration,
         section=run.config.export,
     )
     return export_model(

@@ -80,6 +80,7 @@ def summarise(
         "state_sha256": checkpointer.state_sha256() if is_known else None,
         "best": asdict(best) if best else None,
         **result_json(result),
+        "curve": _curve(result),
         "metrics_port": run.port or None,
         "artifacts": dict(artifacts or {}),
     }
@@ -111,6 +112,17 @@ def result_json(result: "EvaluationResult | None") -> dict[str, Any]:
         },
         "slices": [asdict(it) for it in result.slices],
     }
+
+
+def _curve(result: "EvaluationResult | None") -> dict[str, Any] | None:
+    """What other thresholds would decide."""
+    if result is None:
+        return None
+    from job.evaluation.curve import decision_curve
+
+    scores = {"test": result.test_scores, "validation": result.validation_scores}
+    known = {split: (one.label, one.score) for split, one in scores.items()}
+    return decision_curve(known, threshold=result.threshold).to_json()
 
 
 @contextmanager

@@ -147,6 +147,8 @@ def _train(
             naming_finite_checkpoint(directory),
         ):
             artifacts.write_quarantine(dataset.quarantine)
+            if checkpointer.attempt > 1:
+                artifacts.note_restart(checkpointer.attempt, step=state.position.global_step)
             callbacks = build_callbacks(run, prepared, checkpointer, training=training)
             checkpointer.attach(callbacks)
             splits = split_scorer(

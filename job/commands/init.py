@@ -1,0 +1,111 @@
+"""`siamese-job init DATA [OUT.yaml]`: writes a configuration from the data, with its reasons.
+
+Without DATA it writes a configuration to start from, with the most used keys.
+"""
+
+import argparse
+import errno
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from job.commands.shared import logs_on_stderr, print_result
+from job.config import describe
+from job.config.root import Config
+from job.config.schema import COMMITTED
+from job.errors import ConfigError, DiskFullError, ExitCode, PermissionDeniedError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_FLAGS = ("left", "right", "label", "item", "class")
+_SEED = 0
+
+
+def run(args: argparse.Namespace) -> ExitCode:
+    """Writes the configuration, or prints it when there is no OUT."""
+    given = {flag: value for flag in _FLAGS if (value := getattr(args, flag)) is not None}
+    data, out = args.data, args.out
+    if data is not None and out is None and _is_config(data):
+        data, out = None, data
+    if data is None:
+        return _starter(out, given=given, force=args.force)
+    if out is not None:
+        _require_writable(Path(out), overwrite=args.force)
+    text = _from_data(Path(data), given=given, out=out)
+    if out is None:
+        return print_result(text)
+    write(Path(out), text, overwrite=args.force)
+    return print_result(f"wrote {out}. Next: siamese-job train {out}\n")
+
+
+def _starter(out: str | None, *, given: dict[str, str], force: bool) -> ExitCode:
+    if given:
+        raise ConfigError(
+            f"init: --{next(iter(given))} names a column, and there is no DATA. Give "
+            "the file: siamese-job init DATA OUT.yaml."
+        )
+    text = describe.starter(schema=COMMITTED.as_uri())
+    if out is None:
+        return print_result(text)
+    write(Path(out), text, overwrite=force)
+    return print_result(f"wrote {out}. Set data.train in it, then: siamese-job train {out}\n")
+
+
+def _from_data(data: Path, *, given: dict[str, str], out: str | None) -> str:
+    # NumPy and scikit-learn: `init` without DATA answers without them.
+    from job.init.compose import compose, title
+    from job.init.look import look
+    from job.init.write import write_config
+
+    nobody = {"run": {"name": "init"}, "data": {"kind": "text", "train": "train.csv"}}
+    with logs_on_stderr(Config.model_validate(nobody), level="ERROR"):
+        looked = look(data, given=given, seed=_SEED)
+    folder = Path(os.path.abspath(out)).parent if out else Path.cwd()
+    choices = compose(looked, folder=folder, seed=_SEED)
+    shown = out or "FILE"
+    lines = [*title(looked), "", f"    siamese-job train {shown}"]
+    return write_config(choices, title=lines, schema=COMMITTED.as_uri())
+
+
+def _is_config(name: str) -> bool:
+    return name.lower().endswith((".yaml", ".yml"))
+
+
+def _require_writable(path: Path, *, overwrite: bool) -> None:
+    """Refuses a path before the data are read."""
+    if path.exists() and not (overwrite and path.is_file()):
+        raise ConfigError(
+            f"init: {str(path)!r} exists and is unchanged. Give another OUT, or --force to "
+            "overwrite a file."
+        )
+
+
+def write(path: Path, text: str, *, overwrite: bool) -> None:
+    """Writes a file completely or not at all; an overwritten file keeps its mode.
+
+    Raises:
+        ConfigError: The file exists, or there is no such folder.
+        DiskFullError: The disk is full.
+        PermissionDeniedError: The folder may not be written to.
+    """
+    target = Path(os.path.realpath(path))  # of a symbolic link, the file
+    partial = target.parent / f".{target.name}.{os.getpid()}"
+    try:
+        _require_writable(target, overwrite=overwrite)
+        partial.write_text(text, encoding="utf-8")
+        if target.exists():
+            shutil.copymode(target, partial)
+        partial.replace(target)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        message = (
+            f"init: {str(path)!r} cannot be written: {error.strerror}. Give the path of a file "
+            "in an existing folder that this user may write to and that has free space."
+        )
+        if error.errno in _FULL:
+            raise DiskFullError(message) from error
+        if error.errno in _DENIED:
+            raise PermissionDeniedError(message) from error
+        raise ConfigError(message) from error

@@ -7,14 +7,22 @@ import argparse
 import errno
 import os
 import shutil
+import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from job.commands.shared import logs_on_stderr, print_result
 from job.config import describe
 from job.config.root import Config
 from job.config.schema import COMMITTED
 from job.errors import ConfigError, DiskFullError, ExitCode, PermissionDeniedError
+
+if TYPE_CHECKING:
+    from job.init.facts import Facts
+    from job.init.rules import Choice
+    from job.init.tried import Tried
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -29,10 +37,14 @@ def run(args: argparse.Namespace) -> ExitCode:
     if data is not None and out is None and _is_config(data):
         data, out = None, data
     if data is None:
+        if args.minutes is not None:
+            given = {"try": str(args.minutes), **given}
         return _starter(out, given=given, force=args.force)
     if out is not None:
         _require_writable(Path(out), overwrite=args.force)
-    text = _from_data(Path(data), given=given, out=out)
+    if args.minutes is not None:
+        _require_time(args.minutes)
+    text = _from_data(Path(data), given=given, out=out, minutes=args.minutes)
     if out is None:
         return print_result(text)
     write(Path(out), text, overwrite=args.force)
@@ -42,8 +54,8 @@ def run(args: argparse.Namespace) -> ExitCode:
 def _starter(out: str | None, *, given: dict[str, str], force: bool) -> ExitCode:
     if given:
         raise ConfigError(
-            f"init: --{next(iter(given))} names a column, and there is no DATA. Give "
-            "the file: siamese-job init DATA OUT.yaml."
+            f"init: --{next(iter(given))} is about DATA, and there is none. Give the file: "
+            "siamese-job init DATA OUT.yaml."
         )
     text = describe.starter(schema=COMMITTED.as_uri())
     if out is None:
@@ -52,7 +64,9 @@ def _starter(out: str | None, *, given: dict[str, str], force: bool) -> ExitCode
     return print_result(f"wrote {out}. Set data.train in it, then: siamese-job train {out}\n")
 
 
-def _from_data(data: Path, *, given: dict[str, str], out: str | None) -> str:
+def _from_data(
+    data: Path, *, given: dict[str, str], out: str | None, minutes: float | None
+) -> str:
     # NumPy and scikit-learn: `init` without DATA answers without them.
     from job.init.compose import compose, title
     from job.init.look import look
@@ -63,13 +77,45 @@ def _from_data(data: Path, *, given: dict[str, str], out: str | None) -> str:
         looked = look(data, given=given, seed=_SEED)
     folder = Path(os.path.abspath(out)).parent if out else Path.cwd()
     choices = compose(looked, folder=folder, seed=_SEED)
-    shown = out or "FILE"
-    lines = [*title(looked), "", f"    siamese-job train {shown}"]
-    return write_config(choices, title=lines, schema=COMMITTED.as_uri())
+    lines = title(looked)
+    schema = COMMITTED.as_uri()
+    if minutes is not None:
+        tried = _tried(choices, looked.facts, folder=folder, minutes=minutes)
+        choices, lines = tried.choices, [*lines, "", *tried.lines]
+    lines += ["", f"    siamese-job train {out or 'FILE'}"]
+    return write_config(choices, title=lines, schema=schema)
+
+
+def _tried(choices: "list[Choice]", facts: "Facts", *, folder: Path, minutes: float) -> "Tried":
+    """Trains candidates and prints what they reached; Ctrl-C keeps the best so far."""
+    from job.init.tried import try_candidates
+
+    def report(line: str) -> None:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+    with tempfile.TemporaryDirectory(prefix="siamese-init-") as name:
+        tried = try_candidates(
+            choices,
+            facts,
+            folder=folder,
+            scratch=Path(name),
+            seconds=60.0 * minutes,
+            report=report,
+        )
+    report("\n".join(tried.lines))
+    return tried
 
 
 def _is_config(name: str) -> bool:
     return name.lower().endswith((".yaml", ".yml"))
+
+
+def _require_time(minutes: float) -> None:
+    """Refuses too short a time before the data are read."""
+    from job.init.attempt import require_time
+
+    require_time(60.0 * minutes)
 
 
 def _require_writable(path: Path, *, overwrite: bool) -> None:
@@ -92,7 +138,7 @@ def write(path: Path, text: str, *, overwrite: bool) -> None:
     target = Path(os.path.realpath(path))  # of a symbolic link, the file
     partial = target.parent / f".{target.name}.{os.getpid()}"
     try:
-        _require_writable(target, overwrite=overwrite)
+        _require_writable(path, overwrite=overwrite)
         partial.write_text(text, encoding="utf-8")
         if target.exists():
             shutil.copymode(target, partial)

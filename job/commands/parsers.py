@@ -85,6 +85,13 @@ def _register_init(subparsers: Subparsers) -> None:
         parser.add_argument(
             f"--{flag}", metavar="COLUMN", help=f"the column of the {what}; default: found"
         )
+    parser.add_argument(
+        "--try",
+        dest="minutes",
+        type=float,
+        metavar="MINUTES",
+        help="train a few candidates for so long and keep the best; default: train none",
+    )
     parser.add_argument("--force", action="store_true", help="overwrite OUT.yaml")
     parser.set_defaults(run=_lazily("init"))
 

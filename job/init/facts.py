@@ -57,6 +57,7 @@ class Facts:
         sides_differ: Share of the training pairs whose two texts have another main script.
         num_features: Features of a sequence.
         image_side: Longer side of the middle image, in pixels.
+        is_coloured: Whether images have colours.
         spelling: ROC-AUC on validation of the best untrained baseline.
         baseline: Its name.
         split: How the splits are made.
@@ -83,6 +84,7 @@ class Facts:
     sides_differ: float = 0.0
     num_features: int = 0
     image_side: int = 0
+    is_coloured: bool = False
     num_validation: int = 0
     num_surveyed: int = 0
     share_bad: float = 0.0

@@ -14,6 +14,7 @@ from job.data.items.read_rows import LoadedRows
 from job.data.load import evaluation_pairs
 from job.data.splits.assignment import assign_splits
 from job.data.splits.partition import partition_rows
+from job.errors import DataError
 from job.evaluation.baselines import baseline_scores
 from job.evaluation.metrics import roc_auc
 from job.init.columns import Roles
@@ -32,6 +33,7 @@ from job.types import SPLITS, Split
 # Enough for a ROC-AUC to +- 0.015, and few enough for an answer in seconds.
 _PAIRS_MEASURED = 1_500
 _ITEMS_MEASURED = 10_000
+_IMAGES_MEASURED = 500
 # Fewer rows need a larger share of them, for a measurement that says something.
 _FEW_ROWS = 10_000
 # A split must get this share of the rows that it asks for.
@@ -151,21 +153,32 @@ def _of_items(
 ) -> dict[str, Any]:
     some = subsample(own, _ITEMS_MEASURED)
     if items.kind == "image":
-        return {"image_side": 64}
+        pixels = items.values.take(subsample(own, _IMAGES_MEASURED)).values
+        return {"is_coloured": bool((pixels[..., 0] != pixels[..., 1]).any())}
     if items.kind == "sequence":
         return {
             "lengths": Distribution.of(items.values.lengths_of(own)),
             "num_features": items.values.values.shape[1],
         }
     texts = TextMeasures.of(items.values, some)
-    words = build_vocabulary(WordsConfig(), items=items.values, rows=own)
-    unknown = UnknownTokens.of(items, subsample(validation, _ITEMS_MEASURED), vocabulary=words)
     return {
         "lengths": texts.lengths,
         "mean_words": texts.mean_words,
         "scripts": texts.scripts,
-        "share_unknown": unknown.share,
+        "share_unknown": _share_unknown(items, own, validation=validation),
     }
+
+
+def _share_unknown(
+    items: ItemTable, own: NDArray[np.int64], *, validation: NDArray[np.int64]
+) -> float:
+    """Share of the words of validation that training texts do not hold at least twice."""
+    try:
+        words = build_vocabulary(WordsConfig(), items=items.values, rows=own)
+    except DataError:  # no word occurs twice
+        return 1.0
+    some = subsample(validation, _ITEMS_MEASURED)
+    return UnknownTokens.of(items, some, vocabulary=words).share
 
 
 def _baselines(

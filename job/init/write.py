@@ -25,7 +25,7 @@ def write_config(choices: Sequence[Choice], *, title: Sequence[str], schema: str
         title: Lines of the comment at the top.
         schema: Path or URL of the JSON schema, for the editor's mode line.
     """
-    head = [f"# yaml-language-server: $schema={schema}"]
+    head = [f"# yaml-language-server: $schema={schema}"] if schema else []
     for line in title:
         head += _comment(line, indent="")
     sections: dict[str, list[Choice]] = {name: [] for name in _ORDER}

@@ -13,6 +13,7 @@ from job.errors import ExitCode
 from job.evaluation.evaluate import EvaluationResult
 from job.export.golden import GoldenPairs, Items
 from job.export.writer import FOLDER, export_model
+from job.run.advice import advise
 from job.run.artifacts import (
     HISTORY,
     QUARANTINE,
@@ -81,6 +82,14 @@ def finalize(
         written |= _export(run, files, components, dataset, result)
     outcome = "stopped_early" if state.stop_reason else "finished"
     summary = summarise(run, checkpointer, outcome=outcome, result=result, artifacts=written)
+    summary["advice"] = advise(
+        state.history,
+        metrics=summary["metrics"],
+        config=config,
+        epochs=state.position.epoch,
+        stopped_early=bool(state.stop_reason),
+        matching=_share_of_matches(dataset),
+    )
     files[SUMMARY] = encode_summary(summary)
     results = artifacts.publish(files, directory=checkpointer.results_directory)
     stopping = config.callbacks.early_stopping
@@ -100,8 +109,16 @@ def finalize(
     if config.export.enabled:
         log.info("model exported", extra={"folder": f"{run_uri(config)}/{FOLDER}"})
     _log_result(run, checkpointer, outcome=outcome, result=result)
+    if summary["advice"]:
+        log.warning("advice", extra={"advice": summary["advice"]})
     if run.logging.format != "json":
         run.logging.terminal.write_line(format_summary(summary, directory=run_uri(config)))
+
+
+def _share_of_matches(dataset: Dataset) -> float | None:
+    """Share of the training pairs that match; None if they are drawn."""
+    pairs = dataset.pairs.get("train")
+    return None if pairs is None else pairs.num_positive / len(pairs)
 
 
 def _log_result(

@@ -1,6 +1,7 @@
 """`summary.json`: what a script reads after a run has ended, and its form for people."""
 
 import logging
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -19,6 +20,8 @@ if TYPE_CHECKING:  # these import TensorFlow; `evaluate` rejects what it can bef
 log = logging.getLogger(__name__)
 
 SCHEMA = 1
+
+_WIDTH = 96
 
 _OUTCOMES = {
     ExitCode.PREEMPTED: "preempted",
@@ -68,6 +71,7 @@ def summarise(
         "state_sha256": checkpointer.state_sha256() if is_known else None,
         "best": asdict(best) if best else None,
         **result_json(result),
+        "advice": [],
         "metrics_port": run.port or None,
         "artifacts": dict(artifacts or {}),
     }
@@ -142,7 +146,10 @@ def format_summary(summary: Mapping[str, Any], *, directory: str) -> str:
     lines = ["", _headline(summary)]
     if best:
         lines.append(f"best epoch {best['epoch']}: {best['monitor']} {best['value']:.4f}")
-    lines += ["", *result_lines(summary), "", f"written to {directory}:"]
+    lines += ["", *result_lines(summary)]
+    for sentence in summary.get("advice", ()):
+        lines += ["", *textwrap.wrap(f"advice: {sentence}", _WIDTH, subsequent_indent="  ")]
+    lines += ["", f"written to {directory}:"]
     lines += [f"  {name:14}{path}" for name, path in summary["artifacts"].items()]
     return "\n".join([*lines, ""])
 

@@ -1,4 +1,4 @@
-"""What `config init`, `show` and `explain` print."""
+"""What `init`, `config show` and `explain` print."""
 
 from pathlib import Path
 from typing import Any

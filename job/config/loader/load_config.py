@@ -84,7 +84,7 @@ def _read(path: Path) -> bytes:
     except FileNotFoundError:
         raise ConfigError(
             f"there is no configuration file {str(path)!r}. Give the path of a YAML "
-            "file; `siamese-job config init PATH` writes one to start from."
+            "file; `siamese-job init DATA PATH` writes one from your data."
         ) from None
     except IsADirectoryError:
         raise ConfigError(

@@ -51,7 +51,7 @@ from tests.config.conftest import MINIMAL, Complaints
         (
             "# nothing",
             "c.yaml:1:1: the file is empty; the sections run and data are required. "
-            "`siamese-job config init` writes a file to start from.",
+            "`siamese-job init` writes a file to start from.",
         ),
         (
             f"{MINIMAL}run: {{name: b}}",

@@ -73,7 +73,8 @@ def _others(facts: Facts, chosen: Mapping[str, Any]) -> Iterator[Candidate]:
         name = "characters" if words else "words"
         yield Candidate(name, {"data.tokens.kind": name})
     if encoder["kind"] == "lstm":
-        yield Candidate("64 units", {"model.encoder.units": 64})
+        units = 2 * encoder.get("units", 32)
+        yield Candidate(f"{units} units", {"model.encoder.units": units})
     yield Candidate("learning rate 0.001", {"training.optimizer.learning_rate": 0.001})
 
 

@@ -127,8 +127,8 @@ def test_explain_a_key() -> None:
     heading, description, blank, *facts = explain("training.epochs").splitlines()
     assert (heading, description[:2], blank) == ("training.epochs", "  ", "")
     assert facts == [
-        "  allowed   a whole number, at least 1",
-        "  default   10",
+        "  allowed   a whole number, at least 1 or null",
+        "  default   null",
         "  resume    may change",
         "  variable  SIAMESE_TRAINING__EPOCHS",
     ]

@@ -123,7 +123,7 @@ def lines_for(conflicts: Complaints, text: str) -> list[str]:
         ),
         (
             "training: {epochs: 0}",
-            "3:20: training.epochs: must be a whole number, at least 1 (got 0).",
+            "3:20: training.epochs: must be a whole number, at least 1 or null (got 0).",
         ),
         (
             "logging: {level: info}",

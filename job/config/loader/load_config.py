@@ -114,8 +114,8 @@ def _file_problems(document: Document, name: str) -> list[Problem]:
     start = file_origin(name, line=1, column=1)
     if not problems and document.values is None:
         text = (
-            f"the file is empty; the sections {required} are required. `siamese-job config "
-            "init` writes a file to start from."
+            f"the file is empty; the sections {required} are required. `siamese-job init` "
+            "writes a file to start from."
         )
         problems.append(Problem(start, "", text))
     elif document.values is not None and not isinstance(document.values, dict):

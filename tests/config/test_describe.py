@@ -124,9 +124,11 @@ def _dotted(values: Any, above: str = "") -> list[str]:
 
 
 def test_explain_a_key() -> None:
-    heading, description, blank, *facts = explain("training.epochs").splitlines()
-    assert (heading, description[:2], blank) == ("training.epochs", "  ", "")
-    assert facts == [
+    about, _, facts = explain("training.epochs").partition("\n\n")
+    heading, *description = about.splitlines()
+    assert heading == "training.epochs"
+    assert all(line.startswith("  ") for line in description)
+    assert facts.splitlines() == [
         "  allowed   a whole number, at least 1 or null",
         "  default   null",
         "  resume    may change",

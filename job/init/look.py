@@ -97,7 +97,8 @@ def section_of(
         others: Those of validation and test.
         more: Further keys.
     """
-    section: dict[str, Any] = {"kind": roles.kind, "train": train, **others}
+    section: dict[str, Any] = {"kind": roles.kind, "train": train}
+    section.update(others)
     if roles.rows == "items":
         section["rows"] = "items"
     columns = {

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from job.commands.shared import logs_on_stderr, print_result
 from job.config.loader.load_config import LoadedConfig, load_config
+from job.config.names import names_of
 from job.config.uris import is_in_bucket
 from job.data.dataset import Dataset
 from job.data.load import load_dataset
@@ -117,18 +118,16 @@ def _require_outside_sources(loaded: LoadedConfig, out: Path | str) -> None:
     """
     data = loaded.config.data
     for key in ("train", "validation", "test"):
-        value = getattr(data, key)
-        if value is None:
-            continue
-        if isinstance(out, Path):
-            source = os.path.realpath(loaded.folder / (data.root or ".") / value)
-            is_inside = os.path.isdir(source) and out.is_relative_to(source)
-        else:
-            root = data.root if data.root is not None and is_in_bucket(data.root) else ""
-            source = value if is_in_bucket(value) else f"{root.rstrip('/')}/{value}"
-            is_inside = f"{out}/".startswith(f"{source.rstrip('/')}/")
-        if is_inside:
-            raise ConfigError(
-                f"{OUT}: '{out}' is in the folder that data.{key} names ({value!r}), and would "
-                "be read as data by the next run. Give a place outside it."
-            )
+        for value in names_of(getattr(data, key) or ()):
+            if isinstance(out, Path):
+                source = os.path.realpath(loaded.folder / (data.root or ".") / value)
+                is_inside = os.path.isdir(source) and out.is_relative_to(source)
+            else:
+                root = data.root if data.root is not None and is_in_bucket(data.root) else ""
+                source = value if is_in_bucket(value) else f"{root.rstrip('/')}/{value}"
+                is_inside = f"{out}/".startswith(f"{source.rstrip('/')}/")
+            if is_inside:
+                raise ConfigError(
+                    f"{OUT}: '{out}' is in the folder that data.{key} names ({value!r}), and "
+                    "would be read as data by the next run. Give a place outside it."
+                )

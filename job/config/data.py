@@ -9,7 +9,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from job.config.augmentation import ImageAugmentationConfig, SequenceAugmentationConfig
+from job.config.names import Names, names_of, shown
 from job.config.sampling import PairSamplingConfig, Sampling
+from job.config.scalars import to_yaml
 from job.config.section import MUTABLE, Section, default_kind
 from job.config.uris import DATA_PLACES, FOLDERS, checked_place
 
@@ -45,15 +47,21 @@ Tokens = Annotated[CharactersConfig | WordsConfig, Field(discriminator="kind")]
 class ColumnsConfig(Section):
     """Names of columns (CSV, TSV), keys (JSONL) or arrays (NPZ)."""
 
-    left: str = Field("left", min_length=1, description="First item of a pair.")
-    right: str = Field("right", min_length=1, description="Second item of a pair.")
+    left: Names = Field(
+        "left",
+        description="First item of a pair. A list of columns: a text made of all of them, "
+        "with ` | ` in between.",
+    )
+    right: Names = Field(
+        "right", description="Second item of a pair; a list as for `data.columns.left`."
+    )
     label: str = Field(
         "label", min_length=1, description="Label of a pair: 1 = match, 0 = no match."
     )
-    item: str = Field(
+    item: Names = Field(
         "item",
-        min_length=1,
-        description="Labelled item: the text, or the path of its file.",
+        description="Labelled item: the text, or the path of its file. A list as for "
+        "`data.columns.left`.",
     )
     item_class: str = Field(
         "class",
@@ -81,10 +89,11 @@ class ColumnsConfig(Section):
     @model_validator(mode="after")
     def _are_distinct(self) -> "ColumnsConfig":
         optional = [name for name in (self.group, self.split) if name is not None]
+        item = names_of(self.item)
         for names in (
-            [self.left, self.right, self.label, *optional],
-            [self.item, self.id, self.item_class],
-            [self.item, self.id, *optional],
+            [*names_of(self.left), *names_of(self.right), self.label, *optional],
+            [*item, self.id, self.item_class],
+            [*item, self.id, *optional],
         ):
             if len(set(names)) != len(names):
                 raise ValueError(
@@ -129,20 +138,18 @@ class DataConfig(Section):
     """Where items and pairs come from, whatever an item is."""
 
     kind: str = Field(description="What an item is.")
-    train: str = Field(
-        min_length=1,
+    train: Names = Field(
         description="File to train on, relative to `data.root` or as `gs://bucket/name`: a "
         ".csv, .tsv or .jsonl file, plain or .gz; for `rows: items` also an .npz file or a "
-        "folder that holds a folder for each class.",
+        "folder that holds a folder for each class. A list: several files of one format, one "
+        "after the other.",
     )
-    validation: str | None = Field(
+    validation: Names | None = Field(
         None,
-        min_length=1,
         description="The same for validation. null: cut from `data.train` by `data.split`.",
     )
-    test: str | None = Field(
+    test: Names | None = Field(
         None,
-        min_length=1,
         description="The same for the final test. null: cut from `data.train` by `data.split`.",
     )
     rows: Literal["pairs", "items"] = Field(
@@ -214,8 +221,10 @@ class DataConfig(Section):
 
     @field_validator("train", "validation", "test", "items", "root", "packed")
     @classmethod
-    def _can_be_read(cls, place: str | None) -> str | None:
-        return place and checked_place(place, allowed=DATA_PLACES)
+    def _can_be_read(cls, places: str | list[str] | None) -> str | list[str] | None:
+        for place in names_of(places or ()):
+            checked_place(place, allowed=DATA_PLACES)
+        return places
 
     @field_validator("mirror")
     @classmethod
@@ -264,8 +273,30 @@ class DataConfig(Section):
             name, file = given[0]
             raise ValueError(
                 f"`columns.split` says which split a row of `train` belongs to, so `{name}` "
-                f"cannot be a file of its own (got {name}: {file}): leave one of the two out"
+                f"cannot be a file of its own (got {name}: {to_yaml(file)}): leave one of the "
+                "two out"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _lists_of_columns_are_texts(self) -> "DataConfig":
+        columns = self.columns
+        for name in ("left", "right", "item"):
+            names = getattr(columns, name)
+            if isinstance(names, str):
+                continue
+            if self.kind != "text":
+                raise ValueError(
+                    f"`columns.{name}` is a list of columns, which are joined to a text, so it "
+                    f"needs `kind: text` (got kind: {self.kind}): name the one column that "
+                    "holds the paths"
+                )
+            if name != "item" and self.items is not None:
+                raise ValueError(
+                    f"`columns.{name}` holds ids where there is a file of `items`, so it is "
+                    f"one column (got {shown(names)}): name it, and list the columns of a text "
+                    "in `columns.item`"
+                )
         return self
 
     @model_validator(mode="after")

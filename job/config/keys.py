@@ -163,9 +163,14 @@ def sections_in(annotation: Any) -> tuple[type[Section], ...]:
 def entry_of(field: FieldInfo) -> FieldInfo | None:
     """What each entry of a list of plain values may be; None for any other field."""
     if get_origin(field.annotation) is not list:
-        return None
+        return name_in(field)
     annotation = get_args(field.annotation)[0]
     return None if sections_in(annotation) else FieldInfo.from_annotation(annotation)
+
+
+def name_in(field: FieldInfo) -> FieldInfo | None:
+    """What each name of a `Names` field may be; None for any other field."""
+    return _listed_beside_text(field.annotation)
 
 
 def choices_of(field: FieldInfo) -> tuple[str, ...]:
@@ -178,6 +183,16 @@ def choices_of(field: FieldInfo) -> tuple[str, ...]:
         if isinstance(schema := getattr(mark, "json_schema", None), dict):
             return tuple(schema.get("enum", ()))
     return ()
+
+
+def _listed_beside_text(annotation: Any) -> FieldInfo | None:
+    """The entry of the list among the alternatives of a type annotation."""
+    for part in get_args(annotation):
+        if get_origin(part) is list:
+            return FieldInfo.from_annotation(get_args(part)[0])
+        if get_origin(part) in (Annotated, Union) and (found := _listed_beside_text(part)):
+            return found
+    return None
 
 
 def _items_in(annotation: Any) -> tuple[type[Section], ...]:

@@ -6,8 +6,8 @@ one, and counts that would read a whole one are computed when a dataset is made.
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -160,9 +160,19 @@ class LabelledRows:
 Rows = PairTable | LabelledRows
 
 
+def concatenated(parts: Sequence[Rows]) -> Rows:
+    """The rows of one or more files of one split, in their order; all of them of one type."""
+    if len(parts) == 1:
+        return parts[0]
+    names = [field.name for field in fields(parts[0])]
+    return type(parts[0])(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in names)
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class FileRows:
-    """The valid rows of one file, R of them in file order, and the rejected ones.
+    """The valid rows of the files of one split, R of them in order, and the rejected ones.
 
     Args:
         rows: Pairs, or labelled items.

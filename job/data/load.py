@@ -21,7 +21,7 @@ from job.data.items.read_rows import read_rows
 from job.data.packed.open_packed import open_packed
 from job.data.quarantine import Quarantine
 from job.data.sampling.evaluation_pairs import draw_evaluation_pairs
-from job.data.sources.configured import resolve_sources
+from job.data.sources.configured import resolve_sources, where_of
 from job.data.sources.files import DataFiles
 from job.data.splits.assignment import assign_splits
 from job.preprocessing.feature_stats import FeatureStats
@@ -55,7 +55,7 @@ def load_dataset(
     files = DataFiles.below(section.root, folder=folder, mirror=section.mirror, access=access)
     sources = resolve_sources(section, files=files)
     loaded = read_rows(section, sources=sources, files=files)
-    origins = {split: sources[split].where for split in SPLITS if split in sources}
+    origins = {split: where_of(sources[split]) for split in SPLITS if split in sources}
     splits = assign_splits(section, loaded.rows, origins=origins, seed=seed)
     pairs = evaluation_pairs(section, splits, items=loaded.items, seed=seed)
     return _dataset(section, loaded.items, splits, pairs=pairs, quarantine=loaded.quarantine)

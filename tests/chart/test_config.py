@@ -184,5 +184,11 @@ def test_copies_of_a_bucket_go_where_there_is_room(render, key):
     assert json.loads(render(own).config_file)["data"]["mirror"] == "/copies"
 
 
+def test_one_file_of_a_list_may_be_in_a_bucket(render):
+    files = ["pairs.csv", "gs://bucket/pairs.csv"]
+    data = json.loads(render({"config.data.train": files}).config_file)["data"]
+    assert (data["train"], data["mirror"]) == (files, "/scratch/data")
+
+
 def test_data_of_the_pod_are_not_copied(render):
     assert "mirror" not in json.loads(render().config_file)["data"]

@@ -202,6 +202,11 @@ def kind_of_run(folder, **data):
             {"pairs.csv", "items.csv.gz"},
             ["data.items: the files that the rows of items.csv.gz name"],
         ),
+        (
+            {"train": ["pairs.csv", "items.csv.gz", "gs://bucket/c.csv"]},
+            {"pairs.csv", "items.csv.gz"},
+            ["data.train: the files that the rows of pairs.csv | items.csv.gz | gs://"],
+        ),
         ({"train": "pairs.csv", "root": "gs://bucket/faces"}, set(), []),
         ({"train": "gs://bucket/faces/pairs.csv"}, set(), ["data.train: the files"]),
         ({"train": "pairs.csv", "packed": "gs://bucket/pack"}, set(), []),

@@ -59,6 +59,8 @@ def test_notes_say_where_results_are_and_warn_when_they_go_with_the_pod(
         ({"config.data.train": "other.csv", "config.data.root": "/data"}, False),
         ({"config.data.train": "gs://bucket/pairs.csv"}, False),
         ({"config.data.items": "items.csv"}, True),
+        ({"config.data.train": ["pairs.csv", "gs://bucket/pairs.csv"]}, False),
+        ({"config.data.train": ["pairs.csv", "other.csv"]}, True),
         ({"config.data.train": "other.csv", "config.data.packed": "gs://bucket/pack"}, False),
     ],
 )

@@ -28,6 +28,11 @@ data: {train: 2026} | 2:15: data.train | 2026 | Put it in quotes
 data: {train: false} | 2:15: data.train | false | Put it in quotes
 data: {train: } | 2:14: data.train | null | text that is not empty
 data: {train: ''} | 2:15: data.train | '' | text that is not empty
+data: {train: []} | 2:15: data.train | [] | text that is not empty, or a list of such
+data: {train: [a, 3]} | 2:19: data.train.1 | 3 | must be text that is not empty
+data: {train: [a, a]} | 2:15: data.train | 'a' twice | each name may occur once
+data: {train: [a, 's3://b/c']} | 2:15: data.train | 's3://b/c' | a path of this machine or gs
+data: {train: a, test: {b: c}} | 2:24: data.test | {b: c} | or a list of such, or null
 metrics: {enabled: no} | 3:20: metrics.enabled | 'no' | true or false
 metrics: {enabled: 'true'} | 3:20: metrics.enabled | 'true' | true or false
 metrics: {enabled: 1} | 3:20: metrics.enabled | 1 | true or false
@@ -53,6 +58,9 @@ training: {optimizer: {kind: }} | 3:29: training.optimizer.kind | null | one of 
 checkpoint: {monitor: val_acc} | 3:23: checkpoint.monitor | 'val_acc' | Did you mean 'val_accura
 checkpoint: {monitor: 3} | 3:23: checkpoint.monitor | 3 | one of loss, accuracy, val_loss
 data: {train: a, columns: {left: a, right: a}} | 2:18: data.columns | a, a, label | each column
+data: {train: a, columns: {left: [a, b], right: b}} | 2:18: data.columns | a, b, b, label | each
+data: {train: a, columns: {item: [a, b, id]}} | 2:18: data.columns | a, b, id, id, class | each
+data: {kind: sequence, train: a, columns: {left: [a, b]}} | 2:1: data | kind: sequence | so it n
 data: {train: a, split: {test_fraction: 0.95}} | 2:18: data.split | 0.1 + 0.95 | validation_frac
 data: {train: a, split: {by: group}} | 2:1: data | null | `split.by: group` needs `columns.group
 data: {train: a, columns: {group: g}} | 2:1: data | columns.group: g | `columns.group` has no ef

@@ -18,6 +18,7 @@ import yaml
 
 from job.config.loader.load_config import load_config
 from job.config.loader.yaml12 import read_document
+from job.config.names import names_of, shown
 from job.config.uris import is_in_bucket
 from job.errors import DataError, JobError
 
@@ -50,8 +51,9 @@ def values_from(config: Path) -> dict[str, Any]:
     folder = loaded.folder / (data.pop("root", None) or "")
     files = {}
     for key in KEYS:
-        if (path := data.get(key)) and not is_in_bucket(path):
-            files |= _contents(folder, path, key=f"data.{key}")
+        for path in names_of(data.get(key) or ()):
+            if not is_in_bucket(path):
+                files |= _contents(folder, path, key=f"data.{key}")
     return {"config": values, "data": {"files": files}}
 
 
@@ -93,9 +95,9 @@ def left_out(config: Path, values: Mapping[str, Any]) -> list[str]:
         )
     elif not packed and not is_in_bucket(data.get("root") or ""):
         lines += [
-            f"data.{key}: the files that the rows of {data[key]} name are left out. Pack the "
-            "data (`siamese-job data pack`) into a bucket or a volume and name the pack in "
-            "config.data.packed."
+            f"data.{key}: the files that the rows of {shown(data[key])} name are left out. "
+            "Pack the data (`siamese-job data pack`) into a bucket or a volume and name the "
+            "pack in config.data.packed."
             for key in _tables_of_paths(data)
         ]
     custom = (values["config"].get("callbacks") or {}).get("custom") or []
@@ -116,8 +118,11 @@ def _tables_of_paths(data: Mapping[str, Any]) -> list[str]:
     if data.get("kind", "text") == "text":
         return []
     keys = ("items",) if data.get("items") else KEYS[:3]
-    names = {key: (data.get(key) or "").lower().removesuffix(".gz") for key in keys}
-    return [key for key, name in names.items() if name.endswith(TABLES)]
+    # The files of a list have one format.
+    first = {key: (*names_of(data.get(key) or ()), "")[0] for key in keys}
+    return [
+        key for key, name in first.items() if name.lower().removesuffix(".gz").endswith(TABLES)
+    ]
 
 
 def _decoded(content: bytes, *, key: str, path: Path) -> str:

@@ -42,10 +42,17 @@ means the same as none and is left out. A deeper empty section may turn somethin
 {{- toJson $config -}}
 {{- end -}}
 
+{{/* The paths of a key that may be one, a list of them or null, as a JSON array. */}}
+{{- define "siamese-job.paths" -}}
+{{- ternary . (without (list (. | default "")) "") (kindIs "slice" .) | toJson -}}
+{{- end -}}
+
 {{/* Whether data is downloaded from a bucket; /tmp may be too small for it. Text for true. */}}
 {{- define "siamese-job.readsBucket" -}}
 {{- range $key := list "root" "packed" "train" "validation" "test" "items" -}}
-{{- if hasPrefix "gs://" (dig "data" $key "" $.Values.config | default "") -}}true{{- end -}}
+{{- range include "siamese-job.paths" (dig "data" $key "" $.Values.config) | fromJsonArray -}}
+{{- if hasPrefix "gs://" . -}}true{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

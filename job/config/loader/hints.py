@@ -12,6 +12,7 @@ from job.config.keys import (
     entry_of,
     find,
     kinds_of,
+    name_in,
     names_in,
     narrowed,
     sections_in,
@@ -37,13 +38,15 @@ def allowed(field: FieldInfo) -> str:
         As in "a number above 0 and below 1", "one of best, last" or "text or null".
     """
     extra, choices, entry = field.json_schema_extra, choices_of(field), entry_of(field)
-    if isinstance(extra, dict) and PATTERN_RULE in extra:
+    if name := name_in(field):
+        words, entry = f"{allowed(name)}, or a list of such", None
+    elif isinstance(extra, dict) and PATTERN_RULE in extra:
         words = str(extra[PATTERN_RULE])
     else:
         words = one_of(choices) if choices else f"{_type(field)}{_bounds(field)}"
     if entry is not None:
         words += f", each {allowed(entry)}"
-    return f"{words} or null" if _is_nullable(field) else words
+    return f"{words}{',' if name else ''} or null" if _is_nullable(field) else words
 
 
 def first_sentence(field: FieldInfo) -> str:

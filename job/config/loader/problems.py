@@ -15,7 +15,17 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from job.config.compatibility import IncompatibleError
-from job.config.keys import ROOT, Key, Path, child, choices_of, entry_of, kinds_of, narrowed
+from job.config.keys import (
+    ROOT,
+    Key,
+    Path,
+    child,
+    choices_of,
+    entry_of,
+    kinds_of,
+    name_in,
+    narrowed,
+)
 from job.config.loader.hints import allowed, first_sentence, one_of, unknown_key
 from job.config.loader.merge import Layered, is_given
 from job.config.loader.origin import Layer, Problem
@@ -99,6 +109,9 @@ def _locate(location: tuple[int | str, ...], values: Any) -> _Place:
             key = narrowed(key, part)
             continue
         if key.has_free_keys and not is_given(values, (*path, part)):
+            continue
+        # Also which alternative of a plain value it chose: no key is below one.
+        if key.fields and isinstance(part, str) and name_in(key.fields[0]):
             continue
         path, parent = (*path, part), key
         below = child(key, part)

@@ -14,13 +14,18 @@ from unicodedata import normalize
 import numpy as np
 
 from job.config.data import ColumnsConfig
+from job.config.names import names_of, shown
 from job.data.dataset import FileRows, Rows
 from job.data.quarantine import Quarantine, sample_of
+from job.data.sources.npz import Npz
 from job.types import SPLITS, Problem
 
 # pandas writes a column of 0 and 1 that once had a gap as 0.0 and 1.0. Words (true, yes) are
 # rejected: which of them mean a match is a guess.
 _LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
+
+# Between the cells of a list of columns.
+SEPARATOR = " | "
 
 _MOST_PARTS = 4
 _LONGEST_NAME = 1000
@@ -36,6 +41,8 @@ def label_of(value: object, *, column: str) -> int | Problem:
             label = _LABELS.get(value.strip())
         if label is not None:
             return label
+        if not value.strip():
+            return Problem("label", f"{column} is empty: label it or leave the row out")
     elif isinstance(value, int | float) and not isinstance(value, bool) and value in (0, 1):
         return int(value)
     return Problem("label", f"{column} must be 0 or 1, got {sample_of(value)}")
@@ -68,11 +75,50 @@ def split_of(value: object, *, column: str) -> int | Problem:
     return number
 
 
-def item_of(value: object, *, column: str) -> str | Problem:
-    """Parses a text or a path."""
+def item_of(value: object, *, column: str | Sequence[str]) -> str | Problem:
+    """Parses a text or a path, or joins the cells of a list of columns to a text.
+
+    Blanks around a cell are cut off, and an empty cell stays an empty part, so that the parts
+    of two texts correspond. Integers, and null of JSON, are cells of such a list, too.
+
+    Args:
+        value: The cell; of a list of columns a tuple of theirs.
+        column: The column or columns.
+    """
     if isinstance(value, str):
         return value
-    return Problem("malformed", f"{column} must be a text, got {sample_of(value)}")
+    if isinstance(value, tuple):
+        return _joined(value, names_of(column))
+    return Problem("malformed", f"{shown(column)} must be a text, got {sample_of(value)}")
+
+
+def _joined(cells: Sequence[object], columns: Sequence[str]) -> str | Problem:
+    parts: list[str] = []
+    for cell, column in zip(cells, columns, strict=True):
+        if cell is None:
+            parts.append("")
+        elif isinstance(cell, str | int) and not isinstance(cell, bool):
+            parts.append(str(cell).strip())
+        else:
+            must = "must be a text, an integer or null"
+            return Problem("malformed", f"{column} {must}, got {sample_of(cell)}")
+    if not any(parts):
+        return Problem("empty", f"every cell of {shown(columns)} is empty")
+    return SEPARATOR.join(parts)
+
+
+def text_cells(arrays: Npz, columns: str | Sequence[str]) -> Sequence[object]:
+    """Reads the cells of items that are texts; `item_of` parses each.
+
+    Raises:
+        DataError: An array is missing, or has another type or length.
+    """
+    first, *others = names_of(columns)
+    cells = arrays.names(first, key="item")
+    if not others:
+        return cells
+    more = (arrays.names(name, key="item", num_rows=len(cells)) for name in others)
+    return list(zip(cells, *more, strict=True))
 
 
 def text_of(cell: str, *, max_length: int) -> str | Problem:

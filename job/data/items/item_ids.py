@@ -8,13 +8,14 @@ An ID names a cell of a table (a text or a path, read when a pair first names it
     items.lookup("x17", column="left")
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from job.config.data import ColumnsConfig
+from job.config.names import shown
 from job.data.items.array_items import ArrayItems
-from job.data.items.columns import item_of, name_of
+from job.data.items.columns import item_of, name_of, text_cells
 from job.data.items.item_store import ItemRef, Items, ItemStore
 from job.data.items.readers import Reader
 from job.data.quarantine import Quarantine, QuarantineBuilder, Unit, sample_of
@@ -108,7 +109,7 @@ def index_of_texts(
     Raises:
         DataError: An array is missing, or has another type or length.
     """
-    texts = arrays.names(columns.item, key="item")
+    texts = text_cells(arrays, columns.item)
     cells = (_checked(text, column=columns.item, reader=reader) for text in texts)
     return _index_of_arrays(arrays, cells, num_rows=len(texts), name=name, column=columns.id)
 
@@ -141,14 +142,14 @@ def _index_of_arrays(
     return _index(rows, file=name, unit="row", column=column)
 
 
-def _checked(cell: object, *, column: str, reader: Reader) -> str | Problem:
+def _checked(cell: object, *, column: str | Sequence[str], reader: Reader) -> str | Problem:
     """The text or path of an item, checked as far as possible without opening a file."""
     text = item_of(cell, column=column)
     if isinstance(text, Problem):
         return text
     key = reader.key(text)
     if isinstance(key, Problem):
-        return reader.named(key, cell=text, column=column)
+        return reader.named(key, cell=text, column=shown(column))
     return key
 
 

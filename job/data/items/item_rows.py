@@ -15,9 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.config.data import Data, TextDataConfig
+from job.config.names import shown
 from job.data.dataset import FileRows, LabelledRows
 from job.data.items.array_items import ArrayItems, array_items
-from job.data.items.columns import GroupAndSplit, GroupSplitColumns, item_of, name_of
+from job.data.items.columns import (
+    GroupAndSplit,
+    GroupSplitColumns,
+    item_of,
+    name_of,
+    text_cells,
+)
 from job.data.items.item_store import ItemRef, ItemStore, read_ahead
 from job.data.quarantine import QuarantineBuilder, Unit, sample_of
 from job.data.sources.class_folders import walk
@@ -99,7 +106,7 @@ class LabelledItems:
     def _read_table(self, source: DataSource, marks: GroupSplitColumns) -> FileRows:
         table = source.table()
         wanted = {"item": self._columns.item, "item_class": self._columns.item_class}
-        with table.records(wanted | marks.wanted) as records:
+        with table.records({**wanted, **marks.wanted}) as records:
             rows = (
                 _Row(record.line, record.raw, problem=record.problem)
                 if record.problem
@@ -120,7 +127,7 @@ class LabelledItems:
         return found
 
     def _read_texts(self, arrays: Npz, marks: GroupSplitColumns, *, name: str) -> FileRows:
-        texts = arrays.names(self._columns.item, key="item")
+        texts = text_cells(arrays, self._columns.item)
         others = self._names(arrays, marks, num_rows=len(texts))
         rows = (
             self._row(line, fields[0], fields, marks)
@@ -213,7 +220,7 @@ class LabelledItems:
 
     def _lookup(self, row: _Row) -> ItemRef | Problem:
         # The quarantine names the file of a folder already.
-        column = None if row.file else self._columns.item
+        column = None if row.file else shown(self._columns.item)
         ref = self._store.lookup(row.cell, column=column)
         if not isinstance(ref, int):
             return ref
@@ -223,7 +230,7 @@ class LabelledItems:
         before = sample_of(list(self._classes)[known])
         return Problem(
             "class",
-            f"{self._columns.item} has the class {before} before and "
+            f"{shown(self._columns.item)} has the class {before} before and "
             f"{sample_of(row.item_class)} here; an item has one class, and the first one is "
             "used",
         )

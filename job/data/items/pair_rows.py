@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from job.config.data import ColumnsConfig
+from job.config.names import shown
 from job.data.dataset import FileRows, PairTable
 from job.data.items.columns import GroupAndSplit, GroupSplitColumns, item_of, label_of, name_of
 from job.data.items.item_store import ItemRef, Items, read_ahead
@@ -50,7 +51,7 @@ def read_pairs(
     wanted = {"left": columns.left, "right": columns.right, "label": columns.label}
     left, right, label = array("q"), array("q"), bytearray()
     rejected = QuarantineBuilder(table.name, unit=table.unit)
-    with table.records(wanted | marks.wanted) as records:
+    with table.records({**wanted, **marks.wanted}) as records:
         rows = (
             (record, record.problem or _pair_of(record.fields, columns, marks, by_id=by_id))
             for record in records
@@ -79,11 +80,10 @@ def read_pairs(
 def _pair_of(
     fields: Sequence[object], columns: ColumnsConfig, marks: GroupSplitColumns, *, by_id: bool
 ) -> _Pair | Problem:
-    cell_of = name_of if by_id else item_of
-    left = cell_of(fields[0], column=columns.left)
+    left = _item_of(fields[0], column=columns.left, by_id=by_id)
     if isinstance(left, Problem):
         return left
-    right = cell_of(fields[1], column=columns.right)
+    right = _item_of(fields[1], column=columns.right, by_id=by_id)
     if isinstance(right, Problem):
         return right
     label = label_of(fields[2], column=columns.label)
@@ -91,6 +91,11 @@ def _pair_of(
         return label
     mark = marks.read(fields[3:])
     return mark if isinstance(mark, Problem) else _Pair(left, right, label, mark)
+
+
+def _item_of(value: object, *, column: str | Sequence[str], by_id: bool) -> str | Problem:
+    """The ID of an item, or its text or path."""
+    return name_of(value, column=shown(column)) if by_id else item_of(value, column=column)
 
 
 def _cells(row: tuple[Record, _Pair | Problem]) -> Sequence[str]:
@@ -101,8 +106,8 @@ def _cells(row: tuple[Record, _Pair | Problem]) -> Sequence[str]:
 def _lookup(
     pair: _Pair, items: Items, columns: ColumnsConfig
 ) -> tuple[ItemRef, ItemRef] | Problem:
-    left = items.lookup(pair.left, column=columns.left)
+    left = items.lookup(pair.left, column=shown(columns.left))
     if isinstance(left, Problem):
         return left
-    right = items.lookup(pair.right, column=columns.right)
+    right = items.lookup(pair.right, column=shown(columns.right))
     return right if isinstance(right, Problem) else (left, right)

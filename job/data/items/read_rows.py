@@ -6,12 +6,12 @@ The rows of a file are pairs, or items with a class; `sources` tells which files
     loaded.rows["train"].rows
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from job.config.data import Data, ImageDataConfig, SequenceDataConfig, TextDataConfig
-from job.data.dataset import FileRows, Form, ItemTable
+from job.data.dataset import FileRows, Form, ItemTable, concatenated
 from job.data.items.array_items import array_items
 from job.data.items.columns import GroupSplitColumns
 from job.data.items.item_ids import (
@@ -53,13 +53,13 @@ class LoadedRows:
 
 
 def read_rows(
-    section: Data, *, sources: Mapping[Role, DataSource], files: DataFiles
+    section: Data, *, sources: Mapping[Role, Sequence[DataSource]], files: DataFiles
 ) -> LoadedRows:
     """Reads the files of a section in the order items, train, validation, test.
 
     Args:
         section: The data section.
-        sources: Its files.
+        sources: Its files; those of a split one after the other.
         files: The files below `data.root`, which rows may name.
 
     Raises:
@@ -78,8 +78,9 @@ def read_rows(
             return LoadedRows(
                 ItemTable(form, store.build(), labelled.item_class()), rows, rejected
             )
+        [item_source] = sources.get("items", [None])
         items, rejected_items = _items(
-            section, sources.get("items"), store=store, reader=reader, features=features
+            section, item_source, store=store, reader=reader, features=features
         )
         read_file = partial(
             read_pairs, items=items, columns=section.columns, by_id="items" in sources
@@ -88,7 +89,7 @@ def read_rows(
         return LoadedRows(ItemTable(form, items.build()), rows, rejected_items + rejected)
 
 
-def form_of(section: Data, sources: Mapping[Role, DataSource]) -> Form:
+def form_of(section: Data, sources: Mapping[Role, Sequence[DataSource]]) -> Form:
     """The form of the values of the items.
 
     Images in an `.npz` are pixels already, and so those of its section in files become pixels.
@@ -98,7 +99,8 @@ def form_of(section: Data, sources: Mapping[Role, DataSource]) -> Form:
     """
     if not isinstance(section, ImageDataConfig):
         return "text" if section.kind == "text" else "sequence"
-    arrays = [source.name for source in sources.values() if source.form == "arrays"]
+    every = [source for files in sources.values() for source in files]
+    arrays = [source.name for source in every if source.form == "arrays"]
     if arrays and section.storage == "encoded":
         raise ConfigError(
             f"data.storage: encoded has no effect on {arrays[0]!r}, which holds pixels. Remove "
@@ -108,15 +110,22 @@ def form_of(section: Data, sources: Mapping[Role, DataSource]) -> Form:
 
 
 def _read_files(
-    section: Data, sources: Mapping[Role, DataSource], read_file: _ReadFile
+    section: Data, sources: Mapping[Role, Sequence[DataSource]], read_file: _ReadFile
 ) -> tuple[dict[Split, FileRows], Quarantine]:
     rows: dict[Split, FileRows] = {}
     rejected = NOTHING_QUARANTINED
     for split in SPLITS:
         if split in sources:
+            # The files of a split share one, so a group may have rows in several of them.
             marks = GroupSplitColumns(section.columns, is_training=split == "train")
-            rows[split] = read_file(sources[split], marks)
-            rejected += _accepted(rows[split].quarantine, sources[split], section=section)
+            read, bad = [], NOTHING_QUARANTINED
+            for source in sources[split]:
+                read.append(read_file(source, marks))
+                bad += _accepted(read[-1].quarantine, source, section=section)
+            # Each has the groups and the splits of the rows so far, so the last one has all.
+            joined = concatenated([file.rows for file in read])
+            rows[split] = replace(read[-1], rows=joined, quarantine=bad)
+            rejected += bad
     return rows, rejected
 
 

@@ -3,17 +3,19 @@
 It opens no file, so a mistake in the last path is found before the first file is read::
 
     sources = resolve_sources(section, files=DataFiles.below(section.root, folder=folder))
-    sources["train"].path
+    sources["train"][0].path
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from job.config.data import Data
+from job.config.names import names_of
 from job.data.sources.files import DataFiles
 from job.data.sources.table import TABLE_FORMATS, Table, extension, unknown_format
+from job.errors import ConfigError
 from job.types import Split
 
 ARRAYS = ".npz"
@@ -55,7 +57,14 @@ class DataSource:
         return Table(self.path, key=self.key, name=self.name)
 
 
-def resolve_sources(section: Data, *, files: DataFiles) -> Mapping[Role, DataSource]:
+def where_of(sources: Sequence[DataSource]) -> str:
+    """Key and names of the files of one role, for messages."""
+    return f"{sources[0].key}: {', '.join(repr(source.name) for source in sources)}"
+
+
+def resolve_sources(
+    section: Data, *, files: DataFiles
+) -> Mapping[Role, tuple[DataSource, ...]]:
     """Resolves the files of a section, in the order train, validation, test, items.
 
     Args:
@@ -63,21 +72,38 @@ def resolve_sources(section: Data, *, files: DataFiles) -> Mapping[Role, DataSou
         files: The files below `data.root`.
 
     Raises:
-        ConfigError: A path leaves `data.root`, or the key does not accept its format.
+        ConfigError: A path leaves `data.root`, the key does not accept its format, or the files
+            of a list have several formats.
         DataError: There is no such file.
         PermissionDeniedError: A folder on the way may not be entered.
     """
-    named: dict[Role, str | None] = {
+    named: dict[Role, str | Sequence[str] | None] = {
         "train": section.train,
         "validation": section.validation,
         "test": section.test,
         "items": section.items,
     }
     return {
-        role: _source(role, name, section=section, files=files)
-        for role, name in named.items()
-        if name is not None
+        role: _sources(role, names_of(names), section=section, files=files)
+        for role, names in named.items()
+        if names is not None
     }
+
+
+def _sources(
+    role: Role, names: Sequence[str], *, section: Data, files: DataFiles
+) -> tuple[DataSource, ...]:
+    sources = [_source(role, name, section=section, files=files) for name in names]
+    # A folder has no format but its form; its name may hold a point.
+    formats = [one.form if one.form == "folder" else extension(one.name) for one in sources]
+    for source, its_format in zip(sources, formats, strict=True):
+        if its_format != formats[0]:
+            raise ConfigError(
+                f"{source.key}: the files of a list need one format, but {sources[0].name!r} "
+                f"is {formats[0]} and {source.name!r} is {its_format}. Convert one of them; "
+                "each may be .gz or not."
+            )
+    return tuple(sources)
 
 
 def _source(role: Role, name: str, *, section: Data, files: DataFiles) -> DataSource:

@@ -22,7 +22,7 @@ from typing import IO, BinaryIO, Protocol, cast
 
 from job.config.suggest import did_you_mean
 from job.data.quarantine import Unit
-from job.data.sources.table_records import Record, delimited_records, json_records
+from job.data.sources.table_records import Record, Wanted, delimited_records, json_records
 from job.errors import ConfigError, DataError, PermissionDeniedError
 
 # No real data compresses this well. A small file may expand without limit.
@@ -34,7 +34,7 @@ class RecordReader(Protocol):
     """Reads the records of a binary stream, the fields being those of the wanted columns."""
 
     def __call__(
-        self, stream: IO[bytes], *, wanted: Mapping[str, str], where: str
+        self, stream: IO[bytes], *, wanted: Wanted, where: str
     ) -> Iterator[Record]: ...
 
 
@@ -108,12 +108,12 @@ class Table:
         return self._format.unit
 
     @contextmanager
-    def records(self, wanted: Mapping[str, str]) -> Iterator[Iterable[Record]]:
+    def records(self, wanted: Wanted) -> Iterator[Iterable[Record]]:
         """Opens the file and yields its records.
 
         Args:
             wanted: Key below `data.columns` to the name of the column (CSV, TSV) or key (JSON
-                lines), two or more, in the order of the fields.
+                lines), or to a list of them; two or more keys, in the order of the fields.
 
         Raises:
             DataError: Here or while reading: the file is empty, lacks a column, is damaged, or

@@ -12,14 +12,18 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from operator import itemgetter
 from typing import IO, NamedTuple
 
+from job.config.names import names_of
 from job.config.suggest import did_you_mean
 from job.errors import DataError
 from job.types import Problem, Reason
+
+# Key below `data.columns` to a column, or to the columns that together make one field.
+Wanted = Mapping[str, str | Sequence[str]]
 
 # Characters. Far more than `data.max_length` accepts, and a bound on memory for a file without
 # line ends.
@@ -37,7 +41,8 @@ class Record(NamedTuple):
 
     Attributes:
         line: Line on which it begins, counted from 1; only a line feed ends a line.
-        fields: Values of the wanted columns; () if `problem` is set.
+        fields: Values of the wanted columns, of a list of columns a tuple; () if `problem` is
+            set.
         raw: The record for display.
         problem: Why it cannot be read; None for a valid one.
     """
@@ -49,14 +54,14 @@ class Record(NamedTuple):
 
 
 def delimited_records(
-    stream: IO[bytes], *, wanted: Mapping[str, str], where: str, delimiter: str
+    stream: IO[bytes], *, wanted: Wanted, where: str, delimiter: str
 ) -> Iterator[Record]:
     """Reads CSV or TSV, both with the quoting of RFC 4180.
 
     Args:
         stream: Positioned at the start of the file.
-        wanted: Key below `data.columns` to the name of the column, two or more, in the order of
-            the fields.
+        wanted: Key below `data.columns` to the name of the column or to a list of them, two or
+            more keys, in the order of the fields.
         where: Key and file, for messages.
         delimiter: Separator of two fields.
 
@@ -67,7 +72,7 @@ def delimited_records(
     reader = csv.reader(_lines(stream, where=where), delimiter=delimiter, strict=True)
     header = _header(reader, where=where)
     _require_columns(header, wanted=wanted, where=where)
-    pick = itemgetter(*map(header.index, wanted.values()))
+    pick = _picked(header, wanted)
     while True:
         start = reader.line_num + 1
         try:
@@ -88,14 +93,13 @@ def delimited_records(
             yield Record(start, (), fields, Problem(reason, detail))
 
 
-def json_records(
-    stream: IO[bytes], *, wanted: Mapping[str, str], where: str
-) -> Iterator[Record]:
+def json_records(stream: IO[bytes], *, wanted: Wanted, where: str) -> Iterator[Record]:
     """Reads JSON lines: one object a line.
 
     Args:
         stream: Positioned at the start of the file.
-        wanted: Key below `data.columns` to the JSON key, in the order of the fields.
+        wanted: Key below `data.columns` to the JSON key or to a list of them, in the order of
+            the fields. A key of a list may be null, like an empty cell.
         where: Key and file, for messages.
 
     Raises:
@@ -150,14 +154,31 @@ def _header(reader: Iterator[list[str]], *, where: str) -> list[str]:
     return header
 
 
-def _require_columns(header: Sequence[str], *, wanted: Mapping[str, str], where: str) -> None:
+def _picked(
+    header: Sequence[str], wanted: Wanted
+) -> Callable[[Sequence[str]], Sequence[object]]:
+    """Picks the wanted fields of a row."""
+    places = [[header.index(name) for name in names_of(names)] for names in wanted.values()]
+    if all(len(columns) == 1 for columns in places):
+        return itemgetter(*(column for [column] in places))
+    # An itemgetter of several places returns a tuple.
+    getters = [itemgetter(*columns) for columns in places]
+    return lambda fields: [get(fields) for get in getters]
+
+
+def _require_columns(header: Sequence[str], *, wanted: Wanted, where: str) -> None:
     counts = Counter(filter(None, header))
     if counts and (most := counts.most_common(1)[0])[1] > 1:
         raise DataError(
             f"{where} names the column {most[0]!r} {most[1]} times. Names must be unique: "
             "rename or remove the other column."
         )
-    missing = [(key, name) for key, name in wanted.items() if name not in header]
+    missing = [
+        (key, name)
+        for key, names in wanted.items()
+        for name in names_of(names)
+        if name not in header
+    ]
     if not missing:
         return
     separators = [one for one in _OTHER_SEPARATORS if len(header) == 1 and one in header[0]]
@@ -191,7 +212,7 @@ def _csv_problem(error: csv.Error, *, start: int, end: int, where: str) -> Probl
     return Problem("malformed", f"not valid CSV ({error})")
 
 
-def _json_record(line: str, *, number: int, keys: Sequence[str]) -> Record:
+def _json_record(line: str, *, number: int, keys: Sequence[str | Sequence[str]]) -> Record:
     try:
         record = json.loads(line, object_pairs_hook=_object)
     # ValueError: invalid JSON, a repeated key, an integer of thousands of digits.
@@ -199,12 +220,21 @@ def _json_record(line: str, *, number: int, keys: Sequence[str]) -> Record:
         return Record(number, (), line, Problem("malformed", f"not valid JSON ({error})"))
     if not isinstance(record, dict):
         return Record(number, (), line, Problem("malformed", "not a JSON object"))
-    missing = [key for key in keys if record.get(key) is None]
-    if missing:
-        has = ", ".join(repr(key) for key in list(record)[:8]) or "none"
-        detail = f"key {missing[0]!r} is missing or null (keys of the row: {has})"
-        return Record(number, (), line, Problem("missing", detail))
-    return Record(number, [record[key] for key in keys], line)
+    fields: list[object] = []
+    for key in keys:
+        is_one = isinstance(key, str)
+        missing = [
+            name
+            for name in names_of(key)
+            if name not in record or (is_one and record[name] is None)
+        ]
+        if missing:
+            has = ", ".join(repr(name) for name in list(record)[:8]) or "none"
+            what = "missing or null" if is_one else "missing"
+            detail = f"key {missing[0]!r} is {what} (keys of the row: {has})"
+            return Record(number, (), line, Problem("missing", detail))
+        fields.append(record[key] if is_one else tuple(record[name] for name in key))
+    return Record(number, fields, line)
 
 
 def _object(items: list[tuple[str, object]]) -> dict[str, object]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.config.data import Data
+from job.config.names import names_of
 from job.data.dataset import FileRows, LabelledRows, Rows
 from job.data.splits.checks import (
     require_filled,
@@ -113,7 +114,9 @@ def assign_rows(
     """
     if named is not None:
         column = section.columns.split or ""
-        require_named(_sizes(named, SPLITS), column=column, name=section.train or "")
+        require_named(
+            _sizes(named, SPLITS), column=column, name=", ".join(names_of(section.train))
+        )
         return RowAssignment(named, dict.fromkeys(SPLITS, f"data.columns.split: {column!r}"))
     configured: dict[Split, float] = {
         "validation": section.split.validation_fraction,

@@ -33,10 +33,10 @@ from tests.config.conftest import MINIMAL, Complaints
         ),
         (
             "run: {name: a}\ndata: {}",
-            "c.yaml:2:1: data.train: is required: text that is not empty. File to train on, "
-            "relative to `data.root` or as `gs://bucket/name`: a .csv, .tsv or .jsonl file, "
-            "plain or .gz; for `rows: items` also an .npz file or a folder that holds a folder "
-            "for each class.",
+            "c.yaml:2:1: data.train: is required: text that is not empty, or a list of such. "
+            "File to train on, relative to `data.root` or as `gs://bucket/name`: a .csv, .tsv "
+            "or .jsonl file, plain or .gz; for `rows: items` also an .npz file or a folder "
+            "that holds a folder for each class.",
         ),
         (
             f"{MINIMAL}callbacks:\n  custom:\n  - arguments: {{}}",

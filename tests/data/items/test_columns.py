@@ -12,7 +12,7 @@ from job.types import Problem
         *[(text, 0) for text in ("0", "0.0", " 0", "0 ")],
         *[(text, 1) for text in ("1", "1.0", " 1 ")],
         *[(0, 0), (1, 1), (0.0, 0), (1.0, 1)],
-        *[(text, None) for text in ("", "2", "-1", "0.5", "01", "1e0", "true", "yes", "nan")],
+        *[(text, None) for text in ("2", "-1", "0.5", "01", "1e0", "true", "yes", "nan")],
         *[(value, None) for value in (2, -1, 0.5, True, False, None, [1], float("nan"))],
     ],
 )
@@ -59,9 +59,37 @@ def test_a_split_is_one_of_three_words(value, number):
         assert found == number
 
 
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_an_empty_label_says_that_the_row_has_none(blank):
+    detail = "match is empty: label it or leave the row out"
+    assert label_of(blank, column="match") == Problem("label", detail)
+
+
 def test_an_item_is_a_string_and_nothing_else():
     assert item_of("", column="left") == ""
     assert item_of(5, column="left") == Problem("malformed", "left must be a text, got 5")
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (("ann", "lee", "york"), "ann | lee | york"),
+        ((" ann\t", "", "york "), "ann |  | york"),
+        (("", "", "york"), " |  | york"),
+        (("ann", None, 7), "ann |  | 7"),
+        (("nan", "null", "0"), "nan | null | 0"),
+        (("", " ", None), Problem("empty", "every cell of name | sur | town is empty")),
+        *[
+            (
+                ("ann", cell, ""),
+                Problem("malformed", f"sur must be a text, an integer or null, got {cell!r}"),
+            )
+            for cell in (1.5, True, ["lee"])
+        ],
+    ],
+)
+def test_the_cells_of_a_list_of_columns_are_one_text(cells, expected):
+    assert item_of(cells, column=["name", "sur", "town"]) == expected
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_non_ascii_texts_survive(tmp_path):
 
 BAD_CSV_ROWS = [
     (b"a,b,2", "label", "label must be 0 or 1, got '2'"),
-    (b"a,b,", "label", "label must be 0 or 1, got ''"),
+    (b"a,b,", "label", "label is empty: label it or leave the row out"),
     (b",b,1", "empty", "left is empty"),
     (b"a,  ,1", "empty", "right is empty"),
     (b"a," + b"x" * 21 + b",1", "too_long", "right has 21 characters (data.max_length is 20)"),

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from job.config.data import DataConfig, ImageDataConfig, TextDataConfig
-from job.data.sources.configured import resolve_sources
+from job.data.sources.configured import resolve_sources, where_of
 from job.data.sources.files import DataFiles
 from job.errors import ConfigError, DataError
 
@@ -18,7 +18,7 @@ def root(tmp_path: Path) -> Path:
 
 def forms(section: DataConfig, root: Path) -> dict[str, str]:
     given = resolve_sources(section, files=DataFiles(root.resolve()))
-    return {role: file.form for role, file in given.items()}
+    return {role: file.form for role, (file,) in given.items()}
 
 
 def test_the_name_says_what_a_file_is(root):
@@ -33,9 +33,17 @@ def test_the_name_says_what_a_file_is(root):
     }
     given = resolve_sources(section, files=DataFiles(root.resolve()))
     assert list(given) == ["train", "validation", "test", "items"]
-    assert given["items"].where == "data.items: 'd.npz'"
-    assert given["train"].path == root.resolve() / "a.csv"
-    assert given["train"].table().where == "data.train: 'a.csv'"
+    assert where_of(given["items"]) == "data.items: 'd.npz'"
+    assert given["train"][0].path == root.resolve() / "a.csv"
+    assert given["train"][0].table().where == "data.train: 'a.csv'"
+
+
+def test_a_list_of_files_is_resolved_in_its_order(root):
+    (root / "z.csv.gz").touch()
+    section = TextDataConfig(train=["z.csv.gz", "a.csv"], test="c.JSONL")
+    given = resolve_sources(section, files=DataFiles(root.resolve()))
+    assert [source.name for source in given["train"]] == ["z.csv.gz", "a.csv"]
+    assert where_of(given["train"]) == "data.train: 'z.csv.gz', 'a.csv'"
 
 
 def test_items_of_images_may_lie_in_a_folder(root):
@@ -89,6 +97,22 @@ def test_items_of_images_may_lie_in_a_folder(root):
             ImageDataConfig(train="../images", rows="items"),
             ConfigError,
             "data.train: '../images' leads to ",
+        ),
+        (
+            TextDataConfig(train=["a.csv", "b.tsv.gz"]),
+            ConfigError,
+            "data.train: the files of a list need one format, but 'a.csv' is .csv and "
+            "'b.tsv.gz' is .tsv. Convert one of them",
+        ),
+        (
+            ImageDataConfig(train=["images", "d.npz"], rows="items"),
+            ConfigError,
+            "'images' is folder and 'd.npz' is .npz",
+        ),
+        (
+            TextDataConfig(train=["a.csv", "gone.csv"]),
+            DataError,
+            "data.train: no such file or folder: 'gone.csv'",
         ),
         (
             TextDataConfig(train="a.csv", items="gone.npz"),

@@ -32,13 +32,13 @@ _SEED = 0
 
 def run(args: argparse.Namespace) -> ExitCode:
     """Writes the configuration, or prints it when there is no OUT."""
-    given = {flag: value for flag in _FLAGS if (value := getattr(args, flag)) is not None}
+    given = {flag: names for flag in _FLAGS if (names := getattr(args, flag))}
     data, out = args.data, args.out
     if data is not None and out is None and _is_config(data):
         data, out = None, data
     if data is None:
         if args.minutes is not None:
-            given = {"try": str(args.minutes), **given}
+            given = {"try": [], **given}
         return _starter(out, given=given, force=args.force)
     if out is not None:
         _require_writable(Path(out), overwrite=args.force)
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> ExitCode:
     return print_result(f"wrote {out}. Next: siamese-job train {out}\n")
 
 
-def _starter(out: str | None, *, given: dict[str, str], force: bool) -> ExitCode:
+def _starter(out: str | None, *, given: dict[str, list[str]], force: bool) -> ExitCode:
     if given:
         raise ConfigError(
             f"init: --{next(iter(given))} is about DATA, and there is none. Give the file: "
@@ -65,7 +65,7 @@ def _starter(out: str | None, *, given: dict[str, str], force: bool) -> ExitCode
 
 
 def _from_data(
-    data: Path, *, given: dict[str, str], out: str | None, minutes: float | None
+    data: Path, *, given: dict[str, list[str]], out: str | None, minutes: float | None
 ) -> str:
     # NumPy and scikit-learn: `init` without DATA answers without them.
     from job.init.compose import compose, title

@@ -76,14 +76,18 @@ def _register_init(subparsers: Subparsers) -> None:
         "out", nargs="?", metavar="OUT.yaml", help="file to write; default: print"
     )
     for flag, what in (
-        ("left", "first item of a pair"),
-        ("right", "second item of a pair"),
+        ("left", "first item of a pair; repeated: columns that make one text"),
+        ("right", "second item of a pair; likewise"),
         ("label", "label of a pair, 1 or 0"),
-        ("item", "item that has a class"),
+        ("item", "item that has a class; likewise"),
         ("class", "class of an item"),
     ):
         parser.add_argument(
-            f"--{flag}", metavar="COLUMN", help=f"the column of the {what}; default: found"
+            f"--{flag}",
+            action="append",
+            default=[],
+            metavar="COLUMN",
+            help=f"the column of the {what}; default: found",
         )
     parser.add_argument(
         "--try",

@@ -6,22 +6,25 @@ columns and the flags that decide it::
 
     roles = recognise(columns, given={}, where="'pairs.csv'")
     roles.columns  # {"left": "question1", "right": "question2", "label": "is_duplicate"}
+
+Records of several columns become one text: `name_1,street_1,name_2,street_2,match` are pairs of
+`[name_1, street_1]` and `[name_2, street_2]`.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
+from job.config.names import names_of
 from job.config.suggest import did_you_mean
 from job.errors import ConfigError
-from job.types import SPLITS, Kind
+from job.init.survey import Column
+from job.types import Kind
 
 PAIR_FLAGS = ("left", "right", "label")
 ITEM_FLAGS = ("item", "class")
 
-_LABELS = frozenset({"0", "1", "0.0", "1.0"})
-_IMAGES = (".png", ".jpg", ".jpeg")
 _COLUMNS_SHOWN = 30
 
 # Words of a column's name that say which side of a pair it is.
@@ -54,69 +57,6 @@ _ITEM_NAMES = (
 _GROUP_NAMES = ("group", "family", "subject", "person", "speaker", "user", "patient", "writer")
 _SPLIT_NAMES = ("split", "subset", "fold", "partition")
 
-# Rows whose class another row has, at least, for a column to be one of classes.
-_SHARE_REPEATED = 0.5
-
-
-@dataclass(frozen=True)
-class Column:
-    """What a column of a table, or an array of an `.npz`, holds.
-
-    Attributes:
-        name: As in the file.
-        values: Distinct values as texts, in order of appearance, the first thousands.
-        num_rows: Rows that were read.
-        num_distinct: Distinct values among them.
-        share_repeated: Share of the rows whose value another row has.
-        mean_length: Characters of a value.
-    """
-
-    name: str
-    values: Sequence[str]
-    num_rows: int
-    num_distinct: int
-    share_repeated: float
-    mean_length: float
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The words of the name: `ltable_Title2` has `ltable`, `title` and `2`."""
-        apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.name)
-        return tuple(re.findall(r"[^\W\d_]+|\d+", apart.lower()))
-
-    @property
-    def is_binary(self) -> bool:
-        """Whether it holds labels: 0 and 1, or one of them."""
-        return 0 < self.num_distinct <= 4 and {v.strip() for v in self.values} <= _LABELS
-
-    @property
-    def is_split(self) -> bool:
-        """Whether it names the splits, all three of them."""
-        return {value.strip() for value in self.values} == set(SPLITS)
-
-    @property
-    def is_number(self) -> bool:
-        """Whether every value is a number."""
-        return bool(self.values) and all(map(_is_number, self.values))
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no value says anything."""
-        return not any(value.strip() for value in self.values)
-
-    @property
-    def has_classes(self) -> bool:
-        """Whether it can be a class: not all values differ, not all are equal."""
-        return self.num_distinct > 1 and self.share_repeated >= _SHARE_REPEATED
-
-    @property
-    def kind(self) -> Kind:
-        """What its values are as items: texts, or paths of images or sequences."""
-        ends = [value.lower() for value in self.values[:1000]]
-        if ends and all(end.endswith(_IMAGES) for end in ends):
-            return "image"
-        return "sequence" if ends and all(end.endswith(".npy") for end in ends) else "text"
-
 
 @dataclass(frozen=True)
 class Roles:
@@ -125,75 +65,83 @@ class Roles:
     Attributes:
         rows: Pairs, or items with a class.
         kind: What an item is.
-        columns: Key below `data.columns` to the name of the column.
+        columns: Key below `data.columns` to the name of the column, or several for a text that
+            is made of them.
         why: How that was decided, for a comment.
     """
 
     rows: Literal["pairs", "items"]
     kind: Kind
-    columns: Mapping[str, str]
+    columns: Mapping[str, str | list[str]]
     why: str
 
+    @property
+    def names(self) -> list[str]:
+        """The names of all columns."""
+        return [name for names in self.columns.values() for name in names_of(names)]
 
-def recognise(columns: Sequence[Column], *, given: Mapping[str, str], where: str) -> Roles:
+
+# What the user said: a flag to the names of columns.
+Given = Mapping[str, Sequence[str]]
+
+
+def recognise(columns: Sequence[Column], *, given: Given, where: str) -> Roles:
     """Decides what each column is.
 
     Args:
         columns: Of the training file.
-        given: What the user said: `left`, `right`, `label`, `item` or `class` to a name.
+        given: What the user said: `left`, `right`, `label`, `item` or `class` to names.
         where: The file, for messages.
 
     Raises:
         ConfigError: A given column does not exist, or the columns do not tell.
     """
     _require_given(columns, given, where=where)
-    free = [column for column in columns if column.name not in given.values()]
+    free = [column for column in columns if column.name not in set(chain(*given.values()))]
     if not given.keys() & set(ITEM_FLAGS):
         pairs = _pairs(columns, free, given=given, where=where)
         if pairs is not None:
             return pairs
+        if not given:
+            _require_no_worded_label(columns, where=where)
     if not given.keys() & set(PAIR_FLAGS):
         items = _items(columns, free, given=given, where=where)
         if items is not None:
             return items
-    raise _undecided(columns, where=where, given=given)
+    raise _undecided(columns, where=where)
 
 
 def _pairs(
-    columns: Sequence[Column],
-    free: Sequence[Column],
-    *,
-    given: Mapping[str, str],
-    where: str,
+    columns: Sequence[Column], free: Sequence[Column], *, given: Given, where: str
 ) -> Roles | None:
     label = _label(columns, free, given=given, where=where)
     if label is None:
         return None
     rest = [c for c in free if c is not label and not c.is_split]
-    sides = {side: _named(columns, given[side]) for side in ("left", "right") if side in given}
+    sides = {
+        side: [_named(columns, name) for name in given[side]]
+        for side in ("left", "right")
+        if side in given
+    }
     why = "as told"
     if len(sides) < 2:
-        found = _two_sides(rest, is_sure=_rank(label, _LABEL_NAMES) is not None, where=where)
+        found = _two_sides(rest, is_sure=_rank(label, _LABEL_NAMES) is not None)
         if found is None or sides:
             return None
         sides, why = {"left": found[0], "right": found[1]}, found[2]
-    kind = sides["left"].kind
-    if sides["right"].kind != kind:
+    kinds = {column.kind for column in chain(*sides.values())}
+    if len(kinds) > 1:
         return None
-    names = {"left": sides["left"].name, "right": sides["right"].name, "label": label.name}
-    return Roles("pairs", kind, {**names, **_extras(rest, taken=names)}, why)
+    names = {side: _names(columns) for side, columns in sides.items()} | {"label": label.name}
+    return Roles("pairs", kinds.pop(), {**names, **_extras(rest, taken=names)}, why)
 
 
 def _label(
-    columns: Sequence[Column],
-    free: Sequence[Column],
-    *,
-    given: Mapping[str, str],
-    where: str,
+    columns: Sequence[Column], free: Sequence[Column], *, given: Given, where: str
 ) -> Column | None:
     """The column of labels; None if there is none."""
     if "label" in given:
-        chosen = _named(columns, given["label"])
+        chosen = _named(columns, given["label"][0])
         if not chosen.is_binary:
             raise _not_labels(chosen, where=where)
         return chosen
@@ -205,27 +153,23 @@ def _label(
 
 
 def _two_sides(
-    rest: Sequence[Column], *, is_sure: bool, where: str
-) -> tuple[Column, Column, str] | None:
-    """The two columns of items, the left one first, and how they were found."""
+    rest: Sequence[Column], *, is_sure: bool
+) -> tuple[list[Column], list[Column], str] | None:
+    """The columns of the left and the right items, and how they were found."""
     able = [column for column in rest if not column.is_empty]
-    paired = _by_name(able)
-    texts = [pair for pair in paired if not any(map(_is_id, pair))]
-    if len(texts) == 1:
-        return (*texts[0], "their names belong together")
-    if len(texts) > 1:
-        seen = "; ".join(f"{one.name!r} and {two.name!r}" for one, two in texts)
-        raise ConfigError(
-            f"init: {where} has several pairs of columns that belong together: {seen}. Say "
-            "which two hold the items: --left NAME --right NAME."
-        )
+    paired = [pair for pair in _by_name(able) if not any(map(_is_id, pair))]
+    if paired:
+        why = "their names belong together"
+        if len(paired) > 1:
+            why += "; several columns make one text"
+        return [left for left, _ in paired], [right for _, right in paired], why
     able = [column for column in able if not column.is_number]
     if len(able) != 2:
         return None
     # `title, category, in_stock` are items, though a column of 0 and 1 is beside them.
     if not is_sure and any(_rank(column, _CLASS_NAMES) is not None for column in able):
         return None
-    return (able[0], able[1], "the only two columns of texts beside the label")
+    return [able[0]], [able[1]], "the only two columns of texts beside the label"
 
 
 def _by_name(columns: Sequence[Column]) -> list[tuple[Column, Column]]:
@@ -241,34 +185,48 @@ def _by_name(columns: Sequence[Column]) -> list[tuple[Column, Column]]:
 
 
 def _items(
-    columns: Sequence[Column],
-    free: Sequence[Column],
-    *,
-    given: Mapping[str, str],
-    where: str,
+    columns: Sequence[Column], free: Sequence[Column], *, given: Given, where: str
 ) -> Roles | None:
-    if "class" in given:
-        chosen: Column | None = _named(columns, given["class"])
-    else:
-        chosen = _best([c for c in free if c.has_classes and not c.is_split], _CLASS_NAMES)
+    chosen = _class(columns, free, given=given)
     if chosen is None:
         return None
     rest = [c for c in free if c is not chosen and not c.is_split and not c.is_empty]
+    why = "as told" if given else "the class repeats, the item does not"
     if "item" in given:
-        item: Column | None = _named(columns, given["item"])
+        items = [_named(columns, name) for name in given["item"]]
     else:
         files = [c for c in rest if c.kind != "text"]
         texts = [c for c in rest if not c.is_number and not c.is_binary]
-        item = _best(files or texts, _ITEM_NAMES)
-    if item is None:
+        best = _best(files or texts, _ITEM_NAMES)
+        items = [best] if best else [] if files else _record(rest, texts)
+        if len(items) > 1:
+            why += "; several columns make one text"
+    kinds = {item.kind for item in items}
+    if len(kinds) != 1:
         return None
-    names = {"item": item.name, "item_class": chosen.name}
-    why = "as told" if given else "the class repeats, the item does not"
-    return Roles("items", item.kind, {**names, **_extras(free, taken=names)}, why)
+    names = {"item": _names(items), "item_class": chosen.name}
+    return Roles("items", kinds.pop(), {**names, **_extras(free, taken=names)}, why)
+
+
+def _class(columns: Sequence[Column], free: Sequence[Column], *, given: Given) -> Column | None:
+    if "class" in given:
+        return _named(columns, given["class"][0])
+    return _best([c for c in free if c.has_classes and not c.is_split], _CLASS_NAMES)
+
+
+def _record(rest: Sequence[Column], texts: Sequence[Column]) -> list[Column]:
+    """The columns that describe an item together, numbers such as a postcode included."""
+    fields = [column for column in rest if not _is_id(column)]
+    return fields if sum(column in fields for column in texts) > 1 else []
+
+
+def _names(columns: Sequence[Column]) -> str | list[str]:
+    names = [column.name for column in columns]
+    return names[0] if len(names) == 1 else names
 
 
 def recognise_arrays(
-    columns: Sequence[Column], *, kind: Kind, given: Mapping[str, str], where: str
+    columns: Sequence[Column], *, kind: Kind, given: Given, where: str
 ) -> Roles:
     """Decides which array of an `.npz` is the class; its items have fixed names.
 
@@ -276,20 +234,20 @@ def recognise_arrays(
         ConfigError: A given array does not exist, or the arrays do not tell.
     """
     _require_given(columns, given, where=where)
-    if "class" in given:
-        chosen: Column | None = _named(columns, given["class"])
-    else:
-        chosen = _best([c for c in columns if c.has_classes and not c.is_split], _CLASS_NAMES)
+    chosen = _class(columns, columns, given=given)
     if chosen is None:
-        raise _undecided(columns, where=where, given=given)
+        raise _undecided(columns, where=where)
     names = {"item_class": chosen.name}
     why = "as told" if given else "the array of classes"
     return Roles("items", kind, {**names, **_extras(columns, taken=names)}, why)
 
 
-def _extras(columns: Sequence[Column], *, taken: Mapping[str, str]) -> dict[str, str]:
+def _extras(
+    columns: Sequence[Column], *, taken: Mapping[str, str | list[str]]
+) -> dict[str, str]:
     """The columns that say which split and which group a row belongs to."""
-    rest = [column for column in columns if column.name not in taken.values()]
+    used = set(chain(*map(names_of, taken.values())))
+    rest = [column for column in columns if column.name not in used]
     found = {}
     splits = [c for c in rest if c.is_split]
     split = splits[0] if len(splits) == 1 else _best(splits, _SPLIT_NAMES)
@@ -316,34 +274,35 @@ def _rank(column: Column, names: Sequence[str]) -> int | None:
 
 
 def _is_id(column: Column) -> bool:
-    """Whether it numbers rows instead of holding items."""
-    return column.is_number or "id" in column.words
-
-
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True
+    """Whether it numbers rows instead of describing items."""
+    ends = any(word.endswith("id") for word in column.words)
+    return "id" in column.words or (column.is_number and ends)
 
 
 def _named(columns: Sequence[Column], name: str) -> Column:
     return next(column for column in columns if column.name == name)
 
 
-def _require_given(columns: Sequence[Column], given: Mapping[str, str], *, where: str) -> None:
-    names = [column.name for column in columns]
-    for flag, name in given.items():
-        if name not in names:
+def _require_given(columns: Sequence[Column], given: Given, *, where: str) -> None:
+    known = [column.name for column in columns]
+    for flag, names in given.items():
+        for name in names:
+            if name not in known:
+                raise ConfigError(
+                    f"init: --{flag} {name!r}: {where} has no such column."
+                    f"{did_you_mean(name, known)} Its columns: {_shown(columns)}. Name one."
+                )
+    for flag in ("label", "class"):
+        if len(given.get(flag, ())) > 1:
             raise ConfigError(
-                f"init: --{flag} {name!r}: {where} has no such column."
-                f"{did_you_mean(name, names)} Its columns: {_shown(columns)}. Name one."
+                f"init: --{flag} names one column (got {', '.join(given[flag])}). Leave the "
+                "others out."
             )
-    if len(set(given.values())) != len(given):
+    told = list(chain(*given.values()))
+    if len(set(told)) != len(told):
         raise ConfigError(
-            f"init: two flags name the same column (got {', '.join(given.values())}). Each "
-            "needs a column of its own."
+            f"init: two flags name the same column (got {', '.join(told)}). Each needs columns "
+            "of its own."
         )
 
 
@@ -355,16 +314,17 @@ def _not_labels(column: Column, *, where: str) -> ConfigError:
     )
 
 
-def _undecided(
-    columns: Sequence[Column], *, where: str, given: Mapping[str, str]
-) -> ConfigError:
-    worded = [
-        c
-        for c in columns
-        if c.num_distinct == 2 and not c.is_binary and _rank(c, _LABEL_NAMES) is not None
-    ]
-    if worded and not given:
-        return _not_labels(worded[0], where=where)
+def _require_no_worded_label(columns: Sequence[Column], *, where: str) -> None:
+    """Refuses pairs whose label is a word such as yes: it is not guessed which one matches."""
+    for column in columns:
+        is_worded = column.num_distinct == 2 and not column.is_binary
+        if is_worded and _rank(column, _LABEL_NAMES) is not None:
+            others = [one for one in columns if one is not column and not one.is_empty]
+            if _by_name(others) or len([one for one in others if not one.is_number]) == 2:
+                raise _not_labels(column, where=where)
+
+
+def _undecided(columns: Sequence[Column], *, where: str) -> ConfigError:
     return ConfigError(
         f"init: the columns of {where} do not say what they are: {_shown(columns)}. Name them: "
         "--left NAME --right NAME --label NAME for pairs (the label is 1 or 0), or --item NAME "

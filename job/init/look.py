@@ -16,11 +16,12 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from job.config.data import Data
+from job.config.names import names_of
 from job.data.items.read_rows import read_rows
 from job.data.sources.configured import DataSource, Role, resolve_sources
 from job.data.sources.files import DataFiles
 from job.errors import ConfigError
-from job.init.columns import Roles, recognise, recognise_arrays
+from job.init.columns import Given, Roles, recognise, recognise_arrays
 from job.init.facts import Facts
 from job.init.files import FoundFiles, find_files
 from job.init.measure_rows import facts_of
@@ -55,12 +56,12 @@ class Looked:
     facts: Facts
 
 
-def look(data: Path, *, given: Mapping[str, str], seed: int) -> Looked:
+def look(data: Path, *, given: Given, seed: int) -> Looked:
     """Looks at a file or folder, and at those of other splits beside it.
 
     Args:
         data: The file or folder.
-        given: Flag (`left`, `right`, `label`, `item`, `class`) to the name of a column.
+        given: Flag (`left`, `right`, `label`, `item`, `class`) to the names of columns.
         seed: `run.seed`, which decides the splits.
 
     Raises:
@@ -119,7 +120,7 @@ def _survey(files: FoundFiles) -> Survey | None:
     return survey_arrays(files.train) if files.form == "arrays" else survey_table(files.train)
 
 
-def _roles(files: FoundFiles, survey: Survey | None, *, given: Mapping[str, str]) -> Roles:
+def _roles(files: FoundFiles, survey: Survey | None, *, given: Given) -> Roles:
     where = repr(files.train.name)
     if survey is None:
         if given:
@@ -135,7 +136,7 @@ def _roles(files: FoundFiles, survey: Survey | None, *, given: Mapping[str, str]
 
 def _sources(
     files: FoundFiles, roles: Roles, survey: Survey | None, *, scratch: Path
-) -> tuple[Data, dict[Role, DataSource], int]:
+) -> tuple[Data, dict[Role, tuple[DataSource, ...]], int]:
     """The section that is measured, where its rows are read from, and how many there are."""
     names = {split: path.name for split, path in files.by_split.items()}
     if survey is None:
@@ -150,28 +151,28 @@ def _sources(
     section = _DATA.validate_python(mapping)
     limit, num_rows = MAX_ROWS[roles.kind], 0
     if survey is None:
-        cut: dict[Role, DataSource] = {}
+        cut: dict[Role, tuple[DataSource, ...]] = {}
         for split, folder in files.by_split.items():
             path = scratch / f"{split}.csv"
             count = write_cut_folder(folder, path, limit=limit)
             num_rows = num_rows or count
-            cut[split] = DataSource(f"data.{split}", path.name, path, "table")
+            cut[split] = (DataSource(f"data.{split}", path.name, path, "table"),)
         return section, cut, num_rows
     below = DataFiles.below(section.root, folder=files.folder)
     sources = dict(resolve_sources(section, files=below))
     if survey.kind is None:
         for split, path in files.by_split.items():
-            source = sources[split]
             short = _cut(path, roles, survey, limit=limit, target=scratch / f"{split}.csv")
             if short is not None:
-                sources[split] = replace(source, path=short, name=short.name)
+                (source,) = sources[split]
+                sources[split] = (replace(source, path=short, name=short.name),)
     return section, sources, survey.num_rows
 
 
 def _cut(path: Path, roles: Roles, survey: Survey, *, limit: int, target: Path) -> Path | None:
     """A shorter copy of a table; None if it is short enough."""
-    columns = list(roles.columns.values())
-    class_column = roles.columns.get("item_class")
+    columns = roles.names
+    class_column = next(iter(names_of(roles.columns.get("item_class", []))), None)
     num_classes = next((c.num_distinct for c in survey.columns if c.name == class_column), 0)
     cut = Cut.to(limit, num_rows=survey.num_rows, num_classes=num_classes)
     if cut.one_in == 1:

@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import sys
 import zlib
 from collections import Counter
@@ -21,11 +22,11 @@ from typing import TextIO
 import numpy as np
 
 from job.data.items.array_items import IMAGES, LENGTHS, VALUES
+from job.data.sources.class_folders import IMAGE_EXTENSIONS
 from job.data.sources.npz import open_npz
 from job.data.sources.table import extension
 from job.errors import DataError
-from job.init.columns import Column
-from job.types import Kind
+from job.types import SPLITS, Kind
 
 # Rows that decide what a column is: enough for classes of few items in a shuffled file. The
 # rest is only counted.
@@ -33,8 +34,71 @@ _MAX_ROWS = 200_000
 TEXTS = "item"
 _VALUES_KEPT = 2_000
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_LABELS = frozenset({"0", "1", "0.0", "1.0"})
+# Rows whose class another row has, at least, for a column to be one of classes.
+_SHARE_REPEATED = 0.5
 # Longer values are compared by their beginning.
 _MAX_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column of a table, or an array of an `.npz`, holds.
+
+    Attributes:
+        name: As in the file.
+        values: Distinct values as texts, in order of appearance, the first thousands.
+        num_rows: Rows that were read.
+        num_distinct: Distinct values among them.
+        share_repeated: Share of the rows whose value another row has.
+        mean_length: Characters of a value.
+    """
+
+    name: str
+    values: Sequence[str]
+    num_rows: int
+    num_distinct: int
+    share_repeated: float
+    mean_length: float
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of the name: `ltable_Title2` has `ltable`, `title` and `2`."""
+        apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.name)
+        return tuple(re.findall(r"[^\W\d_]+|\d+", apart.lower()))
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether it holds labels: 0 and 1, or one of them."""
+        return 0 < self.num_distinct <= 4 and {v.strip() for v in self.values} <= _LABELS
+
+    @property
+    def is_split(self) -> bool:
+        """Whether it names the splits, all three of them."""
+        return {value.strip() for value in self.values} == set(SPLITS)
+
+    @property
+    def is_number(self) -> bool:
+        """Whether every value is a number."""
+        return bool(self.values) and all(map(_is_number, self.values))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no value says anything."""
+        return not any(value.strip() for value in self.values)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether it can be a class: not all values differ, not all are equal."""
+        return self.num_distinct > 1 and self.share_repeated >= _SHARE_REPEATED
+
+    @property
+    def kind(self) -> Kind:
+        """What its values are as items: texts, or paths of images or sequences."""
+        ends = [value.lower() for value in self.values[:1000]]
+        if ends and all(end.endswith(IMAGE_EXTENSIONS) for end in ends):
+            return "image"
+        return "sequence" if ends and all(end.endswith(".npy") for end in ends) else "text"
 
 
 @dataclass(frozen=True)
@@ -194,3 +258,11 @@ def survey_arrays(path: Path) -> Survey:
                     tally.add(str(value))
                 found.append(tally.column())
         return Survey(kind, found, shape[0], max(shape[1:3], default=0))
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True

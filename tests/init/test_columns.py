@@ -3,8 +3,8 @@
 import pytest
 
 from job.errors import ConfigError
-from job.init.columns import Column, recognise, recognise_arrays
-from job.init.survey import Tally
+from job.init.columns import recognise, recognise_arrays
+from job.init.survey import Column, Tally
 
 WORDS = [f"word {n}" for n in range(40)]
 OTHERS = [f"other {n}" for n in range(40)]
@@ -25,8 +25,9 @@ def table(**columns: list[str]) -> list[Column]:
     return [column(name, values) for name, values in columns.items()]
 
 
-def roles(columns: list[Column], **given: str) -> dict[str, str]:
-    return dict(recognise(columns, given=given, where="'a.csv'").columns)
+def roles(columns: list[Column], **given: str) -> dict[str, object]:
+    told = {flag: [name] for flag, name in given.items()}
+    return dict(recognise(columns, given=told, where="'a.csv'").columns)
 
 
 @pytest.mark.parametrize(
@@ -104,20 +105,41 @@ def test_flags_decide_over_names_and_content():
     ("columns", "given", "message"),
     [
         (table(p=WORDS, q=OTHERS, r=IDS), {}, r"do not say what they are: 'p' \(40 values\)"),
-        (
-            table(name_1=WORDS, name_2=OTHERS, street_1=WORDS, street_2=OTHERS, label=LABELS),
-            {},
-            "several pairs of columns .*'name_1' and 'name_2'; 'street_1' and 'street_2'",
-        ),
         (table(a=WORDS, b=OTHERS, same=["yes", "no"] * 20), {}, "holds 'yes', 'no', and a l"),
-        (table(a=WORDS, b=OTHERS, same=LABELS), {"label": "a"}, "a label is 1"),
-        (table(a=WORDS, b=OTHERS, same=LABELS), {"left": "c"}, "--left 'c': 'a.csv' has no"),
-        (table(a=WORDS, b=OTHERS, same=LABELS), {"left": "a", "right": "a"}, "same column"),
+        (table(a=WORDS, b=OTHERS, same=LABELS), {"label": ["a"]}, "a label is 1"),
+        (table(a=WORDS, b=OTHERS, same=LABELS), {"left": ["c"]}, "--left 'c': 'a.csv' has no"),
+        (table(a=WORDS, b=OTHERS, same=LABELS), {"left": ["a"], "right": ["a"]}, "same column"),
     ],
 )
 def test_what_cannot_be_decided_is_an_error_that_shows_the_columns(columns, given, message):
     with pytest.raises(ConfigError, match=message):
         recognise(columns, given=given, where="'a.csv'")
+
+
+def test_records_of_several_columns_make_one_text():
+    found = table(
+        id_1=IDS,
+        name_1=WORDS,
+        post_1=IDS,
+        id_2=IDS,
+        name_2=OTHERS,
+        post_2=IDS,
+        same=LABELS,
+    )
+    assert roles(found) == {
+        "left": ["name_1", "post_1"],
+        "right": ["name_2", "post_2"],
+        "label": "same",
+    }
+    found = table(rec_id=IDS, given=WORDS, surname=OTHERS, post=IDS, person=CLASSES)
+    assert roles(found) == {"item": ["given", "surname", "post"], "item_class": "person"}
+    told = {"left": ["name_1"], "right": ["name_2", "post_2"], "label": ["same"]}
+    columns = table(name_1=WORDS, name_2=OTHERS, post_2=IDS, same=LABELS)
+    chosen = recognise(columns, given=told, where="'a.csv'")
+    assert chosen.columns["right"] == ["name_2", "post_2"]
+    assert chosen.names == ["name_1", "name_2", "post_2", "same"]
+    with pytest.raises(ConfigError, match="--label names one column"):
+        recognise(columns, given={"label": ["same", "name_1"]}, where="'a.csv'")
 
 
 def test_the_only_array_that_repeats_is_the_class():
@@ -127,5 +149,5 @@ def test_the_only_array_that_repeats_is_the_class():
     two = table(shape=CLASSES, colour=CLASSES[::-1])
     with pytest.raises(ConfigError, match="--class NAME"):
         recognise_arrays(two, kind="image", given={}, where="'a.npz'")
-    chosen = recognise_arrays(two, kind="image", given={"class": "colour"}, where="'a.npz'")
+    chosen = recognise_arrays(two, kind="image", given={"class": ["colour"]}, where="'a.npz'")
     assert chosen.columns == {"item_class": "colour"}

@@ -7,7 +7,8 @@ import pytest
 from job.config.root import Config
 from job.init.candidates import candidates_for, changed
 from job.init.facts import Facts, SplitFact
-from job.init.rules import RULES, as_mapping, choose, num_epochs, patience, steps_in_epoch
+from job.init.judge import num_epochs, patience, steps_in_epoch
+from job.init.rules import RULES, as_mapping, choose
 from job.inspection.item_measures import Distribution
 
 SPLIT = SplitFact("identity", 0.1, "because")

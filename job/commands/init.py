@@ -9,7 +9,9 @@ import os
 import shutil
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +32,14 @@ _FLAGS = ("left", "right", "label", "item", "class")
 _SEED = 0
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What is written, and whether Ctrl-C cut the trying short."""
+
+    text: str
+    was_interrupted: bool
+
+
 def run(args: argparse.Namespace) -> ExitCode:
     """Writes the configuration, or prints it when there is no OUT."""
     given = {flag: names for flag in _FLAGS if (names := getattr(args, flag))}
@@ -37,24 +47,25 @@ def run(args: argparse.Namespace) -> ExitCode:
     if data is not None and out is None and _is_config(data):
         data, out = None, data
     if data is None:
-        if args.minutes is not None:
-            given = {"try": [], **given}
-        return _starter(out, given=given, force=args.force)
-    if out is not None:
-        _require_writable(Path(out), overwrite=args.force)
+        told = {**({"try": []} if args.minutes is not None else {}), **given}
+        return _starter(out, told=told, force=args.force)
     if args.minutes is not None:
         _require_time(args.minutes)
-    text = _from_data(Path(data), given=given, out=out, minutes=args.minutes)
+    if out is not None:
+        require_writable(Path(out), overwrite=args.force)
+    found = _from_data(Path(data), given=given, out=out, minutes=args.minutes)
     if out is None:
-        return print_result(text)
-    write(Path(out), text, overwrite=args.force)
-    return print_result(f"wrote {out}. Next: siamese-job train {out}\n")
+        print_result(found.text)
+    else:
+        write(Path(out), found.text, overwrite=args.force)
+        print_result(f"wrote {out}. Next: siamese-job train {out}\n")
+    return ExitCode.INTERRUPTED if found.was_interrupted else ExitCode.FINISHED
 
 
-def _starter(out: str | None, *, given: dict[str, list[str]], force: bool) -> ExitCode:
-    if given:
+def _starter(out: str | None, *, told: dict[str, list[str]], force: bool) -> ExitCode:
+    if told:
         raise ConfigError(
-            f"init: --{next(iter(given))} is about DATA, and there is none. Give the file: "
+            f"init: --{next(iter(told))} is about DATA, and there is none. Give the file: "
             "siamese-job init DATA OUT.yaml."
         )
     text = describe.starter(schema=COMMITTED.as_uri())
@@ -66,7 +77,7 @@ def _starter(out: str | None, *, given: dict[str, list[str]], force: bool) -> Ex
 
 def _from_data(
     data: Path, *, given: dict[str, list[str]], out: str | None, minutes: float | None
-) -> str:
+) -> _Found:
     # NumPy and scikit-learn: `init` without DATA answers without them.
     from job.init.compose import compose, title
     from job.init.look import look
@@ -77,13 +88,14 @@ def _from_data(
         looked = look(data, given=given, seed=_SEED)
     folder = Path(os.path.abspath(out)).parent if out else Path.cwd()
     choices = compose(looked, folder=folder, seed=_SEED)
-    lines = title(looked)
-    schema = COMMITTED.as_uri()
+    lines, was_interrupted = title(looked), False
     if minutes is not None:
         tried = _tried(choices, looked.facts, folder=folder, minutes=minutes)
         choices, lines = tried.choices, [*lines, "", *tried.lines]
+        was_interrupted = tried.was_interrupted
     lines += ["", f"    siamese-job train {out or 'FILE'}"]
-    return write_config(choices, title=lines, schema=schema)
+    text = write_config(choices, title=lines, schema=COMMITTED.as_uri())
+    return _Found(text, was_interrupted)
 
 
 def _tried(choices: "list[Choice]", facts: "Facts", *, folder: Path, minutes: float) -> "Tried":
@@ -118,13 +130,16 @@ def _require_time(minutes: float) -> None:
     require_time(60.0 * minutes)
 
 
-def _require_writable(path: Path, *, overwrite: bool) -> None:
-    """Refuses a path before the data are read."""
-    if path.exists() and not (overwrite and path.is_file()):
-        raise ConfigError(
-            f"init: {str(path)!r} exists and is unchanged. Give another OUT, or --force to "
-            "overwrite a file."
-        )
+def require_writable(path: Path, *, overwrite: bool) -> None:
+    """Refuses a path before anything is read or trained for it; writes an empty file beside.
+
+    Raises as `write` does.
+    """
+    with _system_errors_worded(path):
+        _require_free(path, overwrite=overwrite)
+        partial = _beside(path)
+        partial.touch()
+        partial.unlink()
 
 
 def write(path: Path, text: str, *, overwrite: bool) -> None:
@@ -135,17 +150,39 @@ def write(path: Path, text: str, *, overwrite: bool) -> None:
         DiskFullError: The disk is full.
         PermissionDeniedError: The folder may not be written to.
     """
-    target = Path(os.path.realpath(path))  # of a symbolic link, the file
-    partial = target.parent / f".{target.name}.{os.getpid()}"
+    target, partial = Path(os.path.realpath(path)), _beside(path)
+    with _system_errors_worded(path):
+        _require_free(path, overwrite=overwrite)
+        try:
+            partial.write_text(text, encoding="utf-8")
+            if target.exists():
+                shutil.copymode(target, partial)
+            partial.replace(target)
+        except OSError:
+            with suppress(OSError):
+                partial.unlink()
+            raise
+
+
+def _beside(path: Path) -> Path:
+    """The file that is written first; beside the target of a symbolic link."""
+    target = Path(os.path.realpath(path))
+    return target.parent / f".{target.name}.{os.getpid()}"
+
+
+def _require_free(path: Path, *, overwrite: bool) -> None:
+    if path.exists() and not (overwrite and path.is_file()):
+        raise ConfigError(
+            f"init: {str(path)!r} exists and is unchanged. Give another OUT, or --force to "
+            "overwrite a file."
+        )
+
+
+@contextmanager
+def _system_errors_worded(path: Path) -> Iterator[None]:
     try:
-        _require_writable(path, overwrite=overwrite)
-        partial.write_text(text, encoding="utf-8")
-        if target.exists():
-            shutil.copymode(target, partial)
-        partial.replace(target)
+        yield
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         message = (
             f"init: {str(path)!r} cannot be written: {error.strerror}. Give the path of a file "
             "in an existing folder that this user may write to and that has free space."

@@ -8,7 +8,9 @@ is still training when its time is over counts by its best epoch::
     best_of(results)
 """
 
+import ctypes
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -31,6 +33,7 @@ _VALIDATION_PAIRS = 2_000
 # More epochs than any time limit lets it train.
 _EPOCHS = 10_000
 _GRACE_SECONDS = 10.0
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(frozen=True)
@@ -134,12 +137,16 @@ class Trainer:
         config: The configuration that candidates change.
         root: Absolute folder that its data paths are relative to.
         scratch: Folder for the runs.
+        most_epochs: Epochs of `_STEPS_PER_EPOCH` steps, at most.
     """
 
-    def __init__(self, config: Path, *, root: Path, scratch: Path) -> None:
+    def __init__(
+        self, config: Path, *, root: Path, scratch: Path, most_epochs: int = _EPOCHS
+    ) -> None:
         self._config = config
         self._root = root
         self._scratch = scratch
+        self._most_epochs = most_epochs
         self._count = 0
 
     def __call__(self, candidate: Candidate, seconds: float) -> Result:
@@ -154,6 +161,7 @@ class Trainer:
             "data.root": str(self._root),
             "run.root": str(self._scratch),
             "run.name": f"try-{self._count}",
+            "training.epochs": self._most_epochs,
             **_SHORT,
         }
         command = [sys.executable, "-m", "job", "train", str(self._config)]
@@ -162,7 +170,11 @@ class Trainer:
         # A file: a full pipe that nobody reads would stop the process.
         with (self._scratch / f"try-{self._count}.err").open("w+") as errors:
             process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=errors, text=True
+                command,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                preexec_fn=_end_with_the_parent,
             )
             timer = Timer(max(seconds - _GRACE_SECONDS / 2, 1.0), process.terminate)
             timer.start()
@@ -179,7 +191,6 @@ class Trainer:
 
 
 _SHORT: Mapping[str, Any] = {
-    "training.epochs": _EPOCHS,
     "training.steps_per_epoch": _STEPS_PER_EPOCH,
     "evaluation.validation_pairs": _VALIDATION_PAIRS,
     "checkpoint.every_seconds": None,
@@ -205,6 +216,11 @@ def _best_epoch(lines: Any) -> tuple[float, int] | None:
         if isinstance(value, float) and (best is None or value > best[0]):
             best = value, int(record.get("step", 0))
     return best
+
+
+def _end_with_the_parent() -> None:
+    """Has the kernel send SIGTERM to this process when its parent is gone, also if killed."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end(process: "subprocess.Popen[str]") -> None:

@@ -229,9 +229,7 @@ RULES: Sequence[Rule] = (
         "training.bucket_window_batches",
         lambda f: is_uneven(f) and not (f.rows == "items" and is_in_batch(f)),
         None,
-        lambda f: (
-            f"automatic: {worded_lengths(f)}; like lengths share a batch"
-        ),
+        lambda f: f"automatic: {worded_lengths(f)}; like lengths share a batch",
     ),
     Rule(
         "training.optimizer",

@@ -26,10 +26,12 @@ class Tried:
     Attributes:
         choices: Those of the best candidate.
         lines: The table and a sentence, for people and for the comment at the top.
+        was_interrupted: Whether Ctrl-C left candidates out.
     """
 
     choices: list[Choice]
     lines: list[str]
+    was_interrupted: bool = False
 
 
 def try_candidates(
@@ -93,7 +95,7 @@ def _chosen(
     if interrupted:
         head += " (stopped by Ctrl-C: some were left out)"
     lines = [f"{head}; the one with * is in this file:", *table]
-    return Tried(changed(choices, best.candidate, why=why), lines)
+    return Tried(changed(choices, best.candidate, why=why), lines, interrupted)
 
 
 def _line(result: Result) -> str:

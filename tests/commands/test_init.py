@@ -18,6 +18,8 @@ from job.commands.parsers import register_commands
 from job.config.loader.load_config import load_config
 from job.config.schema import COMMITTED
 from job.errors import ConfigError, DataError, DiskFullError, ExitCode, PermissionDeniedError
+from job.init.attempt import Result
+from job.init.candidates import Candidate
 from tests.tiny import write_pairs
 
 MINIMAL = "run: {name: a}\ndata: {train: a.csv}\n"
@@ -158,6 +160,34 @@ def test_bad_input_is_named_and_nothing_is_written(
     with pytest.raises(error, match=message):
         run(*arguments)
     assert not Path("o.yaml").exists()
+
+
+def test_a_path_that_cannot_be_written_is_refused_before_the_data_are_read(config):
+    with pytest.raises(ConfigError, match="No such file or directory"):
+        run("nothing.csv", "no/out.yaml")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "code"),
+    [([0.7, 0.9], ExitCode.FINISHED), ([0.7, KeyboardInterrupt], ExitCode.INTERRUPTED)],
+)
+def test_the_best_candidate_is_written_also_after_ctrl_c(
+    pairs, monkeypatch, capsys, outcomes, code
+):
+    left = list(outcomes)
+
+    def train(candidate: Candidate, seconds: float) -> Result:
+        outcome = left.pop(0)
+        if isinstance(outcome, type):
+            raise outcome
+        return Result(candidate, outcome, 100, seconds)
+
+    monkeypatch.setattr("job.init.tried.Trainer", lambda *args, **kwargs: train)
+    assert run(str(pairs), "out.yaml", "--try", "1.4") == code
+    best = max(one for one in outcomes if isinstance(one, float))
+    for text in (Path("out.yaml").read_text(), capsys.readouterr().err):
+        assert f"{best:.4f}" in text
+    settings("out.yaml")
 
 
 @pytest.mark.slow

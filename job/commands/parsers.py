@@ -15,6 +15,7 @@ Subparsers: TypeAlias = "argparse._SubParsersAction[Any]"
 
 def register_commands(subparsers: Subparsers) -> None:
     """Adds every command to the parser; each sets `run`, a function of the parsed arguments."""
+    _register_init(subparsers)
     _register_train(subparsers)
     _register_launch(subparsers)
     _register_evaluate(subparsers)
@@ -56,6 +57,49 @@ def _add_from_argument(parser: argparse.ArgumentParser) -> None:
         metavar="STEP",
         help="resume from the checkpoint of this step and drop later ones; also a finished run",
     )
+
+
+def _register_init(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        "init",
+        help="write a configuration from your data, with the reasons beside each choice",
+        description="Looks at DATA, and at files of validation and test beside it, and writes "
+        "a configuration that trains as it is, with the reason beside each choice. Without "
+        "DATA: the most used keys, to start from.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "data",
+        nargs="?",
+        metavar="DATA",
+        help="a table (.csv, .tsv, .jsonl, plain or .gz), an .npz, or a folder",
+    )
+    parser.add_argument(
+        "out", nargs="?", metavar="OUT.yaml", help="file to write; default: print"
+    )
+    for flag, what in (
+        ("left", "first item of a pair; repeated: columns that make one text"),
+        ("right", "second item of a pair; likewise"),
+        ("label", "label of a pair, 1 or 0"),
+        ("item", "item that has a class; likewise"),
+        ("class", "class of an item"),
+    ):
+        parser.add_argument(
+            f"--{flag}",
+            action="append",
+            default=[],
+            metavar="COLUMN",
+            help=f"the column of the {what}; default: found",
+        )
+    parser.add_argument(
+        "--try",
+        dest="minutes",
+        type=float,
+        metavar="MINUTES",
+        help="train a few candidates for so long and keep the best; default: train none",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite OUT.yaml")
+    parser.set_defaults(run=_lazily("init"))
 
 
 def _register_train(subparsers: Subparsers) -> None:
@@ -311,16 +355,10 @@ def _register_checkpoints(subparsers: Subparsers) -> None:
 def _register_config(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "config",
-        help="write, show, check and explain configurations",
-        description="Write, show, check and explain configurations, without TensorFlow.",
+        help="show, check and explain configurations",
+        description="Show, check and explain configurations, without TensorFlow.",
     )
     commands = parser.add_subparsers(dest="config_command", metavar="COMMAND", required=True)
-
-    init = commands.add_parser(
-        "init", help="write a short configuration to start from, with the most used keys"
-    )
-    init.add_argument("path", nargs="?", metavar="PATH", help="file to write; default: print")
-    init.add_argument("--force", action="store_true", help="overwrite PATH")
 
     show = commands.add_parser(
         "show", help="print the resolved configuration, as YAML that is valid input"

@@ -1,4 +1,4 @@
-"""What `siamese-job config init`, `show` and `explain` print, from the section models.
+"""What `siamese-job init`, `config show` and `config explain` print, from the section models.
 
 `starter` and `show` write YAML that `load_config` reads; `explain` writes for a person.
 """

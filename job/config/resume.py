@@ -73,9 +73,10 @@ def _schedule_difference(
     epochs = [one.get("epochs") for one in (before, after)]
     if not decays_over_all_steps or epochs[0] == epochs[1]:
         return []
+    had, has = map(_side, epochs)
     return [
-        f"training.epochs: {owner} has {epochs[0]}, over which its learning rate decays, the "
-        f"config says {epochs[1]}; only with training.schedule.decay_steps may it change"
+        f"training.epochs: {owner} has {had}, over which its learning rate decays, the config "
+        f"says {has}; only with training.schedule.decay_steps may it change"
     ]
 
 

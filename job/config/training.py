@@ -7,6 +7,10 @@ from pydantic import Field, model_validator
 from job.config.losses import BinaryCrossentropyConfig, Loss
 from job.config.section import MUTABLE, Section
 
+# Where `epochs` is null: enough of them for so many steps, at least and at most so many.
+BUDGET_STEPS = 1_500
+LEAST_EPOCHS, MOST_EPOCHS = 3, 100
+
 # Where `bucket_window_batches` is null and grouping pairs by length saves time.
 AUTOMATIC_WINDOW_BATCHES = 64
 
@@ -120,11 +124,12 @@ Schedule = Annotated[
 class TrainingConfig(Section):
     """How the model learns."""
 
-    epochs: int = Field(
-        10,
+    epochs: int | None = Field(
+        None,
         ge=1,
         description="Passes over the training pairs. A finished run resumes when this is "
-        "raised.",
+        f"raised. Null: as many as take {BUDGET_STEPS} optimizer steps, at least "
+        f"{LEAST_EPOCHS} and at most {MOST_EPOCHS}.",
         json_schema_extra=MUTABLE,
     )
     steps_per_epoch: int | None = Field(

@@ -14,6 +14,7 @@ from job.distribution.strategy import describe_gpu
 from job.run.components import Components, library_versions
 from job.run.context import RunContext
 from job.run.prepare_training import Training
+from job.training.budget import budgeted_epochs
 
 
 def owner_of(run: RunContext) -> Owner:
@@ -69,5 +70,6 @@ def provenance_of(
         derived={
             "grid_steps": training.schedule.grid_steps,
             "compute_threads": components.compute_threads,
+            "epochs_budget": budgeted_epochs(training.data.steps_in_epoch),
         },
     )

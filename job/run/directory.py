@@ -195,14 +195,16 @@ def naming_finite_checkpoint(directory: RunDirectory) -> Iterator[None]:
 
 def reported_complete(directory: RunDirectory, *, config: Config) -> bool:
     """Whether the run has nothing left to do; if so, logs that."""
-    head = None if directory.stored is None else read_head(directory.store)
+    if directory.stored is None:
+        return False
+    head = read_head(directory.store)
     stopping = config.callbacks.early_stopping
     if (
         head is None
         or head.status != "completed"
         or not is_complete(
             head.facts,
-            epochs=config.training.epochs,
+            epochs=config.training.epochs or directory.stored.derived.get("epochs_budget"),
             patience_epochs=stopping.patience_epochs if stopping else None,
         )
     ):
@@ -215,16 +217,19 @@ def reported_complete(directory: RunDirectory, *, config: Config) -> bool:
     return True
 
 
-def is_complete(facts: Mapping[str, Json], *, epochs: int, patience_epochs: int | None) -> bool:
+def is_complete(
+    facts: Mapping[str, Json], *, epochs: int | None, patience_epochs: int | None
+) -> bool:
     """Whether a completed run is still complete under the current configuration.
 
     Args:
         facts: From HEAD, as `run.finalize` wrote them.
-        epochs: `training.epochs`.
+        epochs: `training.epochs`, or the budget of the run where that is null; None if neither
+            is known before the data are read.
         patience_epochs: Of early stopping; None if it is off.
     """
     done, before = facts["epochs"], facts["patience_epochs"]
-    if isinstance(done, int) and done >= epochs:
+    if isinstance(done, int) and epochs is not None and done >= epochs:
         return True
     if not facts["stop_reason"]:
         return False

@@ -18,6 +18,7 @@ from job.export.writer import FOLDER, ExportFacts, export_model
 from job.report.card import write_card
 from job.report.facts import ReportFacts
 from job.report.page import write_report
+from job.run.advice import advise
 from job.run.artifacts import (
     CARD,
     HISTORY,
@@ -89,6 +90,14 @@ def finalize(
         written |= _export(run, files, components, dataset, result)
     outcome = "stopped_early" if state.stop_reason else "finished"
     summary = summarise(run, checkpointer, outcome=outcome, result=result)
+    summary["advice"] = advise(
+        state.history,
+        metrics=summary["metrics"],
+        config=config,
+        epochs=state.position.epoch,
+        stopped_early=bool(state.stop_reason),
+        matching=_share_of_matches(dataset),
+    )
     written |= _report(
         files,
         lambda: report_facts(
@@ -121,8 +130,16 @@ def finalize(
     if config.export.enabled:
         log.info("model exported", extra={"folder": f"{run_uri(config)}/{FOLDER}"})
     _log_result(run, checkpointer, outcome=outcome, result=result)
+    if summary["advice"]:
+        log.warning("advice", extra={"advice": summary["advice"]})
     if run.logging.format != "json":
         run.logging.terminal.write_line(format_summary(summary, directory=run_uri(config)))
+
+
+def _share_of_matches(dataset: Dataset) -> float | None:
+    """Share of the training pairs that match; None if they are drawn."""
+    pairs = dataset.pairs.get("train")
+    return None if pairs is None else pairs.num_positive / len(pairs)
 
 
 def _report(files: dict[str, bytes], gather: Callable[[], ReportFacts]) -> dict[str, str]:

@@ -75,7 +75,13 @@ def _follow(run: RunContext, group: Group, dataset: Dataset) -> None:
     )
     stop.install()  # TensorFlow may have replaced the handlers
     set_info_metrics(run, components, dataset_sha256=dataset.fingerprint)
-    training = build_training(config, components, dataset, cluster=run.cluster)
+    training = build_training(
+        config,
+        components,
+        dataset,
+        stored_epochs=build.facts["epochs_budget"],
+        cluster=run.cluster,
+    )
     splits = split_scorer(
         config, components, dataset, check_stop=stop.note_progress, group=group
     )
@@ -85,7 +91,7 @@ def _follow(run: RunContext, group: Group, dataset: Dataset) -> None:
     run.listener.finish_startup()
     run.listener.set_phase("training")
     data, step = training.data, training.step
-    with data.calls(step.prepare, epochs=config.training.epochs) as calls:
+    with data.calls(step.prepare, epochs=training.schedule.epochs) as calls:
         _Follower(run, group, components.siamese, step, calls, splits).run()
 
 

@@ -12,6 +12,7 @@ from job.distribution.cluster import SINGLE, Cluster
 from job.models.learning_rate import RateSchedule
 from job.run.components import Components
 from job.run.item_access import is_compiled, item_access
+from job.training.budget import epochs_of
 from job.training.grid import grid_steps
 from job.training.loop import Lead, Schedule, TrainingData, TrainingLoop
 from job.training.signals import StopSignal
@@ -68,6 +69,7 @@ def build_training(
     dataset: Dataset,
     *,
     stored_grid_steps: int | None = None,
+    stored_epochs: int | None = None,
     cluster: Cluster = SINGLE,
 ) -> Training:
     """Builds step, data and schedule.
@@ -78,6 +80,7 @@ def build_training(
         dataset: Its items are the input.
         stored_grid_steps: `Schedule.grid_steps` of the run's first attempt, if known. Only
             custom callbacks can notice the grid, so it is free without them.
+        stored_epochs: The budget of epochs of the run's first attempt, if known.
         cluster: The workers; this one prepares the items of its part of each batch.
 
     Raises:
@@ -109,7 +112,12 @@ def build_training(
     grid = grid_steps(section.steps_per_call, batch_bytes=data.largest_batch_bytes)
     if stored_grid_steps is not None and config.callbacks.custom:
         grid = stored_grid_steps
-    run_steps = section.epochs * data.steps_in_epoch
+    epochs = epochs_of(section.epochs, steps_in_epoch=data.steps_in_epoch, stored=stored_epochs)
+    if section.epochs is None:
+        log.info(
+            "epochs chosen", extra={"epochs": epochs, "steps": epochs * data.steps_in_epoch}
+        )
+    run_steps = epochs * data.steps_in_epoch
     rate = RateSchedule.of(section.schedule, run_steps=run_steps)
     compiled = is_compiled(config, components, length=access.length)
     step = TrainStep(
@@ -123,5 +131,5 @@ def build_training(
         compression=config.distribution.compression,
     )
     saves = SavePolicy(config.checkpoint.every_steps, config.checkpoint.every_seconds)
-    schedule = Schedule(section.epochs, grid, saves, config.evaluation.every_steps)
+    schedule = Schedule(epochs, grid, saves, config.evaluation.every_steps)
     return Training(step, data, schedule, rate)

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -32,6 +33,8 @@ _RESULT_KEYS = (
     "metrics",
     "slices",
 )
+_WIDTH = 96
+
 _OUTCOMES = {
     ExitCode.PREEMPTED: "preempted",
     ExitCode.INTERRUPTED: "interrupted",
@@ -81,6 +84,7 @@ def summarise(
         "best": asdict(best) if best else None,
         **result_json(result),
         "curve": _curve(result),
+        "advice": [],
         "metrics_port": run.port or None,
         "artifacts": dict(artifacts or {}),
     }
@@ -176,7 +180,10 @@ def format_summary(summary: Mapping[str, Any], *, directory: str) -> str:
     lines = ["", _headline(summary)]
     if best:
         lines.append(f"best epoch {best['epoch']}: {best['monitor']} {best['value']:.4f}")
-    lines += ["", *result_lines(summary), "", f"written to {directory}:"]
+    lines += ["", *result_lines(summary)]
+    for sentence in summary.get("advice", ()):
+        lines += ["", *textwrap.wrap(f"advice: {sentence}", _WIDTH, subsequent_indent="  ")]
+    lines += ["", f"written to {directory}:"]
     lines += [f"  {name:14}{path}" for name, path in summary["artifacts"].items()]
     return "\n".join([*lines, ""])
 

@@ -112,7 +112,8 @@ def _train(
     threads = choose_compute_threads(
         config.training.compute_threads, stored=derived.get("compute_threads")
     )
-    group.tell(Message(BUILD, {"compute_threads": threads}))
+    stored_epochs = derived.get("epochs_budget")
+    group.tell(Message(BUILD, {"compute_threads": threads, "epochs_budget": stored_epochs}))
     components = build_components(
         config, dataset=dataset, stored_threads=threads, cluster=run.cluster, pod=run.pod
     )
@@ -123,6 +124,7 @@ def _train(
         components,
         dataset,
         stored_grid_steps=derived.get("grid_steps"),
+        stored_epochs=stored_epochs,
         cluster=run.cluster,
     )
     prepared = prepare_callbacks(run, components, dataset)

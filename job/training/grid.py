@@ -8,7 +8,8 @@ on the configuration and the data alone, so a resumed run calls hooks at the sam
     grid.end(9)                 # 10
 
 A block is one or more calls: a call also ends at a save, at a validation inside an epoch, and
-after about `CALL_SECONDS`. Hooks do not see where calls end, because measured time may not influence training.
+after about `CALL_SECONDS`. Hooks do not see where calls end, because measured time may not
+influence training.
 """
 
 from dataclasses import dataclass

@@ -154,7 +154,9 @@ CASES = [
         settings("callbacks", early_stopping={"monitor": "val_acc"}),
         rf"{PLACE}callbacks\.early_stopping\.monitor: .*val_roc_auc.*'val_acc'.*'val_accuracy'",
     ),
-    refused_config("missing config file", remove("tiny.yaml"), r"tiny\.yaml", "config init"),
+    refused_config(
+        "missing config file", remove("tiny.yaml"), r"tiny\.yaml", "siamese-job init"
+    ),
     refused_config("a folder for the config", folder_instead("tiny.yaml"), r"tiny\.yaml"),
     refused_data(
         "missing data file", remove("validation.csv"), r"data\.validation: .*'validation\.csv'"

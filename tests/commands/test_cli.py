@@ -63,6 +63,13 @@ def test_the_flags_are_frozen():
     """A setting belongs into the configuration; a flag is public API (docs, CHANGELOG)."""
     assert flags(build_parser()) == {
         "--version",
+        "init --left",
+        "init --right",
+        "init --label",
+        "init --item",
+        "init --class",
+        "init --try",
+        "init --force",
         "train --set",
         "train --from",
         "launch --workers",
@@ -76,7 +83,6 @@ def test_the_flags_are_frozen():
         "score --root",
         "score --max-bad-fraction",
         "score --json",
-        "config init --force",
         "config show --origin",
         "config show --set",
         "config validate --set",
@@ -108,7 +114,8 @@ def test_the_flags_are_frozen():
         ["config", "show", EXAMPLE],
         ["config", "schema"],
         ["config", "explain", "training.epochs"],
-        ["config", "init"],
+        ["init"],
+        ["init", "examples/data/typos/test.csv.gz"],
         ["data", "inspect", EXAMPLE],
         ["runs", "ls", "examples"],
         ["checkpoints", "ls", "examples"],
@@ -178,7 +185,7 @@ def test_a_result_that_finds_no_space_says_so(command):
 
 def test_a_working_directory_that_was_removed_is_named(tmp_path):
     (tmp_path / "gone").mkdir()
-    command = f"cd gone && rmdir ../gone && exec {sys.executable} -m job config init x.yaml"
+    command = f"cd gone && rmdir ../gone && exec {sys.executable} -m job init x.yaml"
     done = subprocess.run(
         ["sh", "-c", command],
         cwd=tmp_path,

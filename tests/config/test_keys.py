@@ -124,7 +124,7 @@ def test_every_section_of_the_design_is_declared_in_its_order() -> None:
         ("data.max_bad_fraction", 0.01),
         ("model.encoder.kind", "lstm"),
         ("model.head.kind", "abs_diff_product"),
-        ("training.epochs", 10),
+        ("training.epochs", None),
         ("training.global_batch_size", 256),
         ("training.loss.kind", "binary_crossentropy"),
         ("checkpoint.every_steps", None),

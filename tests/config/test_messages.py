@@ -23,7 +23,7 @@ training: {epochs: 2.5} | 3:20: training.epochs | 2.5 | a whole number, at least
 training: {epochs: yes} | 3:20: training.epochs | 'yes' | a whole number, at least 1
 training: {epochs: true} | 3:20: training.epochs | true | a whole number, at least 1
 training: {epochs: [3]} | 3:20: training.epochs | [3] | a whole number, at least 1
-training: {epochs: } | 3:19: training.epochs | null | a whole number, at least 1
+training: {global_batch_size: } | 3:30: training.global_batch_size | null | a whole number, at
 data: {train: 2026} | 2:15: data.train | 2026 | Put it in quotes
 data: {train: false} | 2:15: data.train | false | Put it in quotes
 data: {train: } | 2:14: data.train | null | text that is not empty
@@ -131,7 +131,7 @@ def lines_for(conflicts: Complaints, text: str) -> list[str]:
         ),
         (
             "training: {epochs: 0}",
-            "3:20: training.epochs: must be a whole number, at least 1 (got 0).",
+            "3:20: training.epochs: must be a whole number, at least 1 or null (got 0).",
         ),
         (
             "logging: {level: info}",

@@ -139,7 +139,7 @@ def test_the_record_is_plain_json_of_every_key(load: Load) -> None:
             "training: {schedule: {kind: linear}}",
             "training: {schedule: {kind: linear}, epochs: 20}",
             [
-                "training.epochs: this run has 10, over which its learning rate decays, the "
+                "training.epochs: this run has null, over which its learning rate decays, the "
                 "config says 20; only with training.schedule.decay_steps may it change"
             ],
         ),

@@ -22,6 +22,8 @@ from tests.fakes.memory_store import MemoryStore
         (3, "EarlyStopping", 2, 9, 1, True),
         (3, "EarlyStopping", 2, 9, 4, False),  # more patience lifts the stop
         (3, "callback", None, 9, None, True),
+        (5, "", None, None, None, False),  # how many are asked for is not known yet
+        (3, "EarlyStopping", 2, None, 2, True),
     ],
 )
 def test_a_completed_run_is_reopened_only_by_more_epochs_or_more_patience(

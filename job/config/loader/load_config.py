@@ -84,7 +84,7 @@ def _read(path: Path) -> bytes:
     except FileNotFoundError:
         raise ConfigError(
             f"there is no configuration file {str(path)!r}. Give the path of a YAML "
-            "file; `siamese-job config init PATH` writes one to start from."
+            "file; `siamese-job init DATA PATH` writes one from your data."
         ) from None
     except IsADirectoryError:
         raise ConfigError(
@@ -114,8 +114,8 @@ def _file_problems(document: Document, name: str) -> list[Problem]:
     start = file_origin(name, line=1, column=1)
     if not problems and document.values is None:
         text = (
-            f"the file is empty; the sections {required} are required. `siamese-job config "
-            "init` writes a file to start from."
+            f"the file is empty; the sections {required} are required. `siamese-job init` "
+            "writes a file to start from."
         )
         problems.append(Problem(start, "", text))
     elif document.values is not None and not isinstance(document.values, dict):

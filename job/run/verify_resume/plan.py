@@ -73,7 +73,7 @@ def first_size(config: Config) -> Size:
     """The size to try first."""
     training, evaluation = config.training, config.evaluation
     return Size(
-        min(training.epochs, _EPOCHS),
+        min(training.epochs or _EPOCHS, _EPOCHS),
         min(training.steps_per_epoch or _STEPS_PER_EPOCH, _STEPS_PER_EPOCH),
         min(evaluation.validation_pairs or _VALIDATION_PAIRS, _VALIDATION_PAIRS),
     )

@@ -23,7 +23,7 @@ def test_a_minimal_file_has_everything_else_by_default(load: Load) -> None:
     loaded = load()
     assert loaded.config.run.name == "a"
     assert loaded.config.data.train == "a.csv"
-    assert loaded.config.training.epochs == 10
+    assert loaded.config.training.epochs is None
     assert {key: who for key, who in loaded.origins.items() if who != "default"} == {
         "run.name": "c.yaml:1",
         "data.train": "c.yaml:2",
@@ -58,7 +58,7 @@ def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
     text = refusal(tmp_path / "no.yaml")
     assert text.startswith("there is no configuration file '")
     assert "no.yaml" in text
-    assert "`siamese-job config init PATH` writes one" in text
+    assert "`siamese-job init DATA PATH` writes one" in text
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

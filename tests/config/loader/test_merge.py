@@ -14,7 +14,7 @@ ENV = "SIAMESE_TRAINING__EPOCHS"
 @pytest.mark.parametrize(
     ("text", "env", "sets", "epochs", "origin"),
     [
-        ("", {}, [], 10, "default"),
+        ("", {}, [], None, "default"),
         ("training: {epochs: 3}", {}, [], 3, "c.yaml:3"),
         ("training:\n  epochs: 3", {}, [], 3, "c.yaml:4"),
         ("", {ENV: "4"}, [], 4, f"env {ENV}"),
@@ -24,16 +24,16 @@ ENV = "SIAMESE_TRAINING__EPOCHS"
         ("", {ENV: "4"}, ["training.epochs=5"], 5, "--set"),
         ("training: {epochs: 3}", {ENV: "4"}, ["training.epochs=5"], 5, "--set"),
         ("", {}, ["training.epochs=5", "training.epochs=6"], 6, "--set"),
-        ("", {ENV: ""}, [], 10, "default"),
+        ("", {ENV: ""}, [], None, "default"),
         ("training: {epochs: 3}", {ENV: "  "}, [], 3, "c.yaml:3"),
         ("", {"siamese_training__Epochs": "4"}, [], 4, "env siamese_training__Epochs"),
         ("", {"SIAMESE_TRAINING": "{epochs: 4}"}, [], 4, "env SIAMESE_TRAINING"),
-        ("", {"TRAINING__EPOCHS": "4", "XSIAMESE_A": "1"}, [], 10, "default"),
+        ("", {"TRAINING__EPOCHS": "4", "XSIAMESE_A": "1"}, [], None, "default"),
         ("training: {epochs: 3}", {}, [" training.epochs = 5 "], 5, "--set"),
     ],
 )
 def test_a_later_layer_wins(
-    load: Load, text: str, env: dict[str, str], sets: list[str], epochs: int, origin: str
+    load: Load, text: str, env: dict[str, str], sets: list[str], epochs: int | None, origin: str
 ) -> None:
     loaded = load(text, env=env, sets=sets)
     assert loaded.config.training.epochs == epochs

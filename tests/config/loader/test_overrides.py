@@ -69,7 +69,7 @@ ENV = "SIAMESE_TRAINING__EPOCHS"
         ("run=5", "--set run: must be a section with keys of its own (got 5)."),
         (
             "training.epochs=x",
-            "--set training.epochs: must be a whole number, at least 1 (got 'x').",
+            "--set training.epochs: must be a whole number, at least 1 or null (got 'x').",
         ),
         (
             "run.name=123",
@@ -112,12 +112,16 @@ def test_a_set_that_cannot_be_is_named_as_typed(
             "configuration, with `__` for each dot, as in SIAMESE_TRAINING__EPOCHS; unset it "
             "or name it otherwise.",
         ),
-        ("SIAMESE_TRAINING__EPOCHS", "0", "must be a whole number, at least 1 (got 0)."),
+        (
+            "SIAMESE_TRAINING__EPOCHS",
+            "0",
+            "must be a whole number, at least 1 or null (got 0).",
+        ),
         ("SIAMESE_DATA__SPLIT", "[", "not valid YAML: expected the node content, but found"),
         (
             "SIAMESE_TRAINING",
             "{epochs: 0}",
-            "training.epochs: must be a whole number, at least 1 (got 0).",
+            "training.epochs: must be a whole number, at least 1 or null (got 0).",
         ),
     ],
 )

@@ -51,7 +51,7 @@ from tests.config.conftest import MINIMAL, Complaints
         (
             "# nothing",
             "c.yaml:1:1: the file is empty; the sections run and data are required. "
-            "`siamese-job config init` writes a file to start from.",
+            "`siamese-job init` writes a file to start from.",
         ),
         (
             f"{MINIMAL}run: {{name: b}}",
@@ -82,7 +82,7 @@ def test_three_mistakes_are_three_lines_in_the_order_of_the_file(
         "run: {name: a, sead: 1}\ndata: {train: a.csv}\n"
     )
     assert conflicts(text) == [
-        "c.yaml:2:11: training.epochs: must be a whole number, at least 1 (got 0).",
+        "c.yaml:2:11: training.epochs: must be a whole number, at least 1 or null (got 0).",
         "c.yaml:3:21: training.optimizer.kind: must be one of adam, adamw, rmsprop, sgd "
         "(got 'adm'). Did you mean 'adam'?",
         "c.yaml:4:16: run.sead: unknown key (got 1). Did you mean 'seed'?",

@@ -1,0 +1,194 @@
+"""`siamese-job init DATA [OUT.yaml]`: writes a configuration from the data, with its reasons.
+
+Without DATA it writes a configuration to start from, with the most used keys.
+"""
+
+import argparse
+import errno
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from job.commands.shared import logs_on_stderr, print_result
+from job.config import describe
+from job.config.root import Config
+from job.config.schema import COMMITTED
+from job.errors import ConfigError, DiskFullError, ExitCode, PermissionDeniedError
+
+if TYPE_CHECKING:
+    from job.init.facts import Facts
+    from job.init.rules import Choice
+    from job.init.tried import Tried
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_FLAGS = ("left", "right", "label", "item", "class")
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is written, and whether Ctrl-C cut the trying short."""
+
+    text: str
+    was_interrupted: bool
+
+
+def run(args: argparse.Namespace) -> ExitCode:
+    """Writes the configuration, or prints it when there is no OUT."""
+    given = {flag: names for flag in _FLAGS if (names := getattr(args, flag))}
+    data, out = args.data, args.out
+    if data is not None and out is None and _is_config(data):
+        data, out = None, data
+    if data is None:
+        told = {**({"try": []} if args.minutes is not None else {}), **given}
+        return _starter(out, told=told, force=args.force)
+    if args.minutes is not None:
+        _require_time(args.minutes)
+    if out is not None:
+        require_writable(Path(out), overwrite=args.force)
+    found = _from_data(Path(data), given=given, out=out, minutes=args.minutes)
+    if out is None:
+        print_result(found.text)
+    else:
+        write(Path(out), found.text, overwrite=args.force)
+        print_result(f"wrote {out}. Next: siamese-job train {out}\n")
+    return ExitCode.INTERRUPTED if found.was_interrupted else ExitCode.FINISHED
+
+
+def _starter(out: str | None, *, told: dict[str, list[str]], force: bool) -> ExitCode:
+    if told:
+        raise ConfigError(
+            f"init: --{next(iter(told))} is about DATA, and there is none. Give the file: "
+            "siamese-job init DATA OUT.yaml."
+        )
+    text = describe.starter(schema=COMMITTED.as_uri())
+    if out is None:
+        return print_result(text)
+    write(Path(out), text, overwrite=force)
+    return print_result(f"wrote {out}. Set data.train in it, then: siamese-job train {out}\n")
+
+
+def _from_data(
+    data: Path, *, given: dict[str, list[str]], out: str | None, minutes: float | None
+) -> _Found:
+    # NumPy and scikit-learn: `init` without DATA answers without them.
+    from job.init.compose import compose, title
+    from job.init.look import look
+    from job.init.write import write_config
+
+    nobody = {"run": {"name": "init"}, "data": {"kind": "text", "train": "train.csv"}}
+    with logs_on_stderr(Config.model_validate(nobody), level="ERROR"):
+        looked = look(data, given=given, seed=_SEED)
+    folder = Path(os.path.abspath(out)).parent if out else Path.cwd()
+    choices = compose(looked, folder=folder, seed=_SEED)
+    lines, was_interrupted = title(looked), False
+    if minutes is not None:
+        tried = _tried(choices, looked.facts, folder=folder, minutes=minutes)
+        choices, lines = tried.choices, [*lines, "", *tried.lines]
+        was_interrupted = tried.was_interrupted
+    lines += ["", f"    siamese-job train {out or 'FILE'}"]
+    text = write_config(choices, title=lines, schema=COMMITTED.as_uri())
+    return _Found(text, was_interrupted)
+
+
+def _tried(choices: "list[Choice]", facts: "Facts", *, folder: Path, minutes: float) -> "Tried":
+    """Trains candidates and prints what they reached; Ctrl-C keeps the best so far."""
+    from job.init.tried import try_candidates
+
+    def report(line: str) -> None:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+    with tempfile.TemporaryDirectory(prefix="siamese-init-") as name:
+        tried = try_candidates(
+            choices,
+            facts,
+            folder=folder,
+            scratch=Path(name),
+            seconds=60.0 * minutes,
+            report=report,
+        )
+    report("\n".join(tried.lines))
+    return tried
+
+
+def _is_config(name: str) -> bool:
+    return name.lower().endswith((".yaml", ".yml"))
+
+
+def _require_time(minutes: float) -> None:
+    """Refuses too short a time before the data are read."""
+    from job.init.attempt import require_time
+
+    require_time(60.0 * minutes)
+
+
+def require_writable(path: Path, *, overwrite: bool) -> None:
+    """Refuses a path before anything is read or trained for it; writes an empty file beside.
+
+    Raises as `write` does.
+    """
+    with _system_errors_worded(path):
+        _require_free(path, overwrite=overwrite)
+        partial = _beside(path)
+        partial.touch()
+        partial.unlink()
+
+
+def write(path: Path, text: str, *, overwrite: bool) -> None:
+    """Writes a file completely or not at all; an overwritten file keeps its mode.
+
+    Raises:
+        ConfigError: The file exists, or there is no such folder.
+        DiskFullError: The disk is full.
+        PermissionDeniedError: The folder may not be written to.
+    """
+    target, partial = Path(os.path.realpath(path)), _beside(path)
+    with _system_errors_worded(path):
+        _require_free(path, overwrite=overwrite)
+        try:
+            partial.write_text(text, encoding="utf-8")
+            if target.exists():
+                shutil.copymode(target, partial)
+            partial.replace(target)
+        except OSError:
+            with suppress(OSError):
+                partial.unlink()
+            raise
+
+
+def _beside(path: Path) -> Path:
+    """The file that is written first; beside the target of a symbolic link."""
+    target = Path(os.path.realpath(path))
+    return target.parent / f".{target.name}.{os.getpid()}"
+
+
+def _require_free(path: Path, *, overwrite: bool) -> None:
+    if path.exists() and not (overwrite and path.is_file()):
+        raise ConfigError(
+            f"init: {str(path)!r} exists and is unchanged. Give another OUT, or --force to "
+            "overwrite a file."
+        )
+
+
+@contextmanager
+def _system_errors_worded(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        message = (
+            f"init: {str(path)!r} cannot be written: {error.strerror}. Give the path of a file "
+            "in an existing folder that this user may write to and that has free space."
+        )
+        if error.errno in _FULL:
+            raise DiskFullError(message) from error
+        if error.errno in _DENIED:
+            raise PermissionDeniedError(message) from error
+        raise ConfigError(message) from error

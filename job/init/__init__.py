@@ -1,0 +1,1 @@
+"""A configuration from the data: looks at the files, applies rules, writes commented YAML."""

@@ -1,0 +1,181 @@
+"""Looks at data: finds the files, says what their columns are, measures what rules ask for.
+
+    looked = look(Path("train.csv"), given={}, seed=0)
+    looked.facts.spelling
+
+Reads as training reads, through the readers of `job.data`. A large file is measured on a
+sample, so that the answer takes seconds.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from job.config.data import Data
+from job.config.names import names_of
+from job.data.items.read_rows import read_rows
+from job.data.sources.configured import DataSource, Role, resolve_sources
+from job.data.sources.files import DataFiles
+from job.errors import ConfigError
+from job.init.columns import Given, Roles, recognise, recognise_arrays
+from job.init.facts import Facts
+from job.init.files import FoundFiles, find_files
+from job.init.measure_rows import facts_of
+from job.init.sample import CLASS, MAX_ROWS, PATH, Cut, write_cut_folder, write_cut_table
+from job.init.survey import Survey, survey_arrays, survey_table
+from job.types import Split
+
+_DATA: TypeAdapter[Data] = TypeAdapter(Data)
+# Nothing is too long to be measured; the rules choose the limit of the configuration.
+_LIMITS: Mapping[str, Mapping[str, int]] = {
+    "text": {"max_length": 65_536},
+    "sequence": {"max_length": 1_000_000},
+    # The baseline compares images at half of this.
+    "image": {"size": 32},
+}
+# A column keeps its default name unless it has another one.
+_DEFAULT_NAMES = {"item_class": "class"}
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What was found.
+
+    Attributes:
+        files: The files.
+        roles: What their columns are.
+        facts: What was measured.
+    """
+
+    files: FoundFiles
+    roles: Roles
+    facts: Facts
+
+
+def look(data: Path, *, given: Given, seed: int) -> Looked:
+    """Looks at a file or folder, and at those of other splits beside it.
+
+    Args:
+        data: The file or folder.
+        given: Flag (`left`, `right`, `label`, `item`, `class`) to the names of columns.
+        seed: `run.seed`, which decides the splits.
+
+    Raises:
+        ConfigError: The columns do not say what they are.
+        DataError: A file is missing, damaged, or has too few rows.
+    """
+    files = find_files(data)
+    surveyed = _survey(files)
+    roles = _roles(files, surveyed, given=given)
+    with tempfile.TemporaryDirectory(prefix="siamese-init-") as name:
+        section, sources, num_rows = _sources(files, roles, surveyed, scratch=Path(name))
+        below = DataFiles.below(section.root, folder=files.folder)
+        loaded = read_rows(section, sources=sources, files=below)
+        facts = facts_of(
+            loaded,
+            section=section,
+            roles=roles,
+            origins={split: path.name for split, path in files.by_split.items()},
+            num_rows=num_rows,
+            seed=seed,
+        )
+    side = surveyed.image_side if surveyed else 0
+    return Looked(files, roles, replace(facts, image_side=side or facts.image_side))
+
+
+def section_of(
+    roles: Roles, *, train: str, others: Mapping[Split, str], more: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The `data` section as a mapping.
+
+    Args:
+        roles: What the columns are.
+        train: The training file.
+        others: Those of validation and test.
+        more: Further keys.
+    """
+    section: dict[str, Any] = {"kind": roles.kind, "train": train}
+    section.update(others)
+    if roles.rows == "items":
+        section["rows"] = "items"
+    columns = {
+        key: name
+        for key, name in roles.columns.items()
+        if name != _DEFAULT_NAMES.get(key, key) or key in ("group", "split")
+    }
+    if "split" in columns and others:
+        del columns["split"]
+    if "split" not in columns and more.get("split", {}).get("by") != "group":
+        columns.pop("group", None)
+    return {**section, **({"columns": columns} if columns else {}), **more}
+
+
+def _survey(files: FoundFiles) -> Survey | None:
+    if files.form == "folder":
+        return None
+    return survey_arrays(files.train) if files.form == "arrays" else survey_table(files.train)
+
+
+def _roles(files: FoundFiles, survey: Survey | None, *, given: Given) -> Roles:
+    where = repr(files.train.name)
+    if survey is None:
+        if given:
+            raise ConfigError(
+                f"init: --{next(iter(given))} names a column, and {where} is a folder of "
+                "images by class, which has none. Leave it out."
+            )
+        return Roles("items", "image", {}, "a folder of images for each class")
+    if survey.kind is not None:
+        return recognise_arrays(survey.columns, kind=survey.kind, given=given, where=where)
+    return recognise(survey.columns, given=given, where=where)
+
+
+def _sources(
+    files: FoundFiles, roles: Roles, survey: Survey | None, *, scratch: Path
+) -> tuple[Data, dict[Role, tuple[DataSource, ...]], int]:
+    """The section that is measured, where its rows are read from, and how many there are."""
+    names = {split: path.name for split, path in files.by_split.items()}
+    if survey is None:
+        names = {split: f"{name}.csv" for split, name in names.items()}
+        roles = replace(roles, columns={"item": PATH, "item_class": CLASS})
+    mapping = section_of(
+        roles,
+        train=names.pop("train"),
+        others=names,
+        more={"root": str(files.folder), **_LIMITS[roles.kind], "max_bad_fraction": 1.0},
+    )
+    section = _DATA.validate_python(mapping)
+    limit, num_rows = MAX_ROWS[roles.kind], 0
+    if survey is None:
+        cut: dict[Role, tuple[DataSource, ...]] = {}
+        for split, folder in files.by_split.items():
+            path = scratch / f"{split}.csv"
+            count = write_cut_folder(folder, path, limit=limit)
+            num_rows = num_rows or count
+            cut[split] = (DataSource(f"data.{split}", path.name, path, "table"),)
+        return section, cut, num_rows
+    below = DataFiles.below(section.root, folder=files.folder)
+    sources = dict(resolve_sources(section, files=below))
+    if survey.kind is None:
+        for split, path in files.by_split.items():
+            short = _cut(path, roles, survey, limit=limit, target=scratch / f"{split}.csv")
+            if short is not None:
+                (source,) = sources[split]
+                sources[split] = (replace(source, path=short, name=short.name),)
+    return section, sources, survey.num_rows
+
+
+def _cut(path: Path, roles: Roles, survey: Survey, *, limit: int, target: Path) -> Path | None:
+    """A shorter copy of a table; None if it is short enough."""
+    columns = roles.names
+    class_column = next(iter(names_of(roles.columns.get("item_class", []))), None)
+    num_classes = next((c.num_distinct for c in survey.columns if c.name == class_column), 0)
+    cut = Cut.to(limit, num_rows=survey.num_rows, num_classes=num_classes)
+    if cut.one_in == 1:
+        return None
+    write_cut_table(path, target, cut=cut, columns=columns, class_column=class_column)
+    return target

@@ -1,0 +1,123 @@
+"""What to change after a run that could be better; pure functions of its results.
+
+    advise(history, metrics=summary["metrics"], config=config, epochs=10, stopped_early=False)
+
+Two things are worth a word: the model ends below an untrained baseline, or its validation still
+improved when training ended. A run without advice is not thereby good.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from job.config.data import TextDataConfig
+from job.config.losses import BinaryCrossentropyConfig
+from job.config.model import LstmConfig
+from job.config.monitors import MONITORS
+from job.config.root import Config
+
+# Of what a metric in [0, 1] can still gain, or of a loss: less is noise between two epochs.
+_LEAST_GAIN = 0.02
+# Rare enough that an unweighted loss learns to say no to everything.
+_RARE_MATCHES = 0.3
+
+
+def advise(
+    history: Sequence[Mapping[str, float]],
+    *,
+    metrics: Mapping[str, Any],
+    config: Config,
+    epochs: int,
+    stopped_early: bool,
+    matching: float | None = None,
+) -> list[str]:
+    """Sentences that say what to change; empty if there is nothing to say.
+
+    Args:
+        history: The metrics of each epoch.
+        metrics: `metrics` of `summary.json`.
+        config: The configuration of the run.
+        epochs: Epochs that were trained.
+        stopped_early: Whether a callback ended training.
+        matching: Share of the training pairs that match; None if they are drawn.
+    """
+    found = []
+    monitor = config.best_monitor
+    gain = last_gain(history, monitor=monitor)
+    still_improving = not stopped_early and gain > _LEAST_GAIN
+    if still_improving:
+        before, now = (one[monitor] for one in history[-2:])
+        found.append(
+            f"{monitor} still improved in the last epoch ({before:.4f} to {now:.4f}): raise "
+            f"training.epochs to {_longer(epochs)}; the same command then trains on."
+        )
+    baseline = _best_baseline(metrics["test"])
+    if baseline is not None and metrics["test"]["roc_auc"] < baseline[1]:
+        name, value = baseline
+        ours = metrics["test"]["roc_auc"]
+        changes = _changes(config, matching=matching)
+        if not still_improving:
+            changes.append(f"train longer (training.epochs: {_longer(epochs)})")
+        found.append(
+            f"the model ranks test pairs worse (ROC-AUC {ours:.4f}) than "
+            f"{name.replace('_', ' ')} does without training ({value:.4f}): do not serve it. "
+            f"To change: {'; '.join(changes) or 'give more data'}."
+        )
+    return found
+
+
+def last_gain(history: Sequence[Mapping[str, float]], *, monitor: str) -> float:
+    """What the last epoch gained over the best one before, as a share of what was left.
+
+    Args:
+        history: The metrics of each epoch.
+        monitor: The metric, as in `MONITORS`.
+
+    Returns:
+        For a metric that rises to 1, of its distance to 1; for one that falls to 0, of its
+        value. 0 if the last epoch is not the best, or the only one.
+    """
+    values = [epoch[monitor] for epoch in history if monitor in epoch]
+    if len(values) < 2:
+        return 0.0
+    *earlier, last = values
+    if MONITORS[monitor] == "max":
+        best = max(earlier)
+        return max(0.0, (last - best) / max(1.0 - best, 1e-9))
+    best = min(earlier)
+    return max(0.0, (best - last) / max(abs(best), 1e-9))
+
+
+def _longer(epochs: int) -> int:
+    return 2 * epochs
+
+
+def _best_baseline(test: Mapping[str, Any]) -> tuple[str, float] | None:
+    baselines: Mapping[str, float] = test["baselines"]
+    return max(baselines.items(), key=lambda one: one[1]) if baselines else None
+
+
+def _changes(config: Config, *, matching: float | None) -> list[str]:
+    """What is likely to help, the likeliest first."""
+    data, model, loss = config.data, config.model, config.training.loss
+    found = []
+    if not model.head.expresses_similarity:
+        found.append(
+            f"model.head.kind: {model.head.kind} cannot express similarity, "
+            "abs_diff_product can"
+        )
+    if isinstance(data, TextDataConfig):
+        if data.tokens.kind == "words":
+            found.append("data.tokens.kind: characters, which spelling mistakes do not hide")
+        elif isinstance(model.encoder, LstmConfig) and model.encoder.pooling != "max":
+            found.append("model.encoder.pooling: max")
+    rare = matching is not None and matching < _RARE_MATCHES
+    if matching and rare and isinstance(loss, BinaryCrossentropyConfig):
+        weight = round((1.0 - matching) / matching, 1)
+        if loss.positive_weight < weight / 2:
+            found.append(
+                f"training.loss.positive_weight: {weight:g}, as {matching:.0%} of the pairs "
+                "match"
+            )
+    if config.training.optimizer.learning_rate < 0.001:
+        found.append("a learning rate of 0.001 or more")
+    return found

@@ -65,7 +65,6 @@ def run(args: argparse.Namespace) -> ExitCode:
 def _score(
     stored: StoredExport, pairs: PairsFile, *, section: Data, out: str, logs: LoggingSetup
 ) -> dict[str, Any]:
-    started = time.monotonic()
     with replacing_output(out, open_place=open_argument) as stream:
         quieten_tensorflow(os.environ)
         # TensorFlow takes seconds to import: everything that can be refused was, by now.
@@ -77,6 +76,7 @@ def _score(
         log.info(
             "model loaded", extra={"model": stored.place, "golden_gap": float(f"{gap:.2g}")}
         )
+        started = time.monotonic()
         result = score_pairs(
             model,
             pairs,
@@ -85,9 +85,9 @@ def _score(
             stream=stream,
             progress=_progress(pairs.num_bytes, logs=logs),
         )
+        seconds = time.monotonic() - started
         logs.terminal.clear_progress()
-    facts = {"threshold": model.threshold, "seconds": time.monotonic() - started}
-    return _report(result, **facts)
+    return _report(result, threshold=model.threshold, seconds=seconds)
 
 
 def _section(manifest: Manifest, *, max_bad_fraction: float | None) -> Data:
@@ -172,7 +172,7 @@ def _report(result: "ScoreResult", *, threshold: float, seconds: float) -> dict[
 def _screen(report: dict[str, Any], *, out: str) -> str:
     pairs, matches = report["pairs"], report["matches"]
     lines = [
-        f"scored {pairs:,} pairs of {report['items']:,} items in {report['seconds']:.0f} s",
+        f"scored {pairs:,} pairs of {report['items']:,} items in {report['seconds']:.1f} s",
         f"{matches:,} match ({matches / pairs:.1%}): their score is at least "
         f"{report['threshold']:.4f}",
     ]

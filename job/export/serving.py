@@ -50,7 +50,8 @@ class PairModule(tf.Module):
         # An LSTM with dropout captures its random state even where it is not used, and only
         # attributes are exported.
         self.state = [variable.value for variable in siamese.scorer.variables]
-        self.threshold = tf.constant(threshold, tf.float32)
+        # A tensor here would be an input of the graph, also in ONNX.
+        self._threshold = np.float32(threshold)
         self._calibration = calibration
         encoder_input = tf.TensorSpec((None, *siamese.item.shape), siamese.item.dtype, "items")
         self.encode = tf.function(self._embedding_of, input_signature=[encoder_input])
@@ -88,7 +89,7 @@ class PairModule(tf.Module):
             "score": score,
             "logit": logit,
             "probability": probability_of(logit, self._calibration),
-            "match": score >= self.threshold,
+            "match": score >= self._threshold,
         }
 
 

@@ -29,12 +29,13 @@ from job.export.loaded import ExportedModel
 from job.scoring.drift import Drift, DriftMeter
 from job.scoring.growing_array import GrowingArray
 from job.scoring.output import Row, TableWriter, table_writer
-from job.scoring.pairs_file import PAIRS, PairsFile, require_new_columns
+from job.scoring.pairs_file import PAIRS, ROOT, PairsFile, require_new_columns
 from job.scoring.quality import QualityMeter
 from job.types import Problem
 
 ADDED = ("score", "probability", "match")
 BAD_FRACTION = "--max-bad-fraction"
+_ADDED = frozenset(ADDED)
 
 # Pairs scored at a time, and values of items in memory at most before they are encoded.
 BLOCK_PAIRS = 1 << 15
@@ -109,7 +110,7 @@ def score_pairs(
             if isinstance(pair, Problem):
                 rejected.reject(record.line, pair, raw=record.raw)
                 continue
-            if pairs.header is None:
+            if pairs.header is None and not _ADDED.isdisjoint(record.row or ()):
                 where = f"{pairs.table.where}, line {record.line},"
                 require_new_columns(record.row, ADDED, where=where)
             scoring.block.add(record, pair, opened.items, keeps_line=keeps_lines)
@@ -122,6 +123,12 @@ def score_pairs(
         if not rejected.rows_read:
             raise pairs.table.no_rows("Give a file with one pair on each line.")
         quarantine = rejected.quarantine()
+        _check_bad_rows(quarantine, pairs, section=section)
+        return scoring.result(quarantine + opened.rejected_items)
+
+
+def _check_bad_rows(quarantine: Quarantine, pairs: PairsFile, *, section: Data) -> None:
+    try:
         check_bad_fraction(
             quarantine,
             key=PAIRS,
@@ -129,7 +136,14 @@ def score_pairs(
             allowed=section.max_bad_fraction,
             setting=BAD_FRACTION,
         )
-        return scoring.result(quarantine + opened.rejected_items)
+    except DataError as error:
+        if not {"no_file", "outside"} & set(quarantine.counts):
+            raise
+        raise DataError(
+            f"{error}\n  The model takes items of kind {section.kind}, from files whose paths "
+            f"are relative to {ROOT} (here {str(pairs.files.root)!r}), which stands for "
+            "data.root."
+        ) from error
 
 
 @dataclass

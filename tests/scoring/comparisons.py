@@ -74,21 +74,28 @@ def item_of_row(rows):
 def every_match(compared):
     """(left row, right row) -> score, by comparing each row with each: the slow reference."""
     left_item, right_item = item_of_row(compared.left_rows), item_of_row(compared.right_rows)
-    directed = {}
+    logit_of, score_of = every_item(compared)
+    found = {}
     for left in range(len(left_item)):
-        found = []
+        of_left = []
         for right in range(len(right_item)):
             if compared.is_within and left == right:
                 continue
             one, other = (left_item[left], left), (right_item[right], right)
             is_turned = compared.is_within and one > other
             first, second = (other, one) if is_turned else (one, other)
-            scores = compared.compare(
-                compared.left_ND[[first[0]]], compared.right_MD[[second[0]]]
-            )
-            if scores.score[0] >= np.float32(compared.threshold):
-                pair = (first[1], second[1])
-                found.append((-float(scores.logit[0]), right, pair, float(scores.score[0])))
-        for _, _, pair, score in sorted(found)[: compared.top]:
-            directed[pair] = score
-    return directed
+            score = score_of[first[0], second[0]]
+            if score >= np.float32(compared.threshold):
+                logit = float(logit_of[first[0], second[0]])
+                of_left.append((-logit, right, (first[1], second[1]), float(score)))
+        for _, _, pair, score in sorted(of_left)[: compared.top]:
+            found[pair] = score
+    return found
+
+
+def every_item(compared):
+    """Logits and scores of every left item with every right one."""
+    shape = len(compared.left_ND), len(compared.right_MD)
+    left, right = (places.ravel() for places in np.indices(shape))
+    scores = compared.compare(compared.left_ND[left], compared.right_MD[right])
+    return scores.logit.reshape(shape), scores.score.reshape(shape)

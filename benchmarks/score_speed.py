@@ -3,7 +3,8 @@
     .venv/bin/python -m benchmarks.score_speed [--pairs N] [--rounds N] [--json FILE]
 
 Speed: a million pairs of 100,000 random texts, with the model of `examples/text.yaml` and
-untrained weights. `score` is held against the sum of its parts, each measured alone in the same process:
+untrained weights. `score` is held against the sum of its parts, each measured alone in the same
+process:
 reading the pairs as training does, embedding the texts, writing the table. Comparing embeddings
 is in none of them.
 

@@ -63,6 +63,7 @@ def choose_for_goal(
     goal: Goal,
     terms: Terms,
     seed: int,
+    num_replicates: int = NUM_REPLICATES,
 ) -> Choice:
     """Chooses a threshold for a goal.
 
@@ -74,6 +75,7 @@ def choose_for_goal(
         goal: What the threshold is for.
         terms: Confidence and share of matches.
         seed: Of the random draws of the interval.
+        num_replicates: Draws, at most.
 
     Raises:
         DataError: No pairs, only one class, a logit that is not finite.
@@ -100,6 +102,7 @@ def choose_for_goal(
         identities=identities,
         point=decision.point,
         seed=seed,
+        num_replicates=num_replicates,
     )
     interval = min(low, threshold), max(high, threshold)
     return Choice(threshold, interval, decision.is_met, decision.chosen_for)
@@ -129,6 +132,7 @@ def _interval(
     identities: Identities,
     point: int,
     seed: int,
+    num_replicates: int,
 ) -> tuple[float, float]:
     """Where the threshold of 95 % of the draws of identities lies; see `intervals` for V."""
     group = len(points.score) - 1 - np.searchsorted(points.score[::-1], score)
@@ -136,7 +140,7 @@ def _interval(
     starts = np.searchsorted(group[order], np.arange(len(points.score)))
     match = is_match[order].astype(np.float32)
     part = identities.take(order)
-    count = max(_MIN_REPLICATES, min(NUM_REPLICATES, _MAX_WEIGHTS // len(order)))
+    count = min(num_replicates, max(_MIN_REPLICATES, _MAX_WEIGHTS // len(order)))
 
     def drawn(draw: Draw, seed: int) -> Values:
         found = []

@@ -46,7 +46,16 @@ def test_the_table_of_scalars_is_true(row: str, values: tuple[object, ...]) -> N
 
 
 # Pages whose every block of YAML is part of a configuration file.
-PAGES = ("data", "pairs", "packing", "records", "models", "optimization", "callbacks")
+PAGES = (
+    "data",
+    "pairs",
+    "packing",
+    "records",
+    "models",
+    "optimization",
+    "callbacks",
+    "thresholds",
+)
 BLOCKS = {
     f"{page}-{number}": block
     for page in PAGES

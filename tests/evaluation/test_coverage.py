@@ -79,6 +79,7 @@ def kept(world, target, *, draws, confidence=0.95, match_share=None, seed=1):
             goal=goal,
             terms=Terms(confidence, match_share),
             seed=0,
+            num_replicates=2,
         )
         at = np.log(choice.threshold / (1 - choice.threshold)) if choice.threshold < 1 else 17
         truth = {

@@ -162,7 +162,7 @@ def test_a_model_that_diverged_has_no_quality():
     logit, score, loss = np.float32([[np.nan, 0.0], [np.nan, 0.5], [np.nan, 0.1]])
     split = SplitScores(PairScores(label, logit, score, loss), {"mrr": 0.5})
     measured = measure(split, threshold=0.5)
-    assert set(measured) == {"loss", *RANKINGS, *DECISIONS, "mrr"}
+    assert set(measured) == {"loss", *RANKINGS, *DECISIONS, "raw_brier", "mrr"}
     assert all(np.isnan(value) for value in measured.values())
 
 

@@ -24,7 +24,7 @@ def write_card(facts: ReportFacts) -> bytes:
         loss=facts.config["training"]["loss"]["kind"],  # type: ignore[index,call-overload]
         plain=_plain,
     )
-    return re.sub(r"\n{3,}", "\n\n", text).encode()
+    return re.sub(r"\n{3,}", "\n\n", text).encode(errors="replace")
 
 
 def _plain(text: object) -> str:

@@ -46,7 +46,11 @@ def _learning(facts: ReportFacts) -> Documents:
 
 
 def _monitored(monitor: str) -> Sequence[tuple[str, str]]:
-    own = () if monitor in ("val_loss", "loss", "val_roc_auc") else ((monitor, "green"),)
+    own = (
+        ()
+        if monitor in ("val_loss", "loss", "val_roc_auc", "accuracy")
+        else ((monitor, "green"),)
+    )
     return (("val_roc_auc", "blue"), *own, ("accuracy", "orange"))[:3]
 
 

@@ -55,7 +55,7 @@ def write_report(facts: ReportFacts) -> bytes:
         data=Markup(_inert_json(data)),
         config=config_yaml(facts),
     )
-    return html.encode()
+    return html.encode(errors="replace")  # a path may hold bytes that are no text
 
 
 def environment() -> Environment:

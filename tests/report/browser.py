@@ -48,7 +48,7 @@ class Browser:
         profile = self._cleanup.enter_context(
             tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         )
-        assert PROGRAM is not None
+        assert PROGRAM is not None, "chromium is not installed; `make system` does it"
         read_end, self._to = os.pipe()
         self._from, write_end = os.pipe()
         # The protocol is spoken on descriptors 3 and 4, each message ended by a zero byte. The

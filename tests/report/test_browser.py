@@ -14,7 +14,7 @@ from tests.tiny_kinds import make_project
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        PROGRAM is None and "CI" not in os.environ,
+        PROGRAM is None and not os.environ.get("CI"),
         reason="chromium is not installed (Debian package `chromium`)",
     ),
 ]

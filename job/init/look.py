@@ -100,8 +100,8 @@ def section_of(
         others: Those of validation and test.
         more: Further keys.
     """
-    section: dict[str, Any] = {"kind": roles.kind, "train": train}
-    section.update(others)
+    files: dict[str, Any] = {split: name for split, name in others.items()}
+    section: dict[str, Any] = {"kind": roles.kind, "train": train, **files}
     if roles.rows == "items":
         section["rows"] = "items"
     columns = {

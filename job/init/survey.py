@@ -11,6 +11,7 @@ import io
 import json
 import re
 import sys
+import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -225,8 +226,10 @@ def longer_side(paths: Iterable[Path]) -> int:
     sides = []
     for path in islice(paths, _IMAGES_OPENED):
         try:
-            with Image.open(path, formats=("PNG", "JPEG")) as image:
-                sides.append(max(image.size))
+            with warnings.catch_warnings(), path.open("rb") as file:
+                # A huge image is worth a warning when it is decoded, which it is not here.
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                sides.append(max(Image.open(file, formats=("PNG", "JPEG")).size))
         except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
             continue
     return int(np.median(sides)) if sides else _USUAL_SIDE

@@ -48,8 +48,8 @@ def title(looked: Looked) -> list[str]:
         found += f", {facts.num_classes:,} classes of about {facts.class_size:,.0f}"
     lines = ["", "Written by `siamese-job init` from the data. It runs as it is:", "", found]
     lines.append(
-        f"To beat: a ROC-AUC of {facts.spelling:.3f} on validation, which "
-        f"{_BASELINES[facts.baseline]} reach without training."
+        f"To beat: a ROC-AUC of {facts.spelling:.3f} on validation, without training, by "
+        f"{_BASELINES[facts.baseline]}."
     )
     if facts.spelling >= SOLVED_ROC_AUC:
         lines.append(

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from job.config.data import Data
 from job.config.names import names_of
 from job.data.items.read_rows import read_rows
+from job.data.sources.class_folders import walk
 from job.data.sources.configured import DataSource, Role, resolve_sources
 from job.data.sources.files import DataFiles
 from job.errors import ConfigError
@@ -26,7 +27,7 @@ from job.init.facts import Facts
 from job.init.files import FoundFiles, find_files
 from job.init.measure_rows import facts_of
 from job.init.sample import CLASS, MAX_ROWS, PATH, Cut, write_cut_folder, write_cut_table
-from job.init.survey import Survey, survey_arrays, survey_table
+from job.init.survey import Survey, longer_side, survey_arrays, survey_table
 from job.types import Split
 
 _DATA: TypeAdapter[Data] = TypeAdapter(Data)
@@ -83,8 +84,9 @@ def look(data: Path, *, given: Given, seed: int) -> Looked:
             num_rows=num_rows,
             seed=seed,
         )
-    side = surveyed.image_side if surveyed else 0
-    return Looked(files, roles, replace(facts, image_side=side or facts.image_side))
+    if roles.kind == "image":
+        facts = replace(facts, image_side=_image_side(files, roles, surveyed))
+    return Looked(files, roles, facts)
 
 
 def section_of(
@@ -98,8 +100,8 @@ def section_of(
         others: Those of validation and test.
         more: Further keys.
     """
-    section: dict[str, Any] = {"kind": roles.kind, "train": train}
-    section.update(others)
+    files: dict[str, Any] = {split: name for split, name in others.items()}
+    section: dict[str, Any] = {"kind": roles.kind, "train": train, **files}
     if roles.rows == "items":
         section["rows"] = "items"
     columns = {
@@ -112,6 +114,17 @@ def section_of(
     if "split" not in columns and more.get("split", {}).get("by") != "group":
         columns.pop("group", None)
     return {**section, **({"columns": columns} if columns else {}), **more}
+
+
+def _image_side(files: FoundFiles, roles: Roles, survey: Survey | None) -> int:
+    """Longer side of the images of an `.npz`, or of the middle one of some files."""
+    if survey is None:
+        return longer_side(files.train / entry.path for entry in walk(files.train))
+    if survey.image_side:
+        return survey.image_side
+    name = roles.names[0]
+    values = next(column.values for column in survey.columns if column.name == name)
+    return longer_side(files.folder / value for value in values)
 
 
 def _survey(files: FoundFiles) -> Survey | None:

@@ -11,11 +11,13 @@ import io
 import json
 import re
 import sys
+import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -37,6 +39,8 @@ _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _LABELS = frozenset({"0", "1", "0.0", "1.0"})
 # Rows whose class another row has, at least, for a column to be one of classes.
 _SHARE_REPEATED = 0.5
+_IMAGES_OPENED = 200
+_USUAL_SIDE = 64
 # Longer values are compared by their beginning.
 _MAX_CHARACTERS = 200
 
@@ -209,6 +213,26 @@ def _records(stream: TextIO, *, path: Path) -> Iterator[Mapping[str, str]]:
     for fields in reader:
         if len(fields) == len(header):
             yield dict(zip(header, fields, strict=True))
+
+
+def longer_side(paths: Iterable[Path]) -> int:
+    """Longer side of the middle one of some images, in pixels; reads their headers only.
+
+    Returns:
+        64 if none can be read: training then says why.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    sides = []
+    for path in islice(paths, _IMAGES_OPENED):
+        try:
+            with warnings.catch_warnings(), path.open("rb") as file:
+                # A huge image is worth a warning when it is decoded, which it is not here.
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                sides.append(max(Image.open(file, formats=("PNG", "JPEG")).size))
+        except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
+            continue
+    return int(np.median(sides)) if sides else _USUAL_SIDE
 
 
 def _require_header(header: Sequence[str], *, path: Path) -> None:

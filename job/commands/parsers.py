@@ -2,40 +2,28 @@
 
 `--help` and `config` therefore answer at once: NumPy, the Prometheus client and TensorFlow take
 longer to import than a command takes to answer. A new command is a module in this package and
-a function here.
+a function here, or in `data_parsers` if it takes files of data instead of a configuration.
 """
 
 import argparse
-import importlib
-from collections.abc import Callable
-from typing import Any, TypeAlias
 
-Subparsers: TypeAlias = "argparse._SubParsersAction[Any]"
+from job.commands.data_parsers import register_init, register_match, register_score
+from job.commands.lazily import Subparsers, lazily
 
 
 def register_commands(subparsers: Subparsers) -> None:
     """Adds every command to the parser; each sets `run`, a function of the parsed arguments."""
-    _register_init(subparsers)
+    register_init(subparsers)
     _register_train(subparsers)
     _register_launch(subparsers)
     _register_evaluate(subparsers)
-    _register_score(subparsers)
-    _register_match(subparsers)
+    register_score(subparsers)
+    register_match(subparsers)
     _register_verify_resume(subparsers)
     _register_runs(subparsers)
     _register_checkpoints(subparsers)
     _register_config(subparsers)
     _register_data(subparsers)
-
-
-def _lazily(module: str, function: str = "run") -> Callable[[argparse.Namespace], int]:
-    def run(args: argparse.Namespace) -> int:
-        command: Callable[[argparse.Namespace], int] = getattr(
-            importlib.import_module(f"job.commands.{module}"), function
-        )
-        return command(args)
-
-    return run
 
 
 def _add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,49 +47,6 @@ def _add_from_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _register_init(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser(
-        "init",
-        help="write a configuration from your data, with the reasons beside each choice",
-        description="Looks at DATA, and at files of validation and test beside it, and writes "
-        "a configuration that trains as it is, with the reason beside each choice. Without "
-        "DATA: the most used keys, to start from.",
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "data",
-        nargs="?",
-        metavar="DATA",
-        help="a table (.csv, .tsv, .jsonl, plain or .gz), an .npz, or a folder",
-    )
-    parser.add_argument(
-        "out", nargs="?", metavar="OUT.yaml", help="file to write; default: print"
-    )
-    for flag, what in (
-        ("left", "first item of a pair; repeated: columns that make one text"),
-        ("right", "second item of a pair; likewise"),
-        ("label", "label of a pair, 1 or 0"),
-        ("item", "item that has a class; likewise"),
-        ("class", "class of an item"),
-    ):
-        parser.add_argument(
-            f"--{flag}",
-            action="append",
-            default=[],
-            metavar="COLUMN",
-            help=f"the column of the {what}; default: found",
-        )
-    parser.add_argument(
-        "--try",
-        dest="minutes",
-        type=float,
-        metavar="MINUTES",
-        help="train a few candidates for so long and keep the best; default: train none",
-    )
-    parser.add_argument("--force", action="store_true", help="overwrite OUT.yaml")
-    parser.set_defaults(run=_lazily("init"))
-
-
 def _register_train(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "train",
@@ -112,7 +57,7 @@ def _register_train(subparsers: Subparsers) -> None:
     )
     _add_config_arguments(parser)
     _add_from_argument(parser)
-    parser.set_defaults(run=_lazily("train"))
+    parser.set_defaults(run=lazily("train"))
 
 
 def _register_launch(subparsers: Subparsers) -> None:
@@ -129,7 +74,7 @@ def _register_launch(subparsers: Subparsers) -> None:
     )
     _add_config_arguments(parser)
     _add_from_argument(parser)
-    parser.set_defaults(run=_lazily("launch"))
+    parser.set_defaults(run=lazily("launch"))
 
 
 def _register_evaluate(subparsers: Subparsers) -> None:
@@ -144,133 +89,7 @@ def _register_evaluate(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--json", action="store_true", help="one JSON object instead of a table"
     )
-    parser.set_defaults(run=_lazily("evaluate"))
-
-
-def _register_score(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser(
-        "score",
-        help="score the pairs of a file with a trained model",
-        description="Scores every pair of PAIRS with the model that a run has exported, and "
-        "writes its rows with the columns score, probability and match to OUT: completely or "
-        "not at all. Labels may be missing; where there are some, the quality is printed.",
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "model", metavar="RUN_OR_EXPORT", help="folder or gs:// URI of a run, or of an export"
-    )
-    parser.add_argument(
-        "pairs",
-        metavar="PAIRS",
-        help="a .csv, .tsv or .jsonl file, plain or .gz; a path or gs://bucket/name",
-    )
-    parser.add_argument(
-        "-o", "--out", required=True, metavar="OUT", help="the same for the result"
-    )
-    parser.add_argument(
-        "--items", metavar="FILE", help="file that holds the items by id, as data.items does"
-    )
-    parser.add_argument(
-        "--root",
-        metavar="PLACE",
-        help="folder or gs:// URI that paths in PAIRS are relative to; default: that of PAIRS",
-    )
-    parser.add_argument(
-        "--max-bad-fraction",
-        type=float,
-        metavar="SHARE",
-        help="share of the rows that may be bad; default: data.max_bad_fraction of the run",
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON object instead of a table"
-    )
-    parser.set_defaults(run=_lazily("score"))
-
-
-def _register_match(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser(
-        "match",
-        help="find the items that match, in a collection or between two",
-        description="Finds every pair of items whose score reaches the threshold of the model "
-        "that a run has exported, and writes the pairs, with all columns of both items and "
-        "the score, to OUT: completely or not at all.",
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "model", metavar="RUN_OR_EXPORT", help="folder or gs:// URI of a run, or of an export"
-    )
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument(
-        "--within",
-        metavar="ITEMS",
-        help="a .csv, .tsv, .jsonl or .npz file of items, or a folder of images; a path or "
-        "gs://bucket/name",
-    )
-    where.add_argument(
-        "--between", nargs=2, metavar=("A", "B"), help="two of them: each item of A with B's"
-    )
-    parser.add_argument(
-        "-o", "--out", required=True, metavar="OUT", help="a .csv, .tsv or .jsonl file, or .gz"
-    )
-    parser.add_argument(
-        "--threshold", type=float, metavar="T", help="score of a match; default: the model's"
-    )
-    parser.add_argument(
-        "--top", type=int, metavar="K", help="only the K best matches of an item; default: all"
-    )
-    parser.add_argument(
-        "--groups",
-        action="store_true",
-        help="also write each item with the number of its group of matching items",
-    )
-    parser.add_argument(
-        "--uncertain",
-        type=int,
-        metavar="N",
-        help="instead of matches, write N pairs that are worth a label, as training reads them",
-    )
-    parser.add_argument(
-        "--candidates",
-        type=int,
-        metavar="C",
-        help="where not every pair is compared, nearest items of an item that are scored; "
-        "default: 100",
-    )
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument(
-        "--index", action="store_true", help="find near items by an index (extra `index`)"
-    )
-    how.add_argument(
-        "--exact", action="store_true", help="compare every pair, however long it takes"
-    )
-    _add_match_input(parser)
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON object instead of lines"
-    )
-    parser.set_defaults(run=_lazily("match"))
-
-
-def _add_match_input(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--item",
-        action="append",
-        metavar="COLUMN",
-        help="column of the item, several for a text that is joined; default: the model's",
-    )
-    parser.add_argument(
-        "--root",
-        metavar="PLACE",
-        help="folder or gs:// URI that paths in rows are relative to; default: that of ITEMS",
-    )
-    parser.add_argument(
-        "--max-bad-fraction",
-        type=float,
-        metavar="SHARE",
-        help="share of the rows that may be bad; default: data.max_bad_fraction of the run",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="draws samples; default: 0"
-    )
+    parser.set_defaults(run=lazily("evaluate"))
 
 
 def _register_verify_resume(subparsers: Subparsers) -> None:
@@ -299,7 +118,7 @@ def _register_verify_resume(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--keep", action="store_true", help="keep the temporary folder and print its name"
     )
-    parser.set_defaults(run=_lazily("verify_resume"))
+    parser.set_defaults(run=lazily("verify_resume"))
 
 
 def _register_runs(subparsers: Subparsers) -> None:
@@ -317,7 +136,7 @@ def _register_runs(subparsers: Subparsers) -> None:
         help="a key of summary.json such as metrics.test.roc_auc; largest number first",
     )
     parser.add_argument("--json", action="store_true", help="a JSON array instead of a table")
-    parser.set_defaults(run=_lazily("runs", "ls"))
+    parser.set_defaults(run=lazily("runs", "ls"))
 
 
 def _register_checkpoints(subparsers: Subparsers) -> None:
@@ -349,7 +168,7 @@ def _register_checkpoints(subparsers: Subparsers) -> None:
         parser.add_argument(
             "run_uri", metavar="RUN", help="the folder or URI of a run: <run.root>/<run.name>"
         )
-        parser.set_defaults(run=_lazily("checkpoints", name))
+        parser.set_defaults(run=lazily("checkpoints", name))
 
 
 def _register_config(subparsers: Subparsers) -> None:
@@ -376,7 +195,7 @@ def _register_config(subparsers: Subparsers) -> None:
         "key", nargs="?", default="", metavar="KEY", help="as in training.epochs; default: all"
     )
     for name, command in commands.choices.items():
-        command.set_defaults(run=_lazily("config", name))
+        command.set_defaults(run=lazily("config", name))
 
 
 def _register_data(subparsers: Subparsers) -> None:
@@ -394,7 +213,7 @@ def _register_data(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="exit with code 3 if there is an issue"
     )
-    parser.set_defaults(run=_lazily("data_inspect"))
+    parser.set_defaults(run=lazily("data_inspect"))
     parser = commands.add_parser(
         "pack",
         help="write the data as a folder of arrays that training opens",
@@ -407,4 +226,4 @@ def _register_data(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--force", action="store_true", help="replace an existing packed data set"
     )
-    parser.set_defaults(run=_lazily("data_pack"))
+    parser.set_defaults(run=lazily("data_pack"))

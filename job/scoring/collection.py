@@ -136,7 +136,11 @@ def read_collection(
     if not collection.quarantine.rows_read:
         raise DataError(f"{key}: {place!r} holds no rows. {_ADVICE}")
     check_bad_fraction(
-        collection.quarantine, key=key, file=place, allowed=section.max_bad_fraction
+        collection.quarantine,
+        key=key,
+        file=place,
+        allowed=section.max_bad_fraction,
+        setting="--max-bad-fraction",
     )
     return collection
 

@@ -13,7 +13,6 @@ Source: Malkov, Yashunin 2018, Efficient and robust approximate nearest neighbor
 hierarchical navigable small world graphs.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from job.distribution.hardware import choose_compute_threads
 from job.errors import ConfigError
 from job.scoring.search import Block, Hits
 from job.scoring.vectors import Distance, FloatArray
@@ -84,7 +84,7 @@ class NeighbourIndex:
         Raises:
             ConfigError: The extra `index` is not installed.
         """
-        threads = threads or len(os.sched_getaffinity(0))
+        threads = threads or choose_compute_threads(None, stored=None)
         scale = _HalfPrecision.of(right_CD, distance=distance)
         index = _usearch().Index(
             ndim=right_CD.shape[1],

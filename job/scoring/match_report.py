@@ -35,7 +35,7 @@ def matches_screen(report: Mapping[str, Any]) -> list[str]:
     if right:
         of += f" and {right['rows']:,} rows"
     lines = [
-        f"compared {of} in {report['seconds']:.0f} s",
+        f"compared {of} in {report['seconds']:.1f} s",
         f"{report['matches']:,} matches: their score is at least {report['threshold']:.4f}",
         _HOW[report["method"]].format(candidates=report["candidates"]),
     ]
@@ -53,7 +53,7 @@ def to_label_screen(report: Mapping[str, Any]) -> list[str]:
     """What was chosen to be labelled, as lines."""
     pairs, doubtful = report["pairs"], report["near_threshold"]
     return [
-        f"chose {pairs:,} pairs to label in {report['seconds']:.0f} s",
+        f"chose {pairs:,} pairs to label in {report['seconds']:.1f} s",
         f"{doubtful:,} have a score near the threshold {report['threshold']:.4f}; the others "
         "are nearest neighbours of items drawn at random",
         "write 1 (match) or 0 into the column of the label, then add the file to data.train",

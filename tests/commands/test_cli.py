@@ -20,7 +20,9 @@ def test_help_lists_commands_and_exit_codes(capsys):
         main(["--help"])
     assert left.value.code == 0
     out = capsys.readouterr().out
-    commands = "train launch evaluate score verify-resume runs checkpoints config data".split()
+    commands = (
+        "train launch evaluate score match verify-resume runs checkpoints config data".split()
+    )
     for word in (*commands, *(row.meaning for row in EXIT_CODES)):
         assert word in out
 
@@ -83,6 +85,22 @@ def test_the_flags_are_frozen():
         "score --root",
         "score --max-bad-fraction",
         "score --json",
+        "match -o",
+        "match --out",
+        "match --within",
+        "match --between",
+        "match --threshold",
+        "match --top",
+        "match --groups",
+        "match --uncertain",
+        "match --candidates",
+        "match --index",
+        "match --exact",
+        "match --item",
+        "match --root",
+        "match --max-bad-fraction",
+        "match --seed",
+        "match --json",
         "config show --origin",
         "config show --set",
         "config validate --set",

@@ -178,7 +178,10 @@ def metric_spreads(
     ranked_identities = identities.take(part[ranked.order])
     count = min(num_replicates, max(_MIN_REPLICATES, _MAX_WEIGHTS // kept_pairs))
     drawn = replicate_metrics(ranked, by_identity(ranked_identities), count=count, seed=seed)
-    surplus = replicate_metrics(ranked, by_dyad(ranked_identities), count=count, seed=seed + 1)
+    # Only their variance is used, for which half as many do.
+    surplus = replicate_metrics(
+        ranked, by_dyad(ranked_identities), count=max(count // 2, 2), seed=seed + 1
+    )
     found: dict[str, Spread] = {}
     for name, [at] in value.items():
         known = drawn[name][np.isfinite(drawn[name])]

@@ -13,6 +13,7 @@ weights and their surplus; Fogliato, Patil, Perona 2024, "Confidence intervals f
 in 1:1 matching tasks", for pairs of identities.
 """
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -24,19 +25,30 @@ Weights = NDArray[np.float32]
 # From a random generator and a number of replicates to weights (B, P).
 Draw = Callable[[np.random.Generator, int], Weights]
 
-# Weights in memory at a time.
-_BLOCK_VALUES = 1 << 20
+# The number of events of each of 65,536 equally likely cases.
+_POISSON = np.repeat(
+    np.arange(10, dtype=np.float32),
+    np.diff(
+        np.round(
+            (1 << 16)
+            * np.cumsum([0.0, *(math.exp(-1.0) / math.factorial(n) for n in range(9)), 1.0])
+        ).clip(0, 1 << 16)
+    ).astype(np.int64),
+)
+
+# Weights in memory at a time; few enough to stay in a core's cache.
+_BLOCK_VALUES = 1 << 17
 
 
 def by_identity(identities: Identities) -> Draw:
     """Draws identities: weights of pairs that share one move together."""
-    left, right = identities.left, identities.right
-    is_within = left == right
+    # The last column is 1: a pair within an identity counts once for it.
+    right = np.where(identities.left == identities.right, identities.count, identities.right)
 
     def draw(random: np.random.Generator, count: int) -> Weights:
-        times = random.poisson(1.0, (count, identities.count)).astype(np.float32)
-        weight = times[:, left]
-        weight *= np.where(is_within, np.float32(1), times[:, right])
+        times = _times(random, count, identities.count)
+        weight: Weights = times[:, identities.left]
+        weight *= times[:, right]
         return weight
 
     return draw
@@ -47,10 +59,11 @@ def by_dyad(identities: Identities) -> Draw:
     is_between = identities.left != identities.right
     dyad = np.unique(identities.dyads()[is_between], return_inverse=True)[1].reshape(-1)
     num_dyads = int(dyad.max(initial=-1)) + 1
+    column = np.full(len(identities), num_dyads)
+    column[is_between] = dyad
 
     def draw(random: np.random.Generator, count: int) -> Weights:
-        weight = np.ones((count, len(identities)), np.float32)
-        weight[:, is_between] = random.poisson(1.0, (count, num_dyads))[:, dyad]
+        weight: Weights = _times(random, count, num_dyads)[:, column]
         return weight
 
     return draw
@@ -60,9 +73,17 @@ def by_pair(num_pairs: int) -> Draw:
     """Draws pairs as if they were independent: for comparison, since they are not."""
 
     def draw(random: np.random.Generator, count: int) -> Weights:
-        return random.poisson(1.0, (count, num_pairs)).astype(np.float32)
+        return _times(random, count, num_pairs)[:, :-1]
 
     return draw
+
+
+def _times(random: np.random.Generator, count: int, width: int) -> Weights:
+    """Poisson numbers of mean 1, float32 (count, width + 1), and a last column of 1."""
+    times = np.ones((count, width + 1), np.float32)
+    # Ten times as fast as a generator's own; the mean differs from 1 by less than 1e-4.
+    times[:, :-1] = _POISSON[random.integers(0, 1 << 16, (count, width), dtype=np.uint16)]
+    return times
 
 
 def replicates(draw: Draw, *, count: int, num_pairs: int, seed: int) -> Iterator[Weights]:

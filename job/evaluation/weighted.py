@@ -10,7 +10,7 @@ With weights of 1 the values are those of `metrics`, which a test compares. A va
 weighting does not have, since it leaves no match for example, is NaN.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,7 +151,7 @@ class RankedPairs:
             "roc_auc": area,
             "average_precision": (gained * precision).sum(axis=1) / matches[:, 0]
             + 0.0 * others[:, 0],
-            "eer": _equal_errors(accepts / matches, wrong / others),
+            "eer": _equal_errors(accepts, wrong, matches, others),
         }
         for name, rate in self.rates.items():
             found[name] = accepts_at(rate * others, accepts, wrong) / matches[:, 0]
@@ -172,9 +172,7 @@ class RankedPairs:
         for name, starts, gaps in zip(
             ("raw_ece", "ece"), self.bins, (self.gaps[:2], self.gaps[2:]), strict=True
         ):
-            above, below = (
-                np.add.reduceat(weights * gap, starts, axis=1, dtype=np.float64) for gap in gaps
-            )
+            above, below = (np.add.reduceat(weights * gap, starts, axis=1) for gap in gaps)
             gap = scale.match[:, None] * above - scale.other[:, None] * below
             found[name] = np.abs(gap).sum(axis=1)
         return {name: value / mass for name, value in found.items()}
@@ -252,18 +250,29 @@ def _or_zero(part: Values, whole: Values, total: Values) -> Values:
     return np.where(total > 0, ratio, np.nan)
 
 
-def _equal_errors(accepted: Values, wrong: Values) -> Values:
-    """Where the false accept rate (B, K) equals 1 - the true accept rate (B, K)."""
-    gap = 1.0 - accepted - wrong
-    after = np.argmax(gap <= 1e-12, axis=1)[:, None]
-    before = np.maximum(after - 1, 0)
-    is_first = after[:, 0] == 0
-    gap_after = np.take_along_axis(gap, after, axis=1)[:, 0]
-    wrong_after = np.take_along_axis(wrong, after, axis=1)[:, 0]
-    gap_before = np.where(is_first, 1.0, np.take_along_axis(gap, before, axis=1)[:, 0])
-    wrong_before = np.where(is_first, 0.0, np.take_along_axis(wrong, before, axis=1)[:, 0])
-    step = gap_before / np.maximum(gap_before - gap_after, np.finfo(np.float64).tiny)
-    return wrong_before + step * (wrong_after - wrong_before)
+def _equal_errors(accepts: Values, wrong: Values, matches: Values, others: Values) -> Values:
+    """Where the share of accepted others equals that of rejected matches, (B,).
+
+    Args:
+        accepts: float64 (B, K), accepted matches at each score, from the highest down.
+        wrong: float64 (B, K), accepted others.
+        matches: float64 (B, 1), all matches; NaN if there are none.
+        others: float64 (B, 1), all others likewise.
+    """
+
+    def rates(place: IntArray) -> tuple[Values, Values]:
+        """Of rejected matches and of accepted others; before the first place 1 and 0."""
+        rejected = 1.0 - _at(accepts, place) / matches
+        return rejected, _at(wrong, place) / others
+
+    # Rounding must not step over the place where both are equal.
+    after = _first(lambda place: np.subtract(*rates(place)) <= 1e-12, accepts.shape)
+    rejected, accepted = rates(after)
+    rejected_before, accepted_before = rates(after - 1)
+    gap, gap_before = rejected - accepted, rejected_before - accepted_before
+    step = gap_before / np.maximum(gap_before - gap, np.finfo(np.float64).tiny)
+    equal: Values = accepted_before + step * (accepted - accepted_before)
+    return equal[:, 0]
 
 
 def accepts_at(wanted: Values, accepts: Values, wrong: Values) -> Values:
@@ -281,16 +290,36 @@ def accepts_at(wanted: Values, accepts: Values, wrong: Values) -> Values:
     Returns:
         float64 (B,).
     """
-
-    def at(table: Values, place: IntArray) -> Values:
-        return np.take_along_axis(table, np.minimum(place, table.shape[1] - 1), axis=1)
-
     # Rounding must not step over the place where both are equal.
-    after = (wrong < wanted * (1 - 1e-6)).sum(axis=1, keepdims=True)
-    before = np.where(after > 0, at(wrong, after - 1), 0.0)
+    after = _first(lambda place: _at(wrong, place) >= wanted * (1 - 1e-6), wrong.shape)
+    before = _at(wrong, after - 1)
     # The other pairs before have the lowest score of the first place with as many of them.
-    first = (wrong < before).sum(axis=1, keepdims=True)
-    found_before = np.where(before > 0, at(accepts, first), 0.0)
-    step = (wanted - before) / (at(wrong, after) - before)
-    between: Values = found_before + step * (at(accepts, after) - found_before)
+    first = _first(lambda place: _at(wrong, place) >= before, wrong.shape)
+    found_before = np.where(before > 0, _at(accepts, first), 0.0)
+    step = (wanted - before) / (_at(wrong, after) - before)
+    between: Values = found_before + step * (_at(accepts, after) - found_before)
     return between[:, 0]
+
+
+def _at(table: Values, place: IntArray) -> Values:
+    """Values of a table (B, K) at one place a row, (B, 1); 0 before the first place."""
+    row = np.arange(len(table))[:, None]
+    return np.where(place >= 0, table[row, np.maximum(place, 0)], 0.0)
+
+
+def _first(
+    is_reached: Callable[[IntArray], NDArray[np.bool_]], shape: tuple[int, ...]
+) -> IntArray:
+    """The first place of each row, (B, 1), that is reached, as are all places after it.
+
+    The last place is taken to be reached. Looking at some places only is faster than comparing
+    all K of them.
+    """
+    low = np.zeros((shape[0], 1), np.int64)
+    high = np.full((shape[0], 1), shape[1] - 1, np.int64)
+    while (low < high).any():
+        middle = (low + high) // 2
+        reached = is_reached(middle)
+        low, high = np.where(reached, low, middle + 1), np.where(reached, middle, high)
+        low = np.minimum(low, high)
+    return low

@@ -3,9 +3,9 @@
     .venv/bin/python -m benchmarks.score_speed [--pairs N] [--rounds N] [--json FILE]
 
 Speed: a million pairs of 100,000 random texts, with the model of `examples/text.yaml` and
-untrained weights. `score` is held against the sum of its parts, each measured alone in the same process:
-reading the pairs as training does, embedding the texts, writing the table. Comparing embeddings
-is in none of them.
+untrained weights. `score` is held against the sum of its parts, each measured alone in the same
+process: reading the pairs as training does, embedding the texts, writing the table. Comparing
+embeddings is in none of them.
 
 Memory: the same in processes of their own, with a quarter of the pairs and with all of them.
 """

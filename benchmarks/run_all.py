@@ -26,6 +26,7 @@ SCRIPTS = {
     "training_speed": "Training",
     "time_to_quality": "Time to a quality",
     "evaluation_speed": "Evaluation",
+    "score_speed": "Scoring a file",
     "padding": "Padding",
     "overheads": "What the promises cost",
     "scaling": "Several workers and replicas",

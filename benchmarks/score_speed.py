@@ -4,9 +4,8 @@
 
 Speed: a million pairs of 100,000 random texts, with the model of `examples/text.yaml` and
 untrained weights. `score` is held against the sum of its parts, each measured alone in the same
-process:
-reading the pairs as training does, embedding the texts, writing the table. Comparing embeddings
-is in none of them.
+process: reading the pairs as training does, embedding the texts, writing the table. Comparing
+embeddings is in none of them.
 
 Memory: the same in processes of their own, with a quarter of the pairs and with all of them.
 """

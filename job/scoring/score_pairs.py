@@ -10,7 +10,8 @@ items only by what tells one from another.
         result = score_pairs(model, pairs, section=model.data, out=out, stream=stream, ...)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import IO, BinaryIO
@@ -21,15 +22,21 @@ from numpy.typing import NDArray
 from job.config.data import Data
 from job.data.dataset import Form, ItemTable
 from job.data.items.item_store import Items, NewItem
-from job.data.items.pair_rows import ValidPair
 from job.data.quarantine import Quarantine, QuarantineBuilder, check_bad_fraction
-from job.data.sources.table_records import Record
+from job.data.sources.table import extension
 from job.errors import DataError
 from job.export.loaded import ExportedModel
+from job.preprocessing.ragged import RaggedArray
 from job.scoring.drift import Drift, DriftMeter
 from job.scoring.growing_array import GrowingArray
 from job.scoring.output import Row, TableWriter, table_writer
-from job.scoring.pairs_file import PAIRS, ROOT, PairsFile, require_new_columns
+from job.scoring.pairs_file import (
+    PAIRS,
+    ROOT,
+    PairRows,
+    PairsFile,
+    require_new_columns,
+)
 from job.scoring.quality import QualityMeter
 from job.types import Problem
 
@@ -99,27 +106,18 @@ def score_pairs(
     file: list[BinaryIO] = []
     rejected = QuarantineBuilder(pairs.table.name, unit=pairs.table.unit)
     writer = table_writer(out, stream, header=pairs.header, added=ADDED)
-    keeps_lines = out.lower().removesuffix(".gz").endswith(".jsonl") and pairs.header is None
+    keeps_lines = pairs.header is None and extension(out) == ".jsonl"
     with ExitStack() as stack:
         opened = stack.enter_context(pairs.opened(section, watch=file.append))
         scoring = stack.enter_context(
             _Scoring(model, opened.items, form=opened.form, writer=writer)
         )
-        for record, pair in opened.rows:
-            rejected.rows_read += 1
-            if isinstance(pair, Problem):
-                rejected.reject(record.line, pair, raw=record.raw)
-                continue
-            if pairs.header is None and not _ADDED.isdisjoint(record.row or ()):
-                where = f"{pairs.table.where}, line {record.line},"
-                require_new_columns(record.row, ADDED, where=where)
-            scoring.block.add(record, pair, opened.items, keeps_line=keeps_lines)
-            if scoring.block.is_full:
-                scoring.finish_block()
-                # The reader of the last row has closed the file.
-                done = pairs.num_bytes if file[0].closed else file[0].tell()
-                progress(done, rejected.rows_read)
-        scoring.finish_block()
+        for block in _blocks(opened, pairs, rejected=rejected, keeps_lines=keeps_lines):
+            scoring.score(block)
+            # The reader of the last row has closed the file.
+            done = pairs.num_bytes if file[0].closed else file[0].tell()
+            progress(done, rejected.rows_read)
+        scoring.finish()
         if not rejected.rows_read:
             raise pairs.table.no_rows("Give a file with one pair on each line.")
         quarantine = rejected.quarantine()
@@ -148,35 +146,64 @@ def _check_bad_rows(quarantine: Quarantine, pairs: PairsFile, *, section: Data) 
 
 @dataclass
 class _Block:
-    """Valid pairs that are not scored yet."""
+    """Some valid pairs, in file order.
+
+    Attributes:
+        rows: What is written of each.
+        left: Number of the first item of each.
+        right: Of the second.
+        label: 1, 0, or -1 for none.
+    """
 
     rows: list[Row] = field(default_factory=list)
     left: list[int] = field(default_factory=list)
     right: list[int] = field(default_factory=list)
     label: list[int] = field(default_factory=list)
-    num_bytes: int = 0
 
-    def add(self, record: Record, pair: ValidPair, items: Items, *, keeps_line: bool) -> None:
-        for ref in (pair.left, pair.right):
-            if isinstance(ref, NewItem):
-                self.num_bytes += ref.values.nbytes
-        self.left.append(items.add(pair.left))
-        self.right.append(items.add(pair.right))
-        self.label.append(_UNKNOWN_LABEL if pair.label is None else pair.label)
-        self.rows.append(str(record.raw) if keeps_line else record.row or ())
 
-    @property
-    def is_full(self) -> bool:
-        return len(self.rows) >= BLOCK_PAIRS or self.num_bytes >= BLOCK_BYTES
+def _blocks(
+    opened: PairRows, pairs: PairsFile, *, rejected: QuarantineBuilder, keeps_lines: bool
+) -> Iterator[_Block]:
+    """The valid pairs, block by block; their items are added, not drained."""
+    # The loop runs once a row: it looks up no attribute that it can do without.
+    block, num_bytes, num_rows, add = _Block(), 0, 0, opened.items.add
+    names_columns = pairs.header is not None
+    for record, pair in opened.rows:
+        num_rows += 1
+        if isinstance(pair, Problem):
+            rejected.reject(record.line, pair, raw=record.raw)
+            continue
+        if not names_columns and not _ADDED.isdisjoint(record.row or ()):
+            where = f"{pairs.table.where}, line {record.line},"
+            require_new_columns(record.row, ADDED, where=where)
+        left, right, label, _ = pair
+        if isinstance(left, NewItem):
+            num_bytes += left.values.nbytes
+        if isinstance(right, NewItem):
+            num_bytes += right.values.nbytes
+        block.left.append(add(left))
+        block.right.append(add(right))
+        block.label.append(_UNKNOWN_LABEL if label is None else label)
+        block.rows.append(str(record.raw) if keeps_lines else record.row or ())
+        if num_bytes >= BLOCK_BYTES or len(block.rows) >= BLOCK_PAIRS:
+            rejected.rows_read += num_rows
+            yield block
+            block, num_bytes, num_rows = _Block(), 0, 0
+    rejected.rows_read += num_rows
+    if block.rows:
+        yield block
 
 
 class _Scoring:
-    """The state between two blocks."""
+    """Scores blocks in a thread, while the next one is read.
+
+    Python reads and TensorFlow computes, so both cores of a small machine have work. One block
+    is read and one is scored at a time.
+    """
 
     def __init__(
         self, model: ExportedModel, items: Items, *, form: Form, writer: TableWriter
     ) -> None:
-        self.block = _Block()
         self._model = model
         self._items = items
         self._form = form
@@ -185,13 +212,31 @@ class _Scoring:
         self._quality = QualityMeter(threshold=model.threshold)
         self._drift = DriftMeter(model.manifest.reference)
         self._num_pairs = self._num_matches = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="score")
+        self._pending: Future[None] | None = None
 
-    def finish_block(self) -> None:
+    def score(self, block: _Block) -> None:
+        """Begins to score a block, when the one before is finished.
+
+        Raises:
+            JobError: The block before could not be scored.
+        """
+        values = self._items.drain()
+        self.finish()
+        self._pending = self._thread.submit(self._score, block, values)
+
+    def finish(self) -> None:
+        """Waits for the block that is scored; raises what went wrong."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def _score(self, block: _Block, values: RaggedArray) -> None:
         """Encodes the new items of the block, scores its pairs and writes them."""
-        block, self.block = self.block, _Block()
-        if not block.rows:
-            return
-        self._encode_new_items()
+        if len(values):
+            feed = self._model.feed(ItemTable(self._form, values))
+            self._drift.add_items(feed, num_items=len(values))
+            self._embeddings.append(self._model.embed_all(feed, num_items=len(values)))
         left, right = (np.array(side, np.int64) for side in (block.left, block.right))
         scores = self._model.compare(self._embeddings.rows(left), self._embeddings.rows(right))
         if not np.isfinite(scores.logit).all():
@@ -208,14 +253,6 @@ class _Scoring:
         self._num_pairs += len(block.rows)
         self._num_matches += int(np.count_nonzero(scores.match))
 
-    def _encode_new_items(self) -> None:
-        values = self._items.drain()
-        if not len(values):
-            return
-        feed = self._model.feed(ItemTable(self._form, values))
-        self._drift.add_items(feed, num_items=len(values))
-        self._embeddings.append(self._model.embed_all(feed, num_items=len(values)))
-
     def result(self, quarantine: Quarantine) -> ScoreResult:
         return ScoreResult(
             num_pairs=self._num_pairs,
@@ -231,6 +268,7 @@ class _Scoring:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
         self._embeddings.close()
         self._quality.close()
 

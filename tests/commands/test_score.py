@@ -294,15 +294,15 @@ def test_a_run_that_has_not_finished_is_told_from_one_without_an_export(place, c
 def test_a_signal_in_the_middle_leaves_no_half_file(number, code, trained, place, monkeypatch):
     monkeypatch.setattr(score_pairs, "BLOCK_PAIRS", 5)
     (place / "out.csv.gz").write_bytes(b"old")
-    before, finish_block, blocks = files_below(place), score_pairs._Scoring.finish_block, []
+    before, begin, blocks = files_below(place), score_pairs._Scoring.score, []
 
-    def interrupted(self):
-        finish_block(self)
+    def interrupted(self, block):
+        begin(self, block)
         blocks.append(len(list(place.glob("*.partial"))))
         if len(blocks) == 3:
             signal.raise_signal(number)
 
-    monkeypatch.setattr(score_pairs._Scoring, "finish_block", interrupted)
+    monkeypatch.setattr(score_pairs._Scoring, "score", interrupted)
     assert score(trained, "test.csv", "-o", "out.csv.gz") == code
     assert blocks == [1, 1, 1]
     assert files_below(place) == before

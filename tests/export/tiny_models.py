@@ -35,8 +35,9 @@ def text_model(vocabulary, *, dropout=0.0):
 def sequence_model():
     """The mean of tanh(Dense) over the steps that are none of padding."""
     vectors_NTF = keras.Input((None, 2))
-    is_step_NT1 = ops.cast(ops.isfinite(vectors_NTF)[:, :, :1], "float32")
-    known_NTF = ops.where(ops.isfinite(vectors_NTF), vectors_NTF, 0.0)
+    is_padding_NTF = ops.isnan(vectors_NTF)
+    is_step_NT1 = 1.0 - ops.cast(is_padding_NTF[:, :, :1], "float32")
+    known_NTF = ops.where(is_padding_NTF, 0.0, vectors_NTF)
     hidden_NTD = keras.layers.Dense(3, activation="tanh", kernel_initializer=_glorot())(
         known_NTF
     )

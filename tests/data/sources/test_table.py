@@ -178,7 +178,7 @@ def test_an_unknown_extension_is_explained(name, words):
 
 
 def test_a_further_format_is_one_entry(tmp_path, monkeypatch):
-    def numbered(stream, *, wanted, where):
+    def numbered(stream, *, wanted, where, optional):
         for number, row in enumerate(stream.read().decode().split(";"), start=1):
             yield Record(number, [row] * len(wanted), row)
 

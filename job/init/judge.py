@@ -25,7 +25,7 @@ SMALL_BATCH, LEAST_MATCHES = 128, 8
 STEPS_OF_PAIRS, STEPS_OF_ITEMS = 1_000, 500
 LEAST_EPOCHS, MOST_EPOCHS = 3, 60
 # Steps without improvement before training ends, in epochs of three or more.
-PATIENCE_STEPS, LEAST_PATIENCE = 150, 3
+PATIENCE_STEPS, LEAST_PATIENCE = 300, 3
 # Images are reduced to this size: a small network sees no more.
 LARGEST_IMAGE = 64
 # Lengths differ so much that padding costs time.

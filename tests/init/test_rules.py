@@ -149,7 +149,7 @@ def test_no_item_is_too_long_for_the_configuration():
 
 def test_small_data_get_more_epochs_and_more_patience():
     assert (steps_in_epoch(PAIRS), num_epochs(PAIRS), patience(PAIRS)) == (156, 6, 3)
-    assert (steps_in_epoch(FEW), num_epochs(FEW), patience(FEW)) == (31, 32, 5)
+    assert (steps_in_epoch(FEW), num_epochs(FEW), patience(FEW)) == (31, 32, 10)
     tiny = replace(FEW, num_rows=60)
     assert (steps_in_epoch(tiny), num_epochs(tiny)) == (1, 60)
     huge = replace(PAIRS, num_rows=10_000_000)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from job.callbacks.best_epoch import BestEpoch
 from job.callbacks.callback_list import RunCallback, TrainCall
-from job.config.monitors import MONITORS
+from job.config.monitors import LOGGED
 from job.telemetry.logs.events import LogValue
 from job.telemetry.progress_reporter import Measured, ProgressReporter
 from job.telemetry.run_metrics import RunMetrics
@@ -94,4 +94,4 @@ class ProgressCallback(RunCallback):
 
 
 def _rounded(measured: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(measured[name], 4) for name in MONITORS if name in measured}
+    return {name: round(measured[name], 4) for name in LOGGED if name in measured}

@@ -185,8 +185,9 @@ def _screen(report: dict[str, Any], *, out: str) -> str:
     labels, metrics = report["labels"], report["metrics"]
     if metrics:
         rows = [
-            (ALL_METRICS[name].title if name in ALL_METRICS else name, f"{value:.4f}")
+            (ALL_METRICS[name].title, f"{value:.4f}")
             for name, value in metrics.items()
+            if ALL_METRICS[name].is_shown
         ]
         title = f"on {labels['labelled']:,} labelled pairs"
         lines += ["", aligned_columns((title, ""), rows)]

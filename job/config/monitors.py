@@ -86,6 +86,13 @@ MONITORS: dict[str, Mode] = {
 }
 MONITORS |= {f"val_{name}": it.mode for name, it in ALL_METRICS.items() if it.is_monitored}
 
+# The monitors that a line of the log has room for.
+LOGGED = [
+    name
+    for name in MONITORS
+    if (metric := ALL_METRICS.get(name.removeprefix("val_"))) is None or metric.is_exported
+]
+
 
 def _is_measured(name: str) -> str:
     if name in MONITORS:

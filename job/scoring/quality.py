@@ -1,5 +1,7 @@
 """The quality of scores, when the file says which pairs match. P pairs."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,7 +55,10 @@ class QualityMeter:
         }
 
     def metrics(self) -> dict[str, float]:
-        """The metrics by name, as `evaluate` computes them; empty without labels of both."""
+        """The metrics by name, as `evaluate` computes them.
+
+        Empty without labels of both kinds; without those that the pairs are too few for.
+        """
         label = self._label.all()
         if not 0 < np.count_nonzero(label) < len(label):
             return {}
@@ -63,4 +68,5 @@ class QualityMeter:
             name: float(metric(label, score, threshold=self._threshold))
             for name, metric in DECISIONS.items()
         }
-        return ranked | decided
+        found = ranked | decided
+        return {name: value for name, value in found.items() if math.isfinite(value)}

@@ -26,6 +26,7 @@ from job.evaluation.thresholds import (
     Terms,
     chooser,
     decide,
+    marginless_chooser,
     target_chooser,
 )
 
@@ -119,6 +120,8 @@ def _rule(
     if isinstance(goal, Target):
         if limits is None:
             raise ValueError("a target needs its limits")
+        if not decision.is_met:
+            return marginless_chooser(goal, terms.match_share)
         return target_chooser(limits, decision.point)
     return chooser(points, goal, terms.match_share)
 

@@ -18,8 +18,11 @@ For each metric:
    lacks the variance of the mean. For metrics of matches alone, which mostly lie within an
    identity, the factor is G / (G - 1).
 3. The interval is Wilson's for a share of V's effective number of pairs, with Student's
-   quantile for G - 1 degrees of freedom. It stays within [0, 1], and is not empty for a perfect
-   model.
+   quantile for G / 2 degrees of freedom: few identities have most of the influence. It stays
+   within [0, 1].
+4. A metric that no replicate changes, such as the precision of decisions without a false
+   accept, reaches to what it would be with as many errors as are likely to go unseen among G
+   identities.
 
 `docs/adr/0014-intervals-over-identities.md` has the simulation that these choices passed.
 
@@ -27,7 +30,7 @@ Source: Wilson 1927; Fogliato, Patil, Perona 2024 for his interval with an effec
 pairs; Cameron, Gelbach, Miller 2011 for the difference of variances.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,7 +38,7 @@ from numpy.typing import NDArray
 
 from job.evaluation.identities import Identities
 from job.evaluation.resampling import Draw, by_dyad, by_identity, replicates
-from job.evaluation.weighted import Judged, RankedPairs
+from job.evaluation.weighted import Judged, RankedPairs, decisions
 
 Interval = tuple[float, float]
 Values = NDArray[np.float64]
@@ -68,22 +71,25 @@ class Spread:
         variance: Of the metric over draws of identities.
         bias: By how much resampling raises it.
         identities: Effective number of identities, G.
+        unseen: The metric with errors that may have gone unseen; read if the variance is 0.
     """
 
     value: float
     variance: float
     bias: float
     identities: float
+    unseen: float
 
     def interval(self, *, level: float = LEVEL) -> Interval:
         """Wilson's interval of a share, for the effective number of pairs."""
         from scipy.stats import t
 
-        quantile = float(t.ppf(0.5 + level / 2, self.identities - 1))
+        quantile = float(t.ppf(0.5 + level / 2, self.identities / 2))
         share = min(max(self.value, 0.0), 1.0)
-        count = share * (1 - share) / self.variance if self.variance else 0.0
-        # No error, or nothing but errors, tells as much as the identities there are.
-        count = count or self.identities
+        if not self.variance:
+            return min(share, self.unseen), max(share, self.unseen)
+        # A share of exactly 0 or 1 on all pairs, but not in a replicate of some of them.
+        count = share * (1 - share) / self.variance or self.identities
         square = quantile**2 / count
         centre = (share + square / 2) / (1 + square)
         reach = quantile * np.sqrt(share * (1 - share) / count + square / (4 * count))
@@ -94,7 +100,7 @@ class Spread:
         """The interval of a metric that sampling raises, without that rise."""
         from scipy.stats import t
 
-        reach = float(t.ppf(0.5 + level / 2, self.identities - 1)) * np.sqrt(self.variance)
+        reach = float(t.ppf(0.5 + level / 2, self.identities / 2)) * np.sqrt(self.variance)
         centre = max(0.0, self.value - self.bias)
         return max(0.0, float(centre - reach)), min(1.0, float(centre + reach))
 
@@ -175,6 +181,7 @@ def metric_spreads(
     kept_pairs = min(len(pairs), _MAX_PAIRS)
     part = np.arange(kept_pairs) * len(pairs) // kept_pairs
     ranked = measures.rank(pairs.take(part), max_logits=_MAX_LOGITS)
+    unseen = _with_unseen_errors(value, counts, match_share=_share(pairs, measures))
     ranked_identities = identities.take(part[ranked.order])
     count = min(num_replicates, max(_MIN_REPLICATES, _MAX_WEIGHTS // kept_pairs))
     drawn = replicate_metrics(ranked, by_identity(ranked_identities), count=count, seed=seed)
@@ -193,19 +200,71 @@ def metric_spreads(
                 surplus=float(np.nanvar(surplus[name])),
                 identities=counts[0] if is_of_matches else min(counts),
                 lost=1 if is_of_matches else 4,
+                unseen=unseen.get(name, float(at)),
             )
     return found
 
 
 def _spread(
-    value: float, drawn: Values, *, surplus: float, identities: float, lost: int
+    value: float,
+    drawn: Values,
+    *,
+    surplus: float,
+    identities: float,
+    lost: int,
+    unseen: float,
 ) -> Spread:
     """The spread of a metric from its replicates; see the module's steps 1 and 2."""
     variance = float(np.var(drawn))
+    # Rounding errors of sums of other weights are no variance.
+    variance = variance if variance > 1e-12 else 0.0
     kept = max(variance - 2 * surplus, variance / 3)
     share = kept / variance if variance else 0.0
     bias = (float(np.mean(drawn)) - value) * share
-    return Spread(value, kept * identities / (identities - lost), bias, identities)
+    return Spread(value, kept * identities / (identities - lost), bias, identities, unseen)
+
+
+def _share(pairs: Judged, measures: Measures) -> float:
+    return measures.match_share or float(pairs.is_match.mean())
+
+
+def _with_unseen_errors(
+    value: Mapping[str, Values], counts: Sequence[float], *, match_share: float
+) -> Mapping[str, float]:
+    """Metrics with at least the errors that are likely to go unseen, by name.
+
+    Args:
+        value: The metrics of the pairs, float64 (1,) by name.
+        counts: Effective number of identities of matches, and of the others.
+        match_share: Share of matches that is measured for.
+    """
+    least = [1.0 - ((1.0 - LEVEL) / 2) ** (1.0 / count) for count in counts]
+    recall, accepts = float(value["recall"][0]), float(value["false_accept_rate"][0])
+    recall, accepts = min(recall, 1.0 - least[0]), max(accepts, least[1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        decided = decisions(
+            *(
+                np.array([mass])
+                for mass in (
+                    match_share * recall,
+                    match_share * (1.0 - recall),
+                    (1.0 - match_share) * accepts,
+                    (1.0 - match_share) * (1.0 - accepts),
+                )
+            )
+        )
+    found = {name: float(metric[0]) for name, metric in decided.items()}
+    for name in _SIGNED:
+        found[name] = (1 + found[name]) / 2
+    # A match below all others, and another pair above all matches, each with that weight.
+    missed, false = least
+    return {
+        **found,
+        "roc_auc": (1.0 - missed) * (1.0 - false),
+        "eer": max(least),
+        "average_precision": found["precision"] * (1.0 - missed),
+        **{name: 1.0 - missed for name in value if name.startswith("tar_")},
+    }
 
 
 def replicate_metrics(

@@ -196,20 +196,45 @@ def _without_margin(
     right: Values, false: Values, target: Target, *, match_share: float | None
 ) -> Decision:
     """The point that meets a target on the pairs themselves, or the nearest to it."""
-    right, false = _for_share(right, false, match_share)
-    recall, accepts = right[0] / right[0, -1], false[0] / false[0, -1]
-    if target.name == "recall":
-        met = recall >= target.value
-    elif target.name == "false_accepts":
-        met = accepts <= target.value
+    met = _met_by_itself(*_for_share(right, false, match_share), target)
+    point = int(marginless_chooser(target, match_share)(right, false)[0])
+    if met.any():
+        return Decision(point, False, f"{target} on validation itself, without a margin")
+    return Decision(point, False, "the highest precision on validation")
+
+
+def marginless_chooser(target: Target, match_share: float | None) -> Choose:
+    """The rule that chooses the point which meets a target on the pairs themselves.
+
+    A precision may be met nowhere; then it is the point of the highest one.
+    """
+
+    def choose(right: Values, false: Values) -> NDArray[np.int64]:
+        right, false = _for_share(right, false, match_share)
+        met = _met_by_itself(right, false, target)
+        precision = _precision(right, false)
+        best = precision >= precision.max(axis=1, keepdims=True)
+        met = np.where(met.any(axis=1, keepdims=True), met, best)
+        return _extreme(met, target)
+
+    return choose
+
+
+def _met_by_itself(right: Values, false: Values, target: Target) -> NDArray[np.bool_]:
+    """Which points (B, K + 1) meet a target on the pairs themselves."""
+    if target.name == "precision":
+        met: NDArray[np.bool_] = _precision(right, false) >= target.value
+    elif target.name == "recall":
+        met = right / right[:, -1:] >= target.value
     else:
-        precision = right[0] / np.maximum(right[0] + false[0], np.finfo(np.float64).tiny)
-        met = precision >= target.value
-        if not met.any():
-            best = np.flatnonzero(precision == precision.max())
-            return Decision(int(best[-1]), False, "the highest precision on validation")
-    point = int(_extreme(met[None], target)[0])
-    return Decision(point, False, f"{target} on validation itself, without a margin")
+        met = false / false[:, -1:] <= target.value
+    return met
+
+
+def _precision(right: Values, false: Values) -> Values:
+    """Precision at each point; 0 where no pair is accepted."""
+    precision: Values = right / np.maximum(right + false, np.finfo(np.float64).tiny)
+    return precision
 
 
 def _equal_errors(right: Values, false: Values) -> NDArray[np.int64]:

@@ -212,24 +212,36 @@ class _Totals:
     def brier(self, scale: _Scales) -> Values:
         return self.of_matches * scale.match + self.of_others * scale.other
 
-    def decisions(self, scale: _Scales) -> Mapping[str, Values]:
+    def decisions(self, scale: _Scales) -> dict[str, Values]:
         """Metrics of the decision at the threshold, with the conventions of `metrics`."""
-        right = self.accepts * scale.match
-        missed = self.matches * scale.match - right
-        false = self.false_accepts * scale.other
-        refused = self.others * scale.other - false
-        product = (right + false) * (right + missed) * (refused + false) * (refused + missed)
-        root = np.sqrt(np.maximum(product, 0.0))
-        total = right + missed + false + refused
-        return {
-            "accuracy": (right + refused) / total,
-            "precision": right / (right + false),
-            "recall": right / (right + missed),
-            "balanced_accuracy": (right / (right + missed) + refused / (false + refused)) / 2,
-            "false_accept_rate": false / (false + refused),
-            "f1": _or_zero(2 * right, 2 * right + missed + false, total),
-            "mcc": _or_zero(right * refused - missed * false, root, total),
-        }
+        right, false = self.accepts * scale.match, self.false_accepts * scale.other
+        missed, refused = self.matches * scale.match - right, self.others * scale.other - false
+        return decisions(right, missed, false, refused)
+
+
+def decisions(
+    right: Values, missed: Values, false: Values, refused: Values
+) -> dict[str, Values]:
+    """Metrics of decisions by name, from the weight of accepted and rejected pairs.
+
+    Args:
+        right: float64 (B,), accepted matches.
+        missed: Rejected matches.
+        false: Accepted others.
+        refused: Rejected others.
+    """
+    product = (right + false) * (right + missed) * (refused + false) * (refused + missed)
+    root = np.sqrt(np.maximum(product, 0.0))
+    total = right + missed + false + refused
+    return {
+        "accuracy": (right + refused) / total,
+        "precision": right / (right + false),
+        "recall": right / (right + missed),
+        "false_accept_rate": false / (false + refused),
+        "balanced_accuracy": (right / (right + missed) + refused / (false + refused)) / 2,
+        "f1": _or_zero(2 * right, 2 * right + missed + false, total),
+        "mcc": _or_zero(right * refused - missed * false, root, total),
+    }
 
 
 def equal_bins(probability: Values) -> IntArray:
@@ -278,9 +290,9 @@ def _equal_errors(accepts: Values, wrong: Values, matches: Values, others: Value
 def accepts_at(wanted: Values, accepts: Values, wrong: Values) -> Values:
     """Accepted matches where a number of other pairs is accepted.
 
-    The threshold lies at the score of the last of these, or between two when the number is not
-    whole. Just above the next one it would accept no other pair more among these, but among
-    new pairs on average one.
+    The threshold lies at the score of the last of these others. Just above the next one it
+    would accept no other pair more among these, but among new pairs on average one. Pairs of
+    equal score are accepted in equal shares.
 
     Args:
         wanted: float64 (B, 1), other pairs, > 0.
@@ -292,12 +304,9 @@ def accepts_at(wanted: Values, accepts: Values, wrong: Values) -> Values:
     """
     # Rounding must not step over the place where both are equal.
     after = _first(lambda place: _at(wrong, place) >= wanted * (1 - 1e-6), wrong.shape)
-    before = _at(wrong, after - 1)
-    # The other pairs before have the lowest score of the first place with as many of them.
-    first = _first(lambda place: _at(wrong, place) >= before, wrong.shape)
-    found_before = np.where(before > 0, _at(accepts, first), 0.0)
+    before, found = _at(wrong, after - 1), _at(accepts, after - 1)
     step = (wanted - before) / (_at(wrong, after) - before)
-    between: Values = found_before + step * (_at(accepts, after) - found_before)
+    between: Values = found + np.minimum(step, 1.0) * (_at(accepts, after) - found)
     return between[:, 0]
 
 

@@ -236,8 +236,8 @@ def _decision_lines(report: Mapping[str, Any]) -> list[str]:
         return [text, f"chosen on validation for {target}"]
     return [
         text,
-        f"NOT MET: {target} is not proved by validation; chosen instead for "
-        f"{report['threshold_chosen_for']}",
+        f"NOT MET: validation does not prove {target}",
+        f"chosen instead for {report['threshold_chosen_for']}",
     ]
 
 

@@ -55,7 +55,7 @@ def test_intervals_hold_the_truth_and_those_of_resampled_pairs_do_not():
 @pytest.mark.prove
 @pytest.mark.parametrize("world", [SHARED, FEW, SPARSE], ids=["shared", "few", "sparse"])
 def test_intervals_hold_the_truth_in_93_to_97_of_100_draws(world):
-    held, by_pairs = coverage(world, draws=1000, replicates=300)
+    held, by_pairs = coverage(world, draws=1000, replicates=500)
     print(world, held, by_pairs, sep="\n")  # noqa: T201 - the table of the ADR
     for name in PROMISED:
         assert 0.93 <= held[name] <= 0.97, (name, held)

@@ -49,18 +49,17 @@ def slow_decisions(label, score, share):
 
 
 def slow_true_accepts(label, score, rate):
-    """Between the other pairs, from the highest down: how many matches are at or above each."""
-    others = sorted((s for y, s in zip(label, score, strict=True) if not y), reverse=True)
-    matches = [s for y, s in zip(label, score, strict=True) if y]
-    reached = [(Fraction(0), Fraction(0))] + [
-        (Fraction(sum(o >= s for o in others)), Fraction(sum(m >= s for m in matches)))
-        for s in sorted(set(others), reverse=True)
-    ]
-    wanted = Fraction(rate) * len(others)
-    for (low, before), (high, after) in pairwise(reached):
-        if low < wanted <= high:
-            found = before + (wanted - low) / (high - low) * (after - before)
-            return found / len(matches)
+    """From the highest score down until enough others are accepted, of a tie a part."""
+    pairs = list(zip(label, score, strict=True))
+    num_matches, num_others = sum(map(int, label)), sum(1 for y in label if not y)
+    others, matches = Fraction(0), Fraction(0)
+    for value in sorted(set(score), reverse=True):
+        more_others = sum(1 for y, s in pairs if not y and s == value)
+        more_matches = sum(1 for y, s in pairs if y and s == value)
+        missing = Fraction(rate) * num_others - others
+        if more_others >= missing:
+            return (matches + missing / more_others * more_matches) / num_matches
+        others, matches = others + more_others, matches + more_matches
     raise AssertionError("the rate is above 0 and below 1")
 
 

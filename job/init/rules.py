@@ -244,12 +244,6 @@ RULES: Sequence[Rule] = (
         "a small network bears a high rate",
     ),
     Rule(
-        "training.ema_momentum",
-        always,
-        0.99,
-        "the mean of the weights of about the last 100 steps swings less than the last ones",
-    ),
-    Rule(
         "callbacks.early_stopping",
         always,
         lambda f: {"monitor": "val_roc_auc", "patience_epochs": patience(f)},

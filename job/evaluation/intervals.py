@@ -13,13 +13,15 @@ For each metric:
    that draw pairs of identities: a product of two random weights varies three times as much as
    the weight of a pair should where no two pairs share an identity (see `resampling`). At least
    a third of the first is left, which is exact for independent pairs.
-2. V grows by G / (G - 4) for G identities, because deviations from the mean of the data are too
+2. V grows by G / (G - 6) for G identities, because deviations from the mean of the data are too
    small: of the G d^2 products of deviations of pairs that share one of G identities, each
-   lacks the variance of the mean. For metrics of matches alone, which mostly lie within an
-   identity, the factor is G / (G - 1).
+   lacks the variance of the mean, which is 4 of the 6; the rest is what a simulation of few
+   identities lacks. For metrics of matches alone, which mostly lie within an identity, the
+   factor is G / (G - 1).
 3. The interval is Wilson's for a share of V's effective number of pairs, with Student's
-   quantile for G / 2 degrees of freedom: few identities have most of the influence. It stays
+   quantile for G / 3 degrees of freedom: few identities have most of the influence. It stays
    within [0, 1].
+   The share of matches is held fixed: it says how the pairs were collected.
 4. A metric that no replicate changes, such as the precision of decisions without a false
    accept, reaches to what it would be with as many errors as are likely to go unseen among G
    identities.
@@ -31,7 +33,7 @@ pairs; Cameron, Gelbach, Miller 2011 for the difference of variances.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +86,7 @@ class Spread:
         """Wilson's interval of a share, for the effective number of pairs."""
         from scipy.stats import t
 
-        quantile = float(t.ppf(0.5 + level / 2, self.identities / 2))
+        quantile = float(t.ppf(0.5 + level / 2, self.identities / 3))
         share = min(max(self.value, 0.0), 1.0)
         if not self.variance:
             return min(share, self.unseen), max(share, self.unseen)
@@ -100,7 +102,7 @@ class Spread:
         """The interval of a metric that sampling raises, without that rise."""
         from scipy.stats import t
 
-        reach = float(t.ppf(0.5 + level / 2, self.identities / 2)) * np.sqrt(self.variance)
+        reach = float(t.ppf(0.5 + level / 2, self.identities / 3)) * np.sqrt(self.variance)
         centre = max(0.0, self.value - self.bias)
         return max(0.0, float(centre - reach)), min(1.0, float(centre + reach))
 
@@ -180,8 +182,10 @@ def metric_spreads(
     value = _measured(measures.rank(pairs), np.ones((1, len(pairs)), np.float32))
     kept_pairs = min(len(pairs), _MAX_PAIRS)
     part = np.arange(kept_pairs) * len(pairs) // kept_pairs
-    ranked = measures.rank(pairs.take(part), max_logits=_MAX_LOGITS)
-    unseen = _with_unseen_errors(value, counts, match_share=_share(pairs, measures))
+    match_share = measures.match_share or float(pairs.is_match.mean())
+    fixed = replace(measures, match_share=match_share)
+    ranked = fixed.rank(pairs.take(part), max_logits=_MAX_LOGITS)
+    unseen = _with_unseen_errors(value, counts, match_share=match_share)
     ranked_identities = identities.take(part[ranked.order])
     count = min(num_replicates, max(_MIN_REPLICATES, _MAX_WEIGHTS // kept_pairs))
     drawn = replicate_metrics(ranked, by_identity(ranked_identities), count=count, seed=seed)
@@ -199,7 +203,7 @@ def metric_spreads(
                 known,
                 surplus=float(np.nanvar(surplus[name])),
                 identities=counts[0] if is_of_matches else min(counts),
-                lost=1 if is_of_matches else 4,
+                lost=1 if is_of_matches else 6,
                 unseen=unseen.get(name, float(at)),
             )
     return found
@@ -222,10 +226,6 @@ def _spread(
     share = kept / variance if variance else 0.0
     bias = (float(np.mean(drawn)) - value) * share
     return Spread(value, kept * identities / (identities - lost), bias, identities, unseen)
-
-
-def _share(pairs: Judged, measures: Measures) -> float:
-    return measures.match_share or float(pairs.is_match.mean())
 
 
 def _with_unseen_errors(

@@ -59,9 +59,7 @@ def register_score(subparsers: Subparsers) -> None:
         "not at all. Labels may be missing; where there are some, the quality is printed.",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "model", metavar="RUN_OR_EXPORT", help="folder or gs:// URI of a run, or of an export"
-    )
+    _add_model_argument(parser)
     parser.add_argument(
         "pairs",
         metavar="PAIRS",
@@ -78,12 +76,7 @@ def register_score(subparsers: Subparsers) -> None:
         metavar="PLACE",
         help="folder or gs:// URI that paths in PAIRS are relative to; default: that of PAIRS",
     )
-    parser.add_argument(
-        "--max-bad-fraction",
-        type=float,
-        metavar="SHARE",
-        help="share of the rows that may be bad; default: data.max_bad_fraction of the run",
-    )
+    _add_bad_fraction_argument(parser)
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object instead of a table"
     )
@@ -100,9 +93,7 @@ def register_match(subparsers: Subparsers) -> None:
         "the score, to OUT: completely or not at all.",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "model", metavar="RUN_OR_EXPORT", help="folder or gs:// URI of a run, or of an export"
-    )
+    _add_model_argument(parser)
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument(
         "--within",
@@ -166,12 +157,22 @@ def _add_match_input(parser: argparse.ArgumentParser) -> None:
         metavar="PLACE",
         help="folder or gs:// URI that paths in rows are relative to; default: that of ITEMS",
     )
+    _add_bad_fraction_argument(parser)
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="draws samples; default: 0"
+    )
+
+
+def _add_model_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model", metavar="RUN_OR_EXPORT", help="folder or gs:// URI of a run, or of an export"
+    )
+
+
+def _add_bad_fraction_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-bad-fraction",
         type=float,
         metavar="SHARE",
         help="share of the rows that may be bad; default: data.max_bad_fraction of the run",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="draws samples; default: 0"
     )

@@ -93,9 +93,9 @@ def write_pairs(path: Path, *, num_pairs: int) -> None:
     ]
     left, right = random.integers(0, NUM_ITEMS, (2, num_pairs)).tolist()
     with path.open("w", encoding="utf-8") as file:
-        file.write("left,right,label\n")
+        file.write("id,left,right\n")
         file.writelines(
-            f"{texts[u]},{texts[v]},{row % 2}\n"
+            f"{row},{texts[u]},{texts[v]}\n"
             for row, (u, v) in enumerate(zip(left, right, strict=True))
         )
 
@@ -149,7 +149,7 @@ class Parts:
     def write(self) -> None:
         """Formats and writes the table."""
         score = np.linspace(0, 1, len(self.rows), dtype=np.float32)
-        header = ["left", "right", "label"]
+        header = ["id", "left", "right"]
         with replacing_output(str(self._out)) as stream:
             writer = table_writer(str(self._out), stream, header=header, added=ADDED)
             for first in range(0, len(self.rows), BLOCK_PAIRS):

@@ -11,7 +11,6 @@ items only by what tells one from another.
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import IO, BinaryIO
@@ -26,7 +25,6 @@ from job.data.quarantine import Quarantine, QuarantineBuilder, check_bad_fractio
 from job.data.sources.table import extension
 from job.errors import DataError
 from job.export.loaded import ExportedModel
-from job.preprocessing.ragged import RaggedArray
 from job.scoring.drift import Drift, DriftMeter
 from job.scoring.growing_array import GrowingArray
 from job.scoring.output import Row, TableWriter, table_writer
@@ -117,7 +115,6 @@ def score_pairs(
             # The reader of the last row has closed the file.
             done = pairs.num_bytes if file[0].closed else file[0].tell()
             progress(done, rejected.rows_read)
-        scoring.finish()
         if not rejected.rows_read:
             raise pairs.table.no_rows("Give a file with one pair on each line.")
         quarantine = rejected.quarantine()
@@ -195,11 +192,7 @@ def _blocks(
 
 
 class _Scoring:
-    """Scores blocks in a thread, while the next one is read.
-
-    Python reads and TensorFlow computes, so both cores of a small machine have work. One block
-    is read and one is scored at a time.
-    """
+    """Scores blocks, one after the other. A thread for it gains nothing: reading is Python."""
 
     def __init__(
         self, model: ExportedModel, items: Items, *, form: Form, writer: TableWriter
@@ -212,27 +205,10 @@ class _Scoring:
         self._quality = QualityMeter(threshold=model.threshold)
         self._drift = DriftMeter(model.manifest.reference)
         self._num_pairs = self._num_matches = 0
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="score")
-        self._pending: Future[None] | None = None
 
     def score(self, block: _Block) -> None:
-        """Begins to score a block, when the one before is finished.
-
-        Raises:
-            JobError: The block before could not be scored.
-        """
-        values = self._items.drain()
-        self.finish()
-        self._pending = self._thread.submit(self._score, block, values)
-
-    def finish(self) -> None:
-        """Waits for the block that is scored; raises what went wrong."""
-        pending, self._pending = self._pending, None
-        if pending is not None:
-            pending.result()
-
-    def _score(self, block: _Block, values: RaggedArray) -> None:
         """Encodes the new items of the block, scores its pairs and writes them."""
+        values = self._items.drain()
         if len(values):
             feed = self._model.feed(ItemTable(self._form, values))
             self._drift.add_items(feed, num_items=len(values))
@@ -268,7 +244,6 @@ class _Scoring:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._thread.shutdown(cancel_futures=True)
         self._embeddings.close()
         self._quality.close()
 

@@ -29,7 +29,7 @@ IntArray = NDArray[np.int64]
 
 # docs/match.md has what other values cost and find.
 CONNECTIVITY = 16
-EXPANSION_ADD = 128
+EXPANSION_ADD = 64
 EXPANSION_SEARCH = 128
 _METRICS: dict[Distance, str] = {"cosine": "cos", "euclidean": "l2sq"}
 # Between two of them a signal is obeyed.

@@ -177,7 +177,7 @@ def opened_table(path: Path) -> Iterator[Iterable[Mapping[str, str]]]:
     Raises:
         DataError: Here or while reading: the file is damaged or not a table.
     """
-    csv.field_size_limit(sys.maxsize)
+    limit = csv.field_size_limit(sys.maxsize)
     try:
         with _text(path) as stream:
             yield _records(stream, path=path)
@@ -186,6 +186,8 @@ def opened_table(path: Path) -> Iterator[Iterable[Mapping[str, str]]]:
             f"init: {path.name!r} cannot be read ({error}). Give a table in UTF-8 (.csv, .tsv "
             "or .jsonl, plain or .gz)."
         ) from error
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _text(path: Path) -> TextIO:

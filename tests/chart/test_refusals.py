@@ -60,7 +60,7 @@ QUOTE = "text in quotes"
         ({"config.data.validation": True}, "/config/data/validation'", QUOTE),
         ({"config.data.max_bad_fraction": "0.1"}, "/config/data/max_bad", "--set-json"),
         ({"config.training.epochs": "3"}, "/config/training/epochs'", "--set-json"),
-        ({"config.training.epochs": 1.5}, "/config/training/epochs'", "want integer"),
+        ({"config.training.epochs": 1.5}, "/config/training/epochs'", "want null or integer"),
         ({"workers.count": 0}, "/workers/count'", "got 0, want 1"),
         ({"workers.count": -1}, "/workers/count'", "got -1, want 1"),
         ({"workers.count": 1000}, "/workers/count'", "got 1,000, want 999"),

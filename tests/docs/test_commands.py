@@ -1,6 +1,5 @@
 """Every command that a page shows is run here, or listed with the reason why not."""
 
-import contextlib
 import csv
 import gzip
 import io
@@ -16,6 +15,7 @@ import yaml
 from job.cli import build_parser, main
 from job.errors import ExitCode
 from tests.docs.shown import PAGES, ROOT, shown
+from tests.forked import Forked
 
 # What a command begins with or contains -> why it is not run here.
 LEFT_OUT = {
@@ -107,22 +107,21 @@ def checkout(tmp_path, monkeypatch):
 
 
 def run(command: str, *, folder: Path) -> None:
-    """Runs a command in this process, its output to a file if it says so."""
+    """Runs a command in a process of its own, its output to a file if it says so."""
     names = {"CONFIG": "examples/text.yaml", "RUN": "runs/typos", "ROOT": "runs"}
     line, _, target = command.partition(" > ")
     line = line.replace("/data/sets", str(folder / "sets"))
     words = [names.get(word, word) for word in shlex.split(line)[1:]]
-    output = io.StringIO()
-    with contextlib.redirect_stdout(output) if target else contextlib.nullcontext():
-        code = main(words)
-    assert code == ExitCode.FINISHED, command
+    process = Forked(main, words)
+    output, error = process.communicate()
+    assert process.returncode == ExitCode.FINISHED, f"{command}: {error}"
     if target:
-        (folder / target).write_text(output.getvalue())
+        (folder / target).write_text(output)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", RUN)
-def test_the_commands_of_a_page_run_in_their_order(page, checkout, capsys):
+def test_the_commands_of_a_page_run_in_their_order(page, checkout):
     for command in [*BEFORE.get(page, []), *shown(page)]:
         if reason(command):
             continue

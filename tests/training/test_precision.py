@@ -15,8 +15,8 @@ from tests.training.encoder_runs import (
     take,
 )
 
-SLOW = ("sequence", "xception")
-NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES]
+MARKS = {"sequence": [pytest.mark.slow], "xception": [pytest.mark.slow, pytest.mark.prove]}
+NAMES = [pytest.param(name, marks=MARKS.get(name, [])) for name in CASES]
 # Of the loss, about 0.7: bfloat16 keeps 8 bits, float16 11, and an encoder has several layers.
 TOLERANCE = {"mixed_bfloat16": 3e-3, "mixed_float16": 5e-4}
 # Least cosine between what two steps change of a weight, and what they change in float32. The

@@ -21,7 +21,6 @@ For each metric:
 3. The interval is Wilson's for a share of V's effective number of pairs, with Student's
    quantile for G / 3 degrees of freedom: few identities have most of the influence. It stays
    within [0, 1].
-   The share of matches is held fixed: it says how the pairs were collected.
 4. A metric that no replicate changes, such as the precision of decisions without a false
    accept, reaches to what it would be with as many errors as are likely to go unseen among G
    identities.
@@ -33,7 +32,7 @@ pairs; Cameron, Gelbach, Miller 2011 for the difference of variances.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,9 +181,8 @@ def metric_spreads(
     value = _measured(measures.rank(pairs), np.ones((1, len(pairs)), np.float32))
     kept_pairs = min(len(pairs), _MAX_PAIRS)
     part = np.arange(kept_pairs) * len(pairs) // kept_pairs
+    ranked = measures.rank(pairs.take(part), max_logits=_MAX_LOGITS)
     match_share = measures.match_share or float(pairs.is_match.mean())
-    fixed = replace(measures, match_share=match_share)
-    ranked = fixed.rank(pairs.take(part), max_logits=_MAX_LOGITS)
     unseen = _with_unseen_errors(value, counts, match_share=match_share)
     ranked_identities = identities.take(part[ranked.order])
     count = min(num_replicates, max(_MIN_REPLICATES, _MAX_WEIGHTS // kept_pairs))

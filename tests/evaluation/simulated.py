@@ -2,7 +2,7 @@
 
 An identity has an effect on the score of every pair it is in, and so does each of its items;
 the rest is the pair's own. Matches are all pairs of items of an identity, the others pairs of
-two identities.
+two identities. How many pairs there are of each is as random as who is in them.
 """
 
 from dataclasses import dataclass
@@ -19,8 +19,9 @@ class World:
     """Where pairs come from.
 
     Attributes:
-        identities: In each draw, with `items` items each.
-        others: Pairs of two identities in each draw.
+        identities: In each draw.
+        items: Of each identity, on average; as likely one more or one fewer.
+        others: Pairs of two identities in each draw, on average.
         gap: By how much the mean logit of matches is larger.
         identity, item, pair: Standard deviations of the effects.
     """
@@ -35,25 +36,29 @@ class World:
 
     def draw(self, rng):
         """Labels (P,), logits (P,) and identities of another draw."""
+        count = rng.integers(self.items - 1, self.items + 2, self.identities)
+        num_others = rng.poisson(self.others)
         of_identity = rng.normal(size=self.identities) * self.identity
-        of_item = rng.normal(size=(self.identities, self.items)) * self.item
-        first, second = np.triu_indices(self.items, 1)
-        who = np.repeat(np.arange(self.identities), len(first))
-        a, b = np.tile(first, self.identities), np.tile(second, self.identities)
+        of_item = rng.normal(size=(self.identities, self.items + 1)) * self.item
+        first, second = np.triu_indices(self.items + 1, 1)
+        # The second item of a pair has the larger number.
+        who, pair = np.nonzero(second < count[:, None])
+        a, b = first[pair], second[pair]
         own = rng.normal(size=len(who)) * self.pair
         matches = self.gap + of_identity[who] + of_item[who, a] + of_item[who, b] + own
-        left = rng.integers(0, self.identities, self.others)
-        right = (left + rng.integers(1, self.identities, self.others)) % self.identities
-        a, b = rng.integers(0, self.items, (2, self.others))
+        left = rng.integers(0, self.identities, num_others)
+        right = (left + rng.integers(1, self.identities, num_others)) % self.identities
+        a, b = rng.integers(0, count[left]), rng.integers(0, count[right])
         others = of_identity[left] + of_identity[right] + of_item[left, a] + of_item[right, b]
-        others += rng.normal(size=self.others) * self.pair
+        others += rng.normal(size=num_others) * self.pair
         label = np.repeat([True, False], [len(matches), len(others)])
         sides = np.concatenate([who, left]), np.concatenate([who, right])
         return label, np.concatenate([matches, others]), Identities.of(*sides)
 
     @property
     def match_share(self):
-        matches = self.identities * self.items * (self.items - 1) // 2
+        counts = self.items + np.array([-1, 0, 1])
+        matches = self.identities * np.mean(counts * (counts - 1) / 2)
         return matches / (matches + self.others)
 
     @property
@@ -87,7 +92,7 @@ class World:
         }
 
 
-# Every identity is in about 13 non-matches and has six matches.
+# Every identity is in about 27 non-matches and has 3 to 10 matches.
 SHARED = World(150, 4, 2000, gap=3.0, identity=0.6, item=0.4, pair=1.0)
 # Few identities that are in many pairs.
 FEW = World(40, 4, 700, gap=3.0, identity=0.6, item=0.4, pair=1.0)

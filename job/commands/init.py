@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> ExitCode:
     if args.minutes is not None:
         _require_time(args.minutes)
     if out is not None:
+        _require_another_file(Path(data), Path(out))
         require_writable(Path(out), overwrite=args.force)
     found = _from_data(Path(data), given=given, out=out, minutes=args.minutes)
     if out is None:
@@ -60,6 +61,16 @@ def run(args: argparse.Namespace) -> ExitCode:
         write(Path(out), found.text, overwrite=args.force)
         print_result(f"wrote {out}. Next: siamese-job train {out}\n")
     return ExitCode.INTERRUPTED if found.was_interrupted else ExitCode.FINISHED
+
+
+def _require_another_file(data: Path, out: Path) -> None:
+    if out.suffix not in (".yaml", ".yml") and out.exists():
+        raise ConfigError(
+            f"init: {str(out)!r} exists and is no .yaml file, so it may be data, which is only "
+            "read. Give another OUT."
+        )
+    if data.resolve() == out.resolve():
+        raise ConfigError(f"init: OUT {str(out)!r} is DATA itself. Give another OUT.")
 
 
 def _starter(out: str | None, *, told: dict[str, list[str]], force: bool) -> ExitCode:

@@ -166,6 +166,8 @@ def _require_possible(args: argparse.Namespace) -> None:
             raise ConfigError(
                 f"--{name}: must be 1 or more, got {value}. Leave it out for all."
             )
+    if args.seed < 0:
+        raise ConfigError(f"--seed: must be 0 or more, got {args.seed}.")
     if args.uncertain:
         for name in ("top", "groups", "index", "exact"):
             if getattr(args, name):

@@ -44,7 +44,9 @@ def run(args: argparse.Namespace) -> ExitCode:
         TerminatedError: SIGTERM; nothing is left behind.
     """
     require_table_name(args.out)
-    _require_another_file(args.pairs, args.out)
+    for name, place in (("PAIRS", args.pairs), ("--items", args.items)):
+        if place is not None:
+            _require_another_file(place, args.out, name=name)
     with command_logs("score") as logs, raising_on_sigterm("score"):
         stored = find_export(args.model, open_place=open_argument)
         section = _section(stored.manifest, max_bad_fraction=args.max_bad_fraction)
@@ -113,13 +115,13 @@ def _require_items(stored: StoredExport, items: str | None) -> None:
         )
 
 
-def _require_another_file(pairs: str, out: str) -> None:
-    is_same = pairs == out
-    if not is_in_bucket(pairs) and not is_in_bucket(out):
-        is_same = Path(pairs).resolve() == Path(out).resolve()
+def _require_another_file(place: str, out: str, *, name: str) -> None:
+    is_same = place == out
+    if not is_in_bucket(place) and not is_in_bucket(out):
+        is_same = Path(place).resolve() == Path(out).resolve()
     if is_same:
         raise ConfigError(
-            f"OUT: {out!r} is PAIRS itself, which is only read. Give another name."
+            f"OUT: {out!r} is {name} itself, which is only read. Give another name."
         )
 
 

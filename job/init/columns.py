@@ -315,13 +315,18 @@ def _not_labels(column: Column, *, where: str) -> ConfigError:
 
 
 def _require_no_worded_label(columns: Sequence[Column], *, where: str) -> None:
-    """Refuses pairs whose label is a word such as yes: it is not guessed which one matches."""
+    """Refuses pairs whose label is a word such as yes, or is missing in some rows.
+
+    It is not guessed which word matches. Such pairs are not taken for items with a class
+    either: two columns that pair by name say what they are.
+    """
     for column in columns:
-        is_worded = column.num_distinct == 2 and not column.is_binary
-        if is_worded and _rank(column, _LABEL_NAMES) is not None:
-            others = [one for one in columns if one is not column and not one.is_empty]
-            if _by_name(others) or len([one for one in others if not one.is_number]) == 2:
-                raise _not_labels(column, where=where)
+        if column.is_binary or _rank(column, _LABEL_NAMES) is None:
+            continue
+        others = [one for one in columns if one is not column and not one.is_empty]
+        has_sides = len([one for one in others if not one.is_number]) == 2
+        if _by_name(others) or (column.num_distinct == 2 and has_sides):
+            raise _not_labels(column, where=where)
 
 
 def _undecided(columns: Sequence[Column], *, where: str) -> ConfigError:

@@ -81,7 +81,8 @@ def num_pairable(facts: Facts) -> int:
 def batch_size(facts: Facts) -> int:
     """Pairs in a batch: large, but many steps in an epoch, and a class at most once."""
     if is_drawn(facts) or (facts.rows == "pairs" and facts.num_rows < FEW_PAIRS):
-        return 64
+        pairs = facts.num_rows if facts.rows == "pairs" else 2 * facts.num_items
+        return max(size for size in (1, 2, 4, 8, 16, 32, 64) if size <= max(pairs, 1))
     if facts.rows == "items":
         return max(size for size in (32, 64, 128) if size <= num_pairable(facts))
     return 256 if facts.num_rows >= 20_000 and not is_in_batch(facts) else 128

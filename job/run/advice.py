@@ -45,10 +45,10 @@ def advise(
     gain = last_gain(history, monitor=monitor)
     still_improving = not stopped_early and gain > _LEAST_GAIN
     if still_improving:
-        before, now = (one[monitor] for one in history[-2:])
+        *_, before, now = (one[monitor] for one in history if monitor in one)
         found.append(
-            f"{monitor} still improved in the last epoch ({before:.4f} to {now:.4f}): raise "
-            f"training.epochs to {_longer(epochs)}; the same command then trains on."
+            f"{monitor} still improved in the last epoch ({before:.4f} to {now:.4f}): "
+            f"{_train_longer(config, epochs=epochs)}."
         )
     baseline = _best_baseline(metrics["test"])
     if baseline is not None and metrics["test"]["roc_auc"] < baseline[1]:
@@ -56,7 +56,7 @@ def advise(
         ours = metrics["test"]["roc_auc"]
         changes = _changes(config, matching=matching)
         if not still_improving:
-            changes.append(f"train longer (training.epochs: {_longer(epochs)})")
+            changes.append(_train_longer(config, epochs=epochs, stopped_early=stopped_early))
         found.append(
             f"the model ranks test pairs worse (ROC-AUC {ours:.4f}) than "
             f"{name.replace('_', ' ')} does without training ({value:.4f}): do not serve it. "
@@ -87,8 +87,20 @@ def last_gain(history: Sequence[Mapping[str, float]], *, monitor: str) -> float:
     return max(0.0, (best - last) / max(abs(best), 1e-9))
 
 
-def _longer(epochs: int) -> int:
-    return 2 * epochs
+def _train_longer(config: Config, *, epochs: int, stopped_early: bool = False) -> str:
+    """How a run of this configuration gets more epochs."""
+    stopping, schedule = config.callbacks.early_stopping, config.training.schedule
+    if stopped_early and stopping is not None:
+        return (
+            "wait longer for an improvement (callbacks.early_stopping.patience_epochs: "
+            f"{2 * stopping.patience_epochs}) and give the same command again"
+        )
+    if schedule is not None and getattr(schedule, "decay_steps", 0) is None:
+        return (
+            f"start a new run (run.name) with training.epochs: {2 * epochs}, because the "
+            "learning rate of this one has decayed"
+        )
+    return f"raise training.epochs to {2 * epochs} and give the same command again"
 
 
 def _best_baseline(test: Mapping[str, Any]) -> tuple[str, float] | None:

@@ -137,6 +137,7 @@ def test_a_set_of_sequences_is_read_with_its_longest(tmp_path, monkeypatch):
         (["words.csv"], ConfigError, "holds 'no', 'yes', and a label is 1"),
         (["pairs.csv", "o.yaml", "--left", "lefd"], ConfigError, "Did you mean 'left'"),
         (["pairs.csv", "o.yaml", "--try", "0.5"], ConfigError, "too few to compare two"),
+        (["pairs.csv", "pairs.csv", "--force"], ConfigError, "may be data, which is only read"),
         (["--left", "a"], ConfigError, "--left is about DATA, and there is none"),
         (["o.yaml", "--try", "3"], ConfigError, "--try is about DATA, and there is none"),
         (["folder"], ConfigError, "holds nothing. Needed is one data file"),

@@ -250,6 +250,13 @@ CASES = [
         content=GOOD,
         more=("--items", "items.csv"),
     ),
+    Case(
+        "OUT is the file of items",
+        ("is --items itself, which is only read",),
+        ExitCode.CONFIG,
+        content=GOOD,
+        more=("--items", "out.csv"),
+    ),
     Case("OUT is missing", ("-o",), ExitCode.CONFIG, out="", content=GOOD),
     Case("a bucket of another kind", ("s3://",), ExitCode.CONFIG, content=GOOD, run="s3://a/b"),
 ]

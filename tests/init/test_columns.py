@@ -106,6 +106,8 @@ def test_flags_decide_over_names_and_content():
     [
         (table(p=WORDS, q=OTHERS, r=IDS), {}, r"do not say what they are: 'p' \(40 values\)"),
         (table(a=WORDS, b=OTHERS, same=["yes", "no"] * 20), {}, "holds 'yes', 'no', and a l"),
+        (table(left=WORDS, right=OTHERS, label=["?", "1", "0", "1"] * 10), {}, "holds '"),
+        (table(left=WORDS, right=OTHERS, label=["2", "1", "0", "1"] * 10), {}, "holds '"),
         (table(a=WORDS, b=OTHERS, same=LABELS), {"label": ["a"]}, "a label is 1"),
         (table(a=WORDS, b=OTHERS, same=LABELS), {"left": ["c"]}, "--left 'c': 'a.csv' has no"),
         (table(a=WORDS, b=OTHERS, same=LABELS), {"left": ["a"], "right": ["a"]}, "same column"),

@@ -7,7 +7,7 @@ import pytest
 from job.config.root import Config
 from job.init.candidates import candidates_for, changed
 from job.init.facts import Facts, SplitFact
-from job.init.judge import num_epochs, patience, steps_in_epoch
+from job.init.judge import batch_size, num_epochs, patience, steps_in_epoch
 from job.init.rules import RULES, as_mapping, choose
 from job.inspection.item_measures import Distribution
 
@@ -152,6 +152,8 @@ def test_small_data_get_more_epochs_and_more_patience():
     assert (steps_in_epoch(FEW), num_epochs(FEW), patience(FEW)) == (31, 32, 10)
     tiny = replace(FEW, num_rows=60)
     assert (steps_in_epoch(tiny), num_epochs(tiny)) == (1, 60)
+    assert steps_in_epoch(replace(FEW, num_rows=6)) == 1
+    assert batch_size(replace(FEW, num_rows=6)) == 4  # training refuses more than there are
     huge = replace(PAIRS, num_rows=10_000_000)
     assert (num_epochs(huge), patience(huge)) == (3, 3)
 

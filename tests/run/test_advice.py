@@ -63,6 +63,18 @@ def test_a_run_that_still_improved_is_told_to_train_on():
     assert "training.epochs to 6" in sentence
 
 
+def test_a_run_that_cannot_train_on_is_told_what_it_can_do():
+    stopping = {"early_stopping": {"monitor": AUC, "patience_epochs": 3}}
+    (sentence,) = advice(
+        [0.7, 0.7], test=0.6, stopped=True, settings=config(callbacks=stopping)
+    )
+    assert "callbacks.early_stopping.patience_epochs: 6" in sentence
+    assert "training.epochs" not in sentence
+    decaying = config(training={"epochs": 2, "schedule": {"kind": "cosine"}})
+    (sentence,) = advice([0.5, 0.7], settings=decaying)
+    assert "start a new run (run.name) with training.epochs: 4" in sentence
+
+
 @pytest.mark.parametrize(
     ("values", "stopped"),
     [([0.5, 0.9, 0.9], False), ([0.9, 0.9005], False), ([0.5, 0.9], True)],
@@ -74,7 +86,7 @@ def test_a_run_that_came_to_rest_or_was_stopped_is_told_nothing(values, stopped)
 def test_a_model_below_a_baseline_is_told_so_and_what_to_change():
     (sentence,) = advice([0.7, 0.7], test=0.67, ngram_cosine=0.78, edit_similarity=0.7)
     assert "(ROC-AUC 0.6700) than ngram cosine does without training (0.7800)" in sentence
-    assert "model.encoder.pooling: max; train longer (training.epochs: 4)" in sentence
+    assert "model.encoder.pooling: max; raise training.epochs to 4" in sentence
 
 
 def test_without_baselines_there_is_none_to_be_below():

@@ -315,6 +315,7 @@ GOOD = "item\nabc\nabd\n"
         (["--threshold", "1.5"], GOOD, 2, "--threshold: must be from 0 to 1, got 1.5"),
         (["--threshold", "nan"], GOOD, 2, "--threshold: must be from 0 to 1, got nan"),
         (["--uncertain", "0"], GOOD, 2, "--uncertain: must be 1 or more"),
+        (["--seed", "-1"], GOOD, 2, "--seed: must be 0 or more, got -1"),
         (["--candidates", "0"], GOOD, 2, "--candidates: must be 1 or more"),
         (["--uncertain", "5", "--groups"], GOOD, 2, "--groups has no effect with --uncertain"),
         (["--exact", "--index"], GOOD, 2, "not allowed with argument"),

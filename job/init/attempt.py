@@ -195,6 +195,7 @@ _SHORT: Mapping[str, Any] = {
     "evaluation.validation_pairs": _VALIDATION_PAIRS,
     "checkpoint.every_seconds": None,
     "callbacks.early_stopping": None,
+    "callbacks.reduce_learning_rate": None,  # its patience is that of whole epochs
     "export.enabled": False,
     "metrics.enabled": False,
     "logging.format": "json",

@@ -52,6 +52,8 @@ def matches_screen(report: Mapping[str, Any]) -> list[str]:
 def to_label_screen(report: Mapping[str, Any]) -> list[str]:
     """What was chosen to be labelled, as lines."""
     pairs, doubtful = report["pairs"], report["near_threshold"]
+    if not pairs:
+        return ["there is no pair to label: give two items or more that differ"]
     return [
         f"chose {pairs:,} pairs to label in {report['seconds']:.1f} s",
         f"{doubtful:,} have a score near the threshold {report['threshold']:.4f}; the others "

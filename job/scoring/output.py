@@ -140,7 +140,7 @@ def _path_of(out: str) -> Path:
     path = local_folder(out)
     if path is None or not path.name:
         raise ConfigError(f"{KEY}: {out!r} is not a file. Give the path of one.")
-    path = path.absolute()
+    path = Path(os.path.realpath(path))  # of a symbolic link, the file
     if path.is_dir():
         raise ConfigError(f"{KEY}: {out!r} is a folder. Give the path of a file in it.")
     if not path.parent.is_dir():

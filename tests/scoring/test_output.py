@@ -160,3 +160,13 @@ def test_an_object_of_a_bucket_is_complete_or_as_it_was():
             half_written("gs://sets/x/a.csv", KeyboardInterrupt, open_place=open_place)
         assert open_place("gs://sets/x").read("a.csv").data == b"two"
         assert [one.name for one in open_place("gs://sets/x").list("")] == ["a.csv"]
+
+
+def test_a_symbolic_link_stays_one_and_its_file_is_replaced(tmp_path):
+    target, link = tmp_path / "real.csv", tmp_path / "link.csv"
+    target.write_text("old\n")
+    link.symlink_to(target)
+    with replacing_output(str(link)) as stream:
+        stream.write(b"new\n")
+    assert link.is_symlink()
+    assert target.read_text() == "new\n"

@@ -29,7 +29,9 @@ def test_a_step_from_each_of_100_states_is_that_of_one_replica(folder, name, rep
         assert len(one["loss"]) == NUM_STATES
         assert len(np.unique(one["loss"])) > NUM_STATES // 2
         np.testing.assert_allclose(many["loss"], one["loss"], rtol=1e-5, atol=1e-6)
-        for key in set(one.files) - {"loss"}:
-            # Per variable: the largest difference over the largest gradient.
-            gap = np.abs(many[key] - one[key]).max() / np.abs(one[key]).max()
-            assert gap < 1e-5, key
+        # Relative to the largest gradient of all variables: a scalar in which terms cancel out
+        # has none of its own but roundings.
+        keys = set(one.files) - {"loss"}
+        largest = max(np.abs(one[key]).max() for key in keys)
+        for key in keys:
+            assert np.abs(many[key] - one[key]).max() / largest < 1e-5, key

@@ -103,7 +103,7 @@ def test_xception_ends_in_the_bits_of_two_replicas(tmp_path):
     config = make_project(tmp_path, "pictures")
     sets = [
         *("training.epochs=1", "data.size=71", "data.sampling.pairs_per_epoch=12"),
-        "model.encoder={kind: xception}",
+        *("model.encoder={kind: xception}", "training.per_replica_micro_batch_size=null"),
     ]
     Workers(config, "run.name=two", *sets).finish()
     code, _, err = finish(start(tmp_path, "run.name=one", "distribution.devices=cpu:2", *sets))

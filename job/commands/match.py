@@ -3,12 +3,11 @@
 import argparse
 import json
 import logging
-import os
 import time
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
+from job.commands.models import load_model, require_another_file, with_bad_fraction
 from job.commands.shared import (
     command_logs,
     open_argument,
@@ -17,15 +16,13 @@ from job.commands.shared import (
     reads_bucket,
 )
 from job.config.data import Data
-from job.config.uris import is_in_bucket
 from job.errors import ConfigError, ExitCode
-from job.export.manifest import Manifest
 from job.export.place import StoredExport, find_export
 from job.scoring.collection import Collection, read_collection
 from job.scoring.match_output import groups_name
 from job.scoring.match_report import matches_screen, quarantine_lines, to_label_screen
 from job.scoring.output import replacing_output, require_table_name
-from job.telemetry.logs.setup import LoggingSetup, quieten_tensorflow
+from job.telemetry.logs.setup import LoggingSetup
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +41,13 @@ def run(args: argparse.Namespace) -> ExitCode:
     places = _places(args)
     require_table_name(args.out)
     _require_possible(args)
-    _require_other_files(places, args)
+    for key, place in places.items():
+        for out in _outputs(args):
+            require_another_file(place, out, name=key)
     with command_logs("match") as logs, raising_on_sigterm("match"), ExitStack() as outputs:
         started = time.monotonic()
         stored = find_export(args.model, open_place=open_argument)
-        section = _section(stored.manifest, args)
+        section = _section(stored.manifest.data, args)
         # Whether results can be written is known before the work is done.
         streams = [
             outputs.enter_context(replacing_output(out, open_place=open_argument))
@@ -78,15 +77,9 @@ def _matched(
     streams: list[Any],
     logs: LoggingSetup,
 ) -> dict[str, Any]:
-    quieten_tensorflow(os.environ)
-    # TensorFlow takes seconds to import: everything that can be refused was, by now.
-    from job.export.loaded import open_export
+    model = load_model(stored)
     from job.scoring.match_files import MatchRequest, choose_pairs_to_label, match_files
 
-    model = open_export(stored)
-    gap = model.check_golden()
-    facts = {"model": stored.place, "golden_gap": float(f"{gap:.2g}")}
-    log.info("model loaded", extra=facts)
     request = MatchRequest(
         threshold=model.threshold if args.threshold is None else args.threshold,
         top=args.top,
@@ -130,22 +123,15 @@ def _written(args: argparse.Namespace) -> list[str]:
     return [f"{what} {out}" for what, out in zip(names, _outputs(args), strict=False)]
 
 
-def _section(manifest: Manifest, args: argparse.Namespace) -> Data:
+def _section(section: Data, args: argparse.Namespace) -> Data:
     """The data section of the model with what the command line changes."""
-    changes: dict[str, Any] = {}
-    share = args.max_bad_fraction
-    if share is not None:
-        if not 0.0 <= share <= 1.0:
-            raise ConfigError(
-                f"--max-bad-fraction: must be from 0 to 1, got {share}. Give the share of rows "
-                "that may be bad."
-            )
-        changes["max_bad_fraction"] = share
-    if args.item:
-        item = args.item[0] if len(args.item) == 1 else args.item
-        changes["columns"] = manifest.data.columns.model_copy(update={"item": item})
-    section: Data = manifest.data.model_copy(update=changes)
-    return section
+    section = with_bad_fraction(section, args.max_bad_fraction)
+    if not args.item:
+        return section
+    item = args.item[0] if len(args.item) == 1 else args.item
+    columns = section.columns.model_copy(update={"item": item})
+    changed: Data = section.model_copy(update={"columns": columns})
+    return changed
 
 
 def _require_possible(args: argparse.Namespace) -> None:
@@ -180,18 +166,6 @@ def _require_possible(args: argparse.Namespace) -> None:
             "--candidates has no effect with --exact, which compares every pair. Leave one of "
             "the two out."
         )
-
-
-def _require_other_files(places: dict[str, str], args: argparse.Namespace) -> None:
-    for key, place in places.items():
-        for out in _outputs(args):
-            is_same = place == out
-            if not is_in_bucket(place) and not is_in_bucket(out):
-                is_same = Path(place).resolve() == Path(out).resolve()
-            if is_same:
-                raise ConfigError(
-                    f"OUT: {out!r} is the file of {key}, which is only read. Give another name."
-                )
 
 
 class _Progress:

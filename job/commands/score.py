@@ -3,12 +3,11 @@
 import argparse
 import json
 import logging
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from job.commands.models import load_model, require_another_file, with_bad_fraction
 from job.commands.shared import (
     command_logs,
     open_argument,
@@ -18,13 +17,11 @@ from job.commands.shared import (
 )
 from job.config.data import Data, ImageDataConfig
 from job.config.monitors import ALL_METRICS
-from job.config.uris import is_in_bucket
 from job.errors import ConfigError, ExitCode
-from job.export.manifest import Manifest
 from job.export.place import StoredExport, find_export
 from job.scoring.output import replacing_output, require_table_name
 from job.scoring.pairs_file import PairsFile, open_pairs
-from job.telemetry.logs.setup import LoggingSetup, quieten_tensorflow
+from job.telemetry.logs.setup import LoggingSetup
 from job.telemetry.terminal import aligned_columns
 
 if TYPE_CHECKING:  # imports TensorFlow; what can be refused is, before that
@@ -46,10 +43,10 @@ def run(args: argparse.Namespace) -> ExitCode:
     require_table_name(args.out)
     for name, place in (("PAIRS", args.pairs), ("--items", args.items)):
         if place is not None:
-            _require_another_file(place, args.out, name=name)
+            require_another_file(place, args.out, name=name)
     with command_logs("score") as logs, raising_on_sigterm("score"):
         stored = find_export(args.model, open_place=open_argument)
-        section = _section(stored.manifest, max_bad_fraction=args.max_bad_fraction)
+        section = _decoded(with_bad_fraction(stored.manifest.data, args.max_bad_fraction))
         _require_items(stored, args.items)
         pairs = open_pairs(
             args.pairs,
@@ -68,16 +65,9 @@ def _score(
     stored: StoredExport, pairs: PairsFile, *, section: Data, out: str, logs: LoggingSetup
 ) -> dict[str, Any]:
     with replacing_output(out, open_place=open_argument) as stream:
-        quieten_tensorflow(os.environ)
-        # TensorFlow takes seconds to import: everything that can be refused was, by now.
-        from job.export.loaded import open_export
+        model = load_model(stored)
         from job.scoring.score_pairs import score_pairs
 
-        model = open_export(stored)
-        gap = model.check_golden()
-        log.info(
-            "model loaded", extra={"model": stored.place, "golden_gap": float(f"{gap:.2g}")}
-        )
         started = time.monotonic()
         result = score_pairs(
             model,
@@ -92,18 +82,10 @@ def _score(
     return _report(result, threshold=model.threshold, seconds=seconds)
 
 
-def _section(manifest: Manifest, *, max_bad_fraction: float | None) -> Data:
-    changes: dict[str, Any] = {}
-    if max_bad_fraction is not None:
-        if not 0.0 <= max_bad_fraction <= 1.0:
-            raise ConfigError(
-                f"--max-bad-fraction: must be from 0 to 1, got {max_bad_fraction}. Give the "
-                "share of rows that may be bad."
-            )
-        changes["max_bad_fraction"] = max_bad_fraction
-    if isinstance(manifest.data, ImageDataConfig):
-        changes["storage"] = "decoded"  # an image is used once: decode it once
-    section: Data = manifest.data.model_copy(update=changes)
+def _decoded(section: Data) -> Data:
+    """The section of images that are used once, so decoded once."""
+    if isinstance(section, ImageDataConfig):
+        return section.model_copy(update={"storage": "decoded"})
     return section
 
 
@@ -112,16 +94,6 @@ def _require_items(stored: StoredExport, items: str | None) -> None:
         raise ConfigError(
             f"{stored.place}: the pair files of this run hold ids (data.items). Give the file "
             "that holds the items of PAIRS by their ids: --items FILE."
-        )
-
-
-def _require_another_file(place: str, out: str, *, name: str) -> None:
-    is_same = place == out
-    if not is_in_bucket(place) and not is_in_bucket(out):
-        is_same = Path(place).resolve() == Path(out).resolve()
-    if is_same:
-        raise ConfigError(
-            f"OUT: {out!r} is {name} itself, which is only read. Give another name."
         )
 
 

@@ -196,7 +196,9 @@ CASES = [
     Case(
         "an unknown format of OUT", ("OUT", ".txt"), ExitCode.CONFIG, out="a.txt", content=GOOD
     ),
-    Case("OUT is PAIRS", ("is PAIRS itself",), ExitCode.CONFIG, out="./a.csv", content=GOOD),
+    Case(
+        "OUT is PAIRS", ("is the file of PAIRS",), ExitCode.CONFIG, out="./a.csv", content=GOOD
+    ),
     Case(
         "no folder of OUT",
         ("there is no folder",),
@@ -252,7 +254,7 @@ CASES = [
     ),
     Case(
         "OUT is the file of items",
-        ("is --items itself, which is only read",),
+        ("is the file of --items, which is only read",),
         ExitCode.CONFIG,
         content=GOOD,
         more=("--items", "out.csv"),

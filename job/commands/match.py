@@ -19,7 +19,11 @@ from job.config.data import Data
 from job.errors import ConfigError, ExitCode
 from job.export.place import StoredExport, find_export
 from job.scoring.collection import Collection, read_collection
-from job.scoring.match_output import groups_name
+from job.scoring.match_output import (
+    groups_name,
+    require_free_for_groups,
+    require_free_to_label,
+)
 from job.scoring.match_report import matches_screen, quarantine_lines, to_label_screen
 from job.scoring.output import replacing_output, require_table_name
 from job.telemetry.logs.setup import LoggingSetup
@@ -48,6 +52,8 @@ def run(args: argparse.Namespace) -> ExitCode:
         started = time.monotonic()
         stored = find_export(args.model, open_place=open_argument)
         section = _section(stored.manifest.data, args)
+        if args.uncertain:
+            require_free_to_label(section.columns)
         # Whether results can be written is known before the work is done.
         streams = [
             outputs.enter_context(replacing_output(out, open_place=open_argument))
@@ -59,6 +65,8 @@ def run(args: argparse.Namespace) -> ExitCode:
             )
             for key, place in places.items()
         ]
+        if args.groups:
+            require_free_for_groups(collections)
         report = _matched(stored, collections, args, streams=streams, logs=logs)
         logs.terminal.clear_progress()
     report["seconds"] = round(time.monotonic() - started, 3)

@@ -25,7 +25,8 @@ from job.scoring.output import Row, table_writer
 IntArray = NDArray[np.int64]
 
 LEFT, RIGHT = "left_", "right_"
-SCORES = ("score", "probability")
+SCORE = "score"
+SCORES = (SCORE, "probability")
 GROUP, SIDE = "group", "side"
 WHY = "why"
 # As many rows as are rendered at a time.
@@ -82,6 +83,47 @@ class MatchWriter:
                 }
 
 
+def require_free_for_groups(collections: Sequence[Collection]) -> None:
+    """Refuses items whose own columns would be lost in the table of groups.
+
+    Args:
+        collections: One; or the left and the right one.
+
+    Raises:
+        ConfigError: One has a column that is added.
+    """
+    added = (GROUP,) if len(collections) == 1 else (GROUP, SIDE)
+    for collection in collections:
+        for name in added:
+            if name in collection.columns:
+                raise ConfigError(
+                    f"--groups: {collection.name!r} has a column {name!r} already, and it is "
+                    "added. Rename or remove it."
+                )
+
+
+def require_free_to_label(columns: ColumnsConfig) -> None:
+    """Refuses a model whose pairs have a column that is added to pairs to label.
+
+    Args:
+        columns: Names of the columns of pairs.
+
+    Raises:
+        ConfigError: One is added.
+    """
+    header = _training_header(columns)
+    if len(set(header)) != len(header) or {WHY, SCORE} & set(header):
+        raise ConfigError(
+            f"--uncertain: the columns {WHY!r} and {SCORE!r} are added to the pairs, but the "
+            f"model has one of them already ({', '.join(header)}). Rename the column in the "
+            "training files, and train again."
+        )
+
+
+def _training_header(columns: ColumnsConfig) -> tuple[str, ...]:
+    return (*names_of(columns.left), *names_of(columns.right), columns.label)
+
+
 def write_groups(
     out: str, stream: IO[bytes], *, collections: Sequence[Collection], group: IntArray
 ) -> None:
@@ -91,17 +133,12 @@ def write_groups(
         out: Name of the table.
         stream: Where to.
         collections: One; or the left and the right one, whose rows then say which they are of.
+            They have passed `require_free_for_groups`.
         group: int64 (R,), of each row, one collection after the other.
     """
     names = dict.fromkeys(name for one in collections for name in one.columns)
     sides: Sequence[str | None] = [None] if len(collections) == 1 else ["left", "right"]
     header = [*([SIDE] if len(sides) > 1 else []), *names]
-    for name in (GROUP, *header[: len(sides) - 1]):
-        if name in names:
-            raise ConfigError(
-                f"--groups: the items have a column {name!r} already, which is added. Rename "
-                "or remove it."
-            )
     writer = table_writer(out, stream, header=header, added=(GROUP,))
     first = 0
     for side, collection in zip(sides, collections, strict=True):
@@ -137,16 +174,10 @@ def write_pairs_to_label(
         is_doubtful: bool (P,), see `PairsToLabel`.
         cells: What the left rows and the right rows are in the training format, for each row
             as many cells as its side has columns.
-        columns: Names of the columns.
+        columns: Names of the columns; they have passed `require_free_to_label`.
     """
-    left, right = names_of(columns.left), names_of(columns.right)
-    header = (*left, *right, columns.label, WHY)
-    if len(set(header)) != len(header) or "score" in header:
-        raise ConfigError(
-            f"--uncertain: the columns {WHY!r} and 'score' are added to the pairs, but "
-            "data.columns of the model has one of them already."
-        )
-    writer = table_writer(out, stream, header=header, added=("score",))
+    header = (*_training_header(columns), WHY)
+    writer = table_writer(out, stream, header=header, added=(SCORE,))
     rows: list[Row] = []
     for one, other, doubtful in zip(
         pairs.left.tolist(), pairs.right.tolist(), is_doubtful.tolist(), strict=True

@@ -34,6 +34,8 @@ from job.storage.parallel import ParallelDownloader
 from job.types import Problem
 
 PAIRS, ITEMS, ROOT = "PAIRS", "--items", "--root"
+# The columns that `score` adds to those of the file.
+ADDED = ("score", "probability", "match")
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def open_pairs(
         access: Reaches buckets.
 
     Raises:
-        ConfigError: A format is unknown.
+        ConfigError: A format is unknown, or the file has a column that is added.
         DataError: There is no such file, it is empty, or a column is missing.
         PermissionDeniedError: A file may not be read.
     """
@@ -141,6 +143,7 @@ def open_pairs(
     header = table.header()
     if header is not None:
         _require_columns(header, table=table, section=section)
+    _require_free(table, header, section=section)
     place = root if root is not None else folder_of(pairs)
     files = DataFiles.below(place, folder=Path.cwd(), access=access)
     return PairsFile(table, files, _items(items, access=access), header)
@@ -197,20 +200,31 @@ def _require_columns(header: list[str], *, table: Table, section: Data) -> None:
             )
 
 
-def require_new_columns(names: object, added: tuple[str, ...], *, where: str) -> None:
+def _require_free(table: Table, header: list[str] | None, *, section: Data) -> None:
+    """Refuses columns of the header, or keys of the first row, that are added."""
+    if header is not None:
+        require_new_columns(header, where=table.where)
+        return
+    wanted = {"left": section.columns.left, "right": section.columns.right}
+    with table.records(wanted) as records:
+        first = next((record for record in records if record.row is not None), None)
+    if first is not None:
+        require_new_columns(first.row, where=f"{table.where}, line {first.line},")
+
+
+def require_new_columns(names: object, *, where: str) -> None:
     """Refuses input whose own columns would be lost.
 
     Args:
         names: Names of the columns, or of the keys of a row.
-        added: Names of the columns that are added.
         where: The file or its row.
 
     Raises:
-        ConfigError: One is there already.
+        ConfigError: One is in `ADDED`.
     """
-    taken = [name for name in added if name in names]  # type: ignore[operator]
+    taken = [name for name in ADDED if name in names]  # type: ignore[operator]
     if taken:
         raise ConfigError(
-            f"{where} has a column {taken[0]!r} already, and score adds {', '.join(added)}. "
+            f"{where} has a column {taken[0]!r} already, and score adds {', '.join(ADDED)}. "
             "Rename or remove it."
         )

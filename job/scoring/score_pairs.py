@@ -29,6 +29,7 @@ from job.scoring.drift import Drift, DriftMeter
 from job.scoring.growing_array import GrowingArray
 from job.scoring.output import Row, TableWriter, table_writer
 from job.scoring.pairs_file import (
+    ADDED,
     PAIRS,
     ROOT,
     PairRows,
@@ -38,7 +39,6 @@ from job.scoring.pairs_file import (
 from job.scoring.quality import QualityMeter
 from job.types import Problem
 
-ADDED = ("score", "probability", "match")
 BAD_FRACTION = "--max-bad-fraction"
 _ADDED = frozenset(ADDED)
 
@@ -96,11 +96,9 @@ def score_pairs(
 
     Raises:
         DataError: The file is empty, damaged, or too many of its rows are bad.
-        ConfigError: It has a column of a name that is added.
+        ConfigError: A row of JSON lines has a key that is added.
         DiskFullError: There is no space.
     """
-    if pairs.header is not None:
-        require_new_columns(pairs.header, ADDED, where=pairs.table.where)
     file: list[BinaryIO] = []
     rejected = QuarantineBuilder(pairs.table.name, unit=pairs.table.unit)
     writer = table_writer(out, stream, header=pairs.header, added=ADDED)
@@ -172,7 +170,7 @@ def _blocks(
             continue
         if not names_columns and not _ADDED.isdisjoint(record.row or ()):
             where = f"{pairs.table.where}, line {record.line},"
-            require_new_columns(record.row, ADDED, where=where)
+            require_new_columns(record.row, where=where)
         left, right, label, _ = pair
         if isinstance(left, NewItem):
             num_bytes += left.values.nbytes

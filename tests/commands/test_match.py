@@ -346,6 +346,26 @@ def test_bad_input_is_named_and_nothing_is_written(
     assert files_below(place) == before
 
 
+@pytest.mark.parametrize(
+    ("header", "where", "column"),
+    [
+        ("item,group", ["--within", "a.csv"], "group"),
+        ("item,side", ["--between", "a.csv", "a.csv.gz"], "side"),
+    ],
+)
+def test_a_column_of_the_groups_is_refused_before_the_model_is_loaded(
+    exports, place, monkeypatch, capsys, header, where, column
+):
+    monkeypatch.setattr("job.commands.match.load_model", lambda stored: pytest.fail("loaded"))
+    content = f"{header}\nabc,1\nabd,2\n"
+    (place / "a.csv").write_text(content)
+    (place / "a.csv.gz").write_bytes(gzip.compress(content.encode()))
+    arguments = [*where, "-o", "out.csv", "--groups"]
+    assert match(exports["cosine"], *arguments) == ExitCode.CONFIG
+    assert f"'a.csv' has a column {column!r} already" in capsys.readouterr().err
+    assert not list(place.glob("out*"))
+
+
 def test_a_place_without_a_model_is_named(place, capsys):
     (place / "a.csv").write_text(GOOD)
     assert match(place / "none", "--within", "a.csv", "-o", "out.csv") == ExitCode.CONFIG

@@ -281,6 +281,16 @@ def test_bad_input_is_told_and_nothing_is_written(case, trained, place, capsys):
     assert files_below(place) == before
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_a_column_that_is_added_is_refused_before_the_model_is_loaded(
+    trained, place, monkeypatch, name
+):
+    monkeypatch.setattr("job.commands.score.load_model", lambda stored: pytest.fail("loaded"))
+    row = '{"left": "a", "right": "b", "match": 1}\n'
+    (place / name).write_text(row if name == "a.jsonl" else "left,right,match\na,b,1\n")
+    assert score(trained, name, "-o", "out.csv") == ExitCode.CONFIG
+
+
 def test_a_run_that_has_not_finished_is_told_from_one_without_an_export(place, capsys):
     make_project(place)
     config = place / "tiny.yaml"

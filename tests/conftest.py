@@ -1,6 +1,9 @@
 """What every test starts from: a quiet TensorFlow, no settings of the developer's own."""
 
 import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -8,6 +11,8 @@ import hypothesis
 import pytest
 
 from tests.tiny import make_project
+
+NOBODY = 65534
 
 # Read when TensorFlow is first imported, here and in the processes that tests start.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -57,3 +62,29 @@ def project(tmp_path: Path) -> Path:
     """A folder with `tiny.yaml` and its data; runs go to `runs` beside them."""
     make_project(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter; those of `tmp_path` are its owner's alone."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def unprivileged() -> Callable[[], AbstractContextManager[None]]:
+    """Permissions do not hold root back, so root becomes nobody for a while."""
+
+    @contextmanager
+    def become_nobody() -> Iterator[None]:
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(NOBODY)
+        try:
+            yield
+        finally:
+            if user == 0:
+                os.seteuid(0)
+
+    return become_nobody

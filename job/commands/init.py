@@ -8,7 +8,6 @@ import errno
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,7 +18,8 @@ from job.commands.shared import logs_on_stderr, print_result
 from job.config import describe
 from job.config.root import Config
 from job.config.schema import COMMITTED
-from job.errors import ConfigError, DiskFullError, ExitCode, PermissionDeniedError
+from job.errors import ConfigError, DataError, DiskFullError, ExitCode, PermissionDeniedError
+from job.storage.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from job.init.facts import Facts
@@ -34,9 +34,18 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class _Found:
-    """What is written, and whether Ctrl-C cut the trying short."""
+    """What is written.
+
+    Attributes:
+        text: The configuration.
+        obstacle: Why it does not run yet; "" if it does.
+        left_out: Sentences about files that were not used.
+        was_interrupted: Whether Ctrl-C cut the trying short.
+    """
 
     text: str
+    obstacle: str
+    left_out: list[str]
     was_interrupted: bool
 
 
@@ -59,7 +68,8 @@ def run(args: argparse.Namespace) -> ExitCode:
         print_result(found.text)
     else:
         write(Path(out), found.text, overwrite=args.force)
-        print_result(f"wrote {out}. Next: siamese-job train {out}\n")
+        then = found.obstacle or f"Next: siamese-job train {out}"
+        print_result("\n".join([*found.left_out, f"wrote {out}. {then}"]) + "\n")
     return ExitCode.INTERRUPTED if found.was_interrupted else ExitCode.FINISHED
 
 
@@ -90,7 +100,7 @@ def _from_data(
     data: Path, *, given: dict[str, list[str]], out: str | None, minutes: float | None
 ) -> _Found:
     # NumPy and scikit-learn: `init` without DATA answers without them.
-    from job.init.compose import compose, title
+    from job.init.compose import compose, left_out, obstacle, title
     from job.init.look import look
     from job.init.write import write_config
 
@@ -99,14 +109,17 @@ def _from_data(
         looked = look(data, given=given, seed=_SEED)
     folder = Path(os.path.abspath(out)).parent if out else Path.cwd()
     choices = compose(looked, folder=folder, seed=_SEED)
-    lines, was_interrupted = title(looked), False
+    lines, was_interrupted, why_not = title(looked), False, obstacle(looked)
     if minutes is not None:
+        if why_not:
+            raise DataError(f"init: --try has nothing to train on. {why_not}")
         tried = _tried(choices, looked.facts, folder=folder, minutes=minutes)
         choices, lines = tried.choices, [*lines, "", *tried.lines]
         was_interrupted = tried.was_interrupted
-    lines += ["", f"    siamese-job train {out or 'FILE'}"]
+    if not why_not:
+        lines += ["", f"    siamese-job train {out or 'FILE'}"]
     text = write_config(choices, title=lines, schema=COMMITTED.as_uri())
-    return _Found(text, was_interrupted)
+    return _Found(text, why_not, left_out(looked), was_interrupted)
 
 
 def _tried(choices: "list[Choice]", facts: "Facts", *, folder: Path, minutes: float) -> "Tried":
@@ -117,12 +130,12 @@ def _tried(choices: "list[Choice]", facts: "Facts", *, folder: Path, minutes: fl
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 
-    with tempfile.TemporaryDirectory(prefix="siamese-init-") as name:
+    with temporary_folder("siamese-init-") as scratch:
         tried = try_candidates(
             choices,
             facts,
             folder=folder,
-            scratch=Path(name),
+            scratch=scratch,
             seconds=60.0 * minutes,
             report=report,
         )

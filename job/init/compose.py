@@ -8,12 +8,17 @@ import re
 from pathlib import Path
 from typing import Any
 
+from job.config.data import TextDataConfig
+from job.init.facts import Facts
 from job.init.files import FoundFiles
 from job.init.look import Looked, section_of
 from job.init.rules import Choice, choose
 
 # From here on, hardly a pair is ranked wrongly.
 SOLVED_ROC_AUC = 0.99
+
+# Of every kind of data.
+_MOST_BAD: float = TextDataConfig.model_fields["max_bad_fraction"].default
 
 _BASELINES = {
     "ngram_cosine": "n-grams",
@@ -36,6 +41,34 @@ def compose(looked: Looked, *, folder: Path, seed: int) -> list[Choice]:
     return [*run, *_data(looked, folder=folder), *choose(looked.facts)]
 
 
+def is_too_bad(facts: Facts) -> bool:
+    """Whether training refuses the data, because too many rows of a file are bad."""
+    return facts.share_bad > _MOST_BAD
+
+
+def obstacle(looked: Looked) -> str:
+    """Why training refuses the data and what to do, in sentences; "" if it does not."""
+    if not is_too_bad(looked.facts):
+        return ""
+    rejected = looked.quarantine
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in rejected.counts.items())
+    return (
+        f"It does not run yet: {looked.facts.share_bad:.2%} of the rows cannot be used "
+        f"({reasons}; the first of them: {rejected.samples[0].detail}), and training allows "
+        f"{_MOST_BAD:.2%}. Correct or remove them, or set data.max_bad_fraction to leave them "
+        "out."
+    )
+
+
+def left_out(looked: Looked) -> list[str]:
+    """A sentence about each file beside the data that is unlike them."""
+    return [
+        f"{name!r} beside it is left out: {why}. Rename its columns if it is a split of these "
+        "data."
+        for name, why in looked.unlike.items()
+    ]
+
+
 def title(looked: Looked) -> list[str]:
     """Lines that say what was found."""
     files, facts = looked.files, looked.facts
@@ -46,7 +79,9 @@ def title(looked: Looked) -> list[str]:
         found += f", {facts.matching:.0%} of them matches"
     if facts.num_classes:
         found += f", {facts.num_classes:,} classes of about {facts.class_size:,.0f}"
-    lines = ["", "Written by `siamese-job init` from the data. It runs as it is:", "", found]
+    stands = obstacle(looked) or "It runs as it is:"
+    lines = ["", f"Written by `siamese-job init` from the data. {stands}", "", found]
+    lines += left_out(looked)
     lines.append(
         f"To beat: a ROC-AUC of {facts.spelling:.3f} on validation, without training, by "
         f"{_BASELINES[facts.baseline]}."
@@ -56,8 +91,11 @@ def title(looked: Looked) -> list[str]:
             "That solves these pairs, so they cannot show what a model adds. Give non-matches "
             "that resemble each other."
         )
-    if facts.share_bad:
-        lines.append(f"{facts.share_bad:.2%} of the rows cannot be used: see data inspect.")
+    if facts.share_bad and not is_too_bad(facts):
+        lines.append(
+            f"{facts.share_bad:.2%} of the rows cannot be used and are left out: see data "
+            "inspect."
+        )
     return lines
 
 

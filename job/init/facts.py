@@ -63,7 +63,7 @@ class Facts:
         split: How the splits are made.
         num_validation: Rows of validation.
         num_surveyed: Rows that were measured; fewer than all of a large file.
-        share_bad: Share of the rows that cannot be used.
+        share_bad: Share of the rows that cannot be used, of the file with the largest one.
     """
 
     kind: Kind

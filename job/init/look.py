@@ -7,9 +7,8 @@ Reads as training reads, through the readers of `job.data`. A large file is meas
 sample, so that the answer takes seconds.
 """
 
-import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,19 @@ from pydantic import TypeAdapter
 from job.config.data import Data
 from job.config.names import names_of
 from job.data.items.read_rows import read_rows
+from job.data.quarantine import NOTHING_QUARANTINED, Quarantine
 from job.data.sources.class_folders import walk
 from job.data.sources.configured import DataSource, Role, resolve_sources
 from job.data.sources.files import DataFiles
 from job.errors import ConfigError
+from job.init.beside import survey_beside
 from job.init.columns import Given, Roles, recognise, recognise_arrays
 from job.init.facts import Facts
 from job.init.files import FoundFiles, find_files
 from job.init.measure_rows import facts_of
 from job.init.sample import CLASS, MAX_ROWS, PATH, Cut, write_cut_folder, write_cut_table
 from job.init.survey import Survey, longer_side, survey_arrays, survey_table
+from job.storage.temporary import temporary_folder
 from job.types import Split
 
 _DATA: TypeAdapter[Data] = TypeAdapter(Data)
@@ -50,11 +52,15 @@ class Looked:
         files: The files.
         roles: What their columns are.
         facts: What was measured.
+        unlike: The files of other splits that are left out, and why.
+        quarantine: The rows that cannot be used, of those that were measured.
     """
 
     files: FoundFiles
     roles: Roles
     facts: Facts
+    unlike: Mapping[str, str] = field(default_factory=dict)
+    quarantine: Quarantine = NOTHING_QUARANTINED
 
 
 def look(data: Path, *, given: Given, seed: int) -> Looked:
@@ -68,12 +74,16 @@ def look(data: Path, *, given: Given, seed: int) -> Looked:
     Raises:
         ConfigError: The columns do not say what they are.
         DataError: A file is missing, damaged, or has too few rows.
+        PermissionDeniedError: A file or folder may not be read.
+        DiskFullError: The temporary folder has no space for a sample of large files.
     """
     files = find_files(data)
     surveyed = _survey(files)
     roles = _roles(files, surveyed, given=given)
-    with tempfile.TemporaryDirectory(prefix="siamese-init-") as name:
-        section, sources, num_rows = _sources(files, roles, surveyed, scratch=Path(name))
+    beside = survey_beside(files, roles=roles)
+    files = beside.files
+    with temporary_folder("siamese-init-") as scratch:
+        section, sources, num_rows = _sources(files, roles, surveyed, scratch=scratch)
         below = DataFiles.below(section.root, folder=files.folder)
         loaded = read_rows(section, sources=sources, files=below)
         facts = facts_of(
@@ -86,7 +96,7 @@ def look(data: Path, *, given: Given, seed: int) -> Looked:
         )
     if roles.kind == "image":
         facts = replace(facts, image_side=_image_side(files, roles, surveyed))
-    return Looked(files, roles, facts)
+    return Looked(files, roles, facts, beside.unlike, loaded.quarantine)
 
 
 def section_of(

@@ -78,7 +78,10 @@ def facts_of(
         "num_items": round(len(own) * scale),
         "num_validation": len(splits["validation"]),
         "num_surveyed": len(loaded.rows["train"].rows),
-        "share_bad": loaded.quarantine.num_bad / max(loaded.quarantine.rows_read, 1),
+        "share_bad": max(
+            file.quarantine.num_bad / max(file.quarantine.rows_read, 1)
+            for file in loaded.rows.values()
+        ),
         "spelling": spelling[best],
         "baseline": best,
         "split": split,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from job.data.sources.class_folders import walk
+from job.data.sources.table import disk_errors_named
 from job.init.survey import opened_table
 from job.types import Kind
 
@@ -68,8 +69,14 @@ def write_cut_table(
 
 
 def write_cut_folder(folder: Path, target: Path, *, limit: int) -> int:
-    """Writes the paths and classes of some images of a folder; returns how many there are."""
-    entries = [entry for entry in walk(folder) if entry.problem is None]
+    """Writes the paths and classes of some images of a folder; returns how many there are.
+
+    Raises:
+        DataError: The folder cannot be read.
+        PermissionDeniedError: A folder below it may not be read.
+    """
+    with disk_errors_named(folder, where=f"init: {folder.name!r}"):
+        entries = [entry for entry in walk(folder) if entry.problem is None]
     num_classes = len({entry.item_class for entry in entries})
     cut = Cut.to(limit, num_rows=len(entries), num_classes=num_classes)
     kept = (

@@ -6,6 +6,7 @@ A table is read once, whole, and nothing of it is kept but samples and counts.
 """
 
 import csv
+import errno
 import gzip
 import io
 import json
@@ -27,7 +28,7 @@ from job.data.items.array_items import IMAGES, LENGTHS, VALUES
 from job.data.sources.class_folders import IMAGE_EXTENSIONS
 from job.data.sources.npz import open_npz
 from job.data.sources.table import extension
-from job.errors import DataError
+from job.errors import DataError, PermissionDeniedError
 from job.types import SPLITS, Kind
 
 # Rows that decide what a column is: enough for classes of few items in a shuffled file. The
@@ -41,6 +42,7 @@ _LABELS = frozenset({"0", "1", "0.0", "1.0"})
 _SHARE_REPEATED = 0.5
 _IMAGES_OPENED = 200
 _USUAL_SIDE = 64
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # Longer values are compared by their beginning.
 _MAX_CHARACTERS = 200
 
@@ -154,6 +156,7 @@ def survey_table(path: Path) -> Survey:
 
     Raises:
         DataError: It is empty, damaged or not a table.
+        PermissionDeniedError: It may not be read.
     """
     tallies: dict[str, Tally] = {}
     num_rows = 0
@@ -176,12 +179,21 @@ def opened_table(path: Path) -> Iterator[Iterable[Mapping[str, str]]]:
 
     Raises:
         DataError: Here or while reading: the file is damaged or not a table.
+        PermissionDeniedError: It may not be read.
+        OSError: The block has no space to write to.
     """
     limit = csv.field_size_limit(sys.maxsize)
     try:
         with _text(path) as stream:
             yield _records(stream, path=path)
+    except PermissionError as error:
+        raise PermissionDeniedError(
+            f"init: {path.name!r} may not be read ({error.filename or path}: permission "
+            "denied). Give this user read access."
+        ) from error
     except (OSError, EOFError, zlib.error, csv.Error, UnicodeError) as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise  # reading needs no space: it is what the block writes
         raise DataError(
             f"init: {path.name!r} cannot be read ({error}). Give a table in UTF-8 (.csv, .tsv "
             "or .jsonl, plain or .gz)."

@@ -3,12 +3,8 @@
 import argparse
 import csv
 import os
-import resource
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +16,7 @@ from job.config.schema import COMMITTED
 from job.errors import ConfigError, DataError, DiskFullError, ExitCode, PermissionDeniedError
 from job.init.attempt import Result
 from job.init.candidates import Candidate
+from tests.full_disk import no_file_above
 from tests.tiny import write_pairs
 
 MINIMAL = "run: {name: a}\ndata: {train: a.csv}\n"
@@ -191,6 +188,29 @@ def test_the_best_candidate_is_written_also_after_ctrl_c(
     settings("out.yaml")
 
 
+def test_too_many_bad_rows_are_told_instead_of_the_next_command(pairs, capsys):
+    with pairs.open("a") as file:
+        file.write(",dog,1\n" * 50)
+    assert run(str(pairs), "out.yaml") == ExitCode.FINISHED
+    out = capsys.readouterr().out
+    assert out.startswith("wrote out.yaml. It does not run yet: 20.00% of the rows cannot be")
+    text = Path("out.yaml").read_text()
+    assert "It does not run yet: 20.00% of the rows" in text
+    assert "siamese-job train" not in out + text
+    with pytest.raises(DataError, match="--try has nothing to train on"):
+        run(str(pairs), "other.yaml", "--try", "2")
+    assert not Path("other.yaml").exists()
+
+
+def test_a_file_that_is_unlike_the_data_is_told(pairs, capsys):
+    Path("data/test.csv").write_text("id,text\n1,a\n")
+    run(str(pairs), "out.yaml")
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("'test.csv' beside it is left out: it has no column 'left'")
+    assert second == "wrote out.yaml. Next: siamese-job train out.yaml"
+    assert settings("out.yaml").data.test is None
+
+
 @pytest.mark.slow
 def test_what_init_writes_trains_as_it_is(pairs):
     run(str(pairs), "out.yaml")
@@ -265,19 +285,6 @@ def test_init_keeps_the_mode_of_the_file_it_overwrites(config: Path) -> None:
     config.chmod(0o640)
     run("c.yaml", "--force")
     assert config.stat().st_mode & 0o777 == 0o640
-
-
-@contextmanager
-def no_file_above(num_bytes: int) -> Iterator[None]:
-    """As on a disk that gets full: what is longer is written in part."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, ignored)
 
 
 @pytest.mark.parametrize("name", ["new.yaml", "c.yaml"])

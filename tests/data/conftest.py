@@ -1,10 +1,6 @@
-"""Pair files to order, a user who may not read them, and a bucket."""
+"""Pair files to order, and a bucket."""
 
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -16,8 +12,6 @@ from job.preprocessing.vocabulary import CharacterVocabulary
 from job.storage.parallel import ParallelDownloader
 from job.types import Split
 from tests.fakes.gcs_server import FakeGcs
-
-NOBODY = 65534
 
 Row = tuple[str, str, int]
 
@@ -52,32 +46,6 @@ def dataset_of(rows: dict[Split, list[Row]]) -> Dataset:
         quarantine=NOTHING_QUARANTINED,
         fingerprint=fingerprint_of(items, pairs),
     )
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that every user may enter; those of `tmp_path` are its owner's alone."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
-@pytest.fixture
-def unprivileged() -> Callable[[], AbstractContextManager[None]]:
-    """Permissions do not hold root back, so root becomes nobody for a while."""
-
-    @contextmanager
-    def become_nobody() -> Iterator[None]:
-        user = os.geteuid()
-        if user == 0:
-            os.seteuid(NOBODY)
-        try:
-            yield
-        finally:
-            if user == 0:
-                os.seteuid(0)
-
-    return become_nobody
 
 
 @pytest.fixture

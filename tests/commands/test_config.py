@@ -1,33 +1,17 @@
 """`siamese-job config`, through its parser."""
 
-import argparse
 import json
 from pathlib import Path
 
 import pytest
 
-from job.commands.parsers import register_commands
 from job.config.schema import json_schema
 from job.errors import ConfigError, ExitCode
-
-MINIMAL = "run: {name: a}\ndata: {train: a.csv}\n"
+from tests.commands.parsed import run_parsed
 
 
 def run(*arguments: str) -> ExitCode:
-    parser = argparse.ArgumentParser()
-    register_commands(parser.add_subparsers(required=True))
-    args = parser.parse_args(["config", *arguments])
-    code = args.run(args)
-    assert isinstance(code, ExitCode)
-    return code
-
-
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    path = Path("c.yaml")
-    path.write_text(MINIMAL)
-    return path
+    return run_parsed("config", *arguments)
 
 
 def test_validate_says_that_a_file_is_valid(

@@ -1,4 +1,3 @@
-import argparse
 import json
 import subprocess
 import sys
@@ -8,16 +7,13 @@ import numpy as np
 import pytest
 
 from job.cli import main
-from job.commands.parsers import register_commands
 from job.errors import ConfigError, DataError, ExitCode
 from job.types import SPLITS
+from tests.commands.parsed import run_parsed
 
 
 def run(*arguments: str) -> ExitCode:
-    parser = argparse.ArgumentParser()
-    register_commands(parser.add_subparsers(required=True))
-    args = parser.parse_args(["data", *arguments])
-    return args.run(args)
+    return run_parsed("data", *arguments)
 
 
 @pytest.fixture

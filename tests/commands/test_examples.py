@@ -1,7 +1,6 @@
 """Every example, for an epoch of a slice of its own data, to the exported model."""
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -10,10 +9,10 @@ import pytest
 
 from job.cli import main
 from job.errors import ExitCode
+from tests.prepared import EXAMPLES, require_prepared
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 ALL = sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
 # What is made by `make data`, and what to leave out so that an epoch takes seconds.
 NEEDS = {
@@ -42,11 +41,8 @@ def test_every_example_has_its_slice():
 @pytest.fixture(params=ALL)
 def trained(request, tmp_path, capsys):
     name = request.param
-    if name in NEEDS and not (EXAMPLES / "data" / NEEDS[name]).is_file():
-        reason = f"examples/data/{NEEDS[name]} is not there; `make data` makes it"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    if name in NEEDS:
+        require_prepared(EXAMPLES / "data" / NEEDS[name])
     sets = [f"run.root={tmp_path}", "training.epochs=1", *SLICES[name]]
     arguments = [word for assignment in sets for word in ("--set", assignment)]
     code = main(["train", str(EXAMPLES / f"{name}.yaml"), *arguments])

@@ -1,6 +1,5 @@
 """`siamese-job init`, through its parser: a starter file, and a configuration from data."""
 
-import argparse
 import csv
 import os
 import subprocess
@@ -10,33 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from job.commands.parsers import register_commands
 from job.config.loader.load_config import load_config
 from job.config.schema import COMMITTED
 from job.errors import ConfigError, DataError, DiskFullError, ExitCode, PermissionDeniedError
 from job.init.attempt import Result
 from job.init.candidates import Candidate
+from tests.commands.parsed import MINIMAL, run_parsed
 from tests.full_disk import no_file_above
 from tests.tiny import write_pairs
 
-MINIMAL = "run: {name: a}\ndata: {train: a.csv}\n"
-
 
 def run(*arguments: str) -> ExitCode:
-    parser = argparse.ArgumentParser()
-    register_commands(parser.add_subparsers(required=True))
-    args = parser.parse_args(["init", *arguments])
-    code = args.run(args)
-    assert isinstance(code, ExitCode)
-    return code
-
-
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    path = Path("c.yaml")
-    path.write_text(MINIMAL)
-    return path
+    return run_parsed("init", *arguments)
 
 
 @pytest.fixture

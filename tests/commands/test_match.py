@@ -52,12 +52,6 @@ LOADED = {}
 EVERY_SCORE = {}
 
 
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def write_items(path, items, *, start=0):
     """An id, an item and a note on each row; the note needs quotes."""
     with path.open("w", newline="", encoding="utf-8") as file:

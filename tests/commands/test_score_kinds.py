@@ -25,12 +25,6 @@ def write_pairs(path, pairs):
     path.write_text(f"left,right\n{text}", encoding="utf-8")
 
 
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def test_sequences_in_files_have_the_scores_of_training(place):
     siamese = tiny.sequence_model()
     golden = tiny.golden_sequences(siamese, [5, 1, 3], [2, 6, 6])

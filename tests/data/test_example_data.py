@@ -29,6 +29,7 @@ from job.data.load import load_dataset
 from job.inspection.issues import find_issues
 from job.inspection.measure import inspect_dataset
 from job.types import SPLITS
+from tests.prepared import require_prepared
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples/data"
@@ -481,11 +482,7 @@ def test_what_is_fetched_is_neither_committed_nor_sent_to_the_image():
 def prepared(name: str, folder: Path) -> None:
     """Runs the script on the real package."""
     package = PACKAGES / name
-    if not package.is_dir():
-        reason = f"{package} is not there; `make data` fetches it"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require_prepared(package)
     subprocess.run(
         [sys.executable, "-m", f"examples.data.{name}.prepare", str(folder)],
         cwd=ROOT, env=os.environ | {"PYTHONPATH": str(package)}, check=True,

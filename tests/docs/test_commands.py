@@ -16,6 +16,7 @@ from job.cli import build_parser, main
 from job.errors import ExitCode
 from tests.docs.shown import PAGES, ROOT, shown
 from tests.forked import Forked
+from tests.prepared import require_prepared
 
 # What a command begins with or contains -> why it is not run here.
 LEFT_OUT = {
@@ -125,6 +126,6 @@ def test_the_commands_of_a_page_run_in_their_order(page, checkout):
     for command in [*BEFORE.get(page, []), *shown(page)]:
         if reason(command):
             continue
-        if "records" in command and not (checkout / "examples/data/records").is_dir():
-            pytest.skip("examples/data/records is not there; `make data` makes it")
+        if "records" in command:
+            require_prepared(ROOT / "examples/data/records/train.csv.gz")
         run(command, folder=checkout)

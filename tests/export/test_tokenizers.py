@@ -13,6 +13,7 @@ from job.config.data import CharactersConfig, WordsConfig
 from job.export.tokenizers import TokenIds
 from job.preprocessing.ragged import RaggedArray
 from job.preprocessing.vocabulary import CharacterVocabulary, WordVocabulary, build_vocabulary
+from tests.prepared import require_prepared
 from tests.preprocessing.reference_words import SENTENCES, texts
 
 SECTIONS = pytest.mark.parametrize("section", [CharactersConfig(), WordsConfig(min_count=1)])
@@ -53,8 +54,7 @@ def test_the_graph_agrees_on_every_character_of_the_first_plane():
 @pytest.mark.parametrize("name", ["typos", "verses"])
 def test_the_graph_agrees_on_the_examples(section, name):
     path = EXAMPLES / name / "train.csv.gz"
-    if not path.exists():
-        pytest.skip(f"{path} is downloaded by prepare.py")
+    require_prepared(path)
     with gzip.open(path, "rt", encoding="utf-8") as file:
         rows = list(csv.reader(file))[:5000]
     assert_graph_agrees(section, [text for row in rows for text in row])

@@ -22,6 +22,7 @@ from job.data.sources.class_folders import walk
 from job.data.sources.configured import DataSource, Role, resolve_sources
 from job.data.sources.files import DataFiles
 from job.errors import ConfigError
+from job.init.advice import advising_on_init
 from job.init.beside import survey_beside
 from job.init.columns import Given, Roles, recognise, recognise_arrays
 from job.init.facts import Facts
@@ -83,17 +84,19 @@ def look(data: Path, *, given: Given, seed: int) -> Looked:
     beside = survey_beside(files, roles=roles)
     files = beside.files
     with temporary_folder("siamese-init-") as scratch:
-        section, sources, num_rows = _sources(files, roles, surveyed, scratch=scratch)
-        below = DataFiles.below(section.root, folder=files.folder)
-        loaded = read_rows(section, sources=sources, files=below)
-        facts = facts_of(
-            loaded,
-            section=section,
-            roles=roles,
-            origins={split: path.name for split, path in files.by_split.items()},
-            num_rows=num_rows,
-            seed=seed,
-        )
+        surveys = {} if surveyed is None else {"train": surveyed, **beside.surveys}
+        section, sources, num_rows = _sources(files, roles, surveys, scratch=scratch)
+        with advising_on_init():
+            below = DataFiles.below(section.root, folder=files.folder)
+            loaded = read_rows(section, sources=sources, files=below)
+            facts = facts_of(
+                loaded,
+                section=section,
+                roles=roles,
+                origins={split: path.name for split, path in files.by_split.items()},
+                num_rows=num_rows,
+                seed=seed,
+            )
     if roles.kind == "image":
         facts = replace(facts, image_side=_image_side(files, roles, surveyed))
     return Looked(files, roles, facts, beside.unlike, loaded.quarantine)
@@ -158,10 +161,11 @@ def _roles(files: FoundFiles, survey: Survey | None, *, given: Given) -> Roles:
 
 
 def _sources(
-    files: FoundFiles, roles: Roles, survey: Survey | None, *, scratch: Path
+    files: FoundFiles, roles: Roles, surveys: Mapping[Split, Survey], *, scratch: Path
 ) -> tuple[Data, dict[Role, tuple[DataSource, ...]], int]:
     """The section that is measured, where its rows are read from, and how many there are."""
     names = {split: path.name for split, path in files.by_split.items()}
+    survey = surveys.get("train")  # None: folders
     if survey is None:
         names = {split: f"{name}.csv" for split, name in names.items()}
         roles = replace(roles, columns={"item": PATH, "item_class": CLASS})
@@ -185,7 +189,8 @@ def _sources(
     sources = dict(resolve_sources(section, files=below))
     if survey.kind is None:
         for split, path in files.by_split.items():
-            short = _cut(path, roles, survey, limit=limit, target=scratch / f"{split}.csv")
+            target = scratch / f"{split}.csv"
+            short = _cut(path, roles, surveys[split], limit=limit, target=target)
             if short is not None:
                 (source,) = sources[split]
                 sources[split] = (replace(source, path=short, name=short.name),)
@@ -193,7 +198,7 @@ def _sources(
 
 
 def _cut(path: Path, roles: Roles, survey: Survey, *, limit: int, target: Path) -> Path | None:
-    """A shorter copy of a table; None if it is short enough."""
+    """A shorter copy of a table, by its own survey; None if it is short enough."""
     columns = roles.names
     class_column = next(iter(names_of(roles.columns.get("item_class", []))), None)
     num_classes = next((c.num_distinct for c in survey.columns if c.name == class_column), 0)

@@ -5,12 +5,14 @@
 A table is read once, whole, and nothing of it is kept but samples and counts.
 """
 
+import codecs
 import csv
 import errno
 import gzip
 import io
 import json
 import re
+import shlex
 import sys
 import warnings
 import zlib
@@ -37,6 +39,9 @@ _MAX_ROWS = 200_000
 TEXTS = "item"
 _VALUES_KEPT = 2_000
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
+# Spreadsheets write semicolons into .csv files in many locales.
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars", ",": "commas"}
+_HEAD_BYTES = 1024
 _LABELS = frozenset({"0", "1", "0.0", "1.0"})
 # Rows whose class another row has, at least, for a column to be one of classes.
 _SHARE_REPEATED = 0.5
@@ -184,6 +189,7 @@ def opened_table(path: Path) -> Iterator[Iterable[Mapping[str, str]]]:
     """
     limit = csv.field_size_limit(sys.maxsize)
     try:
+        _require_no_utf16(path)
         with _text(path) as stream:
             yield _records(stream, path=path)
     except PermissionError as error:
@@ -200,6 +206,19 @@ def opened_table(path: Path) -> Iterator[Iterable[Mapping[str, str]]]:
         ) from error
     finally:
         csv.field_size_limit(limit)
+
+
+def _require_no_utf16(path: Path) -> None:
+    with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    # Without a byte order mark, every other byte of Latin text is zero, and only that.
+    even, odd = (2 * half.count(0) > len(half) for half in (head[::2], head[1::2]))
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or even != odd:
+        raise DataError(
+            f"init: {path.name!r} is text in UTF-16, which spreadsheets call Unicode text. "
+            "Save it in UTF-8, or convert it: iconv -f UTF-16 -t UTF-8 "
+            f"{shlex.quote(path.name)} > NEW."
+        )
 
 
 def _text(path: Path) -> TextIO:
@@ -250,6 +269,13 @@ def longer_side(paths: Iterable[Path]) -> int:
 
 
 def _require_header(header: Sequence[str], *, path: Path) -> None:
+    separators = [one for one in _SEPARATORS if len(header) == 1 and one in header[0]]
+    if separators:
+        word = _SEPARATORS[separators[0]]
+        raise DataError(
+            f"init: the columns of {path.name!r} are separated by {word}. A .csv file "
+            "separates them by commas, a .tsv file by tabs: save or rename it as one of these."
+        )
     if len(header) < 2 or len(set(header)) != len(header):
         raise DataError(
             f"init: the first line of {path.name!r} should name two columns or more, each once "

@@ -112,10 +112,18 @@ def test_a_large_file_of_pairs_is_measured_on_a_sample(tmp_path, monkeypatch):
     assert found.matching == pytest.approx(0.5, abs=0.02)
 
 
+def test_each_file_is_cut_by_its_own_size(tmp_path, monkeypatch):
+    for split, rows in {"train": 600, "validation": 3_000, "test": 200}.items():
+        write_pairs(tmp_path / f"{split}.csv", rows=rows, seed=len(split))
+    monkeypatch.setattr("job.init.look.MAX_ROWS", {"text": 1_500})
+    found = facts(tmp_path)
+    assert (found.num_surveyed, found.num_validation) == (600, 1_500)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"left;right;label\na;b;1\n", "should name two columns or more"),
+        (b"one\na\n", "should name two columns or more"),
         (b"a,a\n1,2\n", "should name two columns or more, each once"),
         (b"\x1f\x8b not gzip", "should name two columns"),
         (b'left,right,label\n"open,1,2\n', "holds no rows"),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from job.commands.shared import logs_on_stderr, print_result
+from job.commands.shared import logs_on_stderr, print_result, raising_on_sigterm
 from job.config import describe
 from job.config.root import Config
 from job.config.schema import COMMITTED
@@ -63,7 +63,8 @@ def run(args: argparse.Namespace) -> ExitCode:
     if out is not None:
         _require_another_file(Path(data), Path(out))
         require_writable(Path(out), overwrite=args.force)
-    found = _from_data(Path(data), given=given, out=out, minutes=args.minutes)
+    with raising_on_sigterm("init"):  # so that its temporary folder is removed
+        found = _from_data(Path(data), given=given, out=out, minutes=args.minutes)
     if out is None:
         print_result(found.text)
     else:

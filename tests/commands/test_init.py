@@ -2,8 +2,10 @@
 
 import csv
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,14 @@ import pytest
 
 from job.config.loader.load_config import load_config
 from job.config.schema import COMMITTED
-from job.errors import ConfigError, DataError, DiskFullError, ExitCode, PermissionDeniedError
+from job.errors import (
+    ConfigError,
+    DataError,
+    DiskFullError,
+    ExitCode,
+    PermissionDeniedError,
+    TerminatedError,
+)
 from job.init.attempt import Result
 from job.init.candidates import Candidate
 from tests.commands.parsed import MINIMAL, run_parsed
@@ -170,6 +179,24 @@ def test_the_best_candidate_is_written_also_after_ctrl_c(
     for text in (Path("out.yaml").read_text(), capsys.readouterr().err):
         assert f"{best:.4f}" in text
     settings("out.yaml")
+
+
+def test_sigterm_removes_the_temporary_folder(pairs, monkeypatch, tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    seen = []
+
+    def train(candidate: Candidate, seconds: float) -> Result:
+        seen.append(len(list(scratch.iterdir())))
+        signal.raise_signal(signal.SIGTERM)
+        return Result(candidate, 0.9, 100, seconds)
+
+    monkeypatch.setattr("job.init.tried.Trainer", lambda *args, **kwargs: train)
+    with pytest.raises(TerminatedError, match="init was ended by SIGTERM"):
+        run(str(pairs), "out.yaml", "--try", "1.4")
+    assert (seen, list(scratch.iterdir())) == ([1], [])
+    assert not Path("out.yaml").exists()
 
 
 def test_too_many_bad_rows_are_told_instead_of_the_next_command(pairs, capsys):

@@ -11,7 +11,6 @@ N items of a table, M of them, B pairs, D embedding size.
 """
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -38,6 +37,7 @@ from job.preprocessing.ragged import RaggedArray
 from job.preprocessing.vocabulary import Vocabulary, vocabulary_from_json
 from job.storage.object_store import ObjectStore
 from job.storage.open_store import open_store
+from job.storage.temporary import temporary_folder
 from job.types import Kind
 
 FloatArray = NDArray[np.float32]
@@ -289,6 +289,7 @@ def open_export(stored: StoredExport) -> ExportedModel:
 
     Raises:
         DataError: It is damaged.
+        DiskFullError: The temporary folder, which it is copied to, has no space for it.
     """
     wanted = [VOCABULARY, golden_files.TEXTS, golden_files.ARRAYS]
     files = [
@@ -296,8 +297,7 @@ def open_export(stored: StoredExport) -> ExportedModel:
         for name in stored.manifest.sha256
         if name in wanted or name.startswith(f"{SCORER}/")
     ]
-    with tempfile.TemporaryDirectory(prefix="siamese-model-") as name:
-        folder = Path(name)
+    with temporary_folder("siamese-model-") as folder:
         stored.copy(folder, files)
         vocabulary = None
         try:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import tempfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from job.data.sources.table import Table
 from job.errors import ExitCode
 from job.scoring import score_pairs
 from tests.fakes.gcs_server import FakeGcs
+from tests.full_disk import no_file_above
 from tests.tiny import files_below, make_project, save_config
 
 pytestmark = pytest.mark.slow
@@ -342,6 +344,16 @@ def test_a_full_disk_leaves_nothing(trained, place, monkeypatch, capsys):
     before = files_below(place)
     assert score(trained, "test.csv", "-o", "out.csv") == ExitCode.LOCAL_STORAGE
     assert "OUT: no space for" in capsys.readouterr().err
+    assert files_below(place) == before
+
+
+def test_a_full_temporary_folder_is_not_blamed_on_out(trained, place, capsys):
+    before = files_below(place)
+    with no_file_above(100):
+        assert score(trained, "test.csv", "-o", "out.csv") == ExitCode.LOCAL_STORAGE
+    message = capsys.readouterr().err
+    assert f"the temporary folder '{tempfile.gettempdir()}' has no space left" in message
+    assert "OUT" not in message
     assert files_below(place) == before
 
 

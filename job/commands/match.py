@@ -25,7 +25,7 @@ from job.scoring.match_output import (
     require_free_to_label,
 )
 from job.scoring.match_report import matches_screen, quarantine_lines, to_label_screen
-from job.scoring.output import replacing_output, require_table_name
+from job.scoring.output import replacing_outputs, require_table_name
 from job.telemetry.logs.setup import LoggingSetup
 
 log = logging.getLogger(__name__)
@@ -55,10 +55,10 @@ def run(args: argparse.Namespace) -> ExitCode:
         if args.uncertain:
             require_free_to_label(section.columns)
         # Whether results can be written is known before the work is done.
-        streams = [
-            outputs.enter_context(replacing_output(out, open_place=open_argument))
-            for out in _outputs(args)
-        ]
+        # OUT gets its name last: where it is new, the groups are, too.
+        streams = outputs.enter_context(
+            replacing_outputs(_outputs(args), open_place=open_argument)
+        )
         collections = [
             read_collection(
                 place, section=section, key=key, access=reads_bucket(), root=args.root

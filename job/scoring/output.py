@@ -17,7 +17,8 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol, cast
 
@@ -34,6 +35,7 @@ from job.storage.filesystem import lock_exclusively, sync_folder
 from job.storage.object_store import ObjectStore, checked_name
 from job.storage.open_store import local_folder, open_store
 from job.storage.os_errors import MessageContext
+from job.storage.temporary import temporary_errors_named
 
 KEY = "OUT"
 OUTPUT = MessageContext(
@@ -64,60 +66,118 @@ def require_table_name(out: str) -> None:
         raise unknown_format(out, key=KEY, known=tuple(TABLE_FORMATS))
 
 
+@dataclass(frozen=True)
+class _Pending:
+    """A file that is being written.
+
+    Attributes:
+        stream: Takes its bytes.
+        complete: Makes them last, under another name.
+        publish: Gives them the name.
+    """
+
+    stream: IO[bytes]
+    complete: Callable[[], None]
+    publish: Callable[[], None]
+
+
 @contextmanager
 def replacing_output(
     out: str, *, open_place: Callable[[str], ObjectStore] = open_store
 ) -> Iterator[IO[bytes]]:
     """Opens a stream whose bytes become the content of `out` when the block succeeds.
 
-    Whatever ends the block, an exception or Ctrl-C, `out` is as it was and nothing is beside
-    it. A killed process leaves `<out>.partial` in its folder, which the next one replaces.
+    Args:
+        out: See `replacing_outputs`, which this is for one file.
+        open_place: Opens a bucket.
+    """
+    with replacing_outputs([out], open_place=open_place) as [stream]:
+        yield stream
+
+
+@contextmanager
+def replacing_outputs(
+    outs: Sequence[str], *, open_place: Callable[[str], ObjectStore] = open_store
+) -> Iterator[list[IO[bytes]]]:
+    """Opens streams whose bytes become the content of files when the block succeeds.
+
+    Whatever ends the block, an exception or Ctrl-C, the files are as they were and nothing is
+    beside them. A killed process leaves `<out>.partial` in its folder, which the next one
+    replaces.
+
+    Every file is complete before the first one gets its name, and the first of `outs` gets its
+    name last. So where a kill comes between two names, the first file is the old one.
 
     Args:
-        out: A path, or `gs://bucket/name`; compressed if it ends in `.gz`.
+        outs: Paths, or `gs://bucket/name`; compressed if they end in `.gz`.
         open_place: Opens a bucket.
 
     Raises:
-        ConfigError: It cannot be a file, or there is no such folder or bucket.
+        ConfigError: One cannot be a file, or there is no such folder or bucket.
         PermissionDeniedError: It may not be written.
         DiskFullError: There is no space for it.
         LockHeldError: Another process is writing it.
         StorageOutageError: The bucket does not answer.
     """
+    with ExitStack() as stack:
+        files = [stack.enter_context(_pending(out, open_place)) for out in outs]
+        yield [file.stream for file in files]
+        for file in files:
+            file.complete()
+        for file in reversed(files):
+            file.publish()
+
+
+@contextmanager
+def _pending(out: str, open_place: Callable[[str], ObjectStore]) -> Iterator[_Pending]:
     write_file = _to_bucket if is_in_bucket(out) else _to_folder
     with write_file(out, open_place) as file:
         if not out.lower().endswith(".gz"):
             yield file
             return
         # No name and no time: equal results are equal bytes.
-        packed = gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0)
-        yield cast(IO[bytes], packed)
-        packed.close()
+        packed = gzip.GzipFile("", "wb", _GZIP_LEVEL, file.stream, mtime=0)
+
+        def complete() -> None:
+            packed.close()
+            file.complete()
+
+        yield _Pending(cast(IO[bytes], packed), complete, file.publish)
 
 
 @contextmanager
-def _to_folder(out: str, open_place: Callable[[str], ObjectStore]) -> Iterator[IO[bytes]]:
+def _to_folder(out: str, open_place: Callable[[str], ObjectStore]) -> Iterator[_Pending]:
     path = _path_of(out)
     partial = path.with_name(f"{path.name}{_PARTIAL}")
     with _named_errors(path):
         file = _own(partial)
+        is_published = False
+
+        def complete() -> None:
+            with _named_errors(path):
+                file.flush()
+                os.fsync(file.fileno())
+
+        def publish() -> None:
+            nonlocal is_published
+            with _named_errors(path):
+                os.rename(partial, path)
+                is_published = True
+                sync_folder(path.parent)
+
         try:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            os.rename(partial, path)
-            sync_folder(path.parent)
-        except BaseException:
-            with suppress(OSError):
-                partial.unlink()
-            raise
+            yield _Pending(file, complete, publish)
         finally:
+            # By another name it may be that of another process by now.
+            if not is_published:
+                with suppress(OSError):
+                    partial.unlink()
             with suppress(OSError):  # what could not be flushed
                 file.close()
 
 
 @contextmanager
-def _to_bucket(out: str, open_place: Callable[[str], ObjectStore]) -> Iterator[IO[bytes]]:
+def _to_bucket(out: str, open_place: Callable[[str], ObjectStore]) -> Iterator[_Pending]:
     place, _, name = out.rpartition("/")
     try:
         store = open_place(place)
@@ -128,12 +188,14 @@ def _to_bucket(out: str, open_place: Callable[[str], ObjectStore]) -> Iterator[I
     if store.stat(name) is None:
         store.list(name)
     with (
+        temporary_errors_named(),
         tempfile.NamedTemporaryFile(prefix="siamese-out-") as file,
-        _named_errors(Path(file.name)),
     ):
-        yield cast(IO[bytes], file)
-        file.flush()
-        store.write_file(name, Path(file.name), if_generation=None)
+
+        def publish() -> None:
+            store.write_file(name, Path(file.name), if_generation=None)
+
+        yield _Pending(cast(IO[bytes], file), file.flush, publish)
 
 
 def _path_of(out: str) -> Path:

@@ -8,7 +8,12 @@ import os
 import pytest
 
 from job.errors import ConfigError, DiskFullError, LockHeldError, PermissionDeniedError
-from job.scoring.output import replacing_output, require_table_name, table_writer
+from job.scoring.output import (
+    replacing_output,
+    replacing_outputs,
+    require_table_name,
+    table_writer,
+)
 from job.storage.gcs.store import GsStore
 from tests.fakes.gcs_server import FakeGcs
 
@@ -144,6 +149,61 @@ def test_what_the_disk_refuses_is_told(number, error, tmp_path, monkeypatch):
     ):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_files_are_complete_before_the_second_and_then_the_first_get_their_names(
+    tmp_path, monkeypatch
+):
+    seen, rename = [], os.rename
+
+    def noted(source, target):
+        sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+        seen.append((os.path.basename(target), sizes))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", noted)
+    with replacing_outputs([str(tmp_path / name) for name in ("a.csv", "b.csv")]) as streams:
+        for number, stream in enumerate(streams, start=1):
+            stream.write(bytes(number))
+    assert seen == [
+        ("b.csv", {"a.csv.partial": 1, "b.csv.partial": 2}),
+        ("a.csv", {"a.csv.partial": 1, "b.csv": 2}),
+    ]
+    assert sorted(os.listdir(tmp_path)) == ["a.csv", "b.csv"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "b.csv"])
+def test_where_one_of_two_files_cannot_be_completed_both_are_as_they_were(
+    name, tmp_path, monkeypatch
+):
+    for one in ("a.csv", "b.csv"):
+        (tmp_path / one).write_bytes(b"old")
+    fsync = os.fsync
+
+    def refuse(fd):
+        if os.readlink(f"/proc/self/fd/{fd}").endswith(f"{name}.partial"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    outs = [str(tmp_path / one) for one in ("a.csv", "b.csv")]
+    with pytest.raises(DiskFullError, match=name), replacing_outputs(outs):
+        pass
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        "a.csv": b"old",
+        "b.csv": b"old",
+    }
+
+
+def test_a_full_temporary_folder_is_named_where_the_file_is_in_a_bucket():
+    with FakeGcs(bucket="sets") as server:
+
+        def open_place(uri):
+            return GsStore(uri, emulator=server.url)
+
+        error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with pytest.raises(DiskFullError, match="the temporary folder"):
+            half_written("gs://sets/x/a.csv", error, open_place=open_place)
 
 
 def test_an_object_of_a_bucket_is_complete_or_as_it_was():

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from job.config.data import Data, ImageDataConfig, SequenceDataConfig, TextDataConfig
 from job.config.names import names_of, shown
+from job.config.suggest import did_you_mean
 from job.data.dataset import Form, ItemTable
 from job.data.items.array_items import array_items
 from job.data.items.columns import item_of, text_cells
@@ -36,6 +37,7 @@ from job.data.sources.table import (
     extension,
     unknown_format,
 )
+from job.data.sources.table_records import require_separated
 from job.errors import DataError
 from job.scoring.output import Row
 from job.scoring.pairs_file import folder_of, input_file, input_folder
@@ -45,6 +47,7 @@ from job.types import Problem
 IntArray = NDArray[np.int64]
 
 ARRAYS = ".npz"
+_COLUMNS_SHOWN = 50
 _ADVICE = "Give a file with one item on each row."
 
 
@@ -174,6 +177,8 @@ class _Reading:
         """Reads CSV, TSV or JSON lines."""
         column = self._section.columns.item
         header = table.header()
+        if header is not None:
+            _require_columns(header, table=table, item=column)
         # A reader of CSV picks two columns or more.
         wanted = {"item": column, "cell": column}
         with table.records(wanted) as records:
@@ -288,6 +293,18 @@ class _Reading:
         # The quarantine names the file of a folder already.
         return self.store.lookup(
             row.cell, column=None if row.file else shown(self._section.columns.item)
+        )
+
+
+def _require_columns(header: Sequence[str], *, table: Table, item: str | Sequence[str]) -> None:
+    missing = [name for name in names_of(item) if name not in header]
+    if missing:
+        require_separated(header, where=table.where)
+        has = ", ".join(map(repr, header[:_COLUMNS_SHOWN]))
+        raise DataError(
+            f"{table.where} has no column {missing[0]!r}, which should hold the items."
+            f"{did_you_mean(missing[0], header)} Columns of the file: {has}. Name the column "
+            "that holds them: --item COLUMN."
         )
 
 

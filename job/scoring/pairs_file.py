@@ -28,7 +28,7 @@ from job.data.sources.configured import ARRAYS, DataSource
 from job.data.sources.files import DataFiles
 from job.data.sources.sequence_file import Features
 from job.data.sources.table import TABLE_FORMATS, Table, extension, unknown_format
-from job.data.sources.table_records import Record
+from job.data.sources.table_records import Record, require_separated
 from job.errors import ConfigError, DataError
 from job.storage.parallel import ParallelDownloader
 from job.types import Problem
@@ -192,6 +192,7 @@ def _require_columns(header: list[str], *, table: Table, section: Data) -> None:
     sides = {"left": names_of(columns.left), "right": names_of(columns.right)}
     for key, name in ((key, name) for key, names in sides.items() for name in names):
         if name not in header:
+            require_separated(header, where=table.where)
             has = ", ".join(map(repr, header[:50]))
             raise DataError(
                 f"{table.where} has no column {name!r}, which the model was trained with "

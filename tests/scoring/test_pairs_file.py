@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from job.commands.shared import reads_bucket
 from job.config.data import Data
-from job.errors import ConfigError
+from job.errors import ConfigError, DataError
 from job.scoring.pairs_file import ADDED, open_pairs
 
 SECTION = TypeAdapter(Data).validate_python({"kind": "text", "train": "a.csv"})
@@ -22,6 +22,13 @@ def test_a_column_that_is_added_is_refused(tmp_path, name):
     path = tmp_path / "a.csv"
     path.write_text(f"left,right,{name}\na,b,1\n")
     with pytest.raises(ConfigError, match=f"a.csv' has a column '{name}' already, and score"):
+        opened(path)
+
+
+def test_another_separator_is_named(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("left;right\na;b\n")
+    with pytest.raises(DataError, match="separates its columns by ';'"):
         opened(path)
 
 

@@ -223,12 +223,7 @@ def _require_columns(header: Sequence[str], *, wanted: Wanted, where: str) -> No
     ]
     if not missing:
         return
-    separators = [one for one in _OTHER_SEPARATORS if len(header) == 1 and one in header[0]]
-    if separators:
-        raise DataError(
-            f"{where} separates its columns by {separators[0]!r}. A .csv file has commas and a "
-            ".tsv file has tabs: save it as one of these."
-        )
+    require_separated(header, where=where)
     what = " And ".join(
         f"no column {name!r} (data.columns.{key}).{did_you_mean(name, header)}"
         for key, name in missing
@@ -238,6 +233,20 @@ def _require_columns(header: Sequence[str], *, wanted: Wanted, where: str) -> No
         f"{where} has {what} Columns of the file: {has}. Name the column that holds it: "
         f"`data.columns.{missing[0][0]}: NAME`."
     )
+
+
+def require_separated(header: Sequence[str], *, where: str) -> None:
+    """Refuses a header that is one name because its separator is another one.
+
+    Raises:
+        DataError: Names the separator.
+    """
+    separators = [one for one in _OTHER_SEPARATORS if len(header) == 1 and one in header[0]]
+    if separators:
+        raise DataError(
+            f"{where} separates its columns by {separators[0]!r}. A .csv file has commas and a "
+            ".tsv file has tabs: save it as one of these."
+        )
 
 
 def _csv_problem(error: csv.Error, *, start: int, end: int, where: str) -> Problem:

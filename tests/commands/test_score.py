@@ -296,7 +296,7 @@ def test_a_column_that_is_added_is_refused_before_the_model_is_loaded(
 def test_a_run_that_has_not_finished_is_told_from_one_without_an_export(place, capsys):
     make_project(place)
     config = place / "tiny.yaml"
-    stop = ["--set", "training.optimizer.learning_rate=1e30", "--set", "run.name=failed"]
+    stop = ["--set", "training.optimizer.learning_rate=1e38", "--set", "run.name=failed"]
     assert main(["train", str(config), *stop]) == ExitCode.DIVERGED
     assert main(["train", str(config), "--set", "export.enabled=false"]) == 0
     capsys.readouterr()

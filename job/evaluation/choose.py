@@ -19,7 +19,7 @@ from job.evaluation.calibration import sigmoid
 from job.evaluation.guarantees import ErrorLimits, ScoredPairs
 from job.evaluation.identities import Identities
 from job.evaluation.operating_points import OperatingPoints, operating_points
-from job.evaluation.resampling import Draw, by_dyad, by_identity, replicates
+from job.evaluation.resampling import Draw, by_dyad, by_identity, kept_share, replicates
 from job.evaluation.thresholds import (
     Choose,
     Decision,
@@ -137,7 +137,7 @@ def _interval(
     seed: int,
     num_replicates: int,
 ) -> tuple[float, float]:
-    """Where the threshold of 95 % of the draws of identities lies; see `intervals` for V."""
+    """Where the threshold of 95 % of the draws of identities lies; see `kept_share`."""
     group = len(points.score) - 1 - np.searchsorted(points.score[::-1], score)
     order = np.argsort(group, kind="stable")
     starts = np.searchsorted(group[order], np.arange(len(points.score)))
@@ -158,9 +158,7 @@ def _interval(
     moved, surplus = drawn(by_identity(part), seed), drawn(by_dyad(part), seed + 1)
     if not len(moved) or not len(surplus):
         return points.threshold(point), points.threshold(point)
-    variance = float(np.var(moved))
-    kept = max(variance - 2.0 * float(np.var(surplus)), variance / 3.0)
-    shrink = np.sqrt(kept / variance) if variance else 1.0
+    shrink = np.sqrt(kept_share(np.var(moved), np.var(surplus)))
     ends = at + shrink * (np.quantile(moved, [0.025, 0.975]) - at)
     low, high = sigmoid(ends) if points.has_logits else ends
     return float(np.float32(low)), float(np.float32(high))

@@ -11,8 +11,8 @@ For each metric:
 
 1. V, its variance over replicates that draw identities, less twice its variance over replicates
    that draw pairs of identities: a product of two random weights varies three times as much as
-   the weight of a pair should where no two pairs share an identity (see `resampling`). At least
-   a third of the first is left, which is exact for independent pairs.
+   the weight of a pair should where no two pairs share an identity. At least a third of the
+   first is left (`resampling.kept_share`).
 2. V grows by G / (G - 6) for G identities, because deviations from the mean of the data are too
    small: of the G d^2 products of deviations of pairs that share one of G identities, each
    lacks the variance of the mean, which is 4 of the 6; the rest is what a simulation of few
@@ -28,7 +28,7 @@ For each metric:
 `docs/adr/0014-intervals-over-identities.md` has the simulation that these choices passed.
 
 Source: Wilson 1927; Fogliato, Patil, Perona 2024 for his interval with an effective number of
-pairs; Cameron, Gelbach, Miller 2011 for the difference of variances.
+pairs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.evaluation.identities import Identities
-from job.evaluation.resampling import Draw, by_dyad, by_identity, replicates
+from job.evaluation.resampling import Draw, by_dyad, by_identity, kept_share, replicates
 from job.evaluation.weighted import Judged, RankedPairs, decisions
 
 Interval = tuple[float, float]
@@ -220,10 +220,10 @@ def _spread(
     variance = float(np.var(drawn))
     # Rounding errors of sums of other weights are no variance.
     variance = variance if variance > 1e-12 else 0.0
-    kept = max(variance - 2 * surplus, variance / 3)
-    share = kept / variance if variance else 0.0
+    share = float(kept_share(variance, surplus))
     bias = (float(np.mean(drawn)) - value) * share
-    return Spread(value, kept * identities / (identities - lost), bias, identities, unseen)
+    lack = identities / (identities - lost)
+    return Spread(value, variance * share * lack, bias, identities, unseen)
 
 
 def _with_unseen_errors(

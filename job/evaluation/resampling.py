@@ -6,18 +6,19 @@ drawing as many identities with replacement amounts to.
 
 The product varies three times as much as the pairs themselves where no two pairs share an
 identity, and as much as it should where many do. `by_dyad` draws each pair of two different
-identities on its own, which measures the surplus; `intervals` subtracts it.
+identities on its own, which measures the surplus; `kept_share` says what is left without it.
 
 Source: Owen, Eckles 2012, "Bootstrapping data arrays of arbitrary order", for products of
 weights and their surplus; Fogliato, Patil, Perona 2024, "Confidence intervals for error rates
-in 1:1 matching tasks", for pairs of identities.
+in 1:1 matching tasks", for pairs of identities; Cameron, Gelbach, Miller 2011 for the
+difference of variances.
 """
 
 import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from job.evaluation.identities import Identities
 
@@ -76,6 +77,26 @@ def by_pair(num_pairs: int) -> Draw:
         return _times(random, count, num_pairs)[:, :-1]
 
     return draw
+
+
+def kept_share(variance: ArrayLike, surplus: ArrayLike) -> NDArray[np.float64]:
+    """The share of a variance over draws of identities that is not surplus, in [1/3, 1].
+
+    At least a third is kept, which is exact for independent pairs.
+
+    Args:
+        variance: Over draws `by_identity`, any shape.
+        surplus: Over draws `by_dyad`, of the same shape.
+
+    Returns:
+        float64 of that shape; 1 where the variance is 0.
+    """
+    whole = np.asarray(variance, np.float64)
+    kept = np.maximum(whole - 2.0 * np.asarray(surplus, np.float64), whole / 3.0)
+    share: NDArray[np.float64] = np.divide(
+        kept, whole, out=np.ones_like(whole), where=whole > 0.0
+    )
+    return share
 
 
 def _times(random: np.random.Generator, count: int, width: int) -> Weights:

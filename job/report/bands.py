@@ -1,10 +1,8 @@
-"""Curves of quality with 95 % bands. P pairs, U units, B draws, G grid points.
+"""Curves of quality with 95 % bands. P pairs, B draws, G grid points.
 
-Pairs that share an item or a class are not independent, so units are drawn with replacement,
-not pairs. A pair counts as often as both of its units were drawn.
-
-Source: Owen 2007, The pigeonhole bootstrap, eq. 6: the weight of a pair is the product of the
-counts of its two units.
+Bands come from draws of identities, as the intervals of `job.evaluation.intervals` do: pairs
+that share an identity are not independent. A band is that of the draws, shrunk around the
+curve by the share of their variance that is not surplus (`kept_share`).
 """
 
 from collections.abc import Iterator
@@ -13,15 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from job.evaluation.resampling import Draw, by_dyad, by_identity, kept_share, replicates
 from job.report.facts import ScoredPairs
 
 Array = NDArray[np.float64]
 
 GRID = 101
 BINS = 10
-_MOST_DRAWS = 200
-# Pairs times draws; keeps the time below a second on one core.
-_MOST_WORK = 8_000_000
+# Draws of identities; as many of pairs of identities measure the surplus. More pairs get fewer.
+_MOST_DRAWS = 100
+_FEWEST_DRAWS = 40
+# Pairs times draws; keeps the time near a second on one core.
+_MOST_WORK = 4_000_000
 _PERCENTILES = (2.5, 97.5)
 
 
@@ -60,7 +61,7 @@ class Quality:
 
 
 def quality_curves(pairs: ScoredPairs, *, seed: int = 0) -> Quality:
-    """The curves of a split, with bands by resampling its items or classes.
+    """The curves of a split, with bands by resampling its identities.
 
     Args:
         pairs: Of both labels.
@@ -71,41 +72,36 @@ def quality_curves(pairs: ScoredPairs, *, seed: int = 0) -> Quality:
     bins = _equal_bins(pairs.probability)
     grid = np.linspace(0.0, 1.0, GRID)
 
-    def curves(weight: Array) -> tuple[Array, Array, Array]:
+    def curves(weight: NDArray[np.floating]) -> tuple[Array, Array, Array]:
         matches = np.bincount(block, weight * pairs.label, minlength=len(score))
         others = np.bincount(block, weight * ~pairs.label, minlength=len(score))
         accepted: Array = np.cumsum(matches, dtype=np.float64)
         false: Array = np.cumsum(others, dtype=np.float64)
         return (
             _roc(accepted, false, grid),
-            _precision(accepted, false, grid),
+            _precision(accepted, false, grid)[1:],
             _share(bins, pairs.label, weight),
         )
 
-    roc, precision, share = curves(np.ones(len(pairs.label)))
-    drawn = [curves(weight) for weight in _weights(pairs, seed=seed)]
-    count = np.bincount(bins)
-    mean = np.bincount(bins, pairs.probability) / count
-    return Quality(
-        _band(grid, roc, [one[0] for one in drawn]),
-        _band(grid[1:], precision[1:], [one[1][1:] for one in drawn]),
-        _band(mean, share, [one[2] for one in drawn]),
-        count,
+    def drawn(draw: Draw, seed: int) -> Iterator[tuple[Array, Array, Array]]:
+        size = len(pairs.label)
+        count = int(np.clip(_MOST_WORK // size, _FEWEST_DRAWS, _MOST_DRAWS))
+        for weights in replicates(draw, count=count, num_pairs=size, seed=seed):
+            for weight in weights:
+                if weight[pairs.label].any() and weight[~pairs.label].any():
+                    yield curves(weight)
+
+    bin_pairs = np.bincount(bins)
+    mean = np.bincount(bins, pairs.probability) / bin_pairs
+    moved = list(drawn(by_identity(pairs.identities), seed))
+    surplus = list(drawn(by_dyad(pairs.identities), seed + 1))
+    roc, precision, calibration = (
+        _band(x, y, [one[curve] for one in moved], [one[curve] for one in surplus])
+        for curve, (x, y) in enumerate(
+            zip((grid, grid[1:], mean), curves(np.ones(len(pairs.label))), strict=True)
+        )
     )
-
-
-def _weights(pairs: ScoredPairs, *, seed: int) -> Iterator[Array]:
-    """How often each pair counts, float64 (P,), for each draw that has pairs of both labels."""
-    units, place = np.unique(np.concatenate([pairs.left, pairs.right]), return_inverse=True)
-    left, right = np.split(place, 2)
-    is_same = left == right
-    random = np.random.default_rng(seed)
-    draws = int(np.clip(_MOST_WORK // len(left), 50, _MOST_DRAWS))
-    for _ in range(draws):
-        count = np.bincount(random.integers(0, len(units), len(units)), minlength=len(units))
-        weight = np.where(is_same, count[left], count[left] * count[right]).astype(np.float64)
-        if weight[pairs.label].any() and weight[~pairs.label].any():
-            yield weight
+    return Quality(roc, precision, calibration, bin_pairs)
 
 
 def _roc(accepted: Array, false: Array, grid: Array) -> Array:
@@ -135,7 +131,9 @@ def _equal_bins(probability: Array) -> NDArray[np.int64]:
     return np.unique(bins, return_inverse=True)[1]
 
 
-def _share(bins: NDArray[np.int64], label: NDArray[np.bool_], weight: Array) -> Array:
+def _share(
+    bins: NDArray[np.int64], label: NDArray[np.bool_], weight: NDArray[np.floating]
+) -> Array:
     size = int(bins.max()) + 1
     total = np.bincount(bins, weight, minlength=size)
     matches = np.bincount(bins, weight * label, minlength=size)
@@ -143,12 +141,14 @@ def _share(bins: NDArray[np.int64], label: NDArray[np.bool_], weight: Array) -> 
     return share
 
 
-def _band(x: Array, y: Array, drawn: list[Array]) -> Band:
-    if not drawn:
-        missing = np.full_like(y, np.nan)
-        return Band(x, y, missing, missing)
-    stacked = np.stack(drawn)
-    known = ~np.isnan(stacked).all(axis=0)
+def _band(x: Array, y: Array, moved: list[Array], surplus: list[Array]) -> Band:
+    """The band of a curve from its draws of identities, and of pairs of identities."""
     low, high = np.full_like(y, np.nan), np.full_like(y, np.nan)
-    low[known], high[known] = np.nanpercentile(stacked[:, known], _PERCENTILES, axis=0)
+    if moved and surplus:
+        drawn, beyond = np.stack(moved), np.stack(surplus)
+        known = ~(np.isnan(drawn).all(axis=0) | np.isnan(beyond).all(axis=0))
+        drawn, beyond, at = drawn[:, known], beyond[:, known], y[known]
+        shrink = np.sqrt(kept_share(np.nanvar(drawn, axis=0), np.nanvar(beyond, axis=0)))
+        ends = np.nanpercentile(drawn, _PERCENTILES, axis=0)
+        low[known], high[known] = at + shrink * (ends - at)
     return Band(x, y, low, high)

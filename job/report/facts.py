@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.config.monitors import Mode
+from job.evaluation.identities import Identities
 from job.types import Json, Kind, Split
 
 
@@ -21,16 +22,14 @@ class ScoredPairs:
     Attributes:
         label: bool (P,), True = match.
         score: float64 (P,), raw, in [0, 1].
-        probability: float64 (P,), calibrated; equal to `score` without a calibration.
-        left: int64 (P,), what the left item must be resampled with: its class, or itself.
-        right: int64 (P,), likewise.
+        probability: float64 (P,), calibrated; equal to `score` if the calibration is `none`.
+        identities: Those of the items, which are resampled.
     """
 
     label: NDArray[np.bool_]
     score: NDArray[np.float64]
     probability: NDArray[np.float64]
-    left: NDArray[np.int64]
-    right: NDArray[np.int64]
+    identities: Identities
 
 
 @dataclass(frozen=True, eq=False)

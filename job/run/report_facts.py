@@ -12,6 +12,7 @@ from job.config.resume import as_record
 from job.data.dataset import Dataset, ItemTable, PairTable
 from job.data.pipeline.collators import Collator
 from job.evaluation.evaluate import EvaluationResult
+from job.evaluation.identities import identities_of
 from job.models.pair_scorer import PairScores
 from job.report.facts import (
     Lineage,
@@ -97,15 +98,14 @@ def report_facts(
 
 def _scored(dataset: Dataset, result: EvaluationResult) -> dict[Split, ScoredPairs]:
     pairs, scores = dataset.pairs["test"], result.test_scores
-    unit = (
-        [pairs.left, pairs.right]
-        if dataset.items.item_class is None
-        else [dataset.items.classes_of(rows) for rows in (pairs.left, pairs.right)]
-    )
-    score = scores.score.astype(np.float64)
-    calibration = getattr(result, "calibration", None)
-    probability = score if calibration is None else calibration.apply(scores.logit)
-    return {"test": ScoredPairs(scores.label == 1, score, probability, *unit)}
+    return {
+        "test": ScoredPairs(
+            scores.label == 1,
+            scores.score.astype(np.float64),
+            result.calibration.apply(scores.logit),
+            identities_of(pairs, dataset.items),
+        )
+    }
 
 
 _Error = Literal["false_match", "missed_match"]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from job.evaluation.curve import decision_curve
+from job.evaluation.identities import Identities
 from job.report.facts import (
     Lineage,
     ReportFacts,
@@ -25,7 +26,7 @@ def scored(pairs: int = 120, *, seed: int = 0) -> ScoredPairs:
     label = np.arange(pairs) % 2 == 1
     score = np.clip(0.3 + 0.4 * label + random.normal(scale=0.2, size=pairs), 0, 1)
     units = random.integers(0, 60, (2, pairs))
-    return ScoredPairs(label, score, score, *units)
+    return ScoredPairs(label, score, score, Identities.of(*units))
 
 
 def shown(kind: str) -> ShownItem:

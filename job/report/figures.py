@@ -6,6 +6,7 @@ import numpy as np
 from bokeh.models import NumeralTickFormatter, Range1d
 from numpy.typing import NDArray
 
+from job.report import words
 from job.report.bands import quality_curves
 from job.report.charts import Chart, Document, small_multiples
 from job.report.facts import ReportFacts, ScoredPairs
@@ -67,7 +68,7 @@ def _epochs(facts: ReportFacts, series: Sequence[tuple[str, str]], *, label: str
     if label == "learning rate":
         chart.plot.y_range = Range1d(0.0, 1.1 * float(np.nanmax(_series(facts.history, name))))
         chart.y_axis.formatter = NumeralTickFormatter(format="0.[00000000]")
-    if best := facts.summary.get("best"):
+    if best := facts.summary["best"]:
         chart.marker(best["epoch"], colour="green", dash="dashed")
     for restart in facts.restarts:
         chart.marker(restart, colour="red", dash="dotted")
@@ -112,8 +113,10 @@ def _quality(facts: ReportFacts, pairs: ScoredPairs) -> Documents:
     known = curves.calibration
     line = calibration.line(known.x, known.y, colour="blue", points=True)
     calibration.hover(line, [("predicted", "@x{0.0 %}"), ("matches", "@y{0.0 %}")])
-    for chart, name in ((roc, "roc_point"), (precision, "pr_point")):
-        chart.dot(*_operating_point(facts, name), colour="ink", name=name)
+    decided = words.decision(facts)
+    of_accepted = 1.0 if decided.precision is None else decided.precision
+    roc.dot(decided.false_accept_rate, decided.recall, colour="ink", name="roc_point")
+    precision.dot(decided.recall, of_accepted, colour="ink", name="pr_point")
     for chart in (roc, precision, calibration):
         chart.percent(x=True)
     return {
@@ -125,13 +128,3 @@ def _quality(facts: ReportFacts, pairs: ScoredPairs) -> Documents:
 
 def _unit_square(x_label: str, y_label: str) -> Chart:
     return Chart(x_label, y_label, x_range=(-0.02, 1.02), y_range=(-0.02, 1.02))
-
-
-def _operating_point(facts: ReportFacts, name: str) -> tuple[float, float]:
-    curve, threshold = facts.summary["curve"], facts.summary["threshold"]
-    test, at = curve["test"], curve["threshold"].index(threshold)
-    true, false = test["true_positives"][at], test["false_positives"][at]
-    recall = true / test["num_positive"]
-    if name == "roc_point":
-        return false / test["num_negative"], recall
-    return recall, true / (true + false) if true + false else 1.0

@@ -34,7 +34,7 @@ def write_report(facts: ReportFacts) -> bytes:
     drawn = documents(facts)
     data = {
         "charts": drawn,
-        "curve": facts.summary.get("curve"),
+        "curve": facts.summary["curve"],
         "threshold": facts.summary["threshold"],
         "palette": {"light": LIGHT, "dark": DARK},
     }

@@ -87,7 +87,7 @@ def verdict(facts: ReportFacts) -> Verdict:
         return Verdict("poor", "Not better than an untrained baseline")
     if interval is not None and interval[0] <= baseline:
         return Verdict("poor", "Better than the baselines, but not beyond doubt")
-    if facts.summary.get("threshold_met") is False:
+    if not facts.summary["threshold_met"]:
         return Verdict("poor", "Better than the baselines, but short of its target")
     return Verdict("good", "Better than every untrained baseline")
 
@@ -115,8 +115,8 @@ def metric_rows(facts: ReportFacts) -> list[MetricRow]:
 
 
 def interval_of(summary: Mapping[str, Any], split: str, name: str) -> Interval | None:
-    """The 95 % interval of a metric, if the summary has one."""
-    found = summary["metrics"][split].get("intervals", {}).get(name)
+    """The 95 % interval of a metric, if it has one."""
+    found = summary["metrics"][split]["intervals"].get(name)
     return (float(found[0]), float(found[1])) if found else None
 
 
@@ -130,13 +130,11 @@ def rivals(facts: ReportFacts) -> list[Rival]:
     return sorted([*model, *baselines], key=lambda one: -one.roc_auc)
 
 
-def decision(facts: ReportFacts, split: str = "test") -> Decision | None:
-    """The counts at the threshold; None if the summary has no curve of the split."""
-    curve = facts.summary.get("curve") or {}
-    if split not in curve:
-        return None
+def decision(facts: ReportFacts) -> Decision:
+    """The counts on test at the threshold."""
+    curve = facts.summary["curve"]
     at = curve["threshold"].index(facts.summary["threshold"])
-    counts = curve[split]
+    counts = curve["test"]
     true, false = counts["true_positives"][at], counts["false_positives"][at]
     return Decision(true, false, counts["num_positive"] - true, counts["num_negative"] - false)
 
@@ -158,9 +156,14 @@ def are_short(pairs: Sequence[WrongPair]) -> bool:
 
 def target(summary: Mapping[str, Any]) -> str:
     """What the threshold was chosen for, in words."""
-    wanted = summary.get("threshold_target") or summary["threshold_chosen_for"]
+    wanted = str(summary["threshold_target"])
     names = {"accuracy": "best accuracy", "f1": "best F1", "eer": "equal error rates"}
-    return names.get(str(wanted), str(wanted))
+    return names.get(wanted, wanted)
+
+
+def is_calibrated(summary: Mapping[str, Any]) -> bool:
+    """Whether the probabilities of the export are fitted to validation."""
+    return bool(summary["calibration"]["kind"] != "none")
 
 
 @dataclass(frozen=True)
@@ -187,8 +190,7 @@ _SLICE_METRICS = ("balanced_accuracy", "roc_auc", "accuracy", "precision", "reca
 
 def slice_metrics(summary: Mapping[str, Any]) -> list[str]:
     """The metrics of slices that are shown, at most four."""
-    slices = summary.get("slices") or []
-    known = {name for one in slices for name in one.get("metrics", {})}
+    known = {name for one in summary["slices"] for name in one["metrics"]}
     return [name for name in _SLICE_METRICS if name in known][:4]
 
 
@@ -198,15 +200,12 @@ def slice_rows(summary: Mapping[str, Any]) -> list[SliceRow]:
     rows = [
         SliceRow(
             f"{one['group']} {one['name']}",
-            bool(one.get("is_worse")),
+            one["is_worse"],
             one["num_pairs"],
             one["num_positive"],
-            [
-                (one.get("metrics", {}).get(name), one.get("intervals", {}).get(name))
-                for name in names
-            ],
+            [(one["metrics"].get(name), one["intervals"].get(name)) for name in names],
         )
-        for one in summary.get("slices") or []
+        for one in summary["slices"]
     ]
     return sorted(
         rows,

@@ -40,7 +40,13 @@ def shown(kind: str) -> ShownItem:
 def facts(kind: str = "text", **changes: Any) -> ReportFacts:
     test = scored()
     splits = {split: (test.label, test.score) for split in ("test", "validation")}
-    metrics = {"loss": 0.4, "roc_auc": 0.91, "average_precision": 0.9, "eer": 0.1}
+    metrics = {
+        "loss": 0.4,
+        "roc_auc": 0.91,
+        "average_precision": 0.9,
+        "eer": 0.1,
+        "intervals": {},
+    }
     summary = {
         "run": "made-up",
         "outcome": "finished",
@@ -51,12 +57,18 @@ def facts(kind: str = "text", **changes: Any) -> ReportFacts:
         "state_sha256": "ab" * 32,
         "best": {"monitor": "val_loss", "value": 0.4, "epoch": 3, "step": 30, "dir": "d"},
         "threshold": THRESHOLD,
+        "threshold_interval": [0.4, 0.6],
+        "threshold_target": "accuracy",
+        "threshold_met": True,
         "threshold_chosen_for": "accuracy",
+        "calibration": {"kind": "platt", "logit": [1.0, 0.0], "probability": []},
         "metrics": {
             "validation": metrics,
             "test": {**metrics, "baseline_roc_auc": 0.8, "baselines": {"ngram_cosine": 0.8}},
         },
+        "slices": [],
         "curve": decision_curve(splits, threshold=THRESHOLD).to_json(),
+        "advice": [],
     }
     history = [
         {"loss": 1 / n, "val_loss": 1.2 / n, "accuracy": 0.5 + n / 10, "val_roc_auc": 0.7}

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from jinja2.exceptions import UndefinedError
 
 from job.report import words
 from job.report.card import write_card
@@ -125,8 +126,8 @@ def test_intervals_slices_and_advice_are_shown_once_they_are_known():
 )
 def test_the_verdict_compares_with_the_best_baseline(model, interval, tone):
     metrics = facts().summary["metrics"]
-    intervals = {"intervals": {"roc_auc": interval}} if interval else {}
-    test = {**metrics["test"], "roc_auc": model, **intervals}
+    intervals = {"roc_auc": interval} if interval else {}
+    test = {**metrics["test"], "roc_auc": model, "intervals": intervals}
     made = summary_with(metrics={**metrics, "test": test})
     assert words.verdict(made).tone == tone
     assert words.verdict(made).title in write_report(made).decode()
@@ -154,6 +155,43 @@ def test_the_card_is_markdown_that_names_use_data_quality_limits():
     tables = re.findall(r"(?:^\|.*\|\n)+", card, re.M)
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1, table
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("platt", "`probability` is calibrated on validation"),
+        ("isotonic", "`probability` is calibrated on validation"),
+        ("none", "Neither `score` nor `probability` is a calibrated probability"),
+    ],
+)
+def test_the_card_says_whether_probabilities_are_calibrated(kind, text):
+    calibration = {"kind": kind, "logit": [], "probability": []}
+    card = write_card(summary_with(calibration=calibration)).decode()
+    assert text in card
+    assert card.count("`probability`") == 1
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "advice",
+        "best",
+        "calibration",
+        "curve",
+        "slices",
+        "threshold_interval",
+        "threshold_met",
+        "threshold_target",
+    ],
+)
+def test_a_summary_without_a_key_is_no_report(key):
+    made = facts()
+    known = {name: value for name, value in made.summary.items() if name != key}
+    # The page does not read the calibration, whose chart it draws.
+    write = write_card if key == "calibration" else write_report
+    with pytest.raises((KeyError, UndefinedError), match=key):
+        write(replace(made, summary=known))
 
 
 def test_a_card_shows_hostile_names_as_text():

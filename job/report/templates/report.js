@@ -90,7 +90,6 @@
     element("false_positives").value = count(test.falsely);
     element("true_negatives").value = count(test.rejected);
     for (const split of ["test", "validation"]) {
-      if (!data.curve[split]) continue;
       const measured = rates(data.curve[split], at, use());
       for (const [name, text] of Object.entries(SHOWN)) {
         element(`${split}-${name}`).value = text(measured[name]);
@@ -127,20 +126,18 @@
       }),
     );
     paint();
-    if (data.curve) show();
+    show();
     document.documentElement.dataset.ready = "yes";
   }
 
-  if (data.curve) {
-    for (const id of ["threshold", "cost-false", "cost-missed", "share"]) {
-      element(id).addEventListener("input", show);
-    }
-    element("chosen").addEventListener("click", () => {
-      jump(data.curve.threshold.indexOf(data.threshold));
-    });
-    element("cheapest").addEventListener("click", () => jump(cheapest()));
-    show();
+  for (const id of ["threshold", "cost-false", "cost-missed", "share"]) {
+    element(id).addEventListener("input", show);
   }
+  element("chosen").addEventListener("click", () => {
+    jump(data.curve.threshold.indexOf(data.threshold));
+  });
+  element("cheapest").addEventListener("click", () => jump(cheapest()));
+  show();
   for (const query of [dark, print]) query.addEventListener("change", paint);
   draw();
 })();

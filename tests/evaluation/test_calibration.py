@@ -20,13 +20,24 @@ def test_platt_finds_the_coefficients_that_made_the_labels():
     assert offset == pytest.approx(-1.0, abs=0.1)
 
 
-def test_platt_is_where_its_likelihood_is_highest():
-    found = fit_calibration(LABEL[:50], LOGIT[:50], kind="platt").logit
-    matches, others = LABEL[:50].sum(), (~LABEL[:50]).sum()
-    target = np.where(LABEL[:50], (matches + 1) / (matches + 2), 1 / (others + 2))
+FEW = np.arange(50_000) >= 49_997
+
+
+@pytest.mark.parametrize(
+    ("label", "logit"),
+    [
+        (LABEL[:50], LOGIT[:50]),
+        # Far apart, and few of one label: steps of Newton's method that are too long.
+        (FEW, np.where(FEW, 30.0, -20.0)),
+    ],
+)
+def test_platt_is_where_its_likelihood_is_highest(label, logit):
+    found = fit_calibration(label, logit, kind="platt").logit
+    matches, others = label.sum(), (~label).sum()
+    target = np.where(label, (matches + 1) / (matches + 2), 1 / (others + 2))
 
     def loss(slope, offset):
-        at = slope * LOGIT[:50] + offset
+        at = slope * logit + offset
         return np.sum(np.logaddexp(0, at) - target * at)
 
     for step in ((1e-3, 0), (-1e-3, 0), (0, 1e-3), (0, -1e-3)):
@@ -50,6 +61,13 @@ def test_separated_equal_reversed_and_tiny_logits_have_a_probability(label, logi
     assert np.isfinite(chance).all()
     assert (np.diff(chance) >= 0).all()
     assert ((0 <= chance) & (chance <= 1)).all()
+
+
+@pytest.mark.parametrize("logit", [[0.1, 0.1, 0.1], [3.0, 1.0, 2.0], [-7, -8, -9]])
+def test_platt_is_the_share_of_matches_where_logits_are_equal_or_reversed(logit):
+    calibration = fit_calibration([0, 1, 1], logit, kind="platt")
+    # Of three pairs, two matches that count 3/4 each and another pair that counts 1/3.
+    assert calibration.apply(logit) == pytest.approx([(2 * 3 / 4 + 1 / 3) / 3] * 3)
 
 
 def test_isotonic_is_the_share_of_matches_where_logits_are_equal():

@@ -89,15 +89,16 @@ def finalize(
         run.stop.raise_if_requested()
         written |= _export(run, files, components, dataset, result)
     outcome = "stopped_early" if state.stop_reason else "finished"
-    summary = summarise(run, checkpointer, outcome=outcome, result=result)
-    summary["advice"] = advise(
+    advice = advise(
         state.history,
-        metrics=summary["metrics"],
+        roc_auc=result.test["roc_auc"],
+        baselines=result.baselines,
         config=config,
         epochs=state.position.epoch,
         stopped_early=bool(state.stop_reason),
         matching=_share_of_matches(dataset),
     )
+    summary = summarise(run, checkpointer, outcome=outcome, result=result, advice=advice)
     written |= _report(
         files,
         lambda: report_facts(
@@ -110,6 +111,7 @@ def finalize(
             summary=summary,
         ),
     )
+    # The report is one of them, and is made of the rest of the summary.
     summary["artifacts"] = written
     files[SUMMARY] = encode_summary(summary)
     results = artifacts.publish(files, directory=checkpointer.results_directory)
@@ -130,8 +132,8 @@ def finalize(
     if config.export.enabled:
         log.info("model exported", extra={"folder": f"{run_uri(config)}/{FOLDER}"})
     _log_result(run, checkpointer, outcome=outcome, result=result)
-    if summary["advice"]:
-        log.warning("advice", extra={"advice": summary["advice"]})
+    if advice:
+        log.warning("advice", extra={"advice": advice})
     if run.logging.format != "json":
         run.logging.terminal.write_line(format_summary(summary, directory=run_uri(config)))
 

@@ -48,11 +48,13 @@ def summarise(
     *,
     outcome: str,
     result: "EvaluationResult | None" = None,
-    artifacts: Mapping[str, str] | None = None,
+    advice: Sequence[str] = (),
     exit_code: ExitCode = ExitCode.FINISHED,
     error: Exception | None = None,
 ) -> dict[str, Any]:
     """The content of `summary.json`; unknown values are null.
+
+    `artifacts` is empty: what was written is known last, and `finalize` adds it.
 
     Args:
         run: The surroundings of the process.
@@ -60,7 +62,7 @@ def summarise(
         outcome: `finished`, `stopped_early`, `preempted`, `interrupted`, `diverged` or
             `failed`.
         result: Quality of the model.
-        artifacts: Names in the run directory by what they are.
+        advice: From `advise`.
         exit_code: Of this process.
         error: Why the run failed.
     """
@@ -84,9 +86,9 @@ def summarise(
         "best": asdict(best) if best else None,
         **result_json(result),
         "curve": _curve(result),
-        "advice": [],
+        "advice": list(advice),
         "metrics_port": run.port or None,
-        "artifacts": dict(artifacts or {}),
+        "artifacts": {},
     }
 
 
@@ -181,7 +183,7 @@ def format_summary(summary: Mapping[str, Any], *, directory: str) -> str:
     if best:
         lines.append(f"best epoch {best['epoch']}: {best['monitor']} {best['value']:.4f}")
     lines += ["", *result_lines(summary)]
-    for sentence in summary.get("advice", ()):
+    for sentence in summary["advice"]:
         lines += ["", *textwrap.wrap(f"advice: {sentence}", _WIDTH, subsequent_indent="  ")]
     lines += ["", f"written to {directory}:"]
     lines += [f"  {name:14}{path}" for name, path in summary["artifacts"].items()]
@@ -210,7 +212,7 @@ def result_lines(report: Mapping[str, Any]) -> list[str]:
 
 
 def _with_interval(measured: Mapping[str, Any], name: str) -> tuple[str, str]:
-    interval = measured.get("intervals", {}).get(name)
+    interval = measured["intervals"].get(name)
     return _number(measured.get(name)), "" if interval is None else _span(interval)
 
 

@@ -23,14 +23,11 @@ def history(*values: float, monitor: str = AUC) -> list[dict[str, float]]:
     return [{monitor: value} for value in values]
 
 
-def metrics(roc_auc: float, **baselines: float):
-    return {"test": {"roc_auc": roc_auc, "baselines": baselines}}
-
-
 def advice(values, *, test=0.9, stopped=False, settings=None, matching=0.5, **baselines):
     return advise(
         history(*values),
-        metrics=metrics(test, **(baselines or {"ngram_cosine": 0.8})),
+        roc_auc=test,
+        baselines=baselines or {"ngram_cosine": 0.8},
         config=settings or config(),
         epochs=len(values),
         stopped_early=stopped,
@@ -92,7 +89,8 @@ def test_a_model_below_a_baseline_is_told_so_and_what_to_change():
 def test_without_baselines_there_is_none_to_be_below():
     found = advise(
         history(0.7, 0.7),
-        metrics=metrics(0.4),
+        roc_auc=0.4,
+        baselines={},
         config=config(),
         epochs=2,
         stopped_early=False,

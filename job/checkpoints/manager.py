@@ -373,7 +373,7 @@ class CheckpointManager:
             status: The status of the run.
             reason: Why, for people.
             results: Newest version of result files, by fixed name, from `files.publish`.
-            facts: What a later start needs to know: outcome, epochs, global_step.
+            facts: What a later start needs to know: outcome, epochs, global_step, settings.
 
         Raises:
             FencedError: A newer attempt holds the run.

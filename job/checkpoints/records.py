@@ -235,7 +235,7 @@ class Head:
         written: UTC time of the record, ISO 8601; for people.
         status: Status of the run.
         reason: Why it has that status; empty while it runs.
-        facts: Values that `finish` stored: outcome, epochs and so on.
+        facts: Values that `finish` stored: outcome, epochs, settings and so on.
         results: Newest version of each result file, by its fixed name.
         checkpoints: The checkpoints that the run can resume from, oldest first.
         last: Directory of the newest one.

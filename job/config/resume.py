@@ -5,6 +5,9 @@ run. `training.steps_per_call` is fixed only in a run with custom callbacks, who
 depend on it, and `training.epochs` in one whose learning rate decays over all its steps. The
 commands that resume reject a difference in a fixed key and print the lines of
 `binding_diff`.
+
+Some of the mutable keys shape what a run leaves when it ends. A run that has ended does not
+look at them again, so it keeps their values (`result_settings`) to say which differ.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,11 +27,42 @@ class _Absent:
 _ABSENT = _Absent()
 
 _FIXED_BY_CUSTOM_CALLBACKS = "training.steps_per_call"
+# Of the section `evaluation`: what chooses, calibrates and measures once training has ended.
+_OF_THE_END = ("threshold", "confidence", "match_share", "calibration", "weights")
 
 
 def as_record(config: Config) -> dict[str, Json]:
     """The resolved configuration as a run stores it: every key, JSON values only."""
     return config.model_dump(mode="json")
+
+
+def result_settings(config: Config) -> dict[str, Json]:
+    """The mutable keys that shape the results of a run when it ends, by dotted key."""
+    evaluation, export = (
+        section.model_dump(mode="json") for section in (config.evaluation, config.export)
+    )
+    return {
+        **{f"evaluation.{name}": evaluation[name] for name in _OF_THE_END},
+        **{f"export.{name}": value for name, value in export.items()},
+    }
+
+
+def changed_settings(stored: Mapping[str, Any], config: Config) -> dict[str, str]:
+    """What of `result_settings` is not as it was when a run ended.
+
+    Args:
+        stored: `result_settings` of that time; a key that an older version did not store is
+            taken to be unchanged.
+        config: The configuration now.
+
+    Returns:
+        Both values, as text, by dotted key.
+    """
+    return {
+        key: f"finished with {preview(stored[key])}, the config says {preview(value)}"
+        for key, value in result_settings(config).items()
+        if key in stored and not _are_equal(stored[key], value)
+    }
 
 
 def is_mutable(key: str) -> bool:

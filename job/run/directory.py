@@ -11,7 +11,7 @@ from pathlib import Path
 from job.checkpoints.records import StoredConfig
 from job.checkpoints.restore import read_head, read_stored
 from job.checkpoints.rewind import entry_at
-from job.config.resume import as_record, binding_diff
+from job.config.resume import as_record, binding_diff, changed_settings
 from job.config.root import Config
 from job.distribution.kubernetes import Pod, ends_with_the_pod, host_of, pod_of
 from job.errors import ConfigError, DivergedError, ExitCode
@@ -213,8 +213,27 @@ def reported_complete(directory: RunDirectory, *, config: Config) -> bool:
     facts = {"folder": directory.uri, **shown, "attempts": head.token}
     log.info("already finished", extra=facts)
     log.info("nothing to do", extra={"to_go_on": "raise training.epochs"})
+    _warn_of_settings(head.facts, config=config)
     write_termination_message(ExitCode.FINISHED, "already finished", facts=facts)
     return True
+
+
+def _warn_of_settings(facts: Mapping[str, Json], *, config: Config) -> None:
+    """Warns of settings that a finished run would have needed before it ended."""
+    stored = facts.get("settings")  # an older version did not store them
+    changed = changed_settings(stored, config) if isinstance(stored, Mapping) else {}
+    if not changed:
+        return
+    is_measured = any(key.startswith("evaluation.") for key in changed)
+    log.warning(
+        "settings not applied",
+        extra={
+            "keys": [f"{key}: {values}" for key, values in changed.items()],
+            **({"to_look": "siamese-job evaluate CONFIG"} if is_measured else {}),
+            "to_apply": f"siamese-job train CONFIG --from {facts['global_step']}, which "
+            "replaces the results; copy the run folder first to keep them",
+        },
+    )
 
 
 def is_complete(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.callbacks.activations import DIRECTORY as ACTIVATIONS
+from job.config.resume import result_settings
 from job.data.dataset import Dataset
 from job.data.pipeline.collators import Collator
 from job.errors import ExitCode, JobError
@@ -126,6 +127,7 @@ def finalize(
             "global_step": state.position.global_step,
             "stop_reason": state.stop_reason,
             "patience_epochs": stopping.patience_epochs if stopping else None,
+            "settings": result_settings(config),
         },
     )
     checkpointer.close()

@@ -3,9 +3,11 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
+from job.checkpoints.records import Head, dumps, parse
 from job.cli import main
 from job.errors import ExitCode
 from tests.tiny import files_below, make_project
@@ -62,6 +64,45 @@ def test_a_finished_run_is_trained_again_from_an_older_step(project, capsys):
     assert after["state_sha256"] == before["state_sha256"]
     assert after["best"]["value"] == before["best"]["value"]
     assert steps(project, capsys)[-1] == 30
+
+
+def test_a_finished_run_names_the_settings_that_it_was_finished_without(project, capsys):
+    before, files = summary(project), files_below(project / "runs")
+    sets = ["evaluation.threshold=f1", "evaluation.calibration=none", "export.enabled=false"]
+    assert train(project, *sets, "logging.every_seconds=9") == ExitCode.FINISHED
+    out = capsys.readouterr().out
+    (line,) = [one for one in out.splitlines() if "settings not applied" in one]
+    for text in (
+        "evaluation.threshold: finished with 'accuracy', the config says 'f1'",
+        "evaluation.calibration: finished with 'platt', the config says 'none'",
+        "export.enabled: finished with true, the config says false",
+        "siamese-job evaluate CONFIG",
+        "siamese-job train CONFIG --from 30",
+    ):
+        assert text in line
+    assert "logging" not in line
+    assert files_below(project / "runs") == files
+    # What it names does apply them, without training.
+    assert train(project, *sets, flags=["--from", "30"]) == ExitCode.FINISHED
+    after = summary(project)
+    assert after["state_sha256"] == before["state_sha256"]
+    assert (before["threshold_target"], after["threshold_target"]) == ("accuracy", "f1")
+    assert after["calibration"]["kind"] == "none"
+    capsys.readouterr()
+    assert train(project, *sets) == ExitCode.FINISHED
+    assert "settings not applied" not in capsys.readouterr().out
+
+
+def test_a_run_that_an_older_version_finished_has_no_settings_to_compare(project, capsys):
+    path = project / "runs" / "tiny" / "HEAD.json"
+    head = parse(Head, path.read_bytes())
+    older = {name: value for name, value in head.facts.items() if name != "settings"}
+    assert len(older) < len(head.facts)
+    path.write_bytes(dumps(replace(head, facts=older)))
+    assert train(project, "evaluation.threshold=f1") == ExitCode.FINISHED
+    out = capsys.readouterr().out
+    assert "already finished" in out
+    assert "settings not applied" not in out
 
 
 def test_a_step_without_a_checkpoint_is_refused_before_anything_is_written(project, capsys):

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from job.config.keys import all_keys
-from job.config.resume import as_record, binding_diff, is_mutable
+from job.config.resume import (
+    as_record,
+    binding_diff,
+    changed_settings,
+    is_mutable,
+    result_settings,
+)
 from tests.config.conftest import Load
 
 MUTABLE = {
@@ -251,3 +257,34 @@ def test_a_required_key_an_older_version_did_not_know_is_a_difference(load: Load
     del stored["data"]["train"]
     [line] = binding_diff(stored, current)
     assert line.startswith("data.train: this run has no such key")
+
+
+def test_settings_of_the_results_are_mutable_and_survive_json(load: Load) -> None:
+    settings = result_settings(load("evaluation: {match_share: 0.1}").config)
+    assert all(is_mutable(key) for key in settings)
+    assert {key for key in MUTABLE if key.startswith("export.")} <= settings.keys()
+    assert json.loads(json.dumps(settings, allow_nan=False)) == settings
+
+
+@pytest.mark.parametrize(
+    ("after", "changed"),
+    [
+        ("", {}),
+        ("training: {epochs: 99}\nlogging: {level: DEBUG}", {}),
+        (
+            "evaluation: {match_share: 0.1}\nexport: {onnx: true}",
+            {
+                "evaluation.match_share": "finished with null, the config says 0.1",
+                "export.onnx": "finished with false, the config says true",
+            },
+        ),
+    ],
+)
+def test_changed_settings_are_named_with_both_values(
+    load: Load, after: str, changed: dict[str, str]
+) -> None:
+    stored = result_settings(load("").config)
+    now = load(after).config
+    assert changed_settings(stored, now) == changed
+    # What another version stored, or did not, is no difference.
+    assert changed_settings({"export.gone": 1}, now) == {}

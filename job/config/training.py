@@ -179,12 +179,6 @@ class TrainingConfig(Section):
         "its items. Affects speed, never the result.",
         json_schema_extra=MUTABLE,
     )
-    jit_compile: Literal["auto", "always", "never"] = Field(
-        "auto",
-        description="Whether XLA compiles the optimizer steps, which changes the last bits of "
-        "a result. `auto`: on one CPU, for batches of at most 128 pairs of sequences that have "
-        "one length, without augmentation and dropout; XLA compiles anew for each length.",
-    )
     stall_seconds: float | None = Field(
         300.0,
         gt=0.0,

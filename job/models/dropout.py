@@ -54,7 +54,7 @@ class PairDropout(keras.layers.Layer):  # type: ignore[misc]  # Keras has no typ
         num_pairs = (num_items + len(sides) - 1) // len(sides)
         num_parts = replica.num_replicas_in_sync * part.count
         shape = (len(BOTH), num_parts, num_pairs, num_features)
-        number_SRPF = _uniform(shape, seed=self._next_seed(sides))
+        number_SRPF = tf.random.stateless_uniform(shape, seed=self._next_seed(sides))
         own = replica.replica_id_in_sync_group * part.count + part.index
         number_SPF = tf.gather(number_SRPF, own, axis=1)
         own_SPF = number_SPF[sides[0] : sides[-1] + 1]
@@ -78,15 +78,3 @@ class PairDropout(keras.layers.Layer):  # type: ignore[misc]  # Keras has no typ
     def get_config(self) -> dict[str, Any]:
         """The arguments that build this layer again."""
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
-
-
-def _uniform(shape: tuple[Any, ...], *, seed: tf.Tensor) -> tf.Tensor:
-    """The numbers of `tf.random.stateless_uniform`, float32 in [0, 1), also if XLA compiles.
-
-    Compiled or not, TensorFlow 2.21 draws the same integers, but only without XLA does it make
-    a number of their lower 23 bits.
-    """
-    integers = tf.random.stateless_uniform(
-        shape, seed=seed, minval=None, maxval=None, dtype=tf.uint32
-    )
-    return tf.cast(tf.bitwise.bitwise_and(integers, 2**23 - 1), tf.float32) / 2**23

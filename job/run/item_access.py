@@ -1,8 +1,7 @@
-"""Decides how the optimizer steps get their items, and whether XLA compiles the steps."""
+"""Decides how the optimizer steps get their items."""
 
 from job.config.root import Config
 from job.distribution.hardware import memory_limit
-from job.errors import ConfigError
 from job.preprocessing.ragged import RaggedArray
 from job.run.components import Components
 from job.training.item_tensors import StoredItems
@@ -13,9 +12,8 @@ from job.training.step import ItemAccess
 _CPU_ITEM_SHARE = 8
 _GPU_ITEM_BYTES = 2 << 30
 
-# XLA saves the start of operations, but runs large ones less in parallel. Measured on two
-# cores with 40 steps of 128 numbers and 32 units: 0.94 of the time at 64 pairs, 1.0 at 256.
-_MOST_COMPILED_PAIRS = 128
+# Half of a small batch gives a core too little to do.
+_MOST_MERGED_PAIRS = 128
 
 
 def item_access(config: Config, components: Components) -> ItemAccess:
@@ -36,8 +34,8 @@ def item_access(config: Config, components: Components) -> ItemAccess:
 def _pays_side_by_side(config: Config, components: Components, length: int | None) -> bool:
     """Whether the loops of two encoder calls, each on its own core, take less time than one.
 
-    Measured on two cores with 40 steps of 128 numbers and 32 units: 0.92 of the time at 256
-    pairs. Texts of 16 characters gain nothing.
+    Measured on two cores with 40 steps of 128 numbers and 32 units: 0.81 of the time at 256
+    pairs, 1.25 at 64. Texts of 16 characters gain nothing.
     """
     return (
         length is not None
@@ -45,7 +43,7 @@ def _pays_side_by_side(config: Config, components: Components, length: int | Non
         and components.strategy.num_replicas_in_sync == 1
         and components.compute_threads > 1
         and components.siamese.item.kind == "sequence"
-        and config.training.global_batch_size > _MOST_COMPILED_PAIRS
+        and config.training.global_batch_size > _MOST_MERGED_PAIRS
     )
 
 
@@ -62,35 +60,3 @@ def _common_length(items: RaggedArray | None) -> int | None:
         return None
     length = int(items.lengths[0])
     return length if (items.lengths == length).all() else None
-
-
-def is_compiled(config: Config, components: Components, *, length: int | None) -> bool:
-    """Whether XLA compiles the optimizer steps.
-
-    XLA compiles anew for each shape, which takes longer than it saves if sequences differ in
-    length. It excludes cuDNN on a GPU and collectives on a CPU. Whole runs with dropout have
-    not been held against the plain path yet.
-
-    Args:
-        config: The configuration of the run.
-        components: Their devices.
-        length: The length of every item; None if they differ.
-
-    Raises:
-        ConfigError: `training.jit_compile: always`, and the steps cannot be compiled.
-    """
-    choice, replicas = config.training.jit_compile, components.strategy.num_replicas_in_sync
-    is_sequence = config.data.kind == "sequence"
-    has_dropout = getattr(config.model.encoder, "dropout", 0.0) > 0.0
-    can = is_sequence and length is not None and replicas == 1 and not has_dropout
-    if choice == "always" and not can:
-        raise ConfigError(
-            "training.jit_compile: 'always' needs sequences of one length, one replica, and "
-            f"neither augmentation nor dropout; these are items of kind {config.data.kind}, "
-            f"{'of one length' if length else 'of several lengths'}, on {replicas} replica(s), "
-            f"{'with' if has_dropout else 'without'} dropout. Use 'auto' or 'never'."
-        )
-    pays = components.device_kind == "CPU" and (
-        config.training.global_batch_size <= _MOST_COMPILED_PAIRS
-    )
-    return choice == "always" or (choice == "auto" and can and pays)

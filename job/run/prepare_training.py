@@ -11,7 +11,7 @@ from job.data.dataset import Dataset
 from job.distribution.cluster import SINGLE, Cluster
 from job.models.learning_rate import RateSchedule
 from job.run.components import Components
-from job.run.item_access import is_compiled, item_access
+from job.run.item_access import item_access
 from job.training.budget import epochs_of
 from job.training.grid import grid_steps
 from job.training.loop import Lead, Schedule, TrainingData, TrainingLoop
@@ -119,13 +119,11 @@ def build_training(
         )
     run_steps = epochs * data.steps_in_epoch
     rate = RateSchedule.of(section.schedule, run_steps=run_steps)
-    compiled = is_compiled(config, components, length=access.length)
     step = TrainStep(
         components.siamese,
         strategy=components.strategy,
         global_batch_size=section.global_batch_size,
         access=access,
-        compiled_steps=grid if compiled else None,
         rule=UpdateRule(section.clip_norm, rate),
         micro_batch_size=section.per_replica_micro_batch_size,
         compression=config.distribution.compression,

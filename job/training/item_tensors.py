@@ -37,7 +37,7 @@ class ItemTensors:
 
     def take(self, first: Any, size: int) -> "ItemTensors":
         """`size` items from `first` on, an int or int32 ()."""
-        # XLA must know the size of a slice from its arguments.
+        # A slice by two numbers would not tell its size.
         start_N, length_N = (
             tf.slice(number_N, [first], [size]) for number_N in (self.start_N, self.length_N)
         )
@@ -86,30 +86,6 @@ class ItemTensors:
         return tf.where(step_T < self.length_N[:, None], values_NT, 0)
 
 
-@dataclass(frozen=True, eq=False)
-class WholeItems:
-    """Sequences of one length that have been gathered.
-
-    Attributes:
-        vectors_NTF: float32 (N, T, F), standardised.
-    """
-
-    vectors_NTF: Any
-
-    def take(self, first: Any, size: int) -> "WholeItems":
-        """`size` items from `first` on, an int or int32 ()."""
-        _, *shape = self.vectors_NTF.shape
-        return WholeItems(tf.slice(self.vectors_NTF, [first, 0, 0], [size, *shape]))
-
-    def joined(self, others: "WholeItems") -> "WholeItems":
-        """These items, then others."""
-        return WholeItems(tf.concat([self.vectors_NTF, others.vectors_NTF], axis=0))
-
-    def padded(self, item: ItemInput) -> PreparedSteps:
-        """See `ItemTensors.padded`; nothing is padded."""
-        return PreparedSteps(self.vectors_NTF, None)
-
-
 def whole_items(values_V: tf.Tensor, length: int) -> tf.Tensor:
     """Values of items that all have the same length, (number of items, length, ...)."""
     return tf.reshape(values_V, (-1, length, *values_V.shape[1:]))
@@ -143,11 +119,6 @@ class StoredItems:
     def per_replica(self) -> Any:
         """An argument of `strategy.run`: (values_V, offsets) of the replica's device."""
         return self._per_replica
-
-    @property
-    def values(self) -> tf.Tensor:
-        """The values on the only device, (V, ...)."""
-        return self._per_replica[0]
 
 
 def stored_items(

@@ -9,7 +9,7 @@ the result does not depend on which batches share a call.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +23,8 @@ from job.training.gradients import ReplicaStep, num_micro_batches
 from job.training.item_tensors import (
     ItemTensors,
     StoredItems,
-    WholeItems,
     prepared_values,
     stored_items,
-    whole_items,
 )
 from job.training.weight_update import PLAIN, UpdateRule
 
@@ -87,8 +85,6 @@ class TrainStep:
         strategy: What the steps run under.
         global_batch_size: B, pairs in a step over all replicas.
         access: How the steps get their items.
-        compiled_steps: Steps of the longest call, if XLA is to compile the steps; it needs one
-            replica and `access.length`. None: TensorFlow runs operation by operation.
         rule: How the weights are updated.
         micro_batch_size: Pairs that a replica encodes at a time; None for all of them.
         compression: How gradients travel between replicas.
@@ -105,7 +101,6 @@ class TrainStep:
         strategy: tf.distribute.Strategy,
         global_batch_size: int,
         access: ItemAccess = IN_BATCHES,
-        compiled_steps: int | None = None,
         rule: UpdateRule = PLAIN,
         micro_batch_size: int | None = None,
         compression: Compression = "none",
@@ -127,7 +122,6 @@ class TrainStep:
         self._rows = global_batch_size // replicas
         self._local_replicas = len(strategy.extended.worker_devices)
         self._access = access
-        self._compiled_steps = compiled_steps
         self._steps: Any = None
 
     def prepare(self, batches: Sequence[PairArrays]) -> PreparedCall:
@@ -142,9 +136,6 @@ class TrainStep:
                 np.concatenate([one.values for one in items]) if several else items[0].values
             )
             arrays += [np.stack([one.lengths for one in items]), values]
-        if self._compiled_steps is not None:
-            # XLA compiles for one shape.
-            arrays = [_enlarged(one, self._compiled_steps / len(batches)) for one in arrays]
         tensors = tuple(map(tf.constant, arrays))
         return PreparedCall(tf.constant(len(batches)), tensors[:5], tensors[5:])
 
@@ -163,14 +154,12 @@ class TrainStep:
 
     def _traceable(self, call: PreparedCall) -> Any:
         """The steps as a function that is traced once, whatever K and the lengths are."""
-        compiled = self._compiled_steps is not None
         signature = [
-            tf.TensorSpec(tensor.shape if compiled else (None, *tensor.shape[1:]), tensor.dtype)
+            tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
             for tensor in (*call.arrays_KB, *call.items)
         ]
         return tf.function(
-            self._run_compiled if compiled else self._run_steps,
-            input_signature=[tf.TensorSpec((), tf.int32), *signature],
+            self._run_steps, input_signature=[tf.TensorSpec((), tf.int32), *signature]
         )
 
     def _run_steps(
@@ -190,29 +179,6 @@ class TrainStep:
             *numbers_KB,
         )
 
-    def _run_compiled(
-        self, num_steps: tf.Tensor, label_KB: tf.Tensor, *arrays: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """`_run_steps`, compiled by XLA; gathering items, which is slow there, is not."""
-        numbers_KB, stored = arrays[:4], self._access.stored
-        length = cast(int, self._access.length)
-        if stored is not None:
-            rows_K2B = tf.concat(numbers_KB[:2], axis=1)
-            vectors_K2BTF = tf.gather(whole_items(stored.values, length), rows_K2B)
-        else:
-            values_V = prepared_values(arrays[5], item=self._siamese.item)
-            shape = (*arrays[4].shape, length, *values_V.shape[1:])
-            vectors_K2BTF = tf.reshape(values_V, shape)
-
-        def loop(
-            num_steps: tf.Tensor, vectors_K2BTF: tf.Tensor, *arrays_KB: tf.Tensor
-        ) -> tuple[tf.Tensor, tf.Tensor]:
-            return self._loop(num_steps, lambda k: vectors_K2BTF[k], *arrays_KB)
-
-        compiled = tf.function(loop, jit_compile=True)
-        loss_K, correct_K = compiled(num_steps, vectors_K2BTF, label_KB, *numbers_KB)
-        return loss_K, correct_K
-
     def _loop(
         self,
         num_steps: tf.Tensor,
@@ -221,9 +187,8 @@ class TrainStep:
         *numbers_KB: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Loss and correct pairs of each step, float32 (K,); `items_of` gives its items."""
-        capacity = self._compiled_steps or num_steps
-        losses = tf.TensorArray(tf.float32, capacity)
-        corrects = tf.TensorArray(tf.float32, capacity)
+        losses = tf.TensorArray(tf.float32, num_steps)
+        corrects = tf.TensorArray(tf.float32, num_steps)
         for k in tf.range(num_steps):
             numbers_B = [number_KB[k] for number_KB in numbers_KB]
             loss, correct = self._strategy.run(
@@ -257,8 +222,6 @@ class TrainStep:
     def _own_items(self, items: Any, left_b: tf.Tensor, right_b: tf.Tensor) -> Any:
         """The replica's items: those of the left side, then those of the right side."""
         length = self._access.length
-        if self._compiled_steps is not None:
-            return WholeItems(items)
         if self._access.stored is not None:
             return stored_items(items, tf.concat([left_b, right_b], axis=0), length=length)
 
@@ -278,10 +241,3 @@ class TrainStep:
             return siamese.embed_both(both.padded(siamese.item), training=True)
         padded = (side.padded(siamese.item) for side in (left, right))
         return siamese.embed_sides(*padded, training=True)
-
-
-def _enlarged(array: npt.NDArray[Any], factor: float) -> npt.NDArray[Any]:
-    """The array followed by zeros, with its first axis multiplied."""
-    enlarged = np.zeros((round(len(array) * factor), *array.shape[1:]), array.dtype)
-    enlarged[: len(array)] = array
-    return enlarged

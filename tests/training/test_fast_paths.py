@@ -17,7 +17,7 @@ from job.training.step import ItemAccess, TrainStep
 from job.types import ItemInput
 from tests.proving import examples
 
-BATCH, ITEMS, BLOCK, LENGTH = 8, 24, 4, 6
+BATCH, ITEMS, LENGTH = 8, 24, 6
 STEPS = ItemInput("sequence", "float32", (None, 5), mean=(0.5,) * 5, std=(2.0,) * 5)
 TEXT = ItemInput("text", "int32", (None,), vocabulary_size=30)
 
@@ -61,7 +61,7 @@ class Path:
         write_variables(self.siamese.variables(), values)
 
 
-def path(item, items, *, stored=True, length=None, merged=True, compiled=False, **encoder):
+def path(item, items, *, stored=True, length=None, merged=True, **encoder):
     strategy = tf.distribute.OneDeviceStrategy("CPU:0")
     with strategy.scope():
         siamese = build_siamese(
@@ -76,7 +76,6 @@ def path(item, items, *, stored=True, length=None, merged=True, compiled=False, 
         strategy=strategy,
         global_batch_size=BATCH,
         access=ItemAccess(store, length, merged),
-        compiled_steps=BLOCK if compiled else None,
     )
     return Path(siamese, step, items, in_batch=not stored)
 
@@ -132,8 +131,8 @@ def test_items_from_the_device_give_the_bits_of_items_from_batches(item, encoder
 FAST = {
     "one length": {"length": LENGTH},
     "sides apart": {"merged": False},
-    "compiled": {"length": LENGTH, "compiled": True},
-    "compiled from batches": {"length": LENGTH, "compiled": True, "stored": False},
+    "one length, sides apart": {"length": LENGTH, "merged": False},
+    "one length, from batches": {"length": LENGTH, "stored": False},
 }
 
 
@@ -143,14 +142,12 @@ FAST = {
     [
         ("one length", "both directions"),
         ("sides apart", "both directions"),
-        ("compiled", "last"),
+        ("one length, sides apart", "last"),
     ],
 )
 def test_a_step_from_each_of_many_states_is_that_of_the_plain_path(name, encoder):
     items = some(STEPS, lengths=SAME)
     options = ENCODERS[encoder]
-    if FAST[name].get("compiled"):
-        options = {**options, "dropout": 0.0}  # not compiled by a run, see `is_compiled`
     plain = path(STEPS, items, stored=False, **options)
     fast = path(STEPS, items, **FAST[name], **options)
     gaps = Gaps()
@@ -172,17 +169,3 @@ def test_30_free_steps_stay_near_the_plain_path(name):
         np.testing.assert_allclose(found.loss, expected.loss, atol=1e-4)
     for key, value in plain.state.items():
         np.testing.assert_allclose(fast.state[key], value, atol=1e-4, err_msg=key)
-
-
-def test_the_bits_of_compiled_steps_do_not_depend_on_the_calls():
-    items = some(STEPS, lengths=SAME)
-    states = []
-    for counts in ((4, 4), (1, 2, 1, 4), (3, 3, 2)):
-        fast = path(STEPS, items, **FAST["compiled"])
-        first = 0
-        for count in counts:
-            assert len(fast.take(first, count).loss) == count
-            first += count
-        states.append(fast.state)
-    for state in states[1:]:
-        assert all(np.array_equal(value, state[key]) for key, value in states[0].items())

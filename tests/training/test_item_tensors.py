@@ -5,12 +5,11 @@ import pytest
 import tensorflow as tf
 
 from job.data.pipeline.collators import padded
-from job.models.encoders.lstm import PreparedSteps, standardised
+from job.models.encoders.lstm import standardised
 from job.preprocessing.ragged import RaggedArray, offsets_of
 from job.training.item_tensors import (
     ItemTensors,
     StoredItems,
-    WholeItems,
     prepared_values,
     stored_items,
 )
@@ -85,8 +84,3 @@ def test_parts_of_items_are_taken_and_joined():
     tensors = stored(items, item, ROWS)
     joined = tensors.take(2, 2).joined(tensors.take(0, 1)).padded(item)
     assert np.array_equal(joined, padded(items.take(ROWS[[2, 3, 0]]), item=item))
-    vectors = np.arange(24, dtype=np.float32).reshape(4, 3, 2)
-    whole = WholeItems(tf.constant(vectors))
-    parts = whole.take(3, 1).joined(whole.take(0, 2)).padded(STEPS)
-    assert isinstance(parts, PreparedSteps)
-    assert np.array_equal(parts.vectors_NTF, vectors[[3, 0, 1]])

@@ -5,7 +5,7 @@ import pytest
 
 from tests.forked import run_forked
 from tests.shared_setup import made_once
-from tests.training.update_runs import COMPILED, DIVIDED, RULES, STEPS, main
+from tests.training.update_runs import DIVIDED, RULES, STEPS, main
 
 pytestmark = pytest.mark.slow
 
@@ -62,11 +62,6 @@ def test_micro_batches_train_as_the_undivided_batch_does(results, replicas, name
     whole = state(results[1], f"{name} whole")
     assert min(whole["metrics"][0]) > 0
     assert_close(state(results[replicas], name), whole)
-
-
-@pytest.mark.parametrize("name", COMPILED)
-def test_xla_trains_as_tensorflow_does(results, name):
-    assert_close(state(results[1], f"{name} compiled"), state(results[1], name))
 
 
 @pytest.mark.parametrize(("replicas", "name"), ALL)

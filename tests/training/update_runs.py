@@ -82,8 +82,6 @@ DIVIDED = {
     ),
 }
 
-COMPILED = ("everything", "multiple_negatives")
-
 
 def build(case: Case) -> Siamese:
     x = keras.Input((FEATURES,), dtype="int32")
@@ -133,15 +131,12 @@ class Run:
         *,
         strategy: tf.distribute.Strategy,
         micro_batch: int | None = None,
-        compiled: bool = False,
     ) -> None:
         with strategy.scope():
             self.siamese = build(case)
         self._own = BATCH // strategy.num_replicas_in_sync
         self._step = ReplicaStep(self.siamese, BATCH, case.rule, micro_batch)
-        self._take = tf.function(
-            lambda *batch: strategy.run(self._replica, args=batch), jit_compile=compiled or None
-        )
+        self._take = tf.function(lambda *batch: strategy.run(self._replica, args=batch))
         self._local = strategy.experimental_local_results
 
     def _replica(self, *batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -186,12 +181,6 @@ def main(replicas: int, path: Path, names: list[str]) -> None:
         same = [np.array_equal(one, copies[0]) for copies in run.copies() for one in copies]
         found[f"alike {name}"] = np.bool_(all(same) and len(same) > 5 * replicas)
         found[f"again {name}"] = np.bool_(resumes(run))
-        if replicas == 1 and name in COMPILED:
-            size = MICRO_BATCH if name in DIVIDED else None
-            case = {**RULES, **DIVIDED}[name]
-            compiled = Run(case, strategy=strategy, micro_batch=size, compiled=True)
-            for key, value in trained(compiled).items():
-                found[f"{name} compiled|{key}"] = value
         if name in DIVIDED and replicas == 1:
             for key, value in trained(Run(DIVIDED[name], strategy=strategy)).items():
                 found[f"{name} whole|{key}"] = value

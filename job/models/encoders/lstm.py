@@ -10,6 +10,7 @@ A mask would cost operations in every time step, and cuDNN would wait for the ho
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -20,6 +21,9 @@ from job.config.model import LstmConfig, Precision
 from job.models.dropout import PairDropout
 from job.models.seeds import derive_seed
 from job.types import ItemInput
+
+# Each unrolled step makes the graph longer, which takes 20 ms to trace.
+_MOST_UNROLLED_STEPS = 64
 
 
 def build_lstm(
@@ -155,7 +159,7 @@ class PreparedEncoders:
     """
 
     padded: keras.Model
-    whole: keras.Model
+    whole: keras.layers.Layer
 
 
 def prepared_encoders(
@@ -169,24 +173,41 @@ def prepared_encoders(
         has_gpu: Whether TensorFlow uses a GPU.
     """
     inputs = [encoder.get_layer(name).output for name in ("standardised", "is_step")]
-    vectors_NTF = keras.Input(inputs[0].shape[1:], name="vectors")
     only_last = _named("forward", section.layers)
     if section.bidirectional or section.pooling != "last" or has_gpu:
         only_last = ""
 
     def layer(name: str) -> Any:
         found = encoder.get_layer(name)
-        if name != only_last:
-            return found
-        # Its last state alone, without a copy of all states; cuDNN needs the layer itself.
-        last = keras.layers.RNN(found.cell, name="last")
-        return lambda vectors_NTF: ops.expand_dims(last(vectors_NTF), 1)
+        # cuDNN needs the layer itself.
+        return partial(_last_state, found.cell) if name == only_last else found
 
-    whole = _embedding(vectors_NTF, None, section=section, layer=layer)
+    def embedding(vectors_NTF: Any) -> Any:
+        return _embedding(vectors_NTF, None, section=section, layer=layer)
+
     return PreparedEncoders(
         keras.Model(inputs, encoder.output, name="prepared_encoder"),
-        keras.Model(vectors_NTF, whole, name="whole_encoder"),
+        _WholeEncoder(embedding, name="whole_encoder"),
     )
+
+
+class _WholeEncoder(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """Applies layers of another model, in training or not as it is called itself."""
+
+    def __init__(self, embedding: Callable[[Any], Any], *, name: str) -> None:
+        super().__init__(name=name)
+        self._embedding = embedding
+
+    def call(self, vectors_NTF: Any, training: bool | None = None) -> Any:
+        return self._embedding(vectors_NTF)
+
+
+def _last_state(cell: keras.layers.Layer, vectors_NTF: Any) -> Any:
+    """The last state alone, (N, 1, U), without a copy of all states."""
+    steps = vectors_NTF.shape[1]
+    # A loop in the graph starts and ends each of its operations anew in every time step.
+    is_unrolled = steps is not None and steps <= _MOST_UNROLLED_STEPS
+    return ops.expand_dims(keras.layers.RNN(cell, unroll=is_unrolled)(vectors_NTF), 1)
 
 
 _INPUTS: dict[str, Callable[..., tuple[Any, Any, Any]]] = {

@@ -11,6 +11,7 @@ import tensorflow as tf
 from job.config.model import LstmConfig
 from job.models.dropout import PairDropout
 from job.models.encoders.build_encoder import build_encoder
+from job.models.encoders.lstm import prepared_encoders, standardised
 from job.types import ItemInput
 from tests.models.encoder_cases import FEATURES, SEQUENCE, TEXT, VOCABULARY_SIZE, some_items
 
@@ -237,3 +238,21 @@ def test_float16_takes_features_whose_zero_is_far_from_their_mean():
 
 def test_the_vocabulary_is_the_table_s_size():
     assert encoder("text").get_layer("embedding").get_weights()[0].shape == (VOCABULARY_SIZE, 3)
+
+
+@pytest.mark.parametrize("steps", [3, 64, 65])  # a loop takes more than 64
+def test_a_last_state_without_padding_is_that_of_the_encoder(steps):
+    section = LstmConfig(units=4)
+    model = build_encoder(section, item=SEQUENCE, seed=3)
+    vectors = np.random.default_rng(0).normal(size=(5, steps, FEATURES)).astype(np.float32)
+    prepared = prepared_encoders(model, section=section, has_gpu=False)
+    take = tf.function(prepared.whole)
+    found = take(standardised(vectors, item=SEQUENCE))
+    np.testing.assert_allclose(found, model(vectors), rtol=0, atol=1e-6)
+    operations = {
+        node.op
+        for node in take.get_concrete_function(tf.TensorSpec(vectors.shape))
+        .graph.as_graph_def()
+        .node
+    }
+    assert ("While" in " ".join(operations)) == (steps > 64)

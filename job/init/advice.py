@@ -22,16 +22,6 @@ _FLAGS = {
 }
 _COLUMN = re.compile(rf"\bdata\.columns\.({'|'.join(_FLAGS)})\b(:? NAME)?")
 _FILE = re.compile(r"^data\.(train|validation|test)\b")
-# What `init` sets by itself, and what it takes from names.
-_WORDS = {
-    "data.max_length is": "the limit is",
-    "Raise data.max_length, or shorten the items.": "Shorten the items.",
-    ", or set data.root to a folder that holds them": ", or the file to a folder above them",
-    "data.root": "the folder of the file",
-    "or give files: `data.validation: PATH`, `data.test: PATH`": "or put files called "
-    "validation and test beside it",
-    "in data.columns": "with --left, --right, --label, --item or --class",
-}
 _KEY = re.compile(r"\bdata\.[a-z_]+")
 
 
@@ -53,8 +43,6 @@ def advice_on_init(message: str) -> str:
     """The message with flags in place of keys, and how to set the keys without a flag."""
     text = _FILE.sub("init", message)
     text = _COLUMN.sub(lambda found: f"{_FLAGS[found[1]]} NAME", text)
-    for words, others in _WORDS.items():
-        text = text.replace(words, others)
     if not text.startswith("init"):
         text = f"init: {text}"
     keys = list(dict.fromkeys(_KEY.findall(text)))

@@ -23,15 +23,6 @@ from job.init.look import look
             "`--class NAME`.",
         ),
         (
-            "data.train: Name the columns in data.columns, or complete the rows.",
-            "init: Name the columns with --left, --right, --label, --item or --class, or "
-            "complete the rows.",
-        ),
-        (
-            "Give paths of files that exist, relative to data.root.",
-            "init: Give paths of files that exist, relative to the folder of the file.",
-        ),
-        (
             "data.split.by: row leaves nothing for test. Set a larger "
             "`data.split.test_fraction`.",
             "init: data.split.by: row leaves nothing for test. Set a larger "
@@ -49,17 +40,9 @@ def test_an_error_keeps_its_class():
         raise DataError("data.train: bad")
 
 
-@pytest.mark.parametrize(
-    ("row", "wanted"),
-    [
-        ("a{n}.png,b{n}.png,{label}", "relative to the folder of the file"),
-        ("{long}{n},b{n},{label}", r"\(the limit is 65536\)(.|\n)*Shorten the items"),
-    ],
-)
-def test_rows_that_are_all_bad_are_said_without_keys(tmp_path, row, wanted):
+def test_rows_that_are_all_bad_say_where_the_limit_can_be_set(tmp_path):
     path = tmp_path / "a.csv"
-    rows = [row.format(n=n, label=n % 2, long="a" * 65_536) for n in range(20)]
+    rows = [f"{'a' * 65_536}{n},b{n},{n % 2}" for n in range(20)]
     path.write_text("\n".join(["left,right,label", *rows]) + "\n")
-    with pytest.raises(DataError, match=wanted) as caught:
+    with pytest.raises(DataError, match=r"^init: (.|\n)*where data\.max_length can be set"):
         look(path, given={}, seed=0)
-    assert "data." not in str(caught.value)

@@ -1,8 +1,12 @@
 """Several workers train the same model as one, whatever happens to them."""
 
+import os
 import signal
+import subprocess
+import sys
 import time
 
+import numpy as np
 import pytest
 
 from job.errors import ExitCode
@@ -119,6 +123,28 @@ def test_a_mixture_is_refused_before_tensorflow_is_loaded(project, own, code, sa
     assert said in workers.log(0)
     assert said in workers.log(1)
     assert not (project / "runs" / "mixed").exists()
+
+
+def test_another_version_of_a_library_is_refused(project, tmp_path):
+    metadata = tmp_path / "numpy-99.0.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 99.0\n")
+    workers = Workers(project / "tiny.yaml", "run.name=versions", start=[0])
+    place = {"WORKER_ADDRESSES": workers.addresses, "JOB_COMPLETION_INDEX": "1"}
+    sets = ["run.name=versions", "metrics.port=0", "distribution.devices=cpu"]
+    command = [sys.executable, "-m", "job", "train", str(project / "tiny.yaml")]
+    follower = subprocess.run(
+        [*command, *(word for one in sets for word in ("--set", one))],
+        env={**os.environ, **place, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert workers.codes(seconds=20) == [ExitCode.CONFIG]
+    assert follower.returncode == ExitCode.CONFIG
+    said = f"worker 1: versions.numpy: {np.__version__!r} and '99.0'"
+    assert said in workers.log(0)
+    assert said in follower.stderr
 
 
 def test_a_worker_that_never_comes_is_named(project):

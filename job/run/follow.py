@@ -89,7 +89,7 @@ def _follow(run: RunContext, group: Group, dataset: Dataset) -> None:
     # From here on the chief decides when to stop: a signal is told to it, and obeyed with it.
     group.wait_with(lambda: stop.requested)
     run.listener.finish_startup()
-    run.listener.set_phase("training")
+    run.listener.set_phase("compiling")
     data, step = training.data, training.step
     with data.calls(step.prepare, epochs=training.schedule.epochs) as calls:
         _Follower(run, group, components.siamese, step, calls, splits).run()
@@ -141,6 +141,7 @@ class _Follower:
         results = take_together(self._group, self._step, call)
         seconds = None if self._is_first else monotonic() - started
         self._is_first = False
+        self._run.listener.set_phase("training")
         self._global_step = facts["global_step"]
         self._run.metrics.observe_steps(
             steps.count,

@@ -40,7 +40,7 @@ def bits(found):
 
 def disturb(workers, random_):
     """Pauses and signals at random times; returns the exit codes."""
-    workers.wait_for("loading TensorFlow" if random_.random() < 0.3 else "all workers are here")
+    workers.wait_for("data loaded" if random_.random() < 0.3 else "all workers are here")
     for _ in range(random_.randrange(3)):
         time.sleep(random_.uniform(0.0, 3.0))
         victim = random_.randrange(2)

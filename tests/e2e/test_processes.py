@@ -228,6 +228,25 @@ def test_two_replicas_train_the_same_model_as_one(project):
     assert again == summary(project, "two")["state_sha256"]
 
 
+@pytest.mark.prove
+def test_more_replicas_reach_the_quality_of_one(tmp_path):
+    example = str(Path(__file__).parents[2] / "examples" / "text.yaml")
+    quality = {}
+    for replicas in (1, 2, 4):
+        name = f"on-{replicas}"
+        sets = [f"run.root={tmp_path}", f"run.name={name}", "export.enabled=false"]
+        sets += [f"distribution.devices=cpu:{replicas}", "training.epochs=2"]
+        words = [word for one in sets for word in ("--set", one)]
+        code, _, err = finish(Forked(main, ["train", example, *words]))
+        assert code == ExitCode.FINISHED, err
+        written = json.loads((tmp_path / name / "summary.json").read_text())
+        quality[replicas] = written["metrics"]["test"]
+    low, high = quality[1]["intervals"]["roc_auc"]
+    assert high - low < 0.02
+    assert low < quality[2]["roc_auc"] < high
+    assert low < quality[4]["roc_auc"] < high
+
+
 def test_replicas_that_can_not_share_the_batch_are_refused(project):
     process = start(project, "distribution.devices=cpu:3")
     code, _, err = finish(process)

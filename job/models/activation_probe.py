@@ -62,7 +62,7 @@ class ActivationProbe:
         )
         item = tf.TensorSpec((1, *siamese.item.shape), siamese.item.dtype)
         # In eager mode, an LSTM would return to Python at each time step.
-        self._run = tf.function(self._run_pair, input_signature=[item, item])
+        self._run = tf.function(self._run_pair, input_signature=[item, item], autograph=False)
 
     def __call__(
         self, left_1: npt.NDArray[np.generic], right_1: npt.NDArray[np.generic]

@@ -95,12 +95,13 @@ class PairScorer:
         self._encode = tf.function(
             lambda items: siamese.encoder(items, training=False),
             input_signature=[tf.TensorSpec((None, *siamese.item.shape), siamese.item.dtype)],
+            autograph=False,
         )
         embedding = tf.TensorSpec((None, self.embedding_size), tf.float32)
         label, number = tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int64)
         row = tf.TensorSpec((), tf.int32)
         signature = [row, row, label, embedding, embedding, number, number, number, number]
-        self._judge = tf.function(self._judge_rows, input_signature=signature)
+        self._judge = tf.function(self._judge_rows, input_signature=signature, autograph=False)
         self.has_distance = distance is not None
         if distance is not None:
             self._distances = tf.function(distance.table, input_signature=[embedding] * 2)

@@ -189,10 +189,13 @@ class TrainStep:
         """Loss and correct pairs of each step, float32 (K,); `items_of` gives its items."""
         losses = tf.TensorArray(tf.float32, num_steps)
         corrects = tf.TensorArray(tf.float32, num_steps)
+        # AutoGraph makes this loop one of the graph. A step needs no conversion, and converting
+        # all its functions takes longer than tracing them.
+        replica_step = tf.autograph.experimental.do_not_convert(self._replica_step)
         for k in tf.range(num_steps):
             numbers_B = [number_KB[k] for number_KB in numbers_KB]
             loss, correct = self._strategy.run(
-                self._replica_step, args=(items_of(k), label_KB[k], *numbers_B)
+                replica_step, args=(items_of(k), label_KB[k], *numbers_B)
             )
             # The same on every replica.
             local = self._strategy.experimental_local_results

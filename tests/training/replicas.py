@@ -104,7 +104,9 @@ def num_collectives(
             *(label, number, number, number, number),
         )
 
-    graph = tf.function(lambda: strategy.run(take)).get_concrete_function().graph
+    graph = (
+        tf.function(lambda: strategy.run(take), autograph=False).get_concrete_function().graph
+    )
     operations = [node.op for node in graph.as_graph_def().node]
     for function in graph.as_graph_def().library.function:
         operations += [node.op for node in function.node_def]

@@ -140,7 +140,9 @@ class Run:
         self._own = BATCH // strategy.num_replicas_in_sync
         self._step = ReplicaStep(self.siamese, BATCH, case.rule, micro_batch)
         self._take = tf.function(
-            lambda *batch: strategy.run(self._replica, args=batch), jit_compile=compiled or None
+            lambda *batch: strategy.run(self._replica, args=batch),
+            jit_compile=compiled or None,
+            autograph=False,
         )
         self._local = strategy.experimental_local_results
 

@@ -96,7 +96,7 @@ unit: $(DEV)  ## Only the fast tests: no training, no processes.
 	@$(BIN)/python -m pytest $(IN_PARALLEL) -m '$(UNIT)'
 
 .PHONY: prove
-prove: $(DEV)  ## Crashes, writers and kills at length, also on the cluster that E2E_CLUSTER or KUBECONFIG names; an hour.
+prove: $(DEV) data system  ## Crashes, writers and kills at length, also on the cluster that E2E_CLUSTER or KUBECONFIG names; an hour.
 	@$(BIN)/python -m tests.mutations
 	PROVE_FACTOR=3 $(BIN)/python -m pytest tests/checkpoints
 	PROVE_FACTOR=10 $(BIN)/python -m pytest -k many_states tests/training tests/models

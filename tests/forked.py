@@ -29,15 +29,20 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
         "bokeh.embed",
+        "bokeh.io",
         "bokeh.models",
         "bokeh.resources",
         "jinja2",
         "job.cli",
+        "job.commands.train",
         "job.run.callbacks",
         "job.run.components",
         "job.run.finalize",
+        "job.run.lead",
         "job.run.quality",
         "job.run.train",
+        "rapidfuzz.process",
+        "sklearn.linear_model",
     ]
 )
 

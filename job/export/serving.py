@@ -29,6 +29,10 @@ from job.preprocessing.vocabulary import Vocabulary
 UNCALIBRATED = Calibration("none")
 
 
+# Nothing here has control flow that AutoGraph would have to convert.
+_graph = partial(tf.function, autograph=False)
+
+
 class PairModule(tf.Module):
     """Base of the modules that score pairs and embed items, one subclass per kind of item.
 
@@ -54,9 +58,9 @@ class PairModule(tf.Module):
         self._threshold = np.float32(threshold)
         self._calibration = calibration
         encoder_input = tf.TensorSpec((None, *siamese.item.shape), siamese.item.dtype, "items")
-        self.encode = tf.function(self._embedding_of, input_signature=[encoder_input])
+        self.encode = _graph(self._embedding_of, input_signature=[encoder_input])
         embedding_BD = partial(tf.TensorSpec, (None, siamese.encoder.output_shape[-1]))
-        self.compare = tf.function(
+        self.compare = _graph(
             self._compare,
             input_signature=[
                 embedding_BD(tf.float32, "left_embedding"),
@@ -114,8 +118,8 @@ class TextModule(PairModule):
         super().__init__(siamese, threshold=threshold, calibration=calibration)
         self.ids_of = TokenIds(vocabulary)
         text_B = partial(tf.TensorSpec, (None,), tf.string)
-        self.embed = tf.function(self._embed, input_signature=[text_B("item")])
-        self.score = tf.function(self._score, input_signature=[text_B("left"), text_B("right")])
+        self.embed = _graph(self._embed, input_signature=[text_B("item")])
+        self.score = _graph(self._score, input_signature=[text_B("left"), text_B("right")])
 
     def _embed(self, item: tf.Tensor) -> dict[str, tf.Tensor]:
         return self._embedding_of(self.ids_of(item))
@@ -139,10 +143,10 @@ class SequenceModule(PairModule):
         super().__init__(siamese, threshold=threshold, calibration=calibration)
         vector_BTF = partial(tf.TensorSpec, (None, *siamese.item.shape), tf.float32)
         length_B = partial(tf.TensorSpec, (None,), tf.int64)
-        self.embed = tf.function(
+        self.embed = _graph(
             self._embed, input_signature=[vector_BTF("item"), length_B("item_length")]
         )
-        self.score = tf.function(
+        self.score = _graph(
             self._score,
             input_signature=[
                 *(vector_BTF("left"), length_B("left_length")),
@@ -180,8 +184,8 @@ class ImageModule(PairModule):
     ) -> None:
         super().__init__(siamese, threshold=threshold, calibration=calibration)
         pixels_BSS3 = partial(tf.TensorSpec, (None, *siamese.item.shape), tf.uint8)
-        self.embed = tf.function(self._embed, input_signature=[pixels_BSS3("item")])
-        self.score = tf.function(
+        self.embed = _graph(self._embed, input_signature=[pixels_BSS3("item")])
+        self.score = _graph(
             self._score, input_signature=[pixels_BSS3("left"), pixels_BSS3("right")]
         )
 

@@ -38,7 +38,15 @@ def test_every_example_has_its_slice():
     assert set(SLICES) == set(ALL)
 
 
-@pytest.fixture(params=ALL)
+# The longest; `book-lstm` and `text` show most of what they show.
+LONG = ("book-xception", "text-translation")
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=pytest.mark.prove) if name in LONG else name for name in ALL
+    ]
+)
 def trained(request, tmp_path, capsys):
     name = request.param
     if name in NEEDS:

@@ -28,7 +28,7 @@ from job.data.load import load_dataset
 from job.errors import JobError
 
 NUM_ROWS = 200
-HUGE = 448 << 20  # bytes: more than reading may cost, even as float32
+HUGE = 112 << 20  # bytes: more than reading may cost, even as float32
 
 Section = dict[str, Any]
 Build = Callable[[Path], Section]

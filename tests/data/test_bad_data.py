@@ -45,7 +45,7 @@ from tests.data.bad_data import (
     unchanged,
 )
 
-MAX_GROWTH = 300 << 20
+MAX_GROWTH = 75 << 20
 # 2**26 steps of two features.
 LONG = npy_header("(67108864, 2)")
 

@@ -72,13 +72,15 @@ def undisturbed_bits(tmp_path_factory):
 
 
 FAULTS = {
-    "503 burst": [Fault("insert", "status", times=4, name="COMMIT.json")],
-    "reset in the middle of an upload": [Fault("insert", "reset_before", name="state-00000")],
-    "acknowledgement lost after the write": [
+    "reset in the middle of an upload, then a 503 burst": [
+        Fault("insert", "reset_before", name="state-00000"),
+        Fault("insert", "status", times=4, name="COMMIT.json"),
+    ],
+    "acknowledgements lost after the write, and content damaged on its way": [
         Fault("insert", "reset_after", name="state-00000"),
+        Fault("insert", "corrupt", name="COMMIT.json"),
         Fault("insert", "reset_after", skip=3, name="HEAD.json"),
     ],
-    "content damaged on its way": [Fault("insert", "corrupt", name="COMMIT.json")],
 }
 
 

@@ -17,6 +17,13 @@ def train(project, *sets):
     assert code == ExitCode.FINISHED, err
 
 
+# What else kills runs in every `make test`: test_processes.py texts, test_workers.py sequences.
+KILLED_ELSEWHERE = [
+    pytest.param(kind, marks=pytest.mark.prove) if kind != "pictures" else kind
+    for kind in KINDS
+]
+
+
 @pytest.fixture(scope="module", params=KINDS)
 def project(request, tmp_path_factory):
     """A project with a run `packed`, which nobody disturbed and which read a packed set."""
@@ -27,6 +34,7 @@ def project(request, tmp_path_factory):
     return folder
 
 
+@pytest.mark.parametrize("project", KILLED_ELSEWHERE, indirect=True)
 def test_a_killed_run_ends_in_the_bits_of_one_from_a_pack_that_was_not(project):
     for sign in ("checkpoint committed", "epoch finished"):
         victim = start(project)
@@ -40,6 +48,12 @@ def test_a_killed_run_ends_in_the_bits_of_one_from_a_pack_that_was_not(project):
     assert killed["metrics"] == packed["metrics"]
 
 
+# test_processes.py trains texts on two replicas.
+@pytest.mark.parametrize(
+    "project",
+    [pytest.param(kind, marks=[pytest.mark.prove] * (kind == "texts")) for kind in KINDS],
+    indirect=True,
+)
 def test_two_replicas_train_the_same_model_as_one(project):
     train(project, "run.name=two", "distribution.devices=cpu:2")
     one, two = (summary(project, name)["metrics"]["validation"] for name in ("packed", "two"))

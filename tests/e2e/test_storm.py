@@ -1,5 +1,7 @@
 """A run that is killed at random moments of every phase ends like one that nobody disturbed.
 
+`make test` kills a few runs: test_processes.py at three moments, tests/run/verify_resume twice.
+
 The proofs print a table each: `pytest -s -m prove tests/e2e/test_storm.py`.
 """
 
@@ -92,6 +94,7 @@ def survive(config: Path, *, title: str, kills: Sequence[Kill]) -> set[str]:
     return {phase for _, phase in report.hits}
 
 
+@pytest.mark.prove
 def test_a_run_stopped_and_killed_six_times_ends_like_an_undisturbed_one(tmp_path):
     phases = ("training", "saving", "validating")
     kills = [Kill(one, phase) for phase in phases for one in SIGNALS]

@@ -1,5 +1,7 @@
 """Both sides of some pairs in one encoder call or two, on any number of replicas."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -77,7 +79,7 @@ def gradients_on_replicas(replicas, path):
         found = tape.gradient(loss, [variable.value for variable in variables])
         return context.all_reduce("sum", [tf.convert_to_tensor(one) for one in found])
 
-    @tf.function
+    @partial(tf.function, autograph=False)
     def step(merged):
         return strategy.run(replica_step, args=(merged,))
 

@@ -10,7 +10,7 @@ import pytest
 from job.cli import main
 from job.errors import ExitCode
 from tests.forked import Forked, run_forked
-from tests.tiny import LETTERS, files_below, save_config
+from tests.tiny import LETTERS, files_below, make_project, save_config
 
 pytestmark = pytest.mark.slow
 
@@ -38,8 +38,16 @@ def state(folder):
     return json.loads((folder / "summary.json").read_text())["state_sha256"]
 
 
-def test_a_run_with_activations_ends_in_the_same_bits_and_leaves_its_newest_files(project):
-    off, on = train(project, "off", None), train(project, "on", ON)
+@pytest.fixture(scope="module")
+def on(tmp_path_factory):
+    """The folder of a run with activations that ran through."""
+    project = tmp_path_factory.mktemp("activations")
+    make_project(project)
+    return train(project, "on", ON)
+
+
+def test_a_run_with_activations_ends_in_the_same_bits_and_leaves_its_newest_files(project, on):
+    off = train(project, "off", None)
     assert state(on) == state(off)
     assert not (off / "activations").exists()
     files = files_below(on / "activations")
@@ -67,8 +75,8 @@ def test_the_logged_pair_is_the_first_of_validation(project):
             assert "".join(LETTERS[number - 2] for number in ids if number) == first[side]
 
 
-def test_a_run_in_parts_leaves_the_files_of_one_that_ran_through(project):
-    whole = files_below(train(project, "whole", ON) / "activations")
+def test_a_run_in_parts_leaves_the_files_of_one_that_ran_through(project, on):
+    whole = files_below(on / "activations")
     # Its second epoch was committed without a file, as by a process killed in between.
     train(project, "parts", None, "training.epochs=2")
     parts = files_below(train(project, "parts", ON) / "activations")

@@ -136,7 +136,9 @@ class Run:
             self.siamese = build(case)
         self._own = BATCH // strategy.num_replicas_in_sync
         self._step = ReplicaStep(self.siamese, BATCH, case.rule, micro_batch)
-        self._take = tf.function(lambda *batch: strategy.run(self._replica, args=batch))
+        self._take = tf.function(
+            lambda *batch: strategy.run(self._replica, args=batch), autograph=False
+        )
         self._local = strategy.experimental_local_results
 
     def _replica(self, *batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

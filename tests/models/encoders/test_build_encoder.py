@@ -39,7 +39,7 @@ def test_every_kind_has_a_builder():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_initial_weights_depend_on_the_seed_alone_not_on_what_was_built_before(name):
-    first = weights_of(encoder(name))
+    first = weights_of(shared(name))
     keras.layers.Conv2D(3, 3).build((None, 8, 8, 1))
     keras.layers.BatchNormalization(name=None)
     keras.utils.set_random_seed(99)

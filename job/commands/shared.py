@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from job.checkpoints.records import RECORD_LIMIT_BYTES
 from job.errors import DiskFullError, ExitCode, TerminatedError
 from job.storage.object_store import ObjectMissingError, ObjectStore, ObjectTooLargeError
 from job.storage.open_store import open_store
@@ -99,6 +98,9 @@ def raising_on_sigterm(command: str) -> Iterator[None]:
 
 def read_summary(store: ObjectStore, name: str) -> Mapping[str, Any] | None:
     """Reads a `summary.json`; None if it is missing or damaged."""
+    # `config validate` answers without the records of checkpoints.
+    from job.checkpoints.records import RECORD_LIMIT_BYTES
+
     try:
         summary = json.loads(store.read(name, limit_bytes=RECORD_LIMIT_BYTES).data)
     except (ObjectMissingError, ObjectTooLargeError, ValueError):

@@ -18,6 +18,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -91,7 +92,9 @@ class Forked:
         return self.returncode
 
     def send_signal(self, number: int) -> None:
-        os.kill(self._process.pid, number)
+        """Does nothing if the process has ended."""
+        with suppress(ProcessLookupError):
+            os.kill(self._process.pid, number)
 
     def wait(self, timeout: float | None = None) -> int:
         """The exit code, once the process has ended.

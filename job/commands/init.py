@@ -4,7 +4,6 @@ Without DATA it writes a configuration to start from, with the most used keys.
 """
 
 import argparse
-import errno
 import os
 import shutil
 import sys
@@ -19,6 +18,7 @@ from job.config import describe
 from job.config.root import Config
 from job.config.schema import COMMITTED
 from job.errors import ConfigError, DataError, DiskFullError, ExitCode, PermissionDeniedError
+from job.storage.os_errors import DENIED, FULL
 from job.storage.temporary import temporary_folder
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from job.init.rules import Choice
     from job.init.tried import Tried
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _FLAGS = ("left", "right", "label", "item", "class")
 _SEED = 0
 
@@ -212,8 +210,8 @@ def _system_errors_worded(path: Path) -> Iterator[None]:
             f"init: {str(path)!r} cannot be written: {error.strerror}. Give the path of a file "
             "in an existing folder that this user may write to and that has free space."
         )
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise DiskFullError(message) from error
-        if error.errno in _DENIED:
+        if error.errno in DENIED:
             raise PermissionDeniedError(message) from error
         raise ConfigError(message) from error

@@ -1,6 +1,5 @@
 """What several commands share: printing a result, logging to stderr, access to buckets."""
 
-import errno
 import json
 import os
 import signal
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from job.errors import DiskFullError, ExitCode, TerminatedError
 from job.storage.object_store import ObjectMissingError, ObjectStore, ObjectTooLargeError
 from job.storage.open_store import open_store
+from job.storage.os_errors import FULL
 from job.storage.parallel import ParallelDownloader
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 # A person waits for the answer.
 _OUTAGE_SECONDS = 30.0
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def print_result(text: str) -> ExitCode:
@@ -35,7 +34,7 @@ def print_result(text: str) -> ExitCode:
         sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in FULL:
             raise
         # Python would try to write the rest again when the process ends.
         sys.stdout = None

@@ -7,7 +7,6 @@ A table is read once, whole, and nothing of it is kept but samples and counts.
 
 import codecs
 import csv
-import errno
 import gzip
 import io
 import json
@@ -31,6 +30,7 @@ from job.data.sources.class_folders import IMAGE_EXTENSIONS
 from job.data.sources.npz import open_npz
 from job.data.sources.table import extension
 from job.errors import DataError, PermissionDeniedError
+from job.storage.os_errors import FULL
 from job.types import SPLITS, Kind
 
 # Rows that decide what a column is: enough for classes of few items in a shuffled file. The
@@ -47,7 +47,6 @@ _LABELS = frozenset({"0", "1", "0.0", "1.0"})
 _SHARE_REPEATED = 0.5
 _IMAGES_OPENED = 200
 _USUAL_SIDE = 64
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # Longer values are compared by their beginning.
 _MAX_CHARACTERS = 200
 
@@ -198,7 +197,7 @@ def opened_table(path: Path) -> Iterator[Iterable[Mapping[str, str]]]:
             "denied). Give this user read access."
         ) from error
     except (OSError, EOFError, zlib.error, csv.Error, UnicodeError) as error:
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if isinstance(error, OSError) and error.errno in FULL:
             raise  # reading needs no space: it is what the block writes
         raise DataError(
             f"init: {path.name!r} cannot be read ({error}). Give a table in UTF-8 (.csv, .tsv "

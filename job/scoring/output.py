@@ -11,7 +11,6 @@ written to the temporary folder and uploaded at the end.
 """
 
 import csv
-import errno
 import gzip
 import json
 import os
@@ -34,7 +33,7 @@ from job.errors import (
 from job.storage.filesystem import lock_exclusively, sync_folder
 from job.storage.object_store import ObjectStore, checked_name
 from job.storage.open_store import local_folder, open_store
-from job.storage.os_errors import MessageContext
+from job.storage.os_errors import DENIED, FULL, MessageContext
 from job.storage.temporary import temporary_errors_named
 
 KEY = "OUT"
@@ -48,8 +47,6 @@ OUTPUT = MessageContext(
 _PARTIAL = ".partial"
 # Faster than gzip's own default by half, and a tenth larger.
 _GZIP_LEVEL = 4
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 # The cells of a row: strings by the columns of the header, values by name, or a whole line of
 # JSON lines, which only such a file can keep to the letter.
@@ -243,12 +240,12 @@ def _named_errors(path: Path) -> Iterator[None]:
     except JobError:
         raise
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise DiskFullError(
                 f"{KEY}: no space for '{path}' ({error.strerror}); nothing was written. Free "
                 "some space, give another OUT, or let it end in .gz."
             ) from error
-        if error.errno in _DENIED:
+        if error.errno in DENIED:
             raise PermissionDeniedError(
                 f"{KEY}: '{path}' may not be written ({error.strerror}). Give this user write "
                 "access to its folder, or give another OUT."

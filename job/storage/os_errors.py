@@ -68,8 +68,9 @@ PACKS = MessageContext(
 )
 
 
-_DENIED = frozenset({errno.EACCES, errno.EPERM})
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+# Numbers of errors that mean one thing to a user, for whoever words it for another place.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _BAD_PATH = frozenset(
     {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EEXIST, errno.EXDEV}
 )
@@ -133,12 +134,12 @@ def _as_job_error(
             f"{what}. '{folder}' must be on a file system that can be written. Mount a volume "
             f"there, or choose another folder ({key})."
         )
-    if error.errno in _DENIED:
+    if error.errno in DENIED:
         return PermissionDeniedError(
             f"{what}. The folder '{_nearest(folder)}' must be readable and writable for user "
             f"id {os.geteuid()}. Change its permissions, or choose another folder ({key})."
         )
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return DiskFullError(
             f"{what}. {num_bytes} bytes are needed and {_free_bytes(folder)} are free in "
             f"'{folder}'; nothing already committed was touched. Free some space, "

@@ -6,7 +6,6 @@
         (folder / "model").write_bytes(data)
 """
 
-import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -14,9 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from job.errors import ConfigError, DiskFullError, PermissionDeniedError
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+from job.storage.os_errors import DENIED, FULL
 
 
 @contextmanager
@@ -51,13 +48,13 @@ def temporary_errors_named() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise DiskFullError(
                 f"the temporary folder '{folder}' has no space left "
                 f"({os.strerror(error.errno or 0)}); nothing was written. Free some space in "
                 "it, or name another folder in the environment variable TMPDIR."
             ) from error
-        if error.errno in _DENIED:
+        if error.errno in DENIED:
             raise PermissionDeniedError(
                 f"the temporary folder '{folder}' may not be written "
                 f"({os.strerror(error.errno or 0)}). Give this user write access, or name "

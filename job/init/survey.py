@@ -29,6 +29,7 @@ from job.data.items.array_items import IMAGES, LENGTHS, VALUES
 from job.data.sources.class_folders import IMAGE_EXTENSIONS
 from job.data.sources.npz import open_npz
 from job.data.sources.table import extension
+from job.data.sources.table_records import require_separated
 from job.errors import DataError, PermissionDeniedError
 from job.storage.os_errors import FULL
 from job.types import SPLITS, Kind
@@ -39,8 +40,6 @@ _MAX_ROWS = 200_000
 TEXTS = "item"
 _VALUES_KEPT = 2_000
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
-# Spreadsheets write semicolons into .csv files in many locales.
-_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars", ",": "commas"}
 _HEAD_BYTES = 1024
 _LABELS = frozenset({"0", "1", "0.0", "1.0"})
 # Rows whose class another row has, at least, for a column to be one of classes.
@@ -268,13 +267,7 @@ def longer_side(paths: Iterable[Path]) -> int:
 
 
 def _require_header(header: Sequence[str], *, path: Path) -> None:
-    separators = [one for one in _SEPARATORS if len(header) == 1 and one in header[0]]
-    if separators:
-        word = _SEPARATORS[separators[0]]
-        raise DataError(
-            f"init: the columns of {path.name!r} are separated by {word}. A .csv file "
-            "separates them by commas, a .tsv file by tabs: save or rename it as one of these."
-        )
+    require_separated(header, where=f"init: {path.name!r}")
     if len(header) < 2 or len(set(header)) != len(header):
         raise DataError(
             f"init: the first line of {path.name!r} should name two columns or more, each once "

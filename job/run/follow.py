@@ -89,7 +89,6 @@ def _follow(run: RunContext, group: Group, dataset: Dataset) -> None:
     # From here on the chief decides when to stop: a signal is told to it, and obeyed with it.
     group.wait_with(lambda: stop.requested)
     run.listener.finish_startup()
-    run.listener.set_phase("compiling")
     data, step = training.data, training.step
     with data.calls(step.prepare, epochs=training.schedule.epochs) as calls:
         _Follower(run, group, components.siamese, step, calls, splits).run()
@@ -125,6 +124,8 @@ class _Follower:
             "averages": self._use_averages,
             "embed": self._embed,
         }
+        # The first step is traced, for which the watchdog allows more time.
+        self._run.listener.set_phase("compiling")
         while (message := self._group.receive(*obey, LEAVE)).kind != LEAVE:
             obey[message.kind](message)
         _end(message)

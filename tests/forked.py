@@ -72,7 +72,7 @@ class Forked:
         if log is None:
             pipes = [CONTEXT.Pipe(duplex=False) for _ in ("out", "err")]
         else:
-            log.touch()  # it can be read at once
+            log.write_bytes(b"")  # nobody reads what an earlier process wrote there
         ends = [theirs for _, theirs in pipes]
         self._process = CONTEXT.Process(
             target=_run, args=(target, args, *place, log, ends), daemon=True

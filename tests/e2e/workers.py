@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -101,6 +102,9 @@ class Workers:
                 process.wait(max(0.0, deadline - time.monotonic()))
                 for _, process in sorted(self.processes.items())
             ]
+        except subprocess.TimeoutExpired as error:
+            said = "\n\n".join(f"worker {w}:\n{self.log(w)}" for w in self.processes)
+            raise AssertionError(f"they have not ended within {seconds} s\n{said}") from error
         finally:
             for process in self.processes.values():
                 process.kill()

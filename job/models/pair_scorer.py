@@ -104,7 +104,9 @@ class PairScorer:
         self._judge = tf.function(self._judge_rows, input_signature=signature, autograph=False)
         self.has_distance = distance is not None
         if distance is not None:
-            self._distances = tf.function(distance.table, input_signature=[embedding] * 2)
+            self._distances = tf.function(
+                distance.table, input_signature=[embedding] * 2, autograph=False
+            )
 
     @property
     def embedding_size(self) -> int:

@@ -159,7 +159,9 @@ class TrainStep:
             for tensor in (*call.arrays_KB, *call.items)
         ]
         return tf.function(
-            self._run_steps, input_signature=[tf.TensorSpec((), tf.int32), *signature]
+            self._run_steps,
+            input_signature=[tf.TensorSpec((), tf.int32), *signature],
+            autograph=False,  # converting the functions of a step takes longer than tracing
         )
 
     def _run_steps(
@@ -187,21 +189,22 @@ class TrainStep:
         *numbers_KB: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Loss and correct pairs of each step, float32 (K,); `items_of` gives its items."""
-        losses = tf.TensorArray(tf.float32, num_steps)
-        corrects = tf.TensorArray(tf.float32, num_steps)
-        # AutoGraph makes this loop one of the graph. A step needs no conversion, and converting
-        # all its functions takes longer than tracing them.
-        replica_step = tf.autograph.experimental.do_not_convert(self._replica_step)
-        for k in tf.range(num_steps):
+
+        def take(k: tf.Tensor, *results: tf.TensorArray) -> tuple[Any, ...]:
             numbers_B = [number_KB[k] for number_KB in numbers_KB]
-            loss, correct = self._strategy.run(
-                replica_step, args=(items_of(k), label_KB[k], *numbers_B)
+            found = self._strategy.run(
+                self._replica_step, args=(items_of(k), label_KB[k], *numbers_B)
             )
             # The same on every replica.
             local = self._strategy.experimental_local_results
-            losses = losses.write(k, local(loss)[0])
-            corrects = corrects.write(k, local(correct)[0])
-        return losses.stack(), corrects.stack()
+            return k + 1, *(
+                result.write(k, local(one)[0])
+                for result, one in zip(results, found, strict=True)
+            )
+
+        results = [tf.TensorArray(tf.float32, num_steps) for _ in ("loss", "correct")]
+        _, loss, correct = tf.while_loop(lambda k, *_: k < num_steps, take, [0, *results])
+        return loss.stack(), correct.stack()
 
     def _replica_step(
         self, items: Any, label_B: tf.Tensor, *numbers_B: tf.Tensor

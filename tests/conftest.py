@@ -1,6 +1,7 @@
 """What every test starts from: a quiet TensorFlow, no settings of the developer's own."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from job.distribution.hardware import choose_compute_threads
 from tests.tiny import make_project
 
 NOBODY = 65534
@@ -48,6 +50,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items += own + fast[:num_fast]
         del fast[:num_fast]
     items += fast
+
+
+def pytest_collection_finish() -> None:
+    """Gives TensorFlow the threads of a run, before a test uses it.
+
+    A run sets them, which fails once another test of this process has opened TensorFlow with
+    others.
+    """
+    if tf := sys.modules.get("tensorflow"):
+        threads = choose_compute_threads(None, stored=None)
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 @pytest.fixture(autouse=True)

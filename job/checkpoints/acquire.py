@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from job.checkpoints.canonical_json import DamagedError
-from job.checkpoints.layout import CONFIG, HEAD, CheckpointDir, DirListing
-from job.checkpoints.lease import write_if_generation
+from job.checkpoints.layout import CONFIG, HEAD, CheckpointDir, DirListing, list_dirs
+from job.checkpoints.lease import Lease, write_if_generation
 from job.checkpoints.policy import MAX_FRUITLESS
 from job.checkpoints.provenance import Identity, Provenance
 from job.checkpoints.rebuild import adopt_uncommitted_entries, rebuild_head
@@ -28,13 +28,12 @@ from job.checkpoints.records import (
     dumps,
     parse,
 )
-from job.checkpoints.restore import (
-    newer_version,
-    read_stored,
-)
+from job.checkpoints.restore import newer_version, read_stored
+from job.checkpoints.surroundings import Pace, Surroundings
 from job.errors import (
     CheckpointError,
     ConfigError,
+    FencedError,
     NoProgressError,
     PermissionDeniedError,
 )
@@ -42,6 +41,7 @@ from job.storage.object_store import ObjectMissingError, ObjectStore, ObjectTooL
 
 log = logging.getLogger(__name__)
 
+_TRIES = 20
 _MAX_SUPERSEDED = 100
 
 
@@ -58,6 +58,83 @@ class FoundHead:
     head: Head | None
     generation: int
     damage: str
+
+
+@dataclass(frozen=True, eq=False)
+class TakenRun:
+    """A run that this attempt holds now.
+
+    Attributes:
+        lease: HEAD as this attempt wrote it.
+        identity: The run's.
+        stored: What the run was started with.
+        listing: The checkpoint directories, from before HEAD was taken over.
+        is_rebuilt: Whether HEAD was made from commits.
+    """
+
+    lease: Lease
+    identity: Identity
+    stored: StoredConfig
+    listing: DirListing
+    is_rebuilt: bool
+
+
+def take_over(
+    store: ObjectStore,
+    *,
+    owner: Owner,
+    provenance: Provenance,
+    check: Callable[[StoredConfig], None],
+    takeover: bool,
+    around: Surroundings,
+) -> TakenRun:
+    """Makes `owner` the holder of the run; begins again where another attempt was faster.
+
+    Args and errors: those of `CheckpointManager.acquire`.
+    """
+    for _ in range(_TRIES):
+        found = find_head(store, run=provenance.run)
+        stored = require_config(
+            store,
+            provenance,
+            check=check,
+            lineage=around.lineage,
+            writer=owner.nonce,
+            created=around.timestamp(),
+            has_head=found.generation > 0,
+        )
+        if stored is None:
+            continue
+        identity = Identity(provenance.run, stored.lineage, stored.fingerprint)
+        listing = list_dirs(store)
+        try:
+            head = next_head(
+                store,
+                found,
+                listing,
+                identity=identity,
+                owner=owner,
+                takeover=takeover,
+                created=around.timestamp(),
+            )
+        except CheckpointError:
+            if find_head(store, run=provenance.run).generation == found.generation:
+                raise
+            continue  # another attempt took over and deleted what was listed
+        pace = Pace(around)
+        pace()
+        written = write_if_generation(store, HEAD, dumps(head), if_generation=found.generation)
+        if written is None:
+            continue
+        lease = Lease(
+            store, head, generation=written.generation, timestamp=around.timestamp, pace=pace
+        )
+        is_rebuilt = found.head is None or found.head.lineage != identity.lineage
+        return TakenRun(lease, identity, stored, listing, is_rebuilt)
+    raise FencedError(
+        f"run '{provenance.run}': other attempts took it over {_TRIES} times while this one "
+        "tried. One attempt at a time may hold a run. Start it in one place only."
+    )
 
 
 def require_config(

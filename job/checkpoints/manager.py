@@ -19,17 +19,12 @@ from dataclasses import replace
 from typing import Self
 
 from job.checkpoints import garbage
-from job.checkpoints.acquire import (
-    find_head,
-    next_head,
-    require_config,
-    warn_if_environment_changed,
-)
+from job.checkpoints.acquire import take_over, warn_if_environment_changed
 from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.commit import SaveResult, apply_retention, write_checkpoint
 from job.checkpoints.fenced_files import FencedFiles
-from job.checkpoints.layout import COMMIT, HEAD, RESULTS, CheckpointDir, DirListing, list_dirs
-from job.checkpoints.lease import Lease, write_if_generation
+from job.checkpoints.layout import COMMIT, RESULTS, CheckpointDir, DirListing
+from job.checkpoints.lease import Lease
 from job.checkpoints.policy import Retention
 from job.checkpoints.provenance import Identity, Provenance
 from job.checkpoints.rebuild import none_usable, reject, with_checkpoints
@@ -42,19 +37,16 @@ from job.checkpoints.records import (
     Owner,
     Status,
     StoredConfig,
-    dumps,
 )
 from job.checkpoints.restore import Restored, load_entry, load_weights
 from job.checkpoints.rewind import rewound
 from job.checkpoints.serialization import RunState, Spec, Variables
-from job.checkpoints.surroundings import Pace, Surroundings
-from job.errors import FencedError
+from job.checkpoints.surroundings import Surroundings
+from job.errors import CheckpointError
 from job.storage.object_store import ObjectStore
 from job.types import Json
 
 log = logging.getLogger(__name__)
-
-_ACQUIRE_TRIES = 20
 
 
 class CheckpointManager:
@@ -125,63 +117,28 @@ class CheckpointManager:
             FencedError: Other attempts kept taking the run at the same time.
         """
         around = around or Surroundings()
-        run = provenance.run
-        for _ in range(_ACQUIRE_TRIES):
-            found = find_head(store, run=run)
-            stored = require_config(
-                store,
-                provenance,
-                check=check,
-                lineage=around.lineage,
-                writer=owner.nonce,
-                created=around.timestamp(),
-                has_head=found.generation > 0,
-            )
-            if stored is None:
-                continue
-            identity = Identity(run, stored.lineage, stored.fingerprint)
-            listing = list_dirs(store)
-            head = next_head(
-                store,
-                found,
-                listing,
-                identity=identity,
-                owner=owner,
-                takeover=takeover,
-                created=around.timestamp(),
-            )
-            pace = Pace(around)
-            pace()
-            written = write_if_generation(
-                store, HEAD, dumps(head), if_generation=found.generation
-            )
-            if written is None:
-                continue
-            lease = Lease(
-                store,
-                head,
-                generation=written.generation,
-                timestamp=around.timestamp,
-                pace=pace,
-            )
-            is_rebuilt = found.head is None or found.head.lineage != identity.lineage
-            unneeded = garbage.left_behind(
-                store, listing, head, identity=identity, is_rebuilt=is_rebuilt
-            )
-            return cls(
-                store,
-                lease=lease,
-                identity=identity,
-                stored=stored,
-                provenance=provenance,
-                retention=retention,
-                around=around,
-                unneeded=list(unneeded),
-                objects=_listed_in(head, listing),
-            )
-        raise FencedError(
-            f"run '{run}': other attempts took it over {_ACQUIRE_TRIES} times while this one "
-            "tried. One attempt at a time may hold a run. Start it in one place only."
+        taken = take_over(
+            store,
+            owner=owner,
+            provenance=provenance,
+            check=check,
+            takeover=takeover,
+            around=around,
+        )
+        head, identity = taken.lease.head, taken.identity
+        unneeded = garbage.left_behind(
+            store, taken.listing, head, identity=identity, is_rebuilt=taken.is_rebuilt
+        )
+        return cls(
+            store,
+            lease=taken.lease,
+            identity=identity,
+            stored=taken.stored,
+            provenance=provenance,
+            retention=retention,
+            around=around,
+            unneeded=list(unneeded),
+            objects=_listed_in(head, taken.listing),
         )
 
     @property
@@ -222,6 +179,7 @@ class CheckpointManager:
             warn_if_environment_changed(restored.commit, self.provenance)
             return restored
         if head.rejected:
+            self._lease.verify()
             raise none_usable(self._store, head.rejected)
         return None
 
@@ -269,12 +227,17 @@ class CheckpointManager:
 
         Raises:
             CheckpointError: They cannot be used.
+            FencedError: A newer attempt took the run over; it may have deleted them.
         """
         if self.head.best is None:
             return None
-        return load_weights(
-            self._store, self.head.best, identity=self.identity, expected=expected
-        )
+        try:
+            return load_weights(
+                self._store, self.head.best, identity=self.identity, expected=expected
+            )
+        except CheckpointError:
+            self._lease.verify()
+            raise
 
     def save(
         self,

@@ -118,11 +118,14 @@ def verify_any_writer(store: ObjectStore, dir: str, *, identity: Identity) -> An
     return replace(found, record=replace(found.record, writer=mock.ANY))
 
 
+NEXT_HEAD = acquire.next_head
+
+
 def next_of_any_head(store: ObjectStore, found: Any, *args: Any, **options: Any) -> Head:
     if found.head is not None:
         lineage = options["identity"].lineage
         found = replace(found, head=replace(found.head, lineage=lineage))
-    return acquire.next_head(store, found, *args, **options)
+    return NEXT_HEAD(store, found, *args, **options)
 
 
 def unrecognised(
@@ -201,7 +204,7 @@ def unforced_file(path: Path) -> Iterator[NewFile]:
 MUTATIONS = [
     Mutation("lineage", "in a commit", setting(rebuild, "read_commit", read_any_commit),
              REMOVED_RUN),
-    Mutation("lineage", "in HEAD", setting(manager, "next_head", next_of_any_head),
+    Mutation("lineage", "in HEAD", setting(acquire, "next_head", next_of_any_head),
              test_identity.test_head_that_a_removed_run_left_is_replaced_not_continued),
     Mutation("lineage", "of what is garbage",
              setting(garbage, "_is_of_this_run", lambda *args: True), REMOVED_RUN),
@@ -222,7 +225,7 @@ MUTATIONS = [
              setting(local, "_checked_generation", lambda path, _: local._generation(path)),
              test_conformance.test_create_only_write_refuses_an_object_that_exists),
     Mutation("precondition", "own write of HEAD recognised",
-             setting(manager, "write_if_generation", unrecognised), partial(LOST, lose_at=2)),
+             setting(acquire, "write_if_generation", unrecognised), partial(LOST, lose_at=2)),
     Mutation("precondition", "own write of an object recognised",
              setting(commit, "write_if_generation", unrecognised), partial(LOST, lose_at=4)),
     Mutation("COMMIT", "after the data",

@@ -6,7 +6,8 @@ chooses, so a paused process is one that simply is not chosen for a while.
 
 from collections.abc import Iterable
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from job.checkpoints.layout import COMMIT, list_dirs
@@ -15,6 +16,7 @@ from job.storage.object_store import ObjectStore
 from tests.checkpoints.fault_stores import Turns, WatchedStore, Wrapped
 from tests.checkpoints.tiny_run import (
     END,
+    SPEC,
     STATE,
     Attempt,
     check_invariants,
@@ -62,6 +64,8 @@ def check_race(schedule: Iterable[int]) -> list[Turns]:
 
 @settings(max_examples=examples(100))
 @given(st.lists(st.integers(1, 25), max_size=10))
+# Both start the run; the first lists a commit of the second, which that one then deletes.
+@example([2, 9, 1, 5])
 def test_any_schedule_of_two_attempts_leaves_one_lineage(runs: list[int]) -> None:
     # So many calls of one, then so many of the other, and so on.
     check_race([who % 2 for who, length in enumerate(runs) for _ in range(length)])
@@ -83,6 +87,19 @@ def test_attempt_paused_anywhere_is_fenced_by_the_one_that_took_over() -> None:
             break
     # Before it took the run over it is the newer one, after its last write it has finished.
     assert fenced == pause_at - CALLS_TO_HOLD
+
+
+def test_checkpoints_that_a_newer_attempt_has_deleted_are_not_called_damaged() -> None:
+    store = MemoryStore()
+    Attempt(store, "first", stop_at=6).train()
+    older = Attempt(store, "older").acquire()
+    assert older.head.best is not None
+    assert fingerprint(Attempt(store, "newer", keep_last=1).train()) == END
+    with pytest.raises(FencedError, match="attempt 3 on host 'here'"):
+        older.restore(SPEC)
+    store.delete(f"{older.head.best.dir}/{COMMIT}", if_generation=None)
+    with pytest.raises(FencedError, match="attempt 3 on host 'here'"):
+        older.load_best_weights(expected=SPEC)
 
 
 def test_commit_of_a_fenced_attempt_is_never_adopted() -> None:

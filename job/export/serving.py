@@ -58,7 +58,7 @@ class PairModule(tf.Module):
         self._threshold = np.float32(threshold)
         self._calibration = calibration
         encoder_input = tf.TensorSpec((None, *siamese.item.shape), siamese.item.dtype, "items")
-        self.encode = _graph(self._embedding_of, input_signature=[encoder_input])
+        self.encode = _graph(self._encode, input_signature=[encoder_input])
         embedding_BD = partial(tf.TensorSpec, (None, siamese.encoder.output_shape[-1]))
         self.compare = _graph(
             self._compare,
@@ -68,13 +68,14 @@ class PairModule(tf.Module):
             ],
         )
 
-    def _embedding_of(self, items: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _encode(self, items: tf.Tensor) -> dict[str, tf.Tensor]:
         """Items (B, ...) for the encoder to `embedding`, float32 (B, D)."""
         return {"embedding": tf.cast(self.encoder(items, training=False), tf.float32)}
 
     def _score_of(self, left: tf.Tensor, right: tf.Tensor) -> dict[str, tf.Tensor]:
         """Items for the encoder to what `_compare` says of them."""
-        u, v = self._embedding_of(left)["embedding"], self._embedding_of(right)["embedding"]
+        # Calls of one function in the graph: tracing an Xception takes seconds.
+        u, v = self.encode(left)["embedding"], self.encode(right)["embedding"]
         return self._compare(u, v)
 
     def _compare(
@@ -116,13 +117,14 @@ class TextModule(PairModule):
         calibration: Calibration = UNCALIBRATED,
     ) -> None:
         super().__init__(siamese, threshold=threshold, calibration=calibration)
-        self.ids_of = TokenIds(vocabulary)
         text_B = partial(tf.TensorSpec, (None,), tf.string)
+        self.tokens = TokenIds(vocabulary)  # only the tables of attributes are exported
+        self.ids_of = _graph(self.tokens, input_signature=[text_B("text")])
         self.embed = _graph(self._embed, input_signature=[text_B("item")])
         self.score = _graph(self._score, input_signature=[text_B("left"), text_B("right")])
 
     def _embed(self, item: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._embedding_of(self.ids_of(item))
+        return self.encode(self.ids_of(item))
 
     def _score(self, left: tf.Tensor, right: tf.Tensor) -> dict[str, tf.Tensor]:
         return self._score_of(self.ids_of(left), self.ids_of(right))
@@ -155,7 +157,7 @@ class SequenceModule(PairModule):
         )
 
     def _embed(self, item: tf.Tensor, item_length: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._embedding_of(_with_nan(item, item_length, name="item"))
+        return self.encode(_with_nan(item, item_length, name="item"))
 
     def _score(
         self,
@@ -190,7 +192,7 @@ class ImageModule(PairModule):
         )
 
     def _embed(self, item: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._embedding_of(tf.cast(item, tf.float32))
+        return self.encode(tf.cast(item, tf.float32))
 
     def _score(self, left: tf.Tensor, right: tf.Tensor) -> dict[str, tf.Tensor]:
         return self._score_of(tf.cast(left, tf.float32), tf.cast(right, tf.float32))

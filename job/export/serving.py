@@ -72,10 +72,14 @@ class PairModule(tf.Module):
         """Items (B, ...) for the encoder to `embedding`, float32 (B, D)."""
         return {"embedding": tf.cast(self.encoder(items, training=False), tf.float32)}
 
+    def _embedding_of(self, items: tf.Tensor) -> dict[str, tf.Tensor]:
+        """A call of `encode` in the graph: tracing an Xception takes seconds."""
+        embedding: dict[str, tf.Tensor] = self.encode(items)
+        return embedding
+
     def _score_of(self, left: tf.Tensor, right: tf.Tensor) -> dict[str, tf.Tensor]:
         """Items for the encoder to what `_compare` says of them."""
-        # Calls of one function in the graph: tracing an Xception takes seconds.
-        u, v = self.encode(left)["embedding"], self.encode(right)["embedding"]
+        u, v = self._embedding_of(left)["embedding"], self._embedding_of(right)["embedding"]
         return self._compare(u, v)
 
     def _compare(
@@ -124,7 +128,7 @@ class TextModule(PairModule):
         self.score = _graph(self._score, input_signature=[text_B("left"), text_B("right")])
 
     def _embed(self, item: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self.encode(self.ids_of(item))
+        return self._embedding_of(self.ids_of(item))
 
     def _score(self, left: tf.Tensor, right: tf.Tensor) -> dict[str, tf.Tensor]:
         return self._score_of(self.ids_of(left), self.ids_of(right))
@@ -157,7 +161,7 @@ class SequenceModule(PairModule):
         )
 
     def _embed(self, item: tf.Tensor, item_length: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self.encode(_with_nan(item, item_length, name="item"))
+        return self._embedding_of(_with_nan(item, item_length, name="item"))
 
     def _score(
         self,
@@ -192,7 +196,7 @@ class ImageModule(PairModule):
         )
 
     def _embed(self, item: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self.encode(tf.cast(item, tf.float32))
+        return self._embedding_of(tf.cast(item, tf.float32))
 
     def _score(self, left: tf.Tensor, right: tf.Tensor) -> dict[str, tf.Tensor]:
         return self._score_of(tf.cast(left, tf.float32), tf.cast(right, tf.float32))

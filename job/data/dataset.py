@@ -47,11 +47,14 @@ class ItemTable:
         values: One row an item.
         item_class: int64 (N,), the class of each item, numbered by first appearance; None for
             data without classes.
+        class_names: uint8 rows, the name of each class in UTF-8, by its number; None for data
+            without classes.
     """
 
     form: Form
     values: RaggedArray
     item_class: NDArray[np.int64] | None = None
+    class_names: RaggedArray | None = None
 
     def __post_init__(self) -> None:
         classes = self.item_class
@@ -72,6 +75,10 @@ class ItemTable:
     def classes_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The class of each item of int64 (R,), -1 where classes are not known."""
         return np.full_like(rows, -1) if self.item_class is None else self.item_class[rows]
+
+    def class_name(self, number: int) -> str:
+        """The name of a class; its number where names are not known."""
+        return str(number) if self.class_names is None else self.class_names.text(number)
 
     def texts(self, rows: NDArray[np.int64]) -> list[str]:
         """The texts of the given row numbers, int64 (R,), as strings."""

@@ -37,7 +37,7 @@ class SliceQuality:
     """The quality of some pairs of a split.
 
     Attributes:
-        name: Which part, as `4` or `12 to 20`.
+        name: Which part, as `12 to 20`, or the name of the class.
         group: What it is a part by: `class`, `group` or `length`.
         num_pairs: Its pairs.
         num_positive: Its matches.
@@ -141,7 +141,7 @@ def _classes(pairs: PairTable, items: ItemTable) -> Iterator[Part]:
     by_item = Identities.of(pairs.left, pairs.right)
     for number in known[np.argsort(-size, kind="stable")[:MAX_CLASSES]].tolist():
         chosen = (left == number) | (right == number)
-        yield Part(str(number), "class", chosen, by_item)
+        yield Part(items.class_name(number), "class", chosen, by_item)
 
 
 def _lengths(pairs: PairTable, items: ItemTable, identities: Identities) -> Iterator[Part]:

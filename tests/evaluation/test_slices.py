@@ -16,9 +16,14 @@ from job.evaluation.weighted import Judged
 from job.preprocessing.ragged import RaggedArray
 
 
-def texts(words, item_class=None):
+def texts(words, item_class=None, class_names=None):
     values = RaggedArray.from_bytes([word.encode() for word in words])
-    return ItemTable("text", values, None if item_class is None else np.array(item_class))
+    classes = None if item_class is None else np.array(item_class)
+    return ItemTable("text", values, classes, class_names and names_of(class_names))
+
+
+def names_of(names):
+    return RaggedArray.from_bytes([name.encode() for name in names])
 
 
 def pairs_of(left, right, label):
@@ -55,15 +60,17 @@ def test_parts_are_classes_and_quarters_of_the_characters_of_the_longer_item():
     words = ["\u00e9" * (1 + n % 8) for n in range(80)]
     left, right = rng.integers(0, 80, (2, 800))
     label = rng.integers(0, 2, 800)
-    items = texts(words, np.arange(80) % 4)
+    # The class "4" is the second one that was read.
+    items = texts(words, np.arange(80) % 4, class_names=["7", "4", "a b", "\u00e9"])
     pairs = pairs_of(left, right, label)
     found = parts_of(pairs, items, identities_of(pairs, items))
-    assert {part.name for part in found if part.group == "class"} == {"0", "1", "2", "3"}
+    named = {part.name for part in found if part.group == "class"}
+    assert named == {"7", "4", "a b", "\u00e9"}
     lengths = [part for part in found if part.group == "length"]
     # Characters, not bytes: an accented letter has two.
     assert lengths[-1].name in ("8", "7 to 8")
     assert sum(part.chosen.sum() for part in lengths) == 800
-    by_class = next(part for part in found if part.name == "1")
+    by_class = next(part for part in found if part.name == "4")
     assert by_class.identities.count == len(set(left) | set(right))
     assert (((left % 4 == 1) | (right % 4 == 1)) == by_class.chosen).all()
 

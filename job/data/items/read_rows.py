@@ -75,9 +75,10 @@ def read_rows(
         if section.rows == "items":
             labelled = LabelledItems(store, section=section, features=features)
             rows, rejected = _read_files(section, sources, labelled.read)
-            return LoadedRows(
-                ItemTable(form, store.build(), labelled.item_class()), rows, rejected
+            table = ItemTable(
+                form, store.build(), labelled.item_class(), labelled.class_names()
             )
+            return LoadedRows(table, rows, rejected)
         [item_source] = sources.get("items", [None])
         items, rejected_items = items_of(
             section, item_source, store=store, reader=reader, features=features

@@ -1,11 +1,14 @@
 """Parts are measured only where there is enough, and called worse only beyond chance."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from job.data.dataset import ItemTable, PairTable
+from job.data.dataset import Groups, ItemTable, PairTable
 from job.evaluation.identities import Identities, identities_of
 from job.evaluation.intervals import Measures
 from job.evaluation.slices import (
+    MAX_CLASSES,
     MIN_PAIRS,
     Part,
     parts_of,
@@ -73,6 +76,33 @@ def test_parts_are_classes_and_quarters_of_the_characters_of_the_longer_item():
     by_class = next(part for part in found if part.name == "4")
     assert by_class.identities.count == len(set(left) | set(right))
     assert (((left % 4 == 1) | (right % 4 == 1)) == by_class.chosen).all()
+
+
+def test_parts_are_the_groups_of_pairs_by_name_and_resample_the_identities_of_all():
+    number = np.repeat([1, 0, -1, 2], [100, 60, 80, 30])
+    rows = np.arange(len(number))
+    pairs = pairs_of(2 * rows, 2 * rows + 1, rows % 2)
+    pairs = replace(pairs, groups=Groups(number, names_of(["ada", "4", "few"])))
+    items = texts(["a"] * 2 * len(rows))
+    identities = identities_of(pairs, items)
+    found = parts_of(pairs, items, identities)
+    # Of 30 pairs only 15 match, and pairs without a group are in no part.
+    assert [(part.group, part.name) for part in found] == [("group", "4"), ("group", "ada")]
+    assert [part.chosen.sum() for part in found] == [100, 60]
+    assert (found[1].chosen == (number == 0)).all()
+    assert all(part.identities is identities for part in found)
+
+
+def test_of_many_groups_those_with_the_most_pairs_are_measured():
+    sizes = np.arange(40, 41 + MAX_CLASSES)
+    number = np.repeat(np.arange(len(sizes)), sizes)
+    rows = np.arange(len(number))
+    pairs = pairs_of(rows, rows + 1, rows % 2)
+    names = names_of([f"{size}" for size in sizes])
+    pairs = replace(pairs, groups=Groups(number, names))
+    items = texts(["a"] * (len(rows) + 1))
+    found = parts_of(pairs, items, identities_of(pairs, items))
+    assert [part.name for part in found] == [str(size) for size in sizes[:0:-1]]
 
 
 def test_parts_with_few_pairs_of_a_label_are_left_out():

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from job.config.data import Data, ImageDataConfig, SequenceDataConfig, TextDataConfig
-from job.data.dataset import FileRows, Form, ItemTable, concatenated
+from job.data.dataset import FileRows, Form, Groups, ItemTable, PairTable, concatenated
 from job.data.items.array_items import array_items
 from job.data.items.columns import GroupSplitColumns
 from job.data.items.item_ids import (
@@ -125,6 +125,9 @@ def _read_files(
                 bad += _accepted(read[-1].quarantine, source, section=section)
             # Each has the groups and the splits of the rows so far, so the last one has all.
             joined = concatenated([file.rows for file in read])
+            group = read[-1].group
+            if isinstance(joined, PairTable) and group is not None:
+                joined = replace(joined, groups=Groups(group, marks.group_names()))
             rows[split] = replace(read[-1], rows=joined, quarantine=bad)
             rejected += bad
     return rows, rejected

@@ -77,7 +77,9 @@ class ColumnsConfig(Section):
         None,
         min_length=1,
         description="What a row belongs to (a person, a word family); needed by "
-        "`data.split.by: group`. null: there is none.",
+        "`data.split.by: group`. With `rows: pairs`, the quality on test is reported by group, "
+        "too. `data.train` must have the column; a file of validation or test may lack it and "
+        "then has no slices by group. null: there is none.",
     )
     split: str | None = Field(
         None,
@@ -256,12 +258,12 @@ class DataConfig(Section):
                     f"`split.{fraction}` has no effect: `{name}` is a file of its own (got "
                     f"{share}): leave one of the two out"
                 )
-        is_used = self.columns.split is not None or self.split.by == "group"
-        if self.columns.group is not None and not is_used:
+        uses = (self.rows == "pairs", self.columns.split is not None, self.split.by == "group")
+        if self.columns.group is not None and not any(uses):
             raise ValueError(
-                "`columns.group` has no effect: it says what `split.by: group` keeps together, "
-                "and is held against `columns.split` where there is one (got columns.group: "
-                f"{self.columns.group}): set one of these, or leave it out"
+                "`columns.group` has no effect: with `rows: items` it says what `split.by: "
+                "group` keeps together, and is held against `columns.split` where there is one "
+                f"(got columns.group: {self.columns.group}): set one of these, or leave it out"
             )
         return self
 

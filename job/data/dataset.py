@@ -7,8 +7,8 @@ one, and counts that would read a whole one are computed when a dataset is made.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,11 +47,14 @@ class ItemTable:
         values: One row an item.
         item_class: int64 (N,), the class of each item, numbered by first appearance; None for
             data without classes.
+        class_names: uint8 rows, the name of each class in UTF-8, by its number; None for data
+            without classes.
     """
 
     form: Form
     values: RaggedArray
     item_class: NDArray[np.int64] | None = None
+    class_names: RaggedArray | None = None
 
     def __post_init__(self) -> None:
         classes = self.item_class
@@ -73,11 +76,28 @@ class ItemTable:
         """The class of each item of int64 (R,), -1 where classes are not known."""
         return np.full_like(rows, -1) if self.item_class is None else self.item_class[rows]
 
+    def class_name(self, number: int) -> str:
+        """The name of a class; its number where names are not known."""
+        return str(number) if self.class_names is None else self.class_names.text(number)
+
     def texts(self, rows: NDArray[np.int64]) -> list[str]:
         """The texts of the given row numbers, int64 (R,), as strings."""
         if self.form != "text":
             raise ValueError(f"items of the form {self.form} are not texts")
-        return [self.values.row(row).tobytes().decode() for row in rows.tolist()]
+        return [self.values.text(row) for row in rows.tolist()]
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """The groups of P pairs, such as the person that each is about.
+
+    Args:
+        number: int64 (P,), the group of each pair, from 0; -1 for a pair without one.
+        names: uint8 rows, the name of each group in UTF-8, by its number.
+    """
+
+    number: NDArray[np.int64]
+    names: RaggedArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +108,13 @@ class PairTable:
         left: int64 (P,), row numbers into the items.
         right: int64 (P,), row numbers into the items.
         label: uint8 (P,), 1 = match, 0 = no match.
+        groups: Of each pair; None if they are not known, and for training, which needs none.
     """
 
     left: NDArray[np.int64]
     right: NDArray[np.int64]
     label: NDArray[np.uint8]
+    groups: Groups | None = None
 
     def __post_init__(self) -> None:
         shapes = {self.left.shape, self.right.shape, self.label.shape}
@@ -101,6 +123,12 @@ class PairTable:
             raise ValueError(
                 "left, right (int64) and label (uint8) must have one shape (P,), got "
                 f"{self.left.shape}, {self.right.shape}, {self.label.shape} of {dtypes}"
+            )
+        number = None if self.groups is None else self.groups.number
+        if number is not None and (number.shape, str(number.dtype)) != ((len(self),), "int64"):
+            raise ValueError(
+                f"groups must be int64 ({len(self)},), one per pair, got {number.dtype} "
+                f"{number.shape}"
             )
 
     def __len__(self) -> int:
@@ -116,15 +144,19 @@ class PairTable:
 
     def where(self, chosen: NDArray[np.bool_]) -> "PairTable":
         """The pairs whose flag in `chosen`, bool (P,), is set, in their order."""
-        return PairTable(self.left[chosen], self.right[chosen], self.label[chosen])
+        return self._rows(chosen)
 
     def take(self, rows: NDArray[np.int64]) -> "PairTable":
         """The pairs of the given numbers, int64 (R,), in that order."""
-        return PairTable(self.left[rows], self.right[rows], self.label[rows])
+        return self._rows(rows)
 
     def items(self) -> NDArray[np.int64]:
         """int64 (M,), row numbers of every item of these pairs, ascending, each once."""
         return np.unique(np.concatenate([self.left, self.right]))
+
+    def _rows(self, index: NDArray[np.generic]) -> "PairTable":
+        groups = self.groups and replace(self.groups, number=self.groups.number[index])
+        return PairTable(self.left[index], self.right[index], self.label[index], groups)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,13 +193,18 @@ Rows = PairTable | LabelledRows
 
 
 def concatenated(parts: Sequence[Rows]) -> Rows:
-    """The rows of one or more files of one split, in their order; all of them of one type."""
+    """The rows of one or more files of one split, in their order; all of them of one type.
+
+    Pairs have no groups yet: those of all files are numbered together.
+    """
     if len(parts) == 1:
         return parts[0]
-    names = [field.name for field in fields(parts[0])]
-    return type(parts[0])(
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in names)
-    )
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name, value in vars(parts[0]).items()
+        if value is not None
+    }
+    return type(parts[0])(**arrays)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +213,8 @@ class FileRows:
 
     Args:
         rows: Pairs, or labelled items.
-        group: int64 (R,), the group of each row, numbered from 0; None without such a column.
+        group: int64 (R,), the group of each row, numbered from 0, -1 for none; None if no row
+            has one.
         split: int8 (R,), index into SPLITS of each row; None without such a column.
         groups_in_several_splits: Names of the groups whose rows are in several splits.
         quarantine: The rejected rows.

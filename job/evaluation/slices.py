@@ -1,4 +1,4 @@
-"""The quality of parts of a split: pairs of a class, or of a length. P pairs.
+"""The quality of parts of a split: pairs of a class, of a group, or of a length. P pairs.
 
 A part is measured only if it has enough pairs of each label and enough identities for an
 interval, and it is called worse than the whole only if its interval lies below the whole's
@@ -26,7 +26,7 @@ IntArray = NDArray[np.int64]
 SHOWN = ("balanced_accuracy", "roc_auc", "precision", "recall", "accuracy")
 # Parts with fewer pairs of either label are not measured.
 MIN_PAIRS = 20
-# Of more classes, those with the most pairs are measured.
+# Of more classes, and of more groups, those with the most pairs are measured.
 MAX_CLASSES = 50
 _NUM_LENGTHS = 4
 _NUM_REPLICATES = 400
@@ -37,7 +37,7 @@ class SliceQuality:
     """The quality of some pairs of a split.
 
     Attributes:
-        name: Which part, as `4` or `12 to 20`.
+        name: Which part, as `12 to 20`, or the name of the class or the group.
         group: What it is a part by: `class`, `group` or `length`.
         num_pairs: Its pairs.
         num_positive: Its matches.
@@ -74,7 +74,7 @@ class Part:
 
 
 def parts_of(pairs: PairTable, items: ItemTable, identities: Identities) -> list[Part]:
-    """The parts of a split that have enough pairs: by class, and by length of the longer item.
+    """The parts of a split with enough pairs: by class, group, and length of the longer item.
 
     The pairs of a class are those with an item of it. They all share this identity, so what is
     resampled for them is items.
@@ -83,6 +83,7 @@ def parts_of(pairs: PairTable, items: ItemTable, identities: Identities) -> list
         part
         for part in (
             *_classes(pairs, items),
+            *_groups(pairs, identities),
             *_lengths(pairs, items, identities),
         )
         if min(np.bincount(pairs.label[part.chosen], minlength=2)) >= MIN_PAIRS
@@ -135,13 +136,25 @@ def _classes(pairs: PairTable, items: ItemTable) -> Iterator[Part]:
     if items.item_class is None:
         return
     left, right = items.item_class[pairs.left], items.item_class[pairs.right]
-    known, size = np.unique(np.concatenate([left, right[right != left]]), return_counts=True)
-    size = size[known >= 0]
-    known = known[known >= 0]
     by_item = Identities.of(pairs.left, pairs.right)
-    for number in known[np.argsort(-size, kind="stable")[:MAX_CLASSES]].tolist():
+    for number in _largest(np.concatenate([left, right[right != left]])):
         chosen = (left == number) | (right == number)
-        yield Part(str(number), "class", chosen, by_item)
+        yield Part(items.class_name(number), "class", chosen, by_item)
+
+
+def _groups(pairs: PairTable, identities: Identities) -> Iterator[Part]:
+    groups = pairs.groups
+    if groups is not None:
+        for number in _largest(groups.number):
+            chosen = groups.number == number
+            yield Part(groups.names.text(number), "group", chosen, identities)
+
+
+def _largest(numbers: IntArray) -> list[int]:
+    """The numbers that occur most often, at most MAX_CLASSES; -1 stands for none."""
+    known, size = np.unique(numbers[numbers >= 0], return_counts=True)
+    largest: list[int] = known[np.argsort(-size, kind="stable")[:MAX_CLASSES]].tolist()
+    return largest
 
 
 def _lengths(pairs: PairTable, items: ItemTable, identities: Identities) -> Iterator[Part]:

@@ -67,6 +67,10 @@ class RaggedArray:
             raise IndexError(f"row {index} of {len(self)}")
         return self.values[self.offsets[index] : self.offsets[index + 1]]
 
+    def text(self, index: int) -> str:
+        """Row `index`, 0 <= index < N, of UTF-8 bytes as a string."""
+        return self.row(index).tobytes().decode()
+
     def padded(self, rows: NDArray[np.int64], *, fill: float = 0) -> NDArray[np.generic]:
         """Some rows as a rectangle, shorter ones filled at the end.
 

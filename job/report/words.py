@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from job.config.monitors import ALL_METRICS
+from job.data.quarantine import sample_of
 from job.report.facts import ReportFacts, WrongPair
 from job.types import Kind
 
@@ -194,12 +195,18 @@ def slice_metrics(summary: Mapping[str, Any]) -> list[str]:
     return [name for name in _SLICE_METRICS if name in known][:4]
 
 
+def slice_title(one: Mapping[str, Any]) -> str:
+    """What a slice of the summary is: `length 3 to 7`, or `class 'ada'`, cut if it is long."""
+    name = one["name"] if one["group"] == "length" else sample_of(one["name"])
+    return f"{one['group']} {name}"
+
+
 def slice_rows(summary: Mapping[str, Any]) -> list[SliceRow]:
     """The slices of the summary, worst first by the first metric that is shown."""
     names = slice_metrics(summary)
     rows = [
         SliceRow(
-            f"{one['group']} {one['name']}",
+            slice_title(one),
             one["is_worse"],
             one["num_pairs"],
             one["num_positive"],

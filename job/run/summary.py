@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from job.config.monitors import ALL_METRICS
 from job.errors import ExitCode, FencedError, JobError, StorageOutageError
+from job.report.words import slice_title
 from job.run.artifacts import RunArtifacts
 from job.run.context import RunContext
 from job.telemetry.terminal import aligned_columns
@@ -255,8 +256,8 @@ def _slice_lines(report: Mapping[str, Any]) -> list[str]:
         return []
     value, interval = _with_interval(worst | worst["metrics"], "balanced_accuracy")
     return [
-        f"worst part: {worst['group']} {worst['name']}, balanced accuracy {value} ({interval}) "
-        f"on {worst['num_pairs']} pairs"
+        f"worst part: {slice_title(worst)}, balanced accuracy {value} ({interval}) on "
+        f"{worst['num_pairs']} pairs"
     ]
 
 

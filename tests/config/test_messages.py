@@ -63,7 +63,7 @@ data: {train: a, columns: {item: [a, b, id]}} | 2:18: data.columns | a, b, id, i
 data: {kind: sequence, train: a, columns: {left: [a, b]}} | 2:1: data | kind: sequence | so it n
 data: {train: a, split: {test_fraction: 0.95}} | 2:18: data.split | 0.1 + 0.95 | validation_frac
 data: {train: a, split: {by: group}} | 2:1: data | null | `split.by: group` needs `columns.group
-data: {train: a, columns: {group: g}} | 2:1: data | columns.group: g | `columns.group` has no ef
+data: {train: a, rows: items, columns: {group: g}} | 2:1: data | columns.group: g | `columns.gro
 data: {train: a, columns: {split: s}, test: b} | 2:1: data | test: b | `columns.split` says
 data: {train: a, rows: items, items: b} | 2:1: data | items: b | `items` is for pair files
 data: {train: a, sampling: {}} | 2:1: data | sampling.kind: pairs | `sampling` has no effect on

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from job.config.sampling import ClassSamplingConfig, PairSamplingConfig
-from job.data.dataset import ItemTable, PairTable, SplitCounts, fingerprint_of
+from job.data.dataset import Groups, ItemTable, PairTable, SplitCounts, fingerprint_of
 from job.preprocessing.ragged import RaggedArray
 from job.preprocessing.vocabulary import WordVocabulary
 from tests.data.conftest import dataset_of, pair_table
@@ -27,6 +27,17 @@ def test_where_keeps_order():
     chosen = pairs.where(np.array([True, False, True]))
     assert (chosen.left.tolist(), chosen.right.tolist()) == ([0, 4], [1, 5])
     assert chosen.label.tolist() == [1, 1]
+
+
+def test_chosen_pairs_keep_their_groups():
+    groups = Groups(np.array([1, -1, 0]), RaggedArray.from_bytes([b"x", b"y"]))
+    pairs = dataclasses.replace(pair_table([(0, 1, 1), (2, 3, 0), (4, 5, 1)]), groups=groups)
+    assert pairs.where(np.array([True, False, True])).groups.number.tolist() == [1, 0]
+    taken = pairs.take(np.array([2, 1, 2])).groups
+    assert taken.number.tolist() == [0, -1, 0]
+    assert taken.names.text(1) == "y"
+    with pytest.raises(ValueError, match=r"groups must be int64 \(3,\), one per pair"):
+        dataclasses.replace(pairs, groups=Groups(np.array([1, 0]), groups.names))
 
 
 @pytest.mark.parametrize("field", ["left", "right", "label"])
@@ -104,6 +115,15 @@ def test_the_fingerprint_sees_classes_and_stays_without_them():
     }
     assert len(prints) == 3
     assert FINGERPRINT in prints
+
+
+def test_the_fingerprint_does_not_see_names_and_groups():
+    dataset = dataset_of(ROWS)
+    names = RaggedArray.from_bytes([b"x"])
+    items = dataclasses.replace(dataset.items, class_names=names)
+    train = dataset.pairs["train"]
+    grouped = dataclasses.replace(train, groups=Groups(np.zeros(2, np.int64), names))
+    assert fingerprint_of(items, {**dataset.pairs, "train": grouped}) == FINGERPRINT
 
 
 def test_the_fingerprint_sees_which_words_have_numbers():

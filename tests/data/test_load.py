@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from job.config.data import Data
-from job.data.dataset import Dataset, SplitCounts
+from job.data.dataset import Dataset, PairTable, SplitCounts
 from job.data.load import load_dataset
 from job.errors import ConfigError, DataError
 from job.preprocessing.vocabulary import CharacterVocabulary
@@ -124,6 +124,42 @@ def test_a_cut_by_group_uses_the_group_column(tmp_path):
     for pairs in dataset.pairs.values():
         rows = sorted(int(text[1:]) for text in dataset.items.texts(pairs.right))
         assert [row // 2 for row in rows[::2]] == [row // 2 for row in rows[1::2]]
+
+
+def group_names(pairs: PairTable) -> list[str | None] | None:
+    """The name of the group of each pair."""
+    groups = pairs.groups
+    if groups is None:
+        return None
+    return [None if n < 0 else groups.names.text(n) for n in groups.number.tolist()]
+
+
+def test_pairs_that_are_cut_from_training_keep_the_names_of_their_groups(tmp_path):
+    lines = ["left,right,label,who"]
+    lines += [f"a,{name}{label},{label},{name}" for name in "pqrstuvwxy" for label in (0, 1)]
+    (tmp_path / "train.csv").write_text("\n".join(lines))
+    dataset = load(tmp_path, train="train.csv", columns={"group": "who"}, split={"by": "group"})
+    for split in ("validation", "test"):
+        pairs = dataset.pairs[split]
+        assert group_names(pairs) == [text[0] for text in dataset.items.texts(pairs.right)]
+    assert dataset.pairs["train"].groups is None
+
+
+def test_files_of_their_own_have_groups_where_they_have_the_column(three_files):
+    plain = load(three_files, **FILES)
+    header, *rows = (three_files / "train.csv").read_text().split()
+    (three_files / "train.csv").write_text(
+        "\n".join([f"{header},who", *(f"{r},t" for r in rows)])
+    )
+    (three_files / "grouped.csv").write_text("left,right,label,who\nyak,jak,1,4\nyak,emu,0,\n")
+    write(three_files, "more.csv", TEST)
+    columns = {"group": "who"}
+    with_column = load(three_files, **FILES | {"test": "grouped.csv"}, columns=columns)
+    assert group_names(with_column.pairs["test"]) == ["4", None]
+    assert group_names(with_column.pairs["validation"]) is None
+    assert with_column.fingerprint == plain.fingerprint
+    both = load(three_files, **FILES | {"test": ["more.csv", "grouped.csv"]}, columns=columns)
+    assert group_names(both.pairs["test"]) == [None, None, "4", None]
 
 
 def test_a_split_far_smaller_than_asked_for_is_warned_of(tmp_path, caplog):

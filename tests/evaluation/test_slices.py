@@ -1,11 +1,14 @@
 """Parts are measured only where there is enough, and called worse only beyond chance."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from job.data.dataset import ItemTable, PairTable
+from job.data.dataset import Groups, ItemTable, PairTable
 from job.evaluation.identities import Identities, identities_of
 from job.evaluation.intervals import Measures
 from job.evaluation.slices import (
+    MAX_CLASSES,
     MIN_PAIRS,
     Part,
     parts_of,
@@ -16,9 +19,14 @@ from job.evaluation.weighted import Judged
 from job.preprocessing.ragged import RaggedArray
 
 
-def texts(words, item_class=None):
+def texts(words, item_class=None, class_names=None):
     values = RaggedArray.from_bytes([word.encode() for word in words])
-    return ItemTable("text", values, None if item_class is None else np.array(item_class))
+    classes = None if item_class is None else np.array(item_class)
+    return ItemTable("text", values, classes, class_names and names_of(class_names))
+
+
+def names_of(names):
+    return RaggedArray.from_bytes([name.encode() for name in names])
 
 
 def pairs_of(left, right, label):
@@ -55,17 +63,46 @@ def test_parts_are_classes_and_quarters_of_the_characters_of_the_longer_item():
     words = ["\u00e9" * (1 + n % 8) for n in range(80)]
     left, right = rng.integers(0, 80, (2, 800))
     label = rng.integers(0, 2, 800)
-    items = texts(words, np.arange(80) % 4)
+    # The class "4" is the second one that was read.
+    items = texts(words, np.arange(80) % 4, class_names=["7", "4", "a b", "\u00e9"])
     pairs = pairs_of(left, right, label)
     found = parts_of(pairs, items, identities_of(pairs, items))
-    assert {part.name for part in found if part.group == "class"} == {"0", "1", "2", "3"}
+    named = {part.name for part in found if part.group == "class"}
+    assert named == {"7", "4", "a b", "\u00e9"}
     lengths = [part for part in found if part.group == "length"]
     # Characters, not bytes: an accented letter has two.
     assert lengths[-1].name in ("8", "7 to 8")
     assert sum(part.chosen.sum() for part in lengths) == 800
-    by_class = next(part for part in found if part.name == "1")
+    by_class = next(part for part in found if part.name == "4")
     assert by_class.identities.count == len(set(left) | set(right))
     assert (((left % 4 == 1) | (right % 4 == 1)) == by_class.chosen).all()
+
+
+def test_parts_are_the_groups_of_pairs_by_name_and_resample_the_identities_of_all():
+    number = np.repeat([1, 0, -1, 2], [100, 60, 80, 30])
+    rows = np.arange(len(number))
+    pairs = pairs_of(2 * rows, 2 * rows + 1, rows % 2)
+    pairs = replace(pairs, groups=Groups(number, names_of(["ada", "4", "few"])))
+    items = texts(["a"] * 2 * len(rows))
+    identities = identities_of(pairs, items)
+    found = parts_of(pairs, items, identities)
+    # Of 30 pairs only 15 match, and pairs without a group are in no part.
+    assert [(part.group, part.name) for part in found] == [("group", "4"), ("group", "ada")]
+    assert [part.chosen.sum() for part in found] == [100, 60]
+    assert (found[1].chosen == (number == 0)).all()
+    assert all(part.identities is identities for part in found)
+
+
+def test_of_many_groups_those_with_the_most_pairs_are_measured():
+    sizes = np.arange(40, 41 + MAX_CLASSES)
+    number = np.repeat(np.arange(len(sizes)), sizes)
+    rows = np.arange(len(number))
+    pairs = pairs_of(rows, rows + 1, rows % 2)
+    names = names_of([f"{size}" for size in sizes])
+    pairs = replace(pairs, groups=Groups(number, names))
+    items = texts(["a"] * (len(rows) + 1))
+    found = parts_of(pairs, items, identities_of(pairs, items))
+    assert [part.name for part in found] == [str(size) for size in sizes[:0:-1]]
 
 
 def test_parts_with_few_pairs_of_a_label_are_left_out():

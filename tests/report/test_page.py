@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from jinja2.exceptions import UndefinedError
+from markupsafe import escape
 
 from job.report import words
 from job.report.card import write_card
@@ -112,6 +113,22 @@ def test_intervals_slices_and_advice_are_shown_once_they_are_known():
     assert page.index("length 1 to 20") < page.index("length 20 to 40")  # the worst first
     for text in ("0.8765", "0.9432", "0.4321", "0.6456", "Train longer", "does not meet"):
         assert text in card
+
+
+@pytest.mark.parametrize("group", ["class", "group"])
+def test_a_slice_has_the_name_of_its_class_or_group_as_text_cut_if_it_is_long(group):
+    part = {"group": group, "is_worse": True, "num_pairs": 90, "num_positive": 50}
+    part |= {"metrics": {"balanced_accuracy": 0.6}, "intervals": {}}
+    names = ["4", HOSTILE, "\x1b[2J", "long " * 200]
+    made = summary_with(slices=[part | {"name": name} for name in names])
+    page, card = write_report(made).decode(), write_card(made).decode()
+    titles = [row.title for row in words.slice_rows(made.summary)]
+    assert titles[0] == f"{group} '4'"
+    assert all(title.isprintable() and len(title) < 70 for title in titles)
+    assert all(str(escape(title)) in page for title in titles)
+    assert page.count("<script") == 3
+    assert f"- {group} '4': 90 pairs" in card
+    assert not re.search(r"(?<!\\)<script", card)
 
 
 @pytest.mark.parametrize(

@@ -66,4 +66,6 @@ def test_the_worst_part_is_named_only_if_it_is_worse_than_chance_explains():
     assert result_lines(report(slices=[part]))[-1] == (
         "worst part: length 3 to 7, balanced accuracy 0.6336 (0.620 to 0.647) on 2210 pairs"
     )
+    named = part | {"group": "class", "name": "ada\n" * 99}
+    assert result_lines(report(slices=[named]))[-1].startswith(r"worst part: class 'ada\nada\n")
     assert "worst" not in result_lines(report(slices=[part | {"is_worse": False}]))[-1]

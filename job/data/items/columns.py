@@ -18,6 +18,7 @@ from job.config.names import names_of, shown
 from job.data.dataset import FileRows, Rows
 from job.data.quarantine import Quarantine, sample_of
 from job.data.sources.npz import Npz
+from job.preprocessing.ragged import RaggedArray
 from job.types import SPLITS, Problem
 
 # pandas writes a column of 0 and 1 that once had a gap as 0.0 and 1.0. Words (true, yes) are
@@ -177,13 +178,17 @@ class GroupSplitColumns:
     Args:
         columns: Names of the columns.
         is_training: Whether the file is the training file; the others need neither column.
+
+    Attributes:
+        wanted: Key below `data.columns` to the name of each column that the file must have.
+        optional: The same of each that it may have.
     """
 
     def __init__(self, columns: ColumnsConfig, *, is_training: bool) -> None:
-        named = {"group": columns.group, "split": columns.split} if is_training else {}
-        self.wanted: dict[str, str] = {
-            key: name for key, name in named.items() if name is not None
-        }
+        group = {} if columns.group is None else {"group": columns.group}
+        split = {} if columns.split is None else {"split": columns.split}
+        self.wanted: dict[str, str] = {**group, **split} if is_training else {}
+        self.optional: dict[str, str] = {} if is_training else group
         self._numbers: dict[str, int] = {}
         self._group = array("q")
         self._split = bytearray()
@@ -192,10 +197,15 @@ class GroupSplitColumns:
         """Checks the cells of a row.
 
         Args:
-            fields: The cells of the columns `wanted`, in that order.
+            fields: The cells of the columns `wanted`, in that order; or of `optional`, if they
+                were asked for.
         """
         group: str | None = None
         split: int | None = None
+        if self.optional and fields:
+            # A row without a valid group is in no slice by group; it is measured all the same.
+            name = name_of(fields[0], column=self.optional["group"])
+            return GroupAndSplit(None if isinstance(name, Problem) else name, None)
         for (key, column), cell in zip(self.wanted.items(), fields, strict=True):
             if key == "group":
                 name = name_of(cell, column=column)
@@ -213,14 +223,20 @@ class GroupSplitColumns:
         """Adds the group and the split of a valid row."""
         if mark.group is not None:
             self._group.append(self._numbers.setdefault(mark.group, len(self._numbers)))
+        elif self.optional:
+            self._group.append(-1)
         if mark.split is not None:
             self._split.append(mark.split)
 
     def file_rows(self, rows: Rows, quarantine: Quarantine) -> FileRows:
         """The valid rows of the file, with the groups and splits that were added."""
-        group = np.array(self._group, np.int64) if "group" in self.wanted else None
+        group = np.array(self._group, np.int64) if self._numbers else None
         split = np.array(self._split, np.int8) if "split" in self.wanted else None
         return FileRows(rows, group, split, self._groups_in_several_splits(), quarantine)
+
+    def group_names(self) -> RaggedArray:
+        """The name of each group in UTF-8, by its number."""
+        return RaggedArray.from_bytes([name.encode() for name in self._numbers])
 
     def _groups_in_several_splits(self) -> tuple[str, ...]:
         if len(self.wanted) < 2:

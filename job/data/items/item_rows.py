@@ -33,6 +33,7 @@ from job.data.sources.npz import Npz, open_npz
 from job.data.sources.sequence_file import Features
 from job.data.sources.table import disk_errors_named
 from job.errors import DataError
+from job.preprocessing.ragged import RaggedArray
 from job.types import Problem
 
 _WANTED = "Give at least two classes, and a class of at least two items, for each split."
@@ -81,6 +82,10 @@ class LabelledItems:
     def item_class(self) -> NDArray[np.int64]:
         """int64 (N,), the class of each item, numbered by first appearance."""
         return np.array(self._item_class, np.int64)
+
+    def class_names(self) -> RaggedArray:
+        """The name of each class in UTF-8, uint8 rows, by its number."""
+        return RaggedArray.from_bytes([_printable(name).encode() for name in self._classes])
 
     def read(self, source: DataSource, marks: GroupSplitColumns) -> FileRows:
         """Reads and checks every row of one source.
@@ -243,6 +248,6 @@ def _cells(row: _Row) -> Sequence[str]:
     return () if row.problem else (row.cell,)
 
 
-def _printable(path: str) -> str:
-    """A path for messages: file names need not be UTF-8."""
-    return path.encode("utf-8", "backslashreplace").decode()
+def _printable(name: str) -> str:
+    """A path, or the name of a class, for messages: names of files need not be UTF-8."""
+    return name.encode("utf-8", "backslashreplace").decode()

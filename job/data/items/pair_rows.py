@@ -74,7 +74,7 @@ def read_pairs(
     wanted = {"left": columns.left, "right": columns.right, "label": columns.label}
     left, right, label = array("q"), array("q"), bytearray()
     rejected = QuarantineBuilder(table.name, unit=table.unit)
-    with table.records({**wanted, **marks.wanted}) as records:
+    with table.records({**wanted, **marks.wanted}, optional=marks.optional) as records:
         for record, pair in valid_pairs(
             records, marks, items=items, columns=columns, by_id=by_id
         ):
@@ -109,7 +109,7 @@ def valid_pairs(
     row.
 
     Args:
-        records: Fields: left, right, label, and those that `marks` wants.
+        records: Fields: left, right, label, and those that `marks` reads.
         marks: Checks the group and the split.
         items: Gives the items that rows name.
         columns: Names of the columns.

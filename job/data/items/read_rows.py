@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from job.config.data import Data, ImageDataConfig, SequenceDataConfig, TextDataConfig
-from job.data.dataset import FileRows, Form, ItemTable, concatenated
+from job.data.dataset import FileRows, Form, Groups, ItemTable, PairTable, concatenated
 from job.data.items.array_items import array_items
 from job.data.items.columns import GroupSplitColumns
 from job.data.items.item_ids import (
@@ -75,9 +75,10 @@ def read_rows(
         if section.rows == "items":
             labelled = LabelledItems(store, section=section, features=features)
             rows, rejected = _read_files(section, sources, labelled.read)
-            return LoadedRows(
-                ItemTable(form, store.build(), labelled.item_class()), rows, rejected
+            table = ItemTable(
+                form, store.build(), labelled.item_class(), labelled.class_names()
             )
+            return LoadedRows(table, rows, rejected)
         [item_source] = sources.get("items", [None])
         items, rejected_items = items_of(
             section, item_source, store=store, reader=reader, features=features
@@ -124,6 +125,9 @@ def _read_files(
                 bad += _accepted(read[-1].quarantine, source, section=section)
             # Each has the groups and the splits of the rows so far, so the last one has all.
             joined = concatenated([file.rows for file in read])
+            group = read[-1].group
+            if isinstance(joined, PairTable) and group is not None:
+                joined = replace(joined, groups=Groups(group, marks.group_names()))
             rows[split] = replace(read[-1], rows=joined, quarantine=bad)
             rejected += bad
     return rows, rejected

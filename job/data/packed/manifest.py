@@ -20,17 +20,21 @@ from job.data.quarantine import Quarantine
 from job.errors import DataError
 from job.types import SPLITS, Json, Split
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 RECORD_NAME = "dataset.json"
 
-# Each array is one file. `classes`, `training_items` and the pairs of a split are optional.
+# Each array is one file. Those of classes, `training_items`, the pairs of a split and their
+# groups are optional. Names are UTF-8 in one array, with the offset of each in another.
 SIDES = ("left", "right", "label")
+GROUPS = ("groups", "group_names", "group_offsets")
 ARRAY_NAMES = (
     "values",
     "offsets",
     "classes",
+    "class_names",
+    "class_offsets",
     "training_items",
-    *(f"{split}_{side}" for split in SPLITS for side in SIDES),
+    *(f"{split}_{part}" for split in SPLITS for part in (*SIDES, *GROUPS)),
 )
 FILE_NAMES = frozenset({f"{name}.npy" for name in ARRAY_NAMES} | {RECORD_NAME})
 
@@ -84,7 +88,7 @@ class PackRecord:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    schema: Literal[2]
+    schema: Literal[3]
     form: Form
     counts: Mapping[Split, SplitCounts]
     statistics: Mapping[str, Any] | None

@@ -21,8 +21,9 @@ from pydantic import TypeAdapter
 from job.config.data import DataConfig
 from job.config.sampling import Sampling
 from job.config.uris import is_in_bucket
-from job.data.dataset import Dataset, Form, ItemTable, PairTable, Statistics
+from job.data.dataset import Dataset, Form, Groups, ItemTable, PairTable, Statistics
 from job.data.packed.manifest import (
+    GROUPS,
     RECORD_NAME,
     REMEDY,
     SIDES,
@@ -41,7 +42,7 @@ from job.preprocessing.vocabulary import vocabulary_from_json
 from job.storage.mirror import FileProblem, open_mirror
 from job.storage.os_errors import PACKS, job_errors
 from job.storage.parallel import ParallelDownloader
-from job.types import SPLITS, Json
+from job.types import SPLITS, Json, Split
 
 KEY = "data.packed"
 # A bound, so that opening does not take longer for more data.
@@ -245,14 +246,16 @@ def _dataset(
     )
     if values.dtype.str != dtype or not fits:
         raise ValueError(f"values are {values.dtype} {values.shape}, not {record.form}")
+    class_names = None
+    if "class_names" in arrays:
+        class_names = RaggedArray(arrays["class_names"], arrays["class_offsets"])
     items = ItemTable(
-        record.form, RaggedArray(values, arrays["offsets"]), arrays.get("classes")
+        record.form,
+        RaggedArray(values, arrays["offsets"]),
+        arrays.get("classes"),
+        class_names,
     )
-    pairs = {
-        split: PairTable(*(arrays[f"{split}_{side}"] for side in SIDES))
-        for split in SPLITS
-        if f"{split}_left" in arrays
-    }
+    pairs = {split: _pairs(arrays, split) for split in SPLITS if f"{split}_left" in arrays}
     training_items = arrays.get("training_items")
     if (training_items is None) != ("train" in pairs) or set(record.counts) != set(SPLITS):
         raise ValueError("training needs either pairs or items to draw them from")
@@ -264,6 +267,15 @@ def _dataset(
     return Dataset(
         items, pairs, training_items, statistics, counts, record.quarantine, record.fingerprint
     )
+
+
+def _pairs(arrays: Mapping[str, NDArray[Any]], split: Split) -> PairTable:
+    """The pairs of a split, with their groups if they have some."""
+    left, right, label = (arrays[f"{split}_{side}"] for side in SIDES)
+    if f"{split}_groups" not in arrays:
+        return PairTable(left, right, label)
+    number, names, offsets = (arrays[f"{split}_{part}"] for part in GROUPS)
+    return PairTable(left, right, label, Groups(number, RaggedArray(names, offsets)))
 
 
 def _statistics(record: Mapping[str, Any] | None) -> Statistics:

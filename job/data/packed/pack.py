@@ -31,6 +31,7 @@ from job.config.uris import has_prefix
 from job.data.dataset import Dataset
 from job.data.packed.manifest import (
     FILE_NAMES,
+    GROUPS,
     RECORD_NAME,
     SCHEMA,
     SIDES,
@@ -269,8 +270,13 @@ def _arrays(dataset: Dataset) -> dict[str, NDArray[Any]]:
         "classes": dataset.items.item_class,
         "training_items": dataset.training_items,
     }
+    if (classes := dataset.items.class_names) is not None:
+        arrays |= {"class_names": classes.values, "class_offsets": classes.offsets}
     for split, pairs in dataset.pairs.items():
         arrays |= {f"{split}_{side}": getattr(pairs, side) for side in SIDES}
+        if (groups := pairs.groups) is not None:
+            parts = (groups.number, groups.names.values, groups.names.offsets)
+            arrays |= {f"{split}_{x}": part for x, part in zip(GROUPS, parts, strict=True)}
     return {name: array for name, array in arrays.items() if array is not None}
 
 

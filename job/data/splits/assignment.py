@@ -5,7 +5,7 @@ splits["test"].items()
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from job.config.data import Data
 from job.config.names import names_of
-from job.data.dataset import FileRows, LabelledRows, Rows
+from job.data.dataset import FileRows, LabelledRows, PairTable, Rows
 from job.data.splits.checks import (
     require_filled,
     require_named,
@@ -79,6 +79,9 @@ def assign_splits(
         else train.rows.where(assignment.of(split))
         for split in SPLITS
     }
+    # Only what is measured has slices by group; batches need not carry them.
+    if isinstance(splits["train"], PairTable):
+        splits["train"] = replace(splits["train"], groups=None)
     for split, rows in splits.items():
         require_usable(rows, split=split, origin=assignment.origins[split])
     warn_of_shared_items({split: rows.items() for split, rows in splits.items()})

@@ -60,6 +60,11 @@ class Reading:
         return self._labelled.item_class().tolist()
 
     @property
+    def class_names(self) -> list[str]:
+        names = self._labelled.class_names()
+        return [names.text(number) for number in range(len(names))]
+
+    @property
     def items(self) -> RaggedArray:
         return self._store.build()
 
@@ -86,6 +91,7 @@ def test_classes_and_items_go_on_over_several_files(tmp_path):
     rows = reading.table(tmp_path, "item,class\nfir,plant\nflint,stone\ncat,animal\n")
     assert rows.rows.item.tolist() == [2, 3, 0]
     assert reading.item_class == [0, 1, 1, 2]
+    assert reading.class_names == ["animal", "plant", "stone"]
 
 
 def test_rows_may_be_marked(tmp_path):
@@ -260,6 +266,10 @@ def test_a_folder_that_may_not_be_read_is_permission_denied(open_folder: Path, u
 def test_names_that_are_not_utf8_can_be_shown(tmp_path):
     (tmp_path / "p/cat").mkdir(parents=True)
     (tmp_path / "p/cat/\udcff.gif").touch()
+    (tmp_path / "p/\udcfe").mkdir()
+    (tmp_path / "p/\udcfe/a.png").write_bytes(one_colour())
     section = ImageDataConfig(train="p", rows="items")
-    rows = Reading(section, root=tmp_path).folder(tmp_path / "p", name="p")
+    reading = Reading(section, root=tmp_path)
+    rows = reading.folder(tmp_path / "p", name="p")
+    assert reading.class_names == [r"\udcfe"]
     assert shown(rows)[0].encode().startswith(b"p/cat/\\udcff.gif: has no image")

@@ -50,6 +50,7 @@ FILES = {split: f"{split}.csv" for split in SPLITS}
 def test_labelled_items_have_classes_and_pairs_to_measure_on(three_files, caplog):
     dataset = load(three_files, **FILES)
     assert dataset.items.item_class.tolist() == np.repeat(np.arange(7), 4).tolist()
+    assert [dataset.items.class_name(number) for number in range(7)] == list("abcdefg")
     assert dataset.training_items.tolist() == list(range(12))
     assert list(dataset.pairs) == ["validation", "test"]
     for split, low, high in (("validation", 12, 20), ("test", 20, 28)):

@@ -278,9 +278,25 @@ def test_the_group_is_read_where_it_is_asked_for(tmp_path):
     raw = read(tmp_path, content, columns=columns, is_marked=True)
     assert raw.group == [0]
     assert raw.quarantine.samples[0].detail == "family is empty"
-    assert read(tmp_path, content, columns=columns).group is None
     with pytest.raises(DataError, match=r"no column 'family' \(data\.columns\.group\)"):
         read(tmp_path, CSV, columns=columns, is_marked=True)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_a_file_that_is_only_measured_may_lack_groups_and_loses_no_row_for_them(tmp_path, name):
+    columns = ColumnsConfig(group="family")
+    rows = {"x": "a,b,1,x\n", "": "c,d,0,\n", "y": "e,f,0,y\n"}
+    head, plain = "left,right,label", "a,b,1\nc,d,0\ne,f,0\n"
+    content = f"{head},family\n{''.join(rows.values())}"
+    if name == "a.jsonl":
+        row = {"left": "a", "right": "b", "label": 1}
+        families = [{"family": "x"}, {}, {"family": "y"}]
+        content = "\n".join(json.dumps(row | family) for family in families)
+        head, plain = "", "\n".join([json.dumps(row)] * 3)
+    raw = read(tmp_path, content.encode(), name=name, columns=columns)
+    assert (raw.group, raw.quarantine.num_bad) == ([0, -1, 1], 0)
+    raw = read(tmp_path, f"{head}\n{plain}".encode(), name=name, columns=columns)
+    assert (raw.group, len(raw.rows)) == (None, 3)
 
 
 def test_a_json_group_may_be_a_integer_but_nothing_else(tmp_path):

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from job.config.data import DataConfig, ImageDataConfig, SequenceDataConfig, Tex
 from job.data.dataset import (
     Dataset,
     Form,
+    Groups,
     ItemTable,
     PairTable,
     SplitCounts,
@@ -81,6 +83,16 @@ def dataset_of(form: Form = "text", *, with_classes: bool = False, seed: int = 0
     )
 
 
+def named_dataset_of(*, with_classes: bool) -> Dataset:
+    """A data set that knows the names of its classes, or the groups of its test pairs."""
+    dataset = dataset_of(with_classes=with_classes)
+    names = RaggedArray.from_bytes([b"4", "\u00e9".encode(), b"a b"])
+    if with_classes:
+        return replace(dataset, items=replace(dataset.items, class_names=names))
+    test = replace(dataset.pairs["test"], groups=Groups(np.array([2, -1]), names))
+    return replace(dataset, pairs={**dataset.pairs, "test": test})
+
+
 def section_of(form: Form = "text", *, with_classes: bool = False, **given: Any) -> DataConfig:
     """A data section that could have led to such a data set."""
     given = {"train": "train.csv", "rows": "items" if with_classes else "pairs"} | given
@@ -119,8 +131,14 @@ def assert_same(one: Dataset, other: Dataset) -> None:
         assert (mine is None) == (yours is None)
         if mine is not None and yours is not None:
             np.testing.assert_array_equal(mine, yours)
+    assert_same_names(one.items.class_names, other.items.class_names)
     assert one.pairs.keys() == other.pairs.keys()
     for split, pairs in one.pairs.items():
+        mine, yours = pairs.groups, other.pairs[split].groups
+        assert (mine is None) == (yours is None)
+        if mine is not None and yours is not None:
+            np.testing.assert_array_equal(mine.number, yours.number)
+            assert_same_names(mine.names, yours.names)
         for side in ("left", "right", "label"):
             np.testing.assert_array_equal(
                 getattr(pairs, side), getattr(other.pairs[split], side)
@@ -129,6 +147,15 @@ def assert_same(one: Dataset, other: Dataset) -> None:
     assert one.counts == other.counts
     assert one.quarantine == other.quarantine
     assert one.fingerprint == other.fingerprint
+
+
+def assert_same_names(one: RaggedArray | None, other: RaggedArray | None) -> None:
+    assert (one is None) == (other is None)
+    if one is not None and other is not None:
+        assert len(one) == len(other)
+        assert [one.text(n) for n in range(len(one))] == [
+            other.text(n) for n in range(len(other))
+        ]
 
 
 class Crash(BaseException):

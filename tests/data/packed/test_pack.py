@@ -13,6 +13,7 @@ from job.preprocessing.ragged import RaggedArray
 from tests.data.packed.some_packs import (
     assert_same,
     dataset_of,
+    named_dataset_of,
     opened,
     pack,
     record_of,
@@ -32,6 +33,19 @@ def test_what_is_packed_is_opened_again(tmp_path, form, with_classes):
     assert_same(again, dataset)
     found = fingerprint_of(again.items, again.pairs, again.training_items)
     assert found == dataset.fingerprint
+
+
+@pytest.mark.parametrize("with_classes", [False, True])
+def test_names_and_groups_are_packed_as_arrays(tmp_path, with_classes):
+    dataset = named_dataset_of(with_classes=with_classes)
+    data = record_of(section_of(with_classes=with_classes))
+    pack(dataset, tmp_path / "out", data=data)
+    again = opened(tmp_path / "out", data=data)
+    assert_same(again, dataset)
+    groups = again.pairs["test"].groups
+    names = again.items.class_names if with_classes else groups.names
+    assert isinstance(names.values, np.memmap)
+    assert isinstance(names.offsets, np.memmap)
 
 
 def test_an_opened_set_can_be_packed_again(packed, tmp_path):

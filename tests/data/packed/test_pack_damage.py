@@ -19,6 +19,7 @@ from job.errors import DataError, PermissionDeniedError
 from tests.data.packed.some_packs import (
     dataset_of,
     flip,
+    named_dataset_of,
     opened,
     pack,
 )
@@ -92,8 +93,8 @@ DAMAGE = {
         ("crc32c is 00000000",),
     ),
     "an earlier schema": (
-        record(lambda r: r.update(schema=1)),
-        (r"schema: Input should be 2 \(got 1\)",),
+        record(lambda r: r.update(schema=2)),
+        (r"schema: Input should be 3 \(got 2\)",),
     ),
     "a missing key": (record(lambda r: r.pop("fingerprint")), ("fingerprint: ",)),
     "an unknown key": (record(lambda r: r.update(more=1)), ("more: ",)),
@@ -167,6 +168,16 @@ def test_arrays_that_do_not_fit_together_are_refused(packed):
     edit_record(packed, swap)
     with pytest.raises(DataError, match=r"do not fit together \(left, right .* one shape"):
         opened(packed)
+
+
+def test_groups_of_other_pairs_are_refused(tmp_path):
+    folder = tmp_path / "out"
+    pack(named_dataset_of(with_classes=False), folder)
+    (folder / "test_groups.npy").unlink()
+    written = asdict(_write_array(folder, "test_groups", np.array([0, 1, 2])))
+    edit_record(folder, lambda r: r["files"].update(test_groups=written | {"shape": [3]}))
+    with pytest.raises(DataError, match=r"do not fit together \(groups must be int64 \(2,\)"):
+        opened(folder)
 
 
 def test_a_shorter_file_whose_record_is_right_is_refused(packed):

@@ -1,5 +1,6 @@
 """What every test starts from: a quiet TensorFlow, no settings of the developer's own."""
 
+import codecs
 import os
 import sys
 import tempfile
@@ -93,6 +94,8 @@ def unprivileged() -> Callable[[], AbstractContextManager[None]]:
     @contextmanager
     def become_nobody() -> Iterator[None]:
         user = os.geteuid()
+        # A codec that cannot be imported, as from the home of root, is never looked for again.
+        codecs.lookup("utf-8-sig")
         if user == 0:
             os.seteuid(NOBODY)
         try:

@@ -124,8 +124,9 @@ def section_of(
     }
     if "split" in columns and others:
         del columns["split"]
-    if "split" not in columns and more.get("split", {}).get("by") != "group":
-        columns.pop("group", None)
+    is_split_by_group = "split" in columns or more.get("split", {}).get("by") == "group"
+    if roles.rows == "items" and not is_split_by_group:
+        columns.pop("group", None)  # of pairs, the quality is reported by group
     return {**section, **({"columns": columns} if columns else {}), **more}
 
 

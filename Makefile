@@ -57,7 +57,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 TAKE_TURNS := exec 9<Makefile; flock 9; if [ -e $$stamp ]; then exit 0; fi
 
 # One process per core of a two-core machine; PYTEST_WORKERS=0 runs the tests in one process.
-PYTEST_WORKERS ?= 2
+# One more than the cores that CI has: tests also wait.
+PYTEST_WORKERS ?= 3
 IN_PARALLEL := --numprocesses $(PYTEST_WORKERS) --dist worksteal
 UNIT := not slow and not alone and not cluster and not chart and not image and not e2e
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

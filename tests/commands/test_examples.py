@@ -38,8 +38,9 @@ def test_every_example_has_its_slice():
     assert set(SLICES) == set(ALL)
 
 
-# The longest; `book-lstm` and `text` show most of what they show.
-LONG = ("book-xception", "text-translation")
+# The longest; `book-lstm` and `text` show most of what they show, tests/docs/test_commands.py
+# trains `records` on a few rows.
+LONG = ("book-xception", "text-translation", "records")
 
 
 @pytest.fixture(

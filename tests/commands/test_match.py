@@ -385,7 +385,9 @@ def test_a_bucket_that_does_not_exist(exports, place, monkeypatch, capsys):
     assert "other" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.prove), signal.SIGTERM]
+)
 def test_a_signal_leaves_nothing_behind(exports, place, number):
     # So many matches that writing them takes minutes.
     write_items(place / "a.csv", words(12_000))

@@ -490,6 +490,7 @@ def prepared(name: str, folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.prove
 def test_the_real_verses_are_good_pairs_with_the_counts_of_their_readme(tmp_path):
     prepared("verses", tmp_path)
     given = {split: f"{split}.csv.gz" for split in SPLITS} | {"max_length": 600}
@@ -506,6 +507,7 @@ def test_the_real_verses_are_good_pairs_with_the_counts_of_their_readme(tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.prove
 def test_the_real_records_are_of_different_people_with_the_counts_of_their_readme(tmp_path):
     prepared("records", tmp_path)
     config = load_config(ROOT / "examples/records.yaml", env={}, sets=[f"data.root={tmp_path}"])

@@ -217,15 +217,13 @@ def history(project, name):
 
 def test_two_replicas_train_the_same_model_as_one(project):
     """Same global batch, same order; sums round differently, so a tolerance is left."""
-    for name, devices in (("one", "cpu"), ("two", "cpu:2"), ("two-again", "cpu:2")):
+    for name, devices in (("one", "cpu"), ("two", "cpu:2")):
         code, _, err = finish(
             start(project, f"run.name={name}", f"distribution.devices={devices}")
         )
         assert code == ExitCode.FINISHED, err
     for one, two in zip(history(project, "one"), history(project, "two"), strict=True):
         assert two == pytest.approx(one, rel=1e-4, abs=1e-4)
-    again = summary(project, "two-again")["state_sha256"]
-    assert again == summary(project, "two")["state_sha256"]
 
 
 @pytest.mark.prove

@@ -12,7 +12,8 @@ from job.errors import ExitCode
 from tests.e2e.test_processes import arguments, fetch, finish, summary, wait_for
 from tests.tiny import save_config
 
-pytestmark = [pytest.mark.slow, pytest.mark.e2e]
+# tests/run/supervisor/test_supervise.py freezes a process that does not train.
+pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.prove]
 
 # Freezes the first process that comes to step 12: every thread waits for Python's lock.
 FREEZES = """

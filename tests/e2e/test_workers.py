@@ -160,6 +160,7 @@ def test_a_finished_run_is_found_finished_by_all(project):
     assert "the chief has finished the run" in workers.log(1)
 
 
+@pytest.mark.prove
 def test_custom_callbacks_run_on_the_chief_and_steer_all(project):
     # They cut the rate in each batch, change weights and stop in the end.
     sets = ['callbacks.custom=[{target: "steering:Cut"}]']

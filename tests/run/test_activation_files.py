@@ -92,6 +92,7 @@ def test_an_unknown_layer_is_rejected_before_anything_is_written(project):
     assert not (project / "runs").exists()
 
 
+@pytest.mark.prove
 def test_logging_changes_nothing_on_two_replicas(project):
     states = []
     for name, activations in (("off", None), ("on", ON)):

@@ -151,6 +151,7 @@ def test_a_run_stored_before_the_scale_doubles_resumes_bit_for_bit(strategy):
 
 
 @pytest.mark.slow
+@pytest.mark.prove
 def test_a_stored_run_with_moving_statistics_resumes_bit_for_bit(fresh):
     run = fresh("xception", precision="float32")
     take(run, 0, 1)

@@ -60,30 +60,13 @@ def follow(run: RunContext) -> None:
 
 def _follow(run: RunContext, group: Group, dataset: Dataset) -> None:
     """The part that needs TensorFlow."""
-    from job.run.components import build_components, set_info_metrics
-    from job.run.prepare_training import build_training
+    from job.run.prepare_training import build_model
     from job.run.quality import split_scorer
 
-    config, stop = run.config, run.stop
-    build = group.receive(BUILD)
-    components = build_components(
-        config,
-        dataset=dataset,
-        stored_threads=build.facts["compute_threads"],
-        cluster=run.cluster,
-        pod=run.pod,
-    )
-    stop.install()  # TensorFlow may have replaced the handlers
-    set_info_metrics(run, components, dataset_sha256=dataset.fingerprint)
-    training = build_training(
-        config,
-        components,
-        dataset,
-        stored_epochs=build.facts["epochs_budget"],
-        cluster=run.cluster,
-    )
+    stop = run.stop
+    components, training = build_model(run, dataset, group.receive(BUILD).facts)
     splits = split_scorer(
-        config, components, dataset, check_stop=stop.note_progress, group=group
+        run.config, components, dataset, check_stop=stop.note_progress, group=group
     )
     group.receive(BEGIN)
     # From here on the chief decides when to stop: a signal is told to it, and obeyed with it.

@@ -5,7 +5,7 @@ followers before the next step: the learning rate always, and every variable aft
 wherever custom callbacks have changed one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from job.data.pipeline.prefetch import Steps
 from job.distribution.group import Group
 from job.distribution.messages import Message
 from job.models.siamese import Siamese
+from job.run.follow import BEGIN
 from job.training.state import read_variables
 from job.training.step import PreparedCall, StepResults, TrainStep
 
@@ -37,6 +38,11 @@ class Leader:
         self._siamese = siamese
         self._compares = compares and group.num_workers > 1
         self._shared_sha256 = ""
+
+    def begin(self, *, tick: Callable[[], object]) -> None:
+        """Training begins; `tick` is called while this worker waits for another."""
+        self._group.tell(Message(BEGIN))
+        self._group.wait_with(tick)
 
     def announce(self, steps: Steps, *, global_step: int) -> None:
         """The next call, which every worker runs; it ends at a step of the run."""

@@ -3,14 +3,20 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from job.callbacks.callback_list import CallbackList
 from job.checkpoints.policy import SavePolicy
 from job.config.root import Config
 from job.data.dataset import Dataset
 from job.distribution.cluster import SINGLE, Cluster
+from job.distribution.group import Group
+from job.distribution.hardware import choose_compute_threads
+from job.distribution.messages import Message
 from job.models.learning_rate import RateSchedule
-from job.run.components import Components
+from job.run.components import Components, build_components, set_info_metrics
+from job.run.context import RunContext
+from job.run.follow import BUILD
 from job.run.item_access import item_access
 from job.training.budget import epochs_of
 from job.training.grid import grid_steps
@@ -61,6 +67,64 @@ class Training:
             stop=stop,
             lead=lead,
         )
+
+
+def agreed_settings(
+    config: Config, group: Group, *, stored: Mapping[str, Any]
+) -> dict[str, int | None]:
+    """Tells the followers what the chief builds with, and that they can begin.
+
+    Args:
+        config: The configuration of the run.
+        group: The workers.
+        stored: What the run's first attempt derived; empty for a new run.
+
+    Returns:
+        `compute_threads`; `epochs_budget` and `grid_steps` of the first attempt, or None.
+    """
+    threads = choose_compute_threads(
+        config.training.compute_threads, stored=stored.get("compute_threads")
+    )
+    settings = {
+        "compute_threads": threads,
+        "epochs_budget": stored.get("epochs_budget"),
+        "grid_steps": stored.get("grid_steps"),
+    }
+    group.tell(Message(BUILD, settings))
+    return settings
+
+
+def build_model(
+    run: RunContext, dataset: Dataset, settings: Mapping[str, Any]
+) -> tuple[Components, Training]:
+    """Builds the model and its training on this worker; all workers get here together.
+
+    Args:
+        run: This process.
+        dataset: What it trains on.
+        settings: From `agreed_settings`.
+
+    Raises:
+        ConfigError: See `build_components` and `build_training`.
+    """
+    components = build_components(
+        run.config,
+        dataset=dataset,
+        stored_threads=settings["compute_threads"],
+        cluster=run.cluster,
+        pod=run.pod,
+    )
+    run.stop.install()  # TensorFlow may have replaced the handlers
+    set_info_metrics(run, components, dataset_sha256=dataset.fingerprint)
+    training = build_training(
+        run.config,
+        components,
+        dataset,
+        stored_grid_steps=settings["grid_steps"],
+        stored_epochs=settings["epochs_budget"],
+        cluster=run.cluster,
+    )
+    return components, training
 
 
 def build_training(

@@ -25,6 +25,7 @@ from job.run.components import Components
 from job.run.context import RunContext
 from job.telemetry.listener import Listeners
 from job.telemetry.metric_definitions import EXPORTED_QUALITY
+from job.training.state import read_variables
 from job.types import Split
 
 
@@ -60,6 +61,30 @@ def split_scorer(
     )
 
 
+def build_validation(
+    run: RunContext,
+    components: Components,
+    dataset: Dataset,
+    group: Group,
+    as_evaluated: Callable[[], AbstractContextManager[object]],
+) -> "Validation":
+    """The validation of a run, as configured.
+
+    Raises:
+        ConfigError: See `validation_pairs`.
+    """
+    count = run.config.evaluation.validation_pairs
+    pairs = validation_pairs(dataset.pairs["validation"], count=count)
+    check_stop = run.stop.raise_if_requested
+    return Validation(
+        split_scorer(run.config, components, dataset, check_stop=check_stop, group=group),
+        pairs=pairs,
+        read_weights=lambda: read_variables(components.siamese.weights()),
+        listener=run.listener,
+        as_evaluated=as_evaluated,
+    )
+
+
 class Validation:
     """Measures the model on validation pairs, each exactly once.
 
@@ -72,6 +97,9 @@ class Validation:
         read_weights: Copies the weights of the model to the host.
         listener: Is told how long it took.
         as_evaluated: Within its block the weights are those that evaluation uses.
+
+    Attributes:
+        splits: Scores pairs with the model.
     """
 
     def __init__(
@@ -83,7 +111,7 @@ class Validation:
         listener: Listeners,
         as_evaluated: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        self._splits = splits
+        self.splits = splits
         self._pairs = pairs
         self._read_weights = read_weights
         self._listener = listener
@@ -96,7 +124,7 @@ class Validation:
         started = time.monotonic()
         self._last = None  # an epoch's scores are not kept while those of the next are made
         with self._as_evaluated():
-            scores = self._splits.score(self._pairs)
+            scores = self.splits.score(self._pairs)
             self._last = (state_sha256(self._read_weights()), scores)
         measured = measure(scores, threshold=0.5)
         self._listener.validation_finished(time.monotonic() - started)
@@ -137,15 +165,11 @@ def validation_pairs(pairs: PairTable, *, count: int | None) -> PairTable:
 
 
 def evaluate_model(
-    run: RunContext,
-    dataset: Dataset,
-    *,
-    splits: SplitScorer,
-    validation: Validation,
+    run: RunContext, dataset: Dataset, validation: Validation
 ) -> EvaluationResult:
     """Chooses the threshold on validation, measures validation and test, exports metrics."""
     result = evaluate(
-        splits,
+        validation.splits,
         dataset=dataset,
         section=run.config.evaluation,
         seed=run.config.run.seed,

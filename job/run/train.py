@@ -10,7 +10,6 @@ from functools import partial
 from job.config.loader.load_config import LoadedConfig
 from job.data.dataset import Dataset
 from job.distribution.group import Group
-from job.distribution.messages import Message
 from job.errors import ExitCode
 from job.export.packages import require_packages
 from job.run.context import RunContext, run_context
@@ -21,7 +20,7 @@ from job.run.directory import (
     reported_complete,
     require_checkpoint,
 )
-from job.run.follow import BEGIN, BUILD, follow
+from job.run.follow import follow
 from job.run.read_data import read_data
 from job.run.workers import (
     dismiss_followers,
@@ -92,45 +91,24 @@ def _train(
     from_step: int | None,
 ) -> None:
     """The part that needs TensorFlow."""
-    from job.distribution.hardware import choose_compute_threads
     from job.run.artifacts import RunArtifacts
     from job.run.callbacks import build_callbacks, prepare_callbacks
     from job.run.checkpointer import RunCheckpointer
-    from job.run.components import build_components, set_info_metrics
     from job.run.describe_attempt import provenance_of
     from job.run.finalize import commit_and_stop, finalize
     from job.run.initial_weights import initialise
     from job.run.lead import Leader
-    from job.run.prepare_training import build_training
-    from job.run.quality import Validation, evaluate_model, split_scorer, validation_pairs
+    from job.run.prepare_training import agreed_settings, build_model
+    from job.run.quality import build_validation, evaluate_model
     from job.run.summary import recorded_failure
-    from job.training.state import read_variables
 
-    config, stop = run.config, run.stop
+    stop = run.stop
     stop.raise_if_requested()
-    derived = directory.read_derived()
-    threads = choose_compute_threads(
-        config.training.compute_threads, stored=derived.get("compute_threads")
-    )
-    stored_epochs = derived.get("epochs_budget")
-    group.tell(Message(BUILD, {"compute_threads": threads, "epochs_budget": stored_epochs}))
-    components = build_components(
-        config, dataset=dataset, stored_threads=threads, cluster=run.cluster, pod=run.pod
-    )
-    stop.install()  # TensorFlow may have replaced the handlers
-    set_info_metrics(run, components, dataset_sha256=dataset.fingerprint)
-    training = build_training(
-        config,
-        components,
-        dataset,
-        stored_grid_steps=derived.get("grid_steps"),
-        stored_epochs=stored_epochs,
-        cluster=run.cluster,
-    )
+    settings = agreed_settings(run.config, group, stored=directory.read_derived())
+    components, training = build_model(run, dataset, settings)
     prepared = prepare_callbacks(run, components, dataset)
-    pairs = validation_pairs(
-        dataset.pairs["validation"], count=config.evaluation.validation_pairs
-    )
+    lead = Leader(group, components.siamese, compares=bool(prepared.custom))
+    validation = build_validation(run, components, dataset, group, lead.as_evaluated)
     initialise(run, directory, components.siamese, dataset)
     provenance = provenance_of(
         run, components, training, dataset, custom_code=prepared.custom_code
@@ -153,25 +131,9 @@ def _train(
                 artifacts.note_restart(checkpointer.attempt, step=state.position.global_step)
             callbacks = build_callbacks(run, prepared, checkpointer, training=training)
             checkpointer.attach(callbacks)
-            splits = split_scorer(
-                config,
-                components,
-                dataset,
-                check_stop=stop.raise_if_requested,
-                group=group,
-            )
-            lead = Leader(group, components.siamese, compares=bool(prepared.custom))
-            validate = Validation(
-                splits,
-                pairs=pairs,
-                read_weights=lambda: read_variables(components.siamese.weights()),
-                listener=run.listener,
-                as_evaluated=lead.as_evaluated,
-            )
-            loop = training.loop(callbacks, validate=validate, stop=stop, lead=lead)
+            loop = training.loop(callbacks, validate=validation, stop=stop, lead=lead)
             checkpointer.begin_training()
-            group.tell(Message(BEGIN))
-            group.wait_with(stop.note_progress)
+            lead.begin(tick=stop.note_progress)
             run.listener.finish_startup()
             loop.run(
                 state,
@@ -181,5 +143,5 @@ def _train(
             run.listener.set_phase("reporting")
             checkpointer.load_best_weights()
             lead.share_variables()
-            result = evaluate_model(run, dataset, splits=splits, validation=validate)
+            result = evaluate_model(run, dataset, validation)
             finalize(run, checkpointer, artifacts, components, dataset, result)

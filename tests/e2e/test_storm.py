@@ -67,6 +67,7 @@ def with_xception(config: dict[str, Any]) -> None:
     """Two epochs of two steps, with a save after each."""
     with_drawn_pairs(config, each=4)
     config["data"]["size"] = 71
+    del config["training"]["per_replica_micro_batch_size"]
     config["model"]["encoder"] = {"kind": "xception"}
     config["training"] |= {"epochs": 2, "optimizer": {"kind": "sgd", "learning_rate": 0.01}}
     config["checkpoint"]["every_steps"] = 1

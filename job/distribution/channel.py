@@ -99,10 +99,12 @@ class Channel:
         """
         while True:
             tick()
+            # Asked before: what the worker sent, its farewell too, is in the queue by then.
+            is_closed = self._closed.is_set()
             try:
                 return self._received.get(timeout=_POLL_SECONDS)
             except queue.Empty:
-                if self._closed.is_set():
+                if is_closed:
                     raise ClosedError("the connection has ended") from None
 
     def close(self) -> None:

@@ -13,13 +13,13 @@ For each metric:
    that draw pairs of identities: a product of two random weights varies three times as much as
    the weight of a pair should where no two pairs share an identity. At least a third of the
    first is left (`resampling.kept_share`).
-2. V grows by G / (G - 6) for G identities, because deviations from the mean of the data are too
+2. V grows by G / (G - 5) for G identities, because deviations from the mean of the data are too
    small: of the G d^2 products of deviations of pairs that share one of G identities, each
-   lacks the variance of the mean, which is 4 of the 6; the rest is what a simulation of few
+   lacks the variance of the mean, which is 4 of the 5; the rest is what a simulation of few
    identities lacks. For metrics of matches alone, which mostly lie within an identity, the
    factor is G / (G - 1).
 3. The interval is Wilson's for a share of V's effective number of pairs, with Student's
-   quantile for G / 3 degrees of freedom: few identities have most of the influence. It stays
+   quantile for G / 2 degrees of freedom: few identities have most of the influence. It stays
    within [0, 1].
 4. A metric that no replicate changes, such as the precision of decisions without a false
    accept, reaches to what it would be with as many errors as are likely to go unseen among G
@@ -85,7 +85,7 @@ class Spread:
         """Wilson's interval of a share, for the effective number of pairs."""
         from scipy.stats import t
 
-        quantile = float(t.ppf(0.5 + level / 2, self.identities / 3))
+        quantile = float(t.ppf(0.5 + level / 2, self.identities / 2))
         share = min(max(self.value, 0.0), 1.0)
         if not self.variance:
             return min(share, self.unseen), max(share, self.unseen)
@@ -101,7 +101,7 @@ class Spread:
         """The interval of a metric that sampling raises, without that rise."""
         from scipy.stats import t
 
-        reach = float(t.ppf(0.5 + level / 2, self.identities / 3)) * np.sqrt(self.variance)
+        reach = float(t.ppf(0.5 + level / 2, self.identities / 2)) * np.sqrt(self.variance)
         centre = max(0.0, self.value - self.bias)
         return max(0.0, float(centre - reach)), min(1.0, float(centre + reach))
 
@@ -201,7 +201,7 @@ def metric_spreads(
                 known,
                 surplus=float(np.nanvar(surplus[name])),
                 identities=counts[0] if is_of_matches else min(counts),
-                lost=1 if is_of_matches else 6,
+                lost=1 if is_of_matches else 5,
                 unseen=unseen.get(name, float(at)),
             )
     return found

@@ -1,5 +1,6 @@
 """Two ends of a connection in one process."""
 
+import queue
 import socket
 import threading
 import time
@@ -212,3 +213,21 @@ def test_a_process_that_was_paused_itself_accuses_nobody(monkeypatch):
     time.sleep(0.3)
     assert not ended
     theirs.close()
+
+
+def test_a_farewell_just_before_the_end_of_the_connection_is_received(ends):
+    chief, follower = ends.groups
+    channel = follower._channels[0]
+    received = channel._received
+
+    class EmptyForAMoment:
+        """While the follower looks at an empty queue, the chief says farewell and leaves."""
+
+        def get(self, timeout):
+            channel._received = received
+            chief.leave(ExitCode.FINISHED, "the run is finished")
+            channel._reading.join()
+            raise queue.Empty
+
+    channel._received = EmptyForAMoment()
+    assert follower.receive("steps", LEAVE).facts["code"] == ExitCode.FINISHED

@@ -115,7 +115,7 @@ def test_a_threshold_keeps_its_target_on_new_pairs(target):
             "false_accepts <= 0.001",
         ),
         (World(800, 4, 30_000, gap=6.0, identity=0.5, item=0.4, pair=1.0), "precision >= 0.99"),
-        (World(120, 4, 4000, gap=5.0, identity=0.8, item=0.4, pair=0.7), "precision >= 0.95"),
+        (World(300, 4, 10_000, gap=5.0, identity=0.8, item=0.4, pair=0.7), "precision >= 0.95"),
         (World(120, 4, 4000, gap=5.0, identity=0.8, item=0.4, pair=0.7), "recall >= 0.9"),
         (
             World(120, 4, 4000, gap=5.0, identity=0.8, item=0.4, pair=0.7),

@@ -56,8 +56,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # Concurrent makes take turns; the second one finds the stamp.
 TAKE_TURNS := exec 9<Makefile; flock 9; if [ -e $$stamp ]; then exit 0; fi
 
-# One process per core of a two-core machine; PYTEST_WORKERS=0 runs the tests in one process.
-# One more than the cores that CI has: tests also wait.
+# One process more than the cores of CI, because tests also wait; PYTEST_WORKERS=0 runs the tests in
+# one process.
 PYTEST_WORKERS ?= 3
 IN_PARALLEL := --numprocesses $(PYTEST_WORKERS) --dist worksteal
 UNIT := not slow and not alone and not cluster and not chart and not image and not e2e

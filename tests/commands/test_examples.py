@@ -39,8 +39,8 @@ def test_every_example_has_its_slice():
 
 
 # The longest; `book-lstm` and `text` show most of what they show, tests/docs/test_commands.py
-# trains `records` on a few rows.
-LONG = ("book-xception", "text-translation", "records")
+# trains `records` on a few rows, tests/e2e/test_workers.py other sequences.
+LONG = ("book-xception", "text-translation", "records", "sequences")
 
 
 @pytest.fixture(

@@ -222,7 +222,9 @@ def test_a_file_that_is_unlike_the_data_is_told(pairs, capsys):
     assert settings("out.yaml").data.test is None
 
 
+# tests/docs/test_commands.py trains what `init` writes, with fewer checks.
 @pytest.mark.slow
+@pytest.mark.prove
 def test_what_init_writes_trains_as_it_is(pairs):
     run(str(pairs), "out.yaml")
     sets = ["training.epochs=1", "export.enabled=false", "metrics.enabled=false"]

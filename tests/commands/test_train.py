@@ -328,6 +328,8 @@ def test_the_additive_head_is_warned_about_once(project, capsys):
     assert "cannot express similarity" in warning
 
 
+# tests/e2e/test_kinds.py kills such a run of images.
+@pytest.mark.prove
 def test_a_run_trains_on_the_pairs_of_the_batch_and_can_be_killed_and_resumed(project):
     sets = ["model.head.kind=cosine", "training.loss.kind=multiple_negatives"]
     assert train(project, *sets) == ExitCode.FINISHED

@@ -49,7 +49,13 @@ def reason(command: str) -> str | None:
     return next((why for pattern, why in LEFT_OUT.items() if re.search(pattern, command)), None)
 
 
-RUN = [page for page in PAGES if any(reason(command) is None for command in shown(page))]
+# What these show is trained by tests/export and tests/commands/test_train_from.py, too.
+PROVED = ("docs/serving.md", "docs/thresholds.md")
+RUN = [
+    pytest.param(page, marks=[pytest.mark.prove] * (page in PROVED))
+    for page in PAGES
+    if any(reason(command) is None for command in shown(page))
+]
 
 
 @pytest.mark.parametrize(("page", "command"), EVERY)

@@ -10,6 +10,7 @@ from tests.tiny import make_project
 
 
 @pytest.mark.slow
+@pytest.mark.prove
 def test_a_candidate_is_trained_from_its_configuration_and_its_changes(tmp_path):
     make_project(tmp_path)
     scratch = tmp_path / "scratch"

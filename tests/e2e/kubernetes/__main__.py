@@ -36,9 +36,9 @@ TESTS = (
     "tests/storage/gcs/test_third_party_server.py",
 )
 TESTS_SECONDS = 20 * 60
-# Scenarios mostly wait, so two run at once: each worker has its own namespace and bucket.
+# Scenarios mostly wait, so three run at once: each worker has its own namespace and bucket.
 # The tests of a file share a worker, and with it the run that their fixture trains.
-IN_PARALLEL = ("--numprocesses", "2", "--dist", "loadfile", "-m", "not prove")
+IN_PARALLEL = ("--numprocesses", "3", "--dist", "loadfile", "-m", "not prove")
 
 PROOFS = ("tests/e2e/kubernetes",)
 PROOFS_SECONDS = 90 * 60

@@ -3,8 +3,11 @@
     .venv/bin/python -m benchmarks.scaling [--rounds N] [--json FILE] [--simulate]
 
 Workers are pinned, so two of them have twice the processor of one and nothing else: the ratio
-is what a second machine would give, without its network. Four replicas in one process share its
-cores; their ratio is what the division itself costs.
+is what a second machine would give, without its network. `apart` are two runs beside each other
+that do not know of each other, with half of the batch each: what is missing to them is the time
+of talking and waiting; what they miss to twice `one` is that of smaller batches, and of caches
+and memory that two cores share. Four replicas in one process share its cores; their ratio is
+what the division itself costs.
 
 `--simulate` only prints what the measured step would take on more workers, from a model of a
 ring all-reduce: 2 (W - 1) / W of the bytes of the gradients over the network, in 2 (W - 1)
@@ -78,14 +81,14 @@ def efficiency(
 
 
 @contextmanager
-def _follower(config: Path, *, addresses: str, core: int, folder: Path) -> Iterator[None]:
-    sets = ["metrics.port=0", "distribution.supervise=off", f"run.root={folder / 'runs'}"]
-    command = ["taskset", "-c", str(core), PROGRAM, "train", str(config)]
+def _beside(config: Path, *, runs: Path, env: Mapping[str, str]) -> Iterator[None]:
+    """A second process, on the other core."""
+    sets = ["metrics.port=0", "distribution.supervise=off", f"run.root={runs}"]
+    command = ["taskset", "-c", "1", PROGRAM, "train", str(config)]
     command += [part for one in sets for part in ("--set", one)]
-    place = {"WORKER_ADDRESSES": addresses, "JOB_COMPLETION_INDEX": "1"}
     process = subprocess.Popen(
         command,
-        env={**os.environ, "PYTHONPATH": str(measure.REPOSITORY), **place},
+        env={**os.environ, "PYTHONPATH": str(measure.REPOSITORY), **env},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -114,9 +117,23 @@ def speed_of_workers(case: TrainingCase, count: int) -> float:
         if count == 1:
             return measured()
         addresses = _addresses()
-        place = {"WORKER_ADDRESSES": addresses, "JOB_COMPLETION_INDEX": "0"}
-        with _follower(config, addresses=addresses, core=1, folder=folder):
-            return measured(env=place)
+        chief, follower = (
+            {"WORKER_ADDRESSES": addresses, "JOB_COMPLETION_INDEX": str(number)}
+            for number in range(2)
+        )
+        with _beside(config, runs=folder / "runs", env=follower):
+            return measured(env=chief)
+
+
+def speed_of_two_apart(case: TrainingCase) -> float:
+    """Pairs a second of two runs beside each other, each with half of the batch."""
+    half = replace(case, batch=case.batch // 2)
+    with tempfile.TemporaryDirectory(prefix="siamese-scaling-") as name:
+        folder = Path(name)
+        config, pinned = write_files(half, folder), ["taskset", "-c", "0", PROGRAM]
+        sets = ["distribution.supervise=off"]
+        with _beside(config, runs=folder / "others", env={}):
+            return 2 * _speed(half, config, folder=folder, sets=sets, command=pinned)
 
 
 def speed_of_replicas(case: TrainingCase, count: int) -> float:
@@ -150,9 +167,11 @@ def compare(
     *,
     many: int,
     rounds: int,
+    others: Mapping[str, Callable[[TrainingCase], float]] = {},
 ) -> Case:
-    """Several workers or replicas ("ours") against one."""
+    """Several workers or replicas ("ours") against one, and against others."""
     sides = {measure.OURS: partial(speed, case, many), "one": partial(speed, case, 1)}
+    sides |= {other: partial(measured_as, case) for other, measured_as in others.items()}
     measured = measure.alternate(sides, rounds=rounds)
     found = {side: median(rates) for side, rates in measured.items()}
     ours = found.pop(measure.OURS)
@@ -185,7 +204,14 @@ def main() -> None:
     if arguments.simulate:
         print(simulated())
         return
-    workers = partial(compare, "workers", speed_of_workers, many=2, rounds=arguments.rounds)
+    workers = partial(
+        compare,
+        "workers",
+        speed_of_workers,
+        many=2,
+        rounds=arguments.rounds,
+        others={"apart": speed_of_two_apart},
+    )
     replicas = partial(compare, "replicas", speed_of_replicas, many=4, rounds=arguments.rounds)
     cases = [*map(workers, WORKER_CASES), *map(replicas, REPLICA_CASES)]
     print(measure.comparison_table(cases))

@@ -39,7 +39,8 @@ def test_a_startup_that_outlasts_its_probe_is_counted(cluster, planted, own_buck
 
 
 def test_a_process_that_answers_no_probe_and_trains_on_is_counted(cluster, planted):
-    values = planted("DeafEndpoint", seconds=3.0)
+    # So slow that two attempts, each killed after its startup budget, do not finish the run.
+    values = planted("DeafEndpoint", seconds=6.0)
     values["failure"] = {"maxRestarts": 1}
     job = cluster.installed("deaf", values)
     check_bounded(cluster, job, code=ExitCode.STALLED, words="/livez was not answered for")

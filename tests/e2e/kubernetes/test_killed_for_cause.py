@@ -83,8 +83,10 @@ def test_a_pod_that_fills_its_scratch_volume_is_counted(cluster, planted):
     job = cluster.installed("hoarder", values)
     ended = cluster.wait_for_end(job, seconds=300)
     assert (ended["type"], ended["reason"]) == ("Failed", "MaxFailedIndexesExceeded")
-    # The kubelet removes the container before its exit code is read, and says so.
-    assert [end.code for end in cluster.ends(job)] == [KILLED, KILLED]
+    # As a rule, the kubelet removes the container before its exit code is read, and says so.
+    # Where it reads 75, the attempt is a preempted one, which is not counted.
+    codes = [end.code for end in cluster.ends(job)]
+    assert (codes.count(KILLED), set(codes) - {KILLED, ExitCode.PREEMPTED}) == (2, set())
     assert cluster.get("job", job)["status"]["failed"] == 2
     for pod in cluster.pods(job):
         assert pod["status"]["reason"] == "Evicted"

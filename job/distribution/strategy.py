@@ -91,14 +91,22 @@ def _several_workers(cluster: Cluster, devices: list[str]) -> tf.distribute.Stra
         shutdown_barrier_timeout_in_ms=_TENSORFLOW_SHUTDOWN_MS,
         coordinated_jobs=[job],
     )
-    return tf.distribute.MultiWorkerMirroredStrategy(
-        cluster_resolver=tf.distribute.cluster_resolver.SimpleClusterResolver(
-            tf.train.ClusterSpec({"worker": [one.tensorflow for one in cluster.addresses]}),
-            task_type="worker",
-            task_id=cluster.worker,
-            rpc_layer="grpc",
-        )
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": [one.tensorflow for one in cluster.addresses]}),
+        task_type="worker",
+        task_id=cluster.worker,
+        rpc_layer="grpc",
     )
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except tf.errors.UnknownError as error:
+        if "gRPC server" not in error.message:
+            raise
+        address = cluster.addresses[cluster.worker].tensorflow
+        raise ConfigError(
+            f"{address}, where TensorFlow listens, cannot be used: its port is taken. "
+            "Give another one in WORKER_ADDRESSES; TensorFlow takes the port after it."
+        ) from error
 
 
 def _open_devices(request: str, *, gpus_of_pod: int) -> list[str]:

@@ -2,30 +2,18 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from job.cli import main
+from job.run.launcher.loopback import free_port_pairs
 from tests.forked import Forked
 
 # A worker is lost when its process has ended or was silent for this long.
 SILENCE_SECONDS = 6
 _DEADLINE_SECONDS = 120.0
-
-
-def free_ports() -> int:
-    """A port of which the next one is free, too."""
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as first:
-            port = first.getsockname()[1]
-            try:
-                socket.create_server(("127.0.0.1", port + 1)).close()
-            except OSError:
-                continue
-            return port
 
 
 class Workers:
@@ -53,7 +41,8 @@ class Workers:
         configs: Mapping[int, Path] = {},
         cwd: Path | None = None,
     ) -> None:
-        self.addresses = ",".join(f"127.0.0.1:{free_ports()}" for _ in range(count))
+        ports = free_port_pairs(count)  # outgoing connections of others do not take them
+        self.addresses = ",".join(f"127.0.0.1:{port}" for port in ports)
         self.logs = [config.parent / f"worker-{number}.log" for number in range(count)]
         self.processes: dict[int, Forked] = {}
         for number in range(count) if start is None else start:

@@ -24,10 +24,19 @@ class Pace(keras.callbacks.Callback):
 
 
 class DeafEndpoint(Pace):
-    """Answers no request to the metrics port after the first epoch, and trains on."""
+    """Answers no request to the metrics port after the second epoch's end, and trains on.
+
+    The first may come as soon as a run goes on, before the startup probe was answered.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self._num_ends = 0
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        server._Handler.handle = lambda handler: _FOR_EVER.wait()
+        self._num_ends += 1
+        if self._num_ends == 2:
+            server._Handler.handle = lambda handler: _FOR_EVER.wait()
 
 
 class StuckHook(keras.callbacks.Callback):

@@ -190,7 +190,7 @@ def test_the_image_of_a_cluster_of_ones_own_is_left_to_it(run_command):
 @pytest.mark.parametrize(
     ("arguments", "chosen", "folder"),
     [
-        ([], "--numprocesses 2 --dist loadfile -m not prove", "tests/image"),
+        ([], "--numprocesses 3 --dist loadfile -m not prove", "tests/image"),
         (["--prove"], "-m prove -o faulthandler_timeout=1800", "tests/e2e/kubernetes"),
     ],
 )

@@ -34,7 +34,7 @@ class QualityMetric:
     is_shown: bool = True
 
 
-# Of labels and scores.
+# Metrics of labels and scores.
 QUALITY_METRICS: dict[str, QualityMetric] = {
     "roc_auc": QualityMetric("max", True, True, "ROC-AUC"),
     "average_precision": QualityMetric("max", True, True, "average precision"),
@@ -56,7 +56,7 @@ QUALITY_METRICS: dict[str, QualityMetric] = {
     "mcc": QualityMetric("max", False, False, "MCC at threshold", is_shown=False),
 }
 
-# Of labels and probabilities, before (`raw_`) and after calibration.
+# Metrics of labels and probabilities, before (`raw_`) and after calibration.
 CALIBRATION_METRICS: dict[str, QualityMetric] = {
     "raw_brier": QualityMetric(
         "min", True, False, "Brier score of the raw score", is_shown=False

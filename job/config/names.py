@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, WithJsonSchema
 
-# Of a list, a message shows the names at its ends.
+# A message shows the names at the ends of a list.
 _NAMES_SHOWN = 3
 
 

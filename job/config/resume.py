@@ -27,7 +27,7 @@ class _Absent:
 _ABSENT = _Absent()
 
 _FIXED_BY_CUSTOM_CALLBACKS = "training.steps_per_call"
-# Of the section `evaluation`: what chooses, calibrates and measures once training has ended.
+# Keys of the section `evaluation` that choose, calibrate and measure after training.
 _OF_THE_END = ("threshold", "confidence", "match_share", "calibration", "weights")
 
 

@@ -154,8 +154,8 @@ def _platt(matches: NDArray[np.bool_], logit: NDArray[np.float64]) -> tuple[floa
     """Coefficients (a, b) of the most likely sigmoid, a >= 0.
 
     The targets lie slightly inside of 0 and 1, so that classes which a threshold separates
-    have a finite solution. Of a model that ranks pairs in reverse, or all alike, the best map
-    that does not decrease is constant: the share of matches.
+    have a finite solution. Where a model ranks pairs in reverse, or all alike, the best
+    map that does not decrease is constant: the share of matches.
 
     Source: Platt 1999.
     """

@@ -163,10 +163,10 @@ def _rank_and_precision(
 ) -> tuple[int, float]:
     found_R = np.sort(similarity_C[relevant_R])
     num_relevant = len(found_R)
-    # Of each candidate: how many relevant ones are no more similar than it.
+    # For each candidate, the number of relevant ones that are no more similar.
     above_C = np.searchsorted(found_R, similarity_C, side="right")
     counts_R = np.bincount(above_C, minlength=num_relevant + 1)[1:]
-    # Of each relevant one: how many candidates, and how many relevant ones, are as similar.
+    # For each relevant one, the number of candidates, and of relevant ones, as similar.
     nearer_R = np.cumsum(counts_R[::-1])[::-1]
     hits_R = num_relevant - np.searchsorted(found_R, found_R, side="left")
     rank = 1 + int(nearer_R[-1] - hits_R[-1])

@@ -22,12 +22,12 @@ from job.preprocessing.ragged import offsets_of
 
 IntArray = NDArray[np.int64]
 
-# Of the metrics of a split, those that small parts have as well.
+# Those metrics of a split that small parts have as well.
 SHOWN = ("balanced_accuracy", "roc_auc", "precision", "recall", "accuracy")
 # Parts with fewer pairs of either label are not measured.
 MIN_PAIRS = 20
-# Of more classes, and of more groups, those with the most pairs are measured.
-MAX_CLASSES = 50
+# At most so many classes and groups are measured: those with the most pairs.
+MAX_PARTS_OF_A_KIND = 50
 _NUM_LENGTHS = 4
 _NUM_REPLICATES = 400
 
@@ -151,9 +151,9 @@ def _groups(pairs: PairTable, identities: Identities) -> Iterator[Part]:
 
 
 def _largest(numbers: IntArray) -> list[int]:
-    """The numbers that occur most often, at most MAX_CLASSES; -1 stands for none."""
+    """The numbers that occur most often, at most MAX_PARTS_OF_A_KIND; -1 stands for none."""
     known, size = np.unique(numbers[numbers >= 0], return_counts=True)
-    largest: list[int] = known[np.argsort(-size, kind="stable")[:MAX_CLASSES]].tolist()
+    largest: list[int] = known[np.argsort(-size, kind="stable")[:MAX_PARTS_OF_A_KIND]].tolist()
     return largest
 
 

@@ -177,7 +177,7 @@ def _for_share(
 def _extreme(met: NDArray[np.bool_], target: Target) -> NDArray[np.int64]:
     """Of the points that meet a target, (B, K + 1), the one that accepts most or fewest pairs.
 
-    Of a rate that is monotone in the threshold, all points on one side meet it. A point beyond
+    A rate that is monotone in the threshold is met by all points on one side. A point beyond
     the first that does not is passed over: it meets the target by chance.
     """
     last = met.shape[1] - 1

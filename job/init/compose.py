@@ -17,7 +17,7 @@ from job.init.rules import Choice, choose
 # From here on, hardly a pair is ranked wrongly.
 SOLVED_ROC_AUC = 0.99
 
-# Of every kind of data.
+# The same for every kind of data.
 _MOST_BAD: float = TextDataConfig.model_fields["max_bad_fraction"].default
 
 _BASELINES = {

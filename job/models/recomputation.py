@@ -1,6 +1,6 @@
 """Gradient checkpointing: activations are computed twice instead of kept.
 
-A model runs in parts. Of each part only the input is kept for the gradient, which computes the
+A model runs in parts. Only the input of a part is kept for the gradient, which computes the
 rest anew, with the same bits::
 
     encoder = RecomputedModel(images, embeddings, name="encoder")

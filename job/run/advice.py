@@ -21,7 +21,7 @@ from job.config.model import LstmConfig
 from job.config.monitors import MONITORS
 from job.config.root import Config
 
-# Of what a metric in [0, 1] can still gain, or of a loss: less is noise between two epochs.
+# Share of what a metric in [0, 1] can still gain, or of a loss. Less is noise between epochs.
 _LEAST_GAIN = 0.02
 # Rare enough that an unweighted loss learns to say no to everything.
 _RARE_MATCHES = 0.3

@@ -104,9 +104,9 @@ def matches(
             matches are then collected before the first is returned.
 
     Yields:
-        Pairs of rows: by left row, then best first. Of a collection with several rows of one
-        item: by the first row with the left item, about as many pairs at a time as memory
-        suffices for.
+        Pairs of rows: by left row, then best first. In a collection with several rows of one
+        item they come by the first row with the left item, about as many pairs at a time as
+        memory suffices for.
     """
     collected: list[ScoredPairs] = []
     for block in blocks:

@@ -127,7 +127,7 @@ class NeighbourIndex:
             end = min(start + _SEARCHED_AT_ONCE, len(left_QD))
             queries = self._scale.of_rows(left_QD[start:end])
             found = self._index.search(queries, count, threads=self._threads)
-            # Of one query usearch returns one row without an axis of queries.
+            # For one query, usearch returns one row without an axis of queries.
             shape = (end - start, -1)
             keys_QK = np.asarray(found.keys).astype(np.int64).reshape(shape)
             near_QK = -np.asarray(found.distances, np.float32).reshape(shape)

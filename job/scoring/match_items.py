@@ -201,7 +201,7 @@ def find_matches(
 def exact_search(model: Model, comparison: Comparison) -> Search:
     """The search for all that could have a score as high as the threshold.
 
-    Of a head that is no distance, any pair could.
+    With a head that is no distance, any pair could.
     """
     own = own_candidates(comparison)
     is_once = comparison.is_within and comparison.top is None

@@ -2,9 +2,9 @@
 
 Q queries, C candidates, E size of a vector, H hits.
 
-Queries are compared with candidates a table at a time. Of a table, only what reaches a bound
-leaves the processor's cache: the similarity that a match needs or, with `top`, that of the
-K-th best so far. No pair within the error of a bound is dropped, so that the caller's exact
+Queries are compared with candidates a table at a time. Only the part of a table that reaches a
+bound leaves the processor's cache: the similarity that a match needs or, with `top`, that of
+the K-th best so far. No pair within the error of a bound is dropped, so that the caller's exact
 comparison decides::
 
     for hits in near_pairs(left, right, at_least=0.8):

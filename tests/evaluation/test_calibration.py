@@ -66,7 +66,7 @@ def test_separated_equal_reversed_and_tiny_logits_have_a_probability(label, logi
 @pytest.mark.parametrize("logit", [[0.1, 0.1, 0.1], [3.0, 1.0, 2.0], [-7, -8, -9]])
 def test_platt_is_the_share_of_matches_where_logits_are_equal_or_reversed(logit):
     calibration = fit_calibration([0, 1, 1], logit, kind="platt")
-    # Of three pairs, two matches that count 3/4 each and another pair that counts 1/3.
+    # Two matches that count 3/4 each and another pair that counts 1/3.
     assert calibration.apply(logit) == pytest.approx([(2 * 3 / 4 + 1 / 3) / 3] * 3)
 
 

@@ -85,7 +85,7 @@ def test_a_precision_that_no_threshold_has_ends_at_the_highest():
 def test_a_recall_is_met_by_the_highest_threshold_that_proves_it():
     choice = choose(LABEL, LOGIT, "recall >= 0.9")
     missed = int((LOGIT[400:] < of_threshold(choice)).sum())
-    # Of 200 independent matches, 12 missed prove at most 9.5 %, 13 at most 10.1 %.
+    # 12 of 200 independent matches missed prove at most 9.5 %, 13 at most 10.1 %.
     assert (choice.is_met, missed) == (True, 12)
 
 

@@ -23,7 +23,7 @@ TABLE = {
     "reversed": ([1, 1, 0, 0], [0.1, 0.2, 0.8, 0.9], 0, 5 / 12, 1),
     "all equal": ([1, 0, 0], [0.5, 0.5, 0.5], 1 / 2, 1 / 3, 1 / 2),
     "one pair of each": ([0, 1], [0.1, 0.2], 1, 1, 0),
-    # Of 4 (match, other) combinations 3 are in order. Precision 1 and 2/3. After the first
+    # 3 of 4 (match, other) combinations are in order. Precision 1 and 2/3. After the first
     # two pairs one match of two is refused and one other of two accepted.
     "one swap": ([1, 0, 1, 0], [0.9, 0.8, 0.7, 0.1], 3 / 4, 5 / 6, 1 / 2),
     # The tie holds one match and one other: 1 + 1 + 1/2 + 1 of 4. Precision 1, then 2/3.

@@ -8,7 +8,7 @@ from job.data.dataset import Groups, ItemTable, PairTable
 from job.evaluation.identities import Identities, identities_of
 from job.evaluation.intervals import Measures
 from job.evaluation.slices import (
-    MAX_CLASSES,
+    MAX_PARTS_OF_A_KIND,
     MIN_PAIRS,
     Part,
     parts_of,
@@ -86,7 +86,7 @@ def test_parts_are_the_groups_of_pairs_by_name_and_resample_the_identities_of_al
     items = texts(["a"] * 2 * len(rows))
     identities = identities_of(pairs, items)
     found = parts_of(pairs, items, identities)
-    # Of 30 pairs only 15 match, and pairs without a group are in no part.
+    # Only 15 of the 30 pairs of "few" match; pairs without a group are in no part.
     assert [(part.group, part.name) for part in found] == [("group", "4"), ("group", "ada")]
     assert [part.chosen.sum() for part in found] == [100, 60]
     assert (found[1].chosen == (number == 0)).all()
@@ -94,7 +94,7 @@ def test_parts_are_the_groups_of_pairs_by_name_and_resample_the_identities_of_al
 
 
 def test_of_many_groups_those_with_the_most_pairs_are_measured():
-    sizes = np.arange(40, 41 + MAX_CLASSES)
+    sizes = np.arange(40, 41 + MAX_PARTS_OF_A_KIND)
     number = np.repeat(np.arange(len(sizes)), sizes)
     rows = np.arange(len(number))
     pairs = pairs_of(rows, rows + 1, rows % 2)

@@ -216,7 +216,7 @@ def test_statistics_of_a_layer_cover_both_items():
         "encoder/a/right": np.array([[-4, 0]], np.float32),
         "head/b": np.array([[2.0]], np.float32),
     }
-    # Of 0, 3, -4, 0: mean -1/4, mean square 25/4, so variance 25/4 - 1/16 = 99/16.
+    # The values 0, 3, -4, 0 have mean -1/4, mean square 25/4, so variance 25/4 - 1/16 = 99/16.
     assert statistics_of(activations, "encoder/a") == ActivationStatistics(
         mean=-0.25, std=pytest.approx(99**0.5 / 4), zero_ratio=0.5, norm=5.0
     )

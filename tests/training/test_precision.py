@@ -17,7 +17,8 @@ from tests.training.encoder_runs import (
 
 MARKS = {"sequence": [pytest.mark.slow], "xception": [pytest.mark.slow, pytest.mark.prove]}
 NAMES = [pytest.param(name, marks=MARKS.get(name, [])) for name in CASES]
-# Of the loss, about 0.7: bfloat16 keeps 8 bits, float16 11, and an encoder has several layers.
+# Share of the loss, about 0.7. bfloat16 keeps 8 bits and float16 11; an encoder has several
+# layers.
 TOLERANCE = {"mixed_bfloat16": 3e-3, "mixed_float16": 5e-4}
 # Least cosine between what two steps change of a weight, and what they change in float32. The
 # gradient of Xception comes through 36 layers that a batch of four normalises: 0.84 and 0.97.

@@ -232,7 +232,7 @@ def test_labelled_items_are_assigned_in_proportion_by_class(
 
 
 def test_small_classes_lose_a_row_in_turn_to_either_split():
-    # Of 5 rows 4, 0.5 and 0.5 are wanted: the fifth goes to the split that is shorter overall.
+    # 4, 0.5 and 0.5 of 5 rows are wanted: the fifth goes to the split that is shorter overall.
     item_class = np.repeat(np.arange(50), 5)
     cut = partition_rows(labelled(item_class), by="row", fractions=THREE_WAYS, seed=0)
     train, validation, test = class_counts(item_class, cut)

@@ -11,7 +11,7 @@ from tests.fakes.gcs_server import Fault
 
 pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.slow, pytest.mark.prove]
 
-# Of the kernel, for a process that was ended by SIGKILL.
+# Exit code that the kernel gives a process ended by SIGKILL.
 KILLED = 137
 
 

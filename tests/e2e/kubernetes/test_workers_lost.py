@@ -22,7 +22,7 @@ from tests.e2e.kubernetes.watching import WatchedPod
 
 pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.slow, pytest.mark.prove]
 
-# Of the kernel, for a process that was ended by SIGKILL.
+# Exit code that the kernel gives a process ended by SIGKILL.
 KILLED = 137
 CHIEF, FOLLOWER = 0, 1
 BOTH = pytest.mark.parametrize("victim", [CHIEF, FOLLOWER], ids=["chief", "follower"])

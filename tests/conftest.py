@@ -12,7 +12,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from job.distribution.hardware import choose_compute_threads
+from job.distribution import hardware
 from tests.tiny import make_project
 
 NOBODY = 65534
@@ -54,15 +54,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Gives TensorFlow the threads of a run, before a test uses it.
+    """Gives TensorFlow the same threads in every run of this process, before a test uses it.
 
-    A run sets them, which fails once another test of this process has opened TensorFlow with
-    others.
+    They cannot change once it is open, and the tests of a process run several encoders.
     """
+    pytest.MonkeyPatch().setattr(hardware, "fitting_threads", lambda _, cores: cores)
     if tf := sys.modules.get("tensorflow"):
-        threads = choose_compute_threads(None, stored=None)
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        tf.config.threading.set_intra_op_parallelism_threads(hardware.num_cores())
+        tf.config.threading.set_inter_op_parallelism_threads(hardware.num_cores())
 
 
 @pytest.fixture(autouse=True)

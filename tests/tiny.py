@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from job.distribution.hardware import num_cores
+
 LETTERS = "abcdefgh"
 
 
@@ -35,6 +37,7 @@ def tiny_config(root: Path) -> dict[str, Any]:
         "training": {
             "epochs": 3,
             "global_batch_size": 16,
+            "compute_threads": num_cores(),  # as every test of a process (`conftest`)
             "optimizer": {"kind": "adam", "learning_rate": 0.02},
         },
         "checkpoint": {"every_steps": 5},

@@ -192,8 +192,9 @@ class TrainingConfig(Section):
         ge=1,
         le=1024,
         description="Threads of one TensorFlow operation, which decide the last bits of a "
-        "result. Null: every core. A CPU limit of the container takes precedence. The first "
-        "attempt stores the number and later ones use it again.",
+        "result; at most the CPU limit of the container. Null: every core, or for an LSTM "
+        "fewer, because its operations are small. The first attempt stores the number and "
+        "later ones use it again.",
     )
     tf32: bool = Field(
         False,

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from job.config.model import LstmConfig
+from job.config.root import Config
 from job.errors import ConfigError
 
 # Instruction sets that TensorFlow's kernels are selected by.
@@ -23,6 +25,9 @@ CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 # Source: https://docs.kernel.org/admin-guide/cgroup-v2.html, memory.max.
 MEMORY_MAX = Path("/sys/fs/cgroup/memory.max")
 MEMINFO = Path("/proc/meminfo")
+
+# Another thread does not pay for less of a product.
+_FLOPS_PER_THREAD = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -74,21 +79,46 @@ def describe_environment(
     }
 
 
+def num_cores(cpu_max: Path = CPU_MAX) -> int:
+    """Cores that this process may use: the container's limit, rounded up, if there is one."""
+    return cpu_limit(cpu_max) or len(os.sched_getaffinity(0))
+
+
 def choose_compute_threads(
-    requested: int | None, *, stored: int | None, cpu_max: Path = CPU_MAX
+    config: Config, *, stored: int | None, cpu_max: Path = CPU_MAX
 ) -> int:
     """Threads of one TensorFlow operation: they decide in which order numbers are summed.
 
     Args:
-        requested: `training.compute_threads`.
+        config: The configuration of the run.
         stored: What the run's first attempt used; None for a new run.
         cpu_max: The file with the container's CPU limit.
 
     Returns:
-        The stored number; else the CPU limit, rounded up, if there is one; else the requested
-        number; else every core that this process may use.
+        The stored number; else `training.compute_threads`, at most the CPU limit; else what
+        the encoder makes use of.
     """
-    return stored or cpu_limit(cpu_max) or requested or len(os.sched_getaffinity(0))
+    if stored:
+        return stored
+    requested = config.training.compute_threads
+    if requested is None:
+        return fitting_threads(config, num_cores(cpu_max))
+    return min(requested, cpu_limit(cpu_max) or requested)
+
+
+def fitting_threads(config: Config, cores: int) -> int:
+    """The threads of an operation that take the least time.
+
+    The time steps of an LSTM are many small operations, two of which can always run at the
+    same time: on the two sides of a pair, or in the gradient. Threads that share one of them
+    wait for each other. Measured on two cores in `docs/adr/0011`.
+    """
+    encoder = config.model.encoder
+    if not isinstance(encoder, LstmConfig):
+        return cores
+    # The recurrent product of a time step: both sides, four gates, two operations each.
+    step_flops = 16 * config.training.global_batch_size * encoder.units**2
+    return max(1, min(cores // 2, step_flops // _FLOPS_PER_THREAD))
 
 
 def choose_devices(request: str, *, num_gpus: int, gpus_of_pod: int = 0) -> tuple[str, int]:

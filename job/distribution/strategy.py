@@ -11,7 +11,7 @@ from tensorflow.python.eager import context
 
 from job.config.distribution import DistributionConfig
 from job.distribution.cluster import SINGLE, Cluster
-from job.distribution.hardware import choose_devices
+from job.distribution.hardware import choose_devices, num_cores
 from job.errors import ConfigError
 
 # The line of the kernel module has the driver's version.
@@ -40,7 +40,8 @@ def open_strategy(
     Args:
         section: The devices.
         seed: The run's seed, for code that draws from the global generators.
-        compute_threads: Threads of one operation; None: TensorFlow's choice, every core.
+        compute_threads: Threads of one operation; None: TensorFlow's choice, every core. As
+            many operations run at the same time as there are cores.
         tf32: Whether float32 products may be computed in TF32, with 10 bits of mantissa.
         cluster: The workers. All of them must get here at about the same time: TensorFlow waits
             for them and holds the interpreter's lock meanwhile.
@@ -62,7 +63,7 @@ def open_strategy(
     tf.config.experimental.enable_tensor_float_32_execution(tf32)
     if compute_threads is not None:
         tf.config.threading.set_intra_op_parallelism_threads(compute_threads)
-        tf.config.threading.set_inter_op_parallelism_threads(compute_threads)
+        tf.config.threading.set_inter_op_parallelism_threads(num_cores())
     devices = _open_devices(section.devices, gpus_of_pod=gpus_of_pod)
     if cluster.num_workers > 1 or len(devices) > 1:
         # It merges operations of the replicas of one process, which adds up numbers in another

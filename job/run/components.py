@@ -84,7 +84,7 @@ def build_components(
     feed = collator_for(dataset, config.data)
     pairs = training_pairs(config, dataset=dataset, feed=feed)
     section = config.training
-    threads = choose_compute_threads(section.compute_threads, stored=stored_threads)
+    threads = choose_compute_threads(config, stored=stored_threads)
     strategy = open_strategy(
         config.distribution,
         seed=config.run.seed,

@@ -82,9 +82,7 @@ def agreed_settings(
     Returns:
         `compute_threads`; `epochs_budget` and `grid_steps` of the first attempt, or None.
     """
-    threads = choose_compute_threads(
-        config.training.compute_threads, stored=stored.get("compute_threads")
-    )
+    threads = choose_compute_threads(config, stored=stored.get("compute_threads"))
     settings = {
         "compute_threads": threads,
         "epochs_budget": stored.get("epochs_budget"),

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from job.distribution.hardware import choose_compute_threads
+from job.distribution.hardware import num_cores
 from job.errors import ConfigError
 from job.scoring.search import Block, Hits
 from job.scoring.vectors import Distance, FloatArray
@@ -84,7 +84,7 @@ class NeighbourIndex:
         Raises:
             ConfigError: The extra `index` is not installed.
         """
-        threads = threads or choose_compute_threads(None, stored=None)
+        threads = threads or num_cores()
         scale = _HalfPrecision.of(right_CD, distance=distance)
         index = _usearch().Index(
             ndim=right_CD.shape[1],

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from job.distribution.hardware import choose_compute_threads
+from job.distribution.hardware import num_cores
 from job.scoring.vectors import FloatArray, Vectors
 
 IntArray = NDArray[np.int64]
@@ -115,7 +115,7 @@ def near_pairs(
     """
     from threadpoolctl import threadpool_limits
 
-    threads = threads or choose_compute_threads(None, stored=None)
+    threads = threads or num_cores()
     # A block keeps one core busy. The threads of BLAS would wait for each other in every table.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads, "search") as pool:
         waiting: deque[tuple[int, int, Future[Hits | None]]] = deque()

@@ -3,12 +3,14 @@ import re
 
 import pytest
 
+from job.config.root import Config
 from job.distribution.hardware import (
     Topology,
     choose_compute_threads,
     choose_devices,
     cpu_features,
     describe_environment,
+    fitting_threads,
 )
 from job.errors import ConfigError
 
@@ -50,23 +52,58 @@ def test_environment_names_what_decides_the_last_bits():
     }
 
 
+def config(encoder, **training) -> Config:
+    kind = "text" if encoder["kind"] == "lstm" else "image"
+    return Config.model_validate(
+        {
+            "run": {"name": "a"},
+            "data": {"kind": kind, "train": "a.csv"},
+            "model": {"encoder": encoder},
+            "training": training,
+        }
+    )
+
+
+LIMITED, UNLIMITED = "150000 100000\n", "max 100000\n"
+
+
 @pytest.mark.parametrize(
     ("cpu_max", "requested", "stored", "threads"),
     [
-        ("150000 100000\n", 8, None, 2),
-        ("150000 100000\n", 8, 3, 3),
-        ("max 100000\n", 8, None, 8),
+        (LIMITED, 8, None, 2),
+        (LIMITED, 1, None, 1),
+        (LIMITED, None, None, 2),
+        (LIMITED, 8, 3, 3),
+        (UNLIMITED, 8, None, 8),
         (None, 8, None, 8),
-        ("max 100000\n", None, None, len(os.sched_getaffinity(0))),
+        (UNLIMITED, None, None, len(os.sched_getaffinity(0))),
     ],
 )
-def test_compute_threads_are_stored_then_limited_then_requested(
+def test_compute_threads_are_stored_then_requested_then_limited(
     tmp_path, cpu_max, requested, stored, threads
 ):
     file = tmp_path / "cpu.max"
     if cpu_max is not None:
         file.write_text(cpu_max)
-    assert choose_compute_threads(requested, stored=stored, cpu_max=file) == threads
+    given = config({"kind": "cnn"}, compute_threads=requested)
+    assert choose_compute_threads(given, stored=stored, cpu_max=file) == threads
+
+
+@pytest.mark.parametrize(
+    ("encoder", "batch", "cores", "threads"),
+    [
+        ({"kind": "lstm", "units": 32}, 64, 16, 1),
+        ({"kind": "lstm", "units": 32}, 256, 16, 2),
+        ({"kind": "lstm", "units": 256}, 256, 16, 8),
+        ({"kind": "lstm", "units": 256}, 256, 2, 1),
+        ({"kind": "lstm", "units": 256}, 256, 1, 1),
+        ({"kind": "cnn"}, 64, 16, 16),
+        ({"kind": "cnn"}, 64, 2, 2),
+    ],
+)
+def test_operations_of_an_lstm_take_few_threads(encoder, batch, cores, threads):
+    given = config(encoder, global_batch_size=batch)
+    assert fitting_threads(given, cores) == threads
 
 
 @pytest.mark.parametrize(

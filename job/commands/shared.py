@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from job.errors import DiskFullError, ExitCode, TerminatedError
 from job.storage.object_store import ObjectMissingError, ObjectStore, ObjectTooLargeError
 from job.storage.open_store import open_store
-from job.storage.os_errors import FULL
+from job.storage.os_errors import FULL, RUNS
 from job.storage.parallel import ParallelDownloader
 from job.telemetry.terminal import discard_from_now_on
 
@@ -48,16 +48,21 @@ def print_result(text: str) -> ExitCode:
     return ExitCode.FINISHED
 
 
-def open_argument(uri: str) -> ObjectStore:
+def open_argument(uri: str, *, key: str) -> ObjectStore:
     """Opens the folder or bucket that a command line names; no configuration belongs to it.
 
     Whether an emulator is allowed is read from the variable of that configuration key.
+
+    Args:
+        uri: The argument.
+        key: What `--help` calls it, for messages.
     """
     return open_store(
         uri,
         allow_emulator=_allows_emulator(),
         outage_budget_seconds=_OUTAGE_SECONDS,
         env=os.environ,
+        purpose=RUNS.at(key),
     )
 
 

@@ -23,6 +23,7 @@ from job.run.context import RunContext
 from job.run.directory import RunDirectory
 from job.storage.object_store import ObjectMissingError, ObjectStore
 from job.storage.open_store import open_store
+from job.storage.os_errors import RUNS
 from job.storage.temporary import temporary_folder
 from job.training.state import write_variables
 from job.types import Json
@@ -94,6 +95,7 @@ def _read(run: RunContext, uri: str, *, keys: list[str]) -> Source:
         outage_budget_seconds=run.config.checkpoint.outage_budget_seconds,
         sleep=run.stop.sleep,
         env=os.environ,
+        purpose=RUNS.at("run.init_from"),
     )
     if folder == uri and store.stat(CONFIG) is not None:
         return _from_run(store, uri=uri)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from job import __version__
 from job.commands.parsers import register_commands
 from job.errors import EXIT_CODES, CallbackError, ConfigError, ExitCode, JobError
+from job.telemetry.terminal import SafeOutput
 from job.telemetry.termination_message import write_termination_message
 
 
@@ -60,18 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(args.run(args))
     except CallbackError as error:
         if error.__cause__:
-            traceback.print_exception(error.__cause__)
+            _print_traceback(error.__cause__)
         return _report(str(error), error.exit_code)
     except JobError as error:
         return _report(str(error), error.exit_code)
     except KeyboardInterrupt:
         return _report("Interrupted (Ctrl-C).", ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader has gone (`... | head`); nothing may be written at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.FINISHED)
     except Exception as error:  # noqa: BLE001 - the last resort that keeps the exit codes true
-        traceback.print_exc()
+        _print_traceback(error)
         kind = type(error).__name__
         return _report(f"unexpected {kind}: {error}. This is a bug.", ExitCode.UNEXPECTED)
 
@@ -113,7 +110,12 @@ def _open_standard_streams() -> None:
         sys.stderr = open(2, "w", closefd=False)
 
 
+def _print_traceback(error: BaseException) -> None:
+    SafeOutput(sys.stderr).write("".join(traceback.format_exception(error)))
+
+
 def _report(message: str, code: ExitCode) -> int:
-    sys.stderr.write(f"siamese-job: {message}\n")
+    # The code stays although nobody reads the message (`2>&1 | head`).
+    SafeOutput(sys.stderr).write(f"siamese-job: {message}\n")
     write_termination_message(code, message)
     return int(code)

@@ -56,7 +56,7 @@ class BackgroundSaves:
         *,
         metrics: Mapping[str, float],
         best: Best | None,
-        status: Status = "running",
+        status: Status | None = None,
         reason: str = "",
     ) -> None:
         """Begins a save; arguments as for `CheckpointManager.save`.

@@ -245,7 +245,7 @@ class CheckpointManager:
         *,
         metrics: Mapping[str, float],
         best: Best | None = None,
-        status: Status = "running",
+        status: Status | None = None,
         reason: str = "",
     ) -> SaveResult:
         """Commits the state; it is durable when this returns.
@@ -255,7 +255,8 @@ class CheckpointManager:
             metrics: Metrics at this point; may be empty.
             best: The best epoch so far. If it ends at this step, this checkpoint becomes HEAD's
                 best; an earlier one, or None, leaves it unchanged.
-            status: The status of the run once this is committed.
+            status: The status of the run once this is committed; None leaves it and its reason
+                as they are: it may have failed while this was written.
             reason: Why, for people.
 
         Raises:
@@ -280,11 +281,12 @@ class CheckpointManager:
             uploads=self._around.uploads,
         )
         kept = apply_retention(before.checkpoints, written.entry, retention=self._retention)
-        head = self._lease.update(
-            lambda head: replace(
-                with_checkpoints(head, kept, best=written.best), status=status, reason=reason
-            )
-        )
+
+        def entered(head: Head) -> Head:
+            head = with_checkpoints(head, kept, best=written.best)
+            return head if status is None else replace(head, status=status, reason=reason)
+
+        head = self._lease.update(entered)
         result = SaveResult(dir.path, step, written.num_bytes, self._around.now() - started)
         log.info(
             "checkpoint committed",

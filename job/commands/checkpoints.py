@@ -41,7 +41,7 @@ class Row:
 
 def ls(args: argparse.Namespace) -> ExitCode:
     """Lists the checkpoints that HEAD names."""
-    store = open_argument(args.run_uri)
+    store = open_argument(args.run_uri, key="RUN")
     run = read_run(store)
     rows = [_row(store, entry, run) for entry in entries_of(run.head)]
     head = run.head
@@ -68,7 +68,7 @@ def verify(args: argparse.Namespace) -> ExitCode:
     Raises:
         CheckpointError: Something is damaged; the report was written first.
     """
-    store = open_argument(args.run_uri)
+    store = open_argument(args.run_uri, key="RUN")
     run = read_run(store)
     damages = {one.dir: damage_of(store, one, run=run) for one in entries_of(run.head)}
     # A run that trains meanwhile may have deleted what HEAD named a moment ago.
@@ -89,7 +89,7 @@ def verify(args: argparse.Namespace) -> ExitCode:
 
 def gc(args: argparse.Namespace) -> ExitCode:
     """Lists, or deletes, what HEAD does not name."""
-    store = open_argument(args.run_uri)
+    store = open_argument(args.run_uri, key="RUN")
     found = leftovers(store, read_run(store))
     if args.yes:
         delete_objects(store, [one.name for one in found])

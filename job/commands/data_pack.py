@@ -7,9 +7,6 @@ The data is loaded as for training and written to OUT, a folder or `gs://bucket/
 import argparse
 import os
 import shlex
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from job.commands.shared import logs_on_stderr, print_result
@@ -29,8 +26,8 @@ from job.data.packed.pack import (
 from job.data.sources.paths import local_path
 from job.errors import ConfigError, ExitCode
 from job.run.read_data import data_access
-from job.storage.os_errors import PACKS, job_errors
 from job.storage.parallel import ParallelDownloader
+from job.storage.temporary import temporary_folder
 from job.types import SPLITS
 
 
@@ -76,7 +73,8 @@ def _pack_into_bucket(
     store = open_place(out, access=access)
     _require_outside_sources(loaded, store.uri)
     require_free_prefix(store, force=force)
-    with _temporary_folder() as folder:
+    with temporary_folder("siamese-pack-") as scratch:
+        folder = scratch / "packed"
         dataset = _packed(loaded, folder, access=access, force=False, key="TMPDIR")
         upload_pack(folder, store=store, access=access, force=force)
         return screen(dataset, folder, out=store.uri)
@@ -92,23 +90,6 @@ def _packed(
     data = section.model_dump(mode="json")
     write_pack(dataset, folder=folder, data=data, seed=seed, force=force, key=key)
     return dataset
-
-
-@contextmanager
-def _temporary_folder() -> Iterator[Path]:
-    """A folder for a set on its way to a bucket, removed afterwards."""
-    try:
-        parent = Path(tempfile.gettempdir())
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"TMPDIR: no temporary folder of this system can be written ({error}). Set "
-            "TMPDIR to a folder with room for the packed data."
-        ) from error
-    with (
-        job_errors("write", parent, folder=parent, purpose=PACKS.at("TMPDIR")),
-        tempfile.TemporaryDirectory(prefix="siamese-pack-") as name,
-    ):
-        yield Path(name, "packed")
 
 
 def _require_outside_sources(loaded: LoadedConfig, out: Path | str) -> None:

@@ -20,6 +20,7 @@ from job.config.schema import COMMITTED
 from job.errors import ConfigError, DataError, DiskFullError, ExitCode, PermissionDeniedError
 from job.storage.os_errors import DENIED, FULL
 from job.storage.temporary import temporary_folder
+from job.telemetry.terminal import SafeOutput
 
 if TYPE_CHECKING:
     from job.init.facts import Facts
@@ -125,9 +126,10 @@ def _tried(choices: "list[Choice]", facts: "Facts", *, folder: Path, minutes: fl
     """Trains candidates and prints what they reached; Ctrl-C keeps the best so far."""
     from job.init.tried import try_candidates
 
+    screen = SafeOutput(sys.stderr)  # a file is wanted, even if nobody reads this
+
     def report(line: str) -> None:
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
+        screen.write(f"{line}\n")
 
     with temporary_folder("siamese-init-") as scratch:
         tried = try_candidates(

@@ -5,6 +5,7 @@ import json
 import logging
 import time
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from job.commands.models import load_model, require_another_file, with_bad_fraction
@@ -25,7 +26,7 @@ from job.scoring.match_output import (
     require_free_to_label,
 )
 from job.scoring.match_report import matches_screen, quarantine_lines, to_label_screen
-from job.scoring.output import replacing_outputs, require_table_name
+from job.scoring.output import KEY, replacing_outputs, require_table_name
 from job.telemetry.logs.setup import LoggingSetup
 
 log = logging.getLogger(__name__)
@@ -50,14 +51,14 @@ def run(args: argparse.Namespace) -> ExitCode:
             require_another_file(place, out, name=key)
     with command_logs("match") as logs, raising_on_sigterm("match"), ExitStack() as outputs:
         started = time.monotonic()
-        stored = find_export(args.model, open_place=open_argument)
+        stored = find_export(args.model, open_place=partial(open_argument, key="RUN_OR_EXPORT"))
         section = _section(stored.manifest.data, args)
         if args.uncertain:
             require_free_to_label(section.columns)
         # Whether results can be written is known before the work is done.
         # OUT gets its name last: where it is new, the groups are, too.
         streams = outputs.enter_context(
-            replacing_outputs(_outputs(args), open_place=open_argument)
+            replacing_outputs(_outputs(args), open_place=partial(open_argument, key=KEY))
         )
         collections = [
             read_collection(

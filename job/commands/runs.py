@@ -63,7 +63,7 @@ def ls(args: argparse.Namespace) -> ExitCode:
     Raises:
         ConfigError: ROOT is not a root of runs, or `--sort` names a key that no summary has.
     """
-    store = open_argument(args.root)
+    store = open_argument(args.root, key="ROOT")
     runs = _read_runs(store)
     if args.sort:
         runs = _sorted(runs, key=args.sort)

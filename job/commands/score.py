@@ -5,6 +5,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from job.commands.models import load_model, require_another_file, with_bad_fraction
@@ -19,7 +20,7 @@ from job.config.data import Data, ImageDataConfig
 from job.config.monitors import ALL_METRICS
 from job.errors import ConfigError, ExitCode
 from job.export.place import StoredExport, find_export
-from job.scoring.output import replacing_output, require_table_name
+from job.scoring.output import KEY, replacing_output, require_table_name
 from job.scoring.pairs_file import PairsFile, open_pairs
 from job.telemetry.logs.setup import LoggingSetup
 from job.telemetry.terminal import aligned_columns
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> ExitCode:
         if place is not None:
             require_another_file(place, args.out, name=name)
     with command_logs("score") as logs, raising_on_sigterm("score"):
-        stored = find_export(args.model, open_place=open_argument)
+        stored = find_export(args.model, open_place=partial(open_argument, key="RUN_OR_EXPORT"))
         section = _decoded(with_bad_fraction(stored.manifest.data, args.max_bad_fraction))
         _require_items(stored, args.items)
         pairs = open_pairs(
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> ExitCode:
 def _score(
     stored: StoredExport, pairs: PairsFile, *, section: Data, out: str, logs: LoggingSetup
 ) -> dict[str, Any]:
-    with replacing_output(out, open_place=open_argument) as stream:
+    with replacing_output(out, open_place=partial(open_argument, key=KEY)) as stream:
         model = load_model(stored)
         from job.scoring.score_pairs import score_pairs
 

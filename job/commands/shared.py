@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from job.errors import DiskFullError, ExitCode, TerminatedError
 from job.storage.object_store import ObjectMissingError, ObjectStore, ObjectTooLargeError
 from job.storage.open_store import open_store
-from job.storage.os_errors import FULL
+from job.storage.os_errors import FULL, RUNS
 from job.storage.parallel import ParallelDownloader
+from job.telemetry.terminal import discard_from_now_on
 
 if TYPE_CHECKING:
     from job.config.root import Config
@@ -25,7 +26,7 @@ _OUTAGE_SECONDS = 30.0
 def print_result(text: str) -> ExitCode:
     """Writes all of `text` to standard output and returns the exit code of a finished command.
 
-    `cli` handles a closed pipe, as for all output.
+    A reader that has gone (`... | head`) has seen what it wanted.
 
     Raises:
         DiskFullError: Standard output is a file on a full disk.
@@ -33,6 +34,8 @@ def print_result(text: str) -> ExitCode:
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
+    except BrokenPipeError:
+        discard_from_now_on(sys.stdout)
     except OSError as error:
         if error.errno not in FULL:
             raise
@@ -45,16 +48,21 @@ def print_result(text: str) -> ExitCode:
     return ExitCode.FINISHED
 
 
-def open_argument(uri: str) -> ObjectStore:
+def open_argument(uri: str, *, key: str) -> ObjectStore:
     """Opens the folder or bucket that a command line names; no configuration belongs to it.
 
     Whether an emulator is allowed is read from the variable of that configuration key.
+
+    Args:
+        uri: The argument.
+        key: What `--help` calls it, for messages.
     """
     return open_store(
         uri,
         allow_emulator=_allows_emulator(),
         outage_budget_seconds=_OUTAGE_SECONDS,
         env=os.environ,
+        purpose=RUNS.at(key),
     )
 
 

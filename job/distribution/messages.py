@@ -76,7 +76,7 @@ def _packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     if not arrays:
         return b""
     packed = io.BytesIO()
-    # Names may contain slashes, which a zip file takes for folders.
+    # Numbered: `savez` takes names as keywords, where `file` and `names` have another meaning.
     np.savez(packed, names=np.array(list(arrays)), **dict(_numbered(list(arrays.values()))))
     return packed.getvalue()
 

@@ -71,7 +71,7 @@ def meet(group: Group, cluster: Cluster, hello: Mapping[str, Any], patience: Pat
 
     Raises:
         ConfigError: The workers differ, or the port is not available; on every worker alike.
-        PeerLostError: A worker did not come in time.
+        PeerLostError: A worker did not come in time, or went again.
     """
     if cluster.is_chief:
         _Chief(cluster, hello, patience).meet(group)
@@ -159,7 +159,10 @@ class _Chief:
             self._refuse_mixtures()
             unless_all_came.pop_all()
         for worker, (connection, _) in sorted(self._arrived.items()):
-            connection.sendall(Message(_WELCOME).encode())
+            try:
+                connection.sendall(Message(_WELCOME).encode())
+            except OSError as error:
+                raise PeerLostError(f"{self._cluster.name(worker)} is lost: {error}") from error
             group.add(worker, _opener(connection, self._patience))
 
     def dismiss(self, farewell: bytes) -> None:
@@ -239,7 +242,8 @@ class _Chief:
             "of the worker named):\n  " + "\n  ".join(lines) + "\nStart all of them alike."
         )
         for connection, _ in self._arrived.values():
-            connection.sendall(_farewell(ExitCode.CONFIG, message))
+            with suppress(OSError):
+                connection.sendall(_farewell(ExitCode.CONFIG, message))
         raise ConfigError(message)
 
     def _close(self) -> None:

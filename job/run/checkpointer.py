@@ -286,7 +286,7 @@ class RunCheckpointer:
         *,
         metrics: Mapping[str, float],
         best: Best | None,
-        status: Status = "running",
+        status: Status | None = None,
         reason: str = "",
     ) -> None:
         began = time.monotonic()

@@ -1,4 +1,8 @@
-"""The run directory: where it is, who may use it, what is in it. Writes nothing."""
+"""The run directory: where it is, who may use it, what is in it.
+
+It writes the lock file and, in the bucket of a new run, an object that tests the permissions;
+what a run stores is written through `CheckpointManager`.
+"""
 
 import logging
 import secrets

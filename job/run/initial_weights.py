@@ -3,11 +3,9 @@
 import json
 import logging
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -25,6 +23,8 @@ from job.run.context import RunContext
 from job.run.directory import RunDirectory
 from job.storage.object_store import ObjectMissingError, ObjectStore
 from job.storage.open_store import open_store
+from job.storage.os_errors import RUNS
+from job.storage.temporary import temporary_folder
 from job.training.state import write_variables
 from job.types import Json
 
@@ -95,6 +95,7 @@ def _read(run: RunContext, uri: str, *, keys: list[str]) -> Source:
         outage_budget_seconds=run.config.checkpoint.outage_budget_seconds,
         sleep=run.stop.sleep,
         env=os.environ,
+        purpose=RUNS.at("run.init_from"),
     )
     if folder == uri and store.stat(CONFIG) is not None:
         return _from_run(store, uri=uri)
@@ -159,10 +160,11 @@ def _record(store: ObjectStore, name: str) -> Mapping[str, Json] | None:
 
 
 def _load_model(data: bytes, *, uri: str) -> keras.Model:
-    with tempfile.NamedTemporaryFile(suffix=".keras") as file:
-        Path(file.name).write_bytes(data)
+    with temporary_folder("siamese-model-") as folder:
+        path = folder / _MODEL
+        path.write_bytes(data)
         try:
-            return keras.models.load_model(file.name, compile=False)
+            return keras.models.load_model(path, compile=False)
         except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
             raise ConfigError(
                 f"run.init_from: '{uri}' cannot be loaded as a Keras model ({error}). It must "

@@ -196,7 +196,7 @@ def _to_bucket(out: str, open_place: Callable[[str], ObjectStore]) -> Iterator[_
 
 
 def _path_of(out: str) -> Path:
-    path = local_folder(out)
+    path = local_folder(out, key=KEY)
     if path is None or not path.name:
         raise ConfigError(f"{KEY}: {out!r} is not a file. Give the path of one.")
     path = Path(os.path.realpath(path))  # of a symbolic link, the file

@@ -110,15 +110,19 @@ def open_store(
         ConfigError: The scheme is unknown, the URI names another host or no bucket, or `env`
             names an emulator that is not allowed.
     """
-    folder = local_folder(uri)
+    folder = local_folder(uri, key=purpose.key)
     if folder is not None:
         return FileStore(folder)
     access = BucketAccess(allow_emulator, outage_budget_seconds, sleep, env, purpose)
     return SCHEMES[scheme_of(uri)](uri, access)
 
 
-def local_folder(uri: str) -> Path | None:
+def local_folder(uri: str, *, key: str = RUNS.key) -> Path | None:
     """The folder on this machine that `uri` names; None for a bucket.
+
+    Args:
+        uri: A path, `file:///path` or `gs://bucket/prefix`.
+        key: Setting or argument that names it, for messages.
 
     Raises:
         ConfigError: The scheme is unknown or lacks its slashes, or a file URI names another
@@ -133,7 +137,6 @@ def local_folder(uri: str) -> Path | None:
     if is_in_bucket(uri):
         return None
     raise ConfigError(
-        f"run.root: '{uri}' cannot be opened. Allowed are a folder such as 'runs', "
-        f"file:///folder with an absolute path and no host, and gs://bucket/prefix. Give one "
-        f"of these."
+        f"{key}: '{uri}' cannot be opened. Allowed are a path of this machine, file:///path "
+        "with an absolute path and no host, and gs://bucket/prefix. Give one of these."
     )

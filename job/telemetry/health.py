@@ -63,7 +63,7 @@ class Health:
             self._ready = Answer(ok=False, reason=reason)
 
     def alive(self) -> Answer:
-        """The answer to `/livez`: a process that can answer is alive.
+        """The answer to `/livez`, or a beat in its place: a process that can answer is alive.
 
         One whose main thread makes no progress is ended by the watchdog.
         """
@@ -73,7 +73,7 @@ class Health:
 
     @property
     def silent_seconds(self) -> float:
-        """Time since the last answer to `/livez`, or since the startup; 0 before that."""
+        """Time since the last call of `alive`, or since the startup; 0 before that."""
         with self._lock:
             return 0.0 if self._alive_at is None else self._now() - self._alive_at
 

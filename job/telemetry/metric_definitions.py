@@ -130,11 +130,9 @@ class MetricFamilies:
         )
         self.epoch = gauge("epoch", "Completed epochs; over all attempts.")
         self.target_steps = gauge(
-            "target_steps", "Optimizer steps the run is configured to take; 0 is open ended."
+            "target_steps", "Optimizer steps the run is configured to take."
         )
-        self.target_epochs = gauge(
-            "target_epochs", "Epochs the run is configured to take; 0 is open ended."
-        )
+        self.target_epochs = gauge("target_epochs", "Epochs the run is configured to take.")
         self.progress = gauge("progress_ratio", "Optimizer steps taken over those to take.")
 
     def _declare_training(self) -> None:
@@ -166,7 +164,7 @@ class MetricFamilies:
         gauge = self._gauge
         self.loss = gauge(
             "loss",
-            "Mean loss: of the last window of training, of the last evaluation.",
+            "Mean loss: of the epoch so far in training, else of the last evaluation.",
             "split",
         )
         self.quality = gauge(

@@ -105,16 +105,15 @@ class RunMetrics:
         self._set(self._families.last_progress, self._clock())
 
     def set_targets(self, steps: int, *, epochs: int) -> None:
-        """Records the planned length of training; 0 where it is open ended."""
+        """Records the planned length of training."""
         self._set(self._families.target_steps, steps)
         self._set(self._families.target_epochs, epochs)
 
     def set_position(self, global_step: int, *, epoch: int, target_steps: int) -> None:
-        """Records steps since the run began and completed epochs; target 0 is open ended."""
+        """Records steps since the run began and completed epochs."""
         self._set(self._families.global_step, global_step)
         self._set(self._families.epoch, epoch)
-        if target_steps > 0:
-            self._set(self._families.progress, min(global_step / target_steps, 1.0))
+        self._set(self._families.progress, min(global_step / target_steps, 1.0))
 
     def set_remaining(self, seconds: float) -> None:
         """Records how long training is still expected to take."""

@@ -115,7 +115,7 @@ class SafeOutput:
             self._stream.write(encodable)
             self._stream.flush()
         except BrokenPipeError:
-            _discard_from_now_on(self._stream)
+            discard_from_now_on(self._stream)
         except Exception:  # noqa: BLE001 - telemetry never ends a run, and there is
             pass  # nowhere left to say it: a closed stream, a full disk, a reentrant write
         return len(text)
@@ -124,7 +124,7 @@ class SafeOutput:
         """Does nothing: `write` flushes."""
 
 
-def _discard_from_now_on(stream: TextIO) -> None:
+def discard_from_now_on(stream: TextIO) -> None:
     """Points a stream whose reader is gone at /dev/null.
 
     Otherwise Python would fail again when it flushes the stream's buffer at exit, and turn

@@ -1,9 +1,10 @@
 """Turns SIGTERM and Ctrl-C into a stop at the next safe point.
 
 The handler only records the signal; `raise_if_requested` raises it where the state is
-consistent. A second signal exits at once. A SIGTERM that Kubernetes sends because a probe
-failed ends in `StalledError`, which counts as a failure. TensorFlow may replace the handlers
-when it opens the devices, so `install` is called again after that.
+consistent. A second signal to this process exits at once; that of another worker does not
+count. A SIGTERM that Kubernetes sends because a probe failed ends in `StalledError`, which
+counts as a failure. TensorFlow may replace the handlers when it opens the devices, so `install`
+is called again after that.
 """
 
 import os
@@ -44,6 +45,7 @@ class StopSignal:
         self.polled_at = time.monotonic()
         self.is_noticed = False
         self._signal: signal.Signals | None = None
+        self._is_received = False
         self._received_at: float | None = None
         self._cause = ""
         self._find_cause: Callable[[], str] = lambda: ""
@@ -73,11 +75,11 @@ class StopSignal:
         self._is_committed = True
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self._signal is not None:
+        if self._is_received:
             os._exit(self.code_at_once(signal.Signals(number)))
-        self._signal = signal.Signals(number)
-        self._received_at = time.monotonic()
-        if self._signal is signal.SIGTERM:
+        self._is_received = True
+        self.request(number)  # that of another worker may have come first
+        if number == signal.SIGTERM:
             self._cause = self._find_cause()
         if self._is_interruptible:
             self.raise_if_requested()

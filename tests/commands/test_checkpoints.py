@@ -109,6 +109,7 @@ def test_a_folder_without_a_run_is_a_usage_error(
     assert main(["checkpoints", *argv, str(tmp_path)]) == ExitCode.CONFIG
     assert "contains no run" in capsys.readouterr().err
     assert main(["checkpoints", *argv, "s3://bucket/run"]) == ExitCode.CONFIG
+    assert "siamese-job: RUN: 's3://bucket/run'" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -174,6 +175,8 @@ def test_what_is_no_root_of_runs_is_a_usage_error(
 ) -> None:
     assert main(["runs", "ls", str(root / "high")]) == ExitCode.CONFIG
     assert f"siamese-job checkpoints ls {root / 'high'}" in capsys.readouterr().err
+    assert main(["runs", "ls", "s3://bucket"]) == ExitCode.CONFIG
+    assert "siamese-job: ROOT: 's3://bucket'" in capsys.readouterr().err
     assert main(["runs", "ls", str(root / "missing")]) == ExitCode.CONFIG
     assert "there is no such folder" in capsys.readouterr().err
 

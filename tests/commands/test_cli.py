@@ -178,6 +178,23 @@ def test_a_reader_that_goes_away_is_no_failure():
     assert (result.returncode, result.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("error", [BrokenPipeError, ConnectionResetError])
+def test_a_connection_that_breaks_is_no_success(monkeypatch, capsys, error):
+    def fail(args):
+        raise error("of a socket")
+
+    monkeypatch.setattr("job.commands.train.run", fail)
+    assert main(["train", EXAMPLE]) == ExitCode.UNEXPECTED
+
+
+def test_messages_that_nobody_reads_leave_the_exit_code(monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", buffering=1) as nobody:
+        monkeypatch.setattr(sys, "stderr", nobody)
+        assert main(["config", "validate", "nowhere.yaml"]) == ExitCode.CONFIG
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_process_without_standard_streams_does_its_work(closed):

@@ -181,6 +181,19 @@ def test_the_best_candidate_is_written_also_after_ctrl_c(
     settings("out.yaml")
 
 
+def test_the_file_is_written_although_nobody_reads_the_progress(pairs, monkeypatch):
+    def train(candidate: Candidate, seconds: float) -> Result:
+        return Result(candidate, 0.9, 100, seconds)
+
+    monkeypatch.setattr("job.init.tried.Trainer", lambda *args, **kwargs: train)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", buffering=1) as nobody:
+        monkeypatch.setattr("sys.stderr", nobody)
+        assert run(str(pairs), "out.yaml", "--try", "1.4") == ExitCode.FINISHED
+    settings("out.yaml")
+
+
 def test_sigterm_removes_the_temporary_folder(pairs, monkeypatch, tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()

@@ -260,12 +260,12 @@ def test_a_collection_in_a_bucket(exports, place, monkeypatch):
         monkeypatch.setenv("SIAMESE_RUN__ALLOW_EMULATOR", "true")
         from job.commands.shared import open_argument
 
-        store = open_argument("gs://sets/in")
+        store = open_argument("gs://sets/in", key="A")
         store.write("a.csv", (place / "a.csv").read_bytes(), if_generation=None)
         arguments = ["--within", "gs://sets/in/a.csv", "-o", "gs://sets/out/m.csv"]
         assert match(exports["cosine"], *arguments) == 0
         assert match(exports["cosine"], "--within", "a.csv", "-o", "m.csv") == 0
-        written = open_argument("gs://sets/out").read("m.csv").data
+        written = open_argument("gs://sets/out", key="B").read("m.csv").data
         assert written == (place / "m.csv").read_bytes()
 
 

@@ -262,7 +262,20 @@ CASES = [
         more=("--items", "out.csv"),
     ),
     Case("OUT is missing", ("-o",), ExitCode.CONFIG, out="", content=GOOD),
-    Case("a bucket of another kind", ("s3://",), ExitCode.CONFIG, content=GOOD, run="s3://a/b"),
+    Case(
+        "a bucket of another kind",
+        ("siamese-job: RUN_OR_EXPORT: 's3://a/b'",),
+        ExitCode.CONFIG,
+        content=GOOD,
+        run="s3://a/b",
+    ),
+    Case(
+        "another kind of OUT",
+        ("siamese-job: OUT: 's3://a/b.csv'",),
+        ExitCode.CONFIG,
+        content=GOOD,
+        out="s3://a/b.csv",
+    ),
 ]
 
 

@@ -137,6 +137,39 @@ def test_a_follower_that_was_started_again_takes_the_place_of_the_one_before(add
         worker.group.leave(ExitCode.FINISHED, "")
 
 
+class Reset:
+    """A connection whose other end is gone when the chief answers."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def sendall(self, data):
+        raise self.error
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError("reset"), BrokenPipeError("broken")])
+@pytest.mark.parametrize(
+    ("said", "expected", "message"),
+    [
+        (SAME, PeerLostError, r"worker 1 \(follower, 127.0.0.1\) is lost"),
+        ({}, ConfigError, "different settings or versions"),
+    ],
+)
+def test_a_follower_that_dies_before_it_is_answered(
+    addresses, monkeypatch, error, said, expected, message
+):
+    def accept(chief, listener):
+        chief._arrived[1] = Reset(error), Message("hello", {"worker": 1, "same": said})
+
+    monkeypatch.setattr(rendezvous._Chief, "_accept", accept)
+    monkeypatch.setattr(rendezvous, "_has_ended", lambda connection: False)
+    with pytest.raises(expected, match=message):
+        meet(Group(), Cluster(0, addresses[:2]), SAME, Patience(10.0, 5.0))
+
+
 def test_a_port_in_use_is_a_configuration_error(addresses):
     with socket.create_server(("", addresses[0].port)):
         chief = Worker(0, addresses).join()

@@ -191,6 +191,25 @@ def test_a_save_that_may_not_be_left_out_waits_for_the_one_in_flight():
     assert [one[1] for one in run.heard if one[0] == "checkpoint_saved"] == [1, 2]
 
 
+def test_a_save_in_flight_leaves_the_status_of_a_run_that_failed_meanwhile():
+    store = MemoryStore()
+    held = Held(store)
+    run = Run(held)
+    run.train(1)
+    run.checkpointer.save_if_idle(metrics={})
+    assert held.is_waiting.wait(10)
+    run.checkpointer.finish("failed", "loss is NaN", facts={"exit_code": 4})
+    held.may_go.set()
+    run.checkpointer.close()
+    head = head_of(store)
+    assert [one.step for one in head.checkpoints] == [1]
+    assert (head.status, head.reason) == ("failed", "loss is NaN")
+    resumed = Run(store, attempt="b")
+    resumed.train(1)
+    resumed.save()
+    assert (head_of(store).status, head_of(store).reason) == ("running", "")
+
+
 def test_a_stop_commits_state_and_status_with_one_write_of_head():
     store = MemoryStore()
     run = Run(store)

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from job.errors import ConfigError
 from job.storage.gcs.store import GsStore
 from job.storage.local import FileStore
 from job.storage.open_store import below, local_folder, open_store
+from job.storage.os_errors import RUNS
 from tests.fakes.gcs_server import FakeGcs
 
 REPOSITORY = Path(__file__).parents[2]
@@ -66,6 +68,8 @@ def test_other_uri_is_refused_with_what_is_allowed(given: str, says: str) -> Non
     with pytest.raises(ConfigError, match=says) as caught:
         open_store(given)
     assert f"run.root: '{given}'" in str(caught.value)
+    with pytest.raises(ConfigError, match=f"^ROOT: '{re.escape(given)}'"):
+        open_store(given, purpose=RUNS.at("ROOT"))
     assert "gs://bucket/prefix" in str(caught.value) or "segments" in str(caught.value)
 
 

@@ -161,11 +161,6 @@ def test_progress_is_the_share_of_steps_taken(metrics, read, step, target, ratio
     assert (read("global_step"), read("epoch"), read("progress_ratio")) == (step, 2, ratio)
 
 
-def test_an_open_ended_run_has_no_progress_ratio(metrics, read):
-    metrics.set_position(10, epoch=0, target_steps=0)
-    assert read("progress_ratio") is None
-
-
 def test_the_expected_end_is_a_moment(metrics, read):
     metrics.set_remaining(90.0)
     assert read("eta_timestamp_seconds") == NOW + 90

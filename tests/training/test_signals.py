@@ -60,6 +60,20 @@ def test_a_second_signal_leaves_at_once_with_a_code_that_says_what_is_committed(
     assert left == [code]
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_signal_of_another_worker_is_not_the_first_of_two(stop, monkeypatch, number):
+    left = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    stop.request(signal.SIGTERM)  # the other worker's beat came first
+    os.kill(os.getpid(), number)
+    stop.request(signal.SIGTERM)
+    assert left == []
+    with pytest.raises(PreemptedError):
+        stop.raise_if_requested()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert left == [143]
+
+
 def test_a_sigterm_for_a_cause_is_a_failure_that_names_it(stop):
     causes = ["no step for 600 s", ""]
     stop.look_for_cause(lambda: causes.pop(0))

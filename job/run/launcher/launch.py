@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -56,22 +57,18 @@ def launch(
     Returns:
         The exit code (see `outcome`).
     """
-    with _Signals() as signals:
-        fleet = _Fleet(
-            [
-                _Worker(index, command, json_logs=json_logs, out=out, err=err)
-                for index, command in enumerate(commands)
-            ]
-        )
-        try:
-            while fleet.running:
-                fleet.signal(*signals.take())
-                fleet.reap()
-                fleet.end_the_rest(now=time.monotonic())
-                time.sleep(_POLL_SECONDS)
-            return exit_code(fleet.ends)
-        finally:
-            fleet.close()
+    with _Signals() as signals, ExitStack() as started:
+        workers = []
+        for index, command in enumerate(commands):
+            workers.append(_Worker(index, command, json_logs=json_logs, out=out, err=err))
+            started.callback(workers[-1].close)
+        fleet = _Fleet(workers)
+        while fleet.running:
+            fleet.signal(*signals.take())
+            fleet.reap()
+            fleet.end_the_rest(now=time.monotonic())
+            time.sleep(_POLL_SECONDS)
+        return exit_code(fleet.ends)
 
 
 class _Fleet:
@@ -85,7 +82,6 @@ class _Fleet:
     def __init__(self, workers: Sequence["_Worker"]) -> None:
         self.running = list(workers)
         self.ends: list[End] = []
-        self._workers = workers
         self._ending_since: float | None = None
         self._is_stopped = False
 
@@ -117,11 +113,6 @@ class _Fleet:
             left = ", ".join(str(worker.index) for worker in self.running)
             log.warning("workers are stopped, as others have ended", extra={"left": left})
             self.signal(signal.SIGTERM)
-
-    def close(self) -> None:
-        """Kills who is left and writes what everybody said last."""
-        for worker in self._workers:
-            worker.close()
 
 
 class _Signals:

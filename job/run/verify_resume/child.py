@@ -22,6 +22,7 @@ from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.examine import read_run
 from job.checkpoints.layout import HEAD, list_dirs
 from job.checkpoints.restore import read_commit
+from job.distribution.cluster import ADDRESSES, INDEX
 from job.errors import ExitCode, JobError
 from job.run.verify_resume.plan import Kill
 from job.storage.object_store import ObjectStore
@@ -36,6 +37,8 @@ _AFTER_SIGTERM = (
     -signal.SIGTERM,
 )
 _SHOWN_CHARACTERS = 2000
+# With these the child would wait for other workers, and its kills would count against the Job.
+_OF_A_JOB = (ADDRESSES, INDEX, "JOB_UID")
 # Events of the log that tell that steps were taken.
 _STEPPED = ("training", "epoch finished", "checkpoint committed")
 
@@ -298,7 +301,8 @@ class _Child:
 
 
 def _environment() -> dict[str, str]:
-    """That of this process, in which the child finds the same program."""
+    """That of this process; the child finds the same program and belongs to no Job."""
     above = str(Path(job.__file__).parents[1])
     paths = [above, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    shared = {name: text for name, text in os.environ.items() if name not in _OF_A_JOB}
+    return shared | {"PYTHONPATH": os.pathsep.join(paths)}

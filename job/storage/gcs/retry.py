@@ -86,7 +86,6 @@ class RetryState:
     def __init__(self, operation: str) -> None:
         self.operation = operation
         self.failures = 0
-        self.in_a_row = 0
         self._failing_since: float | None = None
         self._refused_since: float | None = None
 
@@ -181,12 +180,11 @@ class Retries:
             raise self._given_up(call, error, budget=budget, seconds=now - since) from error
         self._failed(call, error, now=now, budget=budget)
         # Full jitter: of many workers that lost the bucket at once, no two come back together.
-        exponent = min(call.in_a_row, 30)
+        exponent = min(call.failures - 1, 30)
         bound = min(
             self._patience.longest_delay_seconds,
             self._patience.first_delay_seconds * 2.0**exponent,
         )
-        call.in_a_row += 1
         self._sleep(min(left, self._uniform(0.0, bound)))
 
     def _budget(self, operation: str, error: Failure, *, now: float, since: float) -> float:

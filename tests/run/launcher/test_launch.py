@@ -1,5 +1,6 @@
 """Real launches of stand-ins that talk, end and are signalled."""
 
+import io
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ import pytest
 from job.cli import main
 from job.commands.launch import _metrics_port
 from job.errors import ConfigError, ExitCode
+from job.run.launcher.launch import Command, launch
 from job.run.launcher.loopback import free_port_pairs
 
 ROOT = Path(__file__).parents[3]
@@ -111,6 +113,25 @@ def test_a_second_signal_is_passed_on(tmp_path):
     assert process.poll() is None
     process.terminate()
     assert finish(process)[0] == ExitCode.TERMINATED
+
+
+def test_workers_are_ended_when_a_later_one_cannot_start(monkeypatch):
+    started = []
+
+    class Noted(subprocess.Popen):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    commands = [Command(["sleep", "60"], os.environ), Command(["/nowhere"], os.environ)]
+    with pytest.raises(FileNotFoundError):
+        launch(commands, json_logs=False, out=io.BytesIO(), err=io.BytesIO())
+    try:
+        assert [process.returncode for process in started] == [-signal.SIGKILL]
+    finally:
+        started[0].kill()
+        started[0].wait()
 
 
 def test_pairs_of_ports_are_free_and_apart():

@@ -10,6 +10,7 @@ import pytest
 from job.cli import main
 from job.distribution.kubernetes import pod_of
 from job.errors import ConfigError, ExitCode
+from job.run.context import cause_of_sigterm
 from job.run.supervisor import child
 from job.run.supervisor.beat import FD, PORT, BeatReader
 from job.run.supervisor.supervise import _environment
@@ -54,6 +55,22 @@ def test_beats_say_what_the_run_does(monkeypatch):
             while (last := beats_of(end, 1)[-1]).leave != ExitCode.PREEMPTED:
                 pass
             assert (last.activity, last.port, last.ready.ok) == ("training", 4123, True)
+
+
+def test_a_process_that_beats_is_alive_though_nobody_asks_it(monkeypatch):
+    # The supervisor answers /livez in its place.
+    monkeypatch.setattr(child, "BEAT_SECONDS", 0.01)
+    pod, now = pod_of({"JOB_UID": "3f6e", "POD_MAX_STARTUP_SECONDS": "600"}), [0.0]
+    health = Health(now=lambda: now[0])
+    health.finish_startup()
+    now[0] = 61.0
+    assert "/livez was not answered for 61 s" in cause_of_sigterm(health, pod=pod, seconds=90.0)
+    with line() as (end, found):
+        with child.Beats(found, health=health, stop=StopSignal(), step=lambda: 7):
+            beats_of(end, 1)
+            assert cause_of_sigterm(health, pod=pod, seconds=90.0) == ""
+    now[0] = 150.0  # its threads could not run
+    assert "/livez was not answered" in cause_of_sigterm(health, pod=pod, seconds=180.0)
 
 
 def test_a_step_that_cannot_be_told_stops_no_beats(monkeypatch):

@@ -76,10 +76,10 @@ class ColumnsConfig(Section):
     group: str | None = Field(
         None,
         min_length=1,
-        description="What a row belongs to (a person, a word family); needed by "
-        "`data.split.by: group`. With `rows: pairs`, the quality on test is reported by group, "
-        "too. `data.train` must have the column; a file of validation or test may lack it and "
-        "then has no slices by group. null: there is none.",
+        description="What a row belongs to (a person, a word family). With `data.split.by: "
+        "group` or `data.columns.split`, each row of `data.train` needs a group, and no group "
+        "is in two splits. With `rows: pairs`, the quality on test is reported by group; for "
+        "that alone, a file or a row may lack it. null: there is none.",
     )
     split: str | None = Field(
         None,
@@ -217,6 +217,12 @@ class DataConfig(Section):
         return self.rows == "items"
 
     @property
+    def keeps_groups_whole(self) -> bool:
+        """Whether rows of one group must be in one split, so that each needs a group."""
+        is_split_by = self.split.by == "group" or self.columns.split is not None
+        return self.columns.group is not None and is_split_by
+
+    @property
     def sampling_or_default(self) -> Sampling:
         """How pairs are drawn from labelled items."""
         return self.sampling or PairSamplingConfig()
@@ -258,8 +264,8 @@ class DataConfig(Section):
                     f"`split.{fraction}` has no effect: `{name}` is a file of its own (got "
                     f"{share}): leave one of the two out"
                 )
-        uses = (self.rows == "pairs", self.columns.split is not None, self.split.by == "group")
-        if self.columns.group is not None and not any(uses):
+        is_used = self.rows == "pairs" or self.keeps_groups_whole
+        if self.columns.group is not None and not is_used:
             raise ValueError(
                 "`columns.group` has no effect: with `rows: items` it says what `split.by: "
                 "group` keeps together, and is held against `columns.split` where there is one "

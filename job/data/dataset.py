@@ -108,7 +108,7 @@ class PairTable:
         left: int64 (P,), row numbers into the items.
         right: int64 (P,), row numbers into the items.
         label: uint8 (P,), 1 = match, 0 = no match.
-        groups: Of each pair; None if they are not known, and for training, which needs none.
+        groups: Of each pair; None if they are not known. Of a data set, test alone has them.
     """
 
     left: NDArray[np.int64]

@@ -76,7 +76,7 @@ def _arrays(path: Path, roles: Roles) -> tuple[Survey | None, str]:
 
 
 def _lacking(header: Sequence[str], roles: Roles) -> str:
-    # Files say which split a row belongs to, so that column is not needed beside others.
-    split = roles.columns.get("split")
-    missing = [name for name in roles.names if name != split and name not in header]
+    # Beside files of other splits the column `split` is not needed, nor in them `group`.
+    spare = [roles.columns.get(key) for key in ("split", "group")]
+    missing = [name for name in roles.names if name not in spare and name not in header]
     return f"it has no column {', '.join(map(repr, missing))}" if missing else ""

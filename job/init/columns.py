@@ -133,7 +133,7 @@ def _pairs(
     if len(kinds) > 1:
         return None
     names = {side: _names(columns) for side, columns in sides.items()} | {"label": label.name}
-    return Roles("pairs", kinds.pop(), {**names, **_extras(rest, taken=names)}, why)
+    return Roles("pairs", kinds.pop(), {**names, **_extras(free, taken=names)}, why)
 
 
 def _label(

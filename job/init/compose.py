@@ -5,6 +5,7 @@ choices = compose(looked, folder=Path("."), name="pairs")
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +118,25 @@ def _data(looked: Looked, *, folder: Path) -> list[Choice]:
     if split := facts.split.as_section(names):
         more["split"] = split
     section = section_of(looked.roles, train=train, others=names, more=more)
-    reasons = {"columns": looked.roles.why, "split": facts.split.why}
+    columns = _why_columns(section.get("columns", {}), looked)
+    reasons = {"columns": columns, "split": facts.split.why}
     return [
         Choice(f"data.{key}", value, reasons.get(key, "")) for key, value in section.items()
     ]
+
+
+def _why_columns(columns: Mapping[str, Any], looked: Looked) -> str:
+    """Why these columns are named; one that has its default name is not among them."""
+    roles, reasons = looked.roles, []
+    if columns.keys() - {"group", "split"}:
+        reasons.append(roles.why)
+    if "split" in columns:
+        reasons.append(looked.facts.split.why)
+    if "group" in columns and roles.rows == "pairs":
+        reasons.append(f"the quality on test is reported for each {columns['group']!r}")
+    elif "group" in columns:
+        reasons.append(f"rows of one {columns['group']!r} stay in one split")
+    return "; ".join(reasons)
 
 
 def _places(files: FoundFiles, *, folder: Path) -> tuple[str | None, str]:

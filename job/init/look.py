@@ -170,12 +170,13 @@ def _sources(
     if survey is None:
         names = {split: f"{name}.csv" for split, name in names.items()}
         roles = replace(roles, columns={"item": PATH, "item_class": CLASS})
-    mapping = section_of(
-        roles,
-        train=names.pop("train"),
-        others=names,
-        more={"root": str(files.folder), **_LIMITS[roles.kind], "max_bad_fraction": 1.0},
-    )
+    train = names.pop("train")
+    more = {"root": str(files.folder), **_LIMITS[roles.kind], "max_bad_fraction": 1.0}
+    # A cut keeps groups in one split, and a row without a group is a bad row then.
+    is_cut = len(names) < 2 and ("split" not in roles.columns or names)
+    if is_cut and "group" in roles.columns:
+        more["split"] = {"by": "group"}
+    mapping = section_of(roles, train=train, others=names, more=more)
     section = _DATA.validate_python(mapping)
     limit, num_rows = MAX_ROWS[roles.kind], 0
     if survey is None:

@@ -105,7 +105,7 @@ class PairsFile:
             ) as records:
                 rows = valid_pairs(
                     records,
-                    GroupSplitColumns(columns, is_training=False),
+                    GroupSplitColumns(),
                     items=items,
                     columns=columns,
                     by_id=self.items is not None,

@@ -134,29 +134,84 @@ def group_names(pairs: PairTable) -> list[str | None] | None:
     return [None if n < 0 else groups.names.text(n) for n in groups.number.tolist()]
 
 
-def test_pairs_that_are_cut_from_training_keep_the_names_of_their_groups(tmp_path):
+def test_test_pairs_that_are_cut_from_training_keep_the_names_of_their_groups(tmp_path):
     lines = ["left,right,label,who"]
     lines += [f"a,{name}{label},{label},{name}" for name in "pqrstuvwxy" for label in (0, 1)]
     (tmp_path / "train.csv").write_text("\n".join(lines))
     dataset = load(tmp_path, train="train.csv", columns={"group": "who"}, split={"by": "group"})
-    for split in ("validation", "test"):
-        pairs = dataset.pairs[split]
-        assert group_names(pairs) == [text[0] for text in dataset.items.texts(pairs.right)]
-    assert dataset.pairs["train"].groups is None
+    test = dataset.pairs["test"]
+    assert group_names(test) == [text[0] for text in dataset.items.texts(test.right)]
+    assert dataset.pairs["train"].groups is dataset.pairs["validation"].groups is None
+
+
+def add_groups(path: Path, groups: list[str]) -> None:
+    """Adds the column `who` to a file of pairs."""
+    lines = path.read_text().split()
+    path.write_text("\n".join(map(",".join, zip(lines, ["who", *groups], strict=True))))
+
+
+def test_a_group_that_only_the_report_needs_loses_no_row(three_files, caplog):
+    plain = load(three_files, **FILES)
+    for split, groups in {"train": ["x", "", ""], "validation": ["", "y"]}.items():
+        add_groups(three_files / FILES[split], groups)
+    add_groups(three_files / "test.csv", ["", "z"])
+    dataset = load(three_files, **FILES, columns={"group": "who"})
+    assert dataset.quarantine.num_bad == 0
+    assert dataset.fingerprint == plain.fingerprint
+    found = {split: group_names(pairs) for split, pairs in dataset.pairs.items()}
+    assert found == {"train": None, "validation": None, "test": [None, "z"]}
+    assert {record.message for record in caplog.records} == {"splits share items"}
+
+
+def test_a_test_that_is_cut_without_regard_to_groups_may_have_rows_without_one(tmp_path):
+    write(tmp_path, "train.csv", family_rows(40))
+    add_groups(tmp_path / "train.csv", ["", "x"] * 40)
+    dataset = load(tmp_path, train="train.csv", columns={"group": "who"})
+    assert sum(map(len, dataset.pairs.values())) == 80
+    assert group_names(dataset.pairs["test"]) == [None, "x"] * 4
+    assert dataset.pairs["validation"].groups is None
+    with pytest.raises(DataError, match="who is empty"):
+        load(tmp_path, train="train.csv", columns={"group": "who"}, split={"by": "group"})
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_a_test_file_without_groups_is_warned_of_and_a_name_that_no_file_has_refused(
+    three_files, caplog, ending
+):
+    files = FILES | {"test": write(three_files, f"one{ending}", TEST)}
+    add_groups(three_files / "validation.csv", ["x", "y"])
+    dataset = load(three_files, **files, columns={"group": "who"})
+    assert dataset.pairs["test"].groups is None
+    [record] = [r for r in caplog.records if r.message == "file without groups"]
+    assert (record.levelno, record.file) == (logging.WARNING, f"one{ending}")
+    assert record.column == "who"
+    if ending == ".csv":
+        assert record.columns == ["left", "right", "label"]
+    with pytest.raises(DataError, match=r"'train\.csv' has no column 'whom' .*columns\.group"):
+        load(three_files, **files, columns={"group": "whom"})
+
+
+def test_malformed_groups_of_test_are_counted_and_empty_ones_are_not(three_files, caplog):
+    families = ({}, {"who": ""}, {"who": None}, {"who": 1.5}, {"who": [1]}, {"who": "a\0"})
+    rows = [
+        {"left": "yak", "right": "emu", "label": n % 2} | family
+        for n, family in enumerate(families)
+    ]
+    (three_files / "test.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    load(three_files, **FILES | {"test": "test.jsonl"}, columns={"group": "who"})
+    [record] = [r for r in caplog.records if "groups" in r.message]
+    assert (record.message, record.levelno) == ("groups malformed", logging.WARNING)
+    facts = (record.file, record.column, record.cells, record.reasons)
+    assert facts == ("test.jsonl", "who", 3, {"malformed": 2, "undecodable": 1})
 
 
 def test_files_of_their_own_have_groups_where_they_have_the_column(three_files):
     plain = load(three_files, **FILES)
-    header, *rows = (three_files / "train.csv").read_text().split()
-    (three_files / "train.csv").write_text(
-        "\n".join([f"{header},who", *(f"{r},t" for r in rows)])
-    )
     (three_files / "grouped.csv").write_text("left,right,label,who\nyak,jak,1,4\nyak,emu,0,\n")
     write(three_files, "more.csv", TEST)
     columns = {"group": "who"}
     with_column = load(three_files, **FILES | {"test": "grouped.csv"}, columns=columns)
     assert group_names(with_column.pairs["test"]) == ["4", None]
-    assert group_names(with_column.pairs["validation"]) is None
     assert with_column.fingerprint == plain.fingerprint
     both = load(three_files, **FILES | {"test": ["more.csv", "grouped.csv"]}, columns=columns)
     assert group_names(both.pairs["test"]) == [None, None, "4", None]

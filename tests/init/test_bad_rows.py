@@ -46,6 +46,30 @@ def test_too_many_bad_rows_are_said_with_their_reasons(tmp_path):
     assert "It runs as it is" not in text
 
 
+def add_groups(path: Path, groups: list[str]) -> None:
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(map(",".join, zip(lines, ["group", *groups], strict=True))))
+
+
+def test_gaps_of_a_group_that_only_the_report_needs_are_no_bad_rows(tmp_path):
+    for seed, split in enumerate(("train", "validation", "test")):
+        path = tmp_path / f"{split}.csv"
+        write_pairs(path, rows=160, seed=seed)
+        add_groups(path, [f"g{row % 8}" if row % 4 else "" for row in range(160)])
+    found = looked(tmp_path / "train.csv")
+    assert found.roles.columns["group"] == "group"
+    assert (obstacle(found), found.facts.share_bad, found.facts.num_rows) == ("", 0.0, 160)
+
+
+def test_gaps_of_a_group_that_a_cut_keeps_in_one_split_are_bad_rows(tmp_path):
+    path = tmp_path / "a.csv"
+    write_pairs(path, rows=200, seed=1)
+    add_groups(path, [f"g{row % 20}" if row % 4 else "" for row in range(200)])
+    found = looked(path)
+    assert found.facts.split.by == "group"
+    assert "(empty 50; the first of them: group is empty)" in obstacle(found)
+
+
 def test_the_worst_file_decides(tmp_path):
     write_pairs(tmp_path / "train.csv", rows=3_000, seed=1)
     write_pairs(tmp_path / "test.csv", rows=98, seed=2)

@@ -48,6 +48,16 @@ def test_a_table_with_more_columns_is_used(train):
     assert (found.unlike, list(found.files.others)) == ({}, ["test"])
 
 
+def test_a_table_without_the_groups_of_training_is_used(train):
+    write_pairs(train.parent / "test.csv", rows=64, seed=2)
+    head, *lines = train.read_text().splitlines()
+    rows = [f"{line},g{n % 20}" for n, line in enumerate(lines)]
+    train.write_text("\n".join([f"{head},group", *rows]))
+    found = looked(train)
+    assert (found.unlike, list(found.files.others)) == ({}, ["test"])
+    assert (found.facts.split.by, found.quarantine.num_bad) == ("group", 0)
+
+
 def test_keys_of_json_lines_count_as_columns(tmp_path):
     rows = [f'{{"left": "a{n}", "right": "b{n}", "label": {n % 2}}}\n' for n in range(200)]
     (tmp_path / "train.jsonl").write_text("".join(rows))

@@ -7,19 +7,20 @@ value of a valid cell, or a `Problem` whose detail begins with the column's name
 """
 
 from array import array
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 from unicodedata import normalize
 
 import numpy as np
 
-from job.config.data import ColumnsConfig
 from job.config.names import names_of, shown
 from job.data.dataset import FileRows, Rows
 from job.data.quarantine import Quarantine, sample_of
 from job.data.sources.npz import Npz
 from job.preprocessing.ragged import RaggedArray
-from job.types import SPLITS, Problem
+from job.types import SPLITS, Problem, Reason
 
 # pandas writes a column of 0 and 1 that once had a gap as 0.0 and 1.0. Words (true, yes) are
 # rejected: which of them mean a match is a guess.
@@ -31,6 +32,7 @@ SEPARATOR = " | "
 _MOST_PARTS = 4
 _LONGEST_NAME = 1000
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 _SPLITS: Mapping[object, int] = {split: number for number, split in enumerate(SPLITS)}
 
 
@@ -166,29 +168,37 @@ def _utf8_problem(text: str) -> Problem | None:
 
 
 class GroupAndSplit(NamedTuple):
-    """The group and the split of one row; None if the file has no such column."""
+    """The group and the split of one row; None for a column that is not read.
+
+    The group is also None for a row that has none and needs none.
+    """
 
     group: str | None
     split: int | None
 
 
 class GroupSplitColumns:
-    """Collects the group and the split of the valid rows of one file.
+    """Collects the group and the split of the valid rows of the files of one split.
 
     Args:
-        columns: Names of the columns.
-        is_training: Whether the file is the training file; the others need neither column.
+        wanted: Key below `data.columns`, `group` or `split`, to the name of the column: each
+            file must have it, and each row a valid cell.
+        optional: The same of `group` where a file may lack the column. A row without a valid
+            group keeps its place and has none.
 
     Attributes:
-        wanted: Key below `data.columns` to the name of each column that the file must have.
-        optional: The same of each that it may have.
+        wanted: As given.
+        optional: As given.
+        malformed: Reason to the number of optional cells that are neither valid nor empty.
     """
 
-    def __init__(self, columns: ColumnsConfig, *, is_training: bool) -> None:
-        group = {} if columns.group is None else {"group": columns.group}
-        split = {} if columns.split is None else {"split": columns.split}
-        self.wanted: dict[str, str] = {**group, **split} if is_training else {}
-        self.optional: dict[str, str] = {} if is_training else group
+    def __init__(
+        self, wanted: Mapping[str, str] = _NONE, *, optional: Mapping[str, str] = _NONE
+    ) -> None:
+        self.wanted = wanted
+        self.optional = optional
+        self.malformed: Counter[Reason] = Counter()
+        self._columns = (*wanted.items(), *optional.items())
         self._numbers: dict[str, int] = {}
         self._group = array("q")
         self._split = bytearray()
@@ -197,26 +207,25 @@ class GroupSplitColumns:
         """Checks the cells of a row.
 
         Args:
-            fields: The cells of the columns `wanted`, in that order; or of `optional`, if they
-                were asked for.
+            fields: The cells of the columns `wanted`, then of those that are `optional`; None
+                for one that the file lacks.
         """
         group: str | None = None
         split: int | None = None
-        if self.optional and fields:
-            # A row without a valid group is in no slice by group; it is measured all the same.
-            name = name_of(fields[0], column=self.optional["group"])
-            return GroupAndSplit(None if isinstance(name, Problem) else name, None)
-        for (key, column), cell in zip(self.wanted.items(), fields, strict=True):
-            if key == "group":
-                name = name_of(cell, column=column)
-                if isinstance(name, Problem):
-                    return name
-                group = name
-            else:
+        for (key, column), cell in zip(self._columns, fields, strict=True):
+            if key == "split":
                 number = split_of(cell, column=column)
                 if isinstance(number, Problem):
                     return number
                 split = number
+                continue
+            name = name_of(cell, column=column)
+            if not isinstance(name, Problem):
+                group = name
+            elif key in self.wanted:
+                return name
+            elif cell is not None and cell != "":
+                self.malformed[name.reason] += 1
         return GroupAndSplit(group, split)
 
     def add(self, mark: GroupAndSplit) -> None:

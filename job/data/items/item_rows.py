@@ -3,7 +3,7 @@
 A table, an `.npz` and a folder of class folders give the same rows::
 
     labelled = LabelledItems(store, section=section, features=features)
-    train = labelled.read(source, GroupSplitColumns(section.columns, is_training=True))
+    train = labelled.read(source, GroupSplitColumns({"group": "who"}))
 """
 
 from array import array

@@ -6,6 +6,7 @@ The rows of a file are pairs, or items with a class; `sources` tells which files
     loaded.rows["train"].rows
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,6 +33,8 @@ from job.data.sources.npz import open_npz
 from job.data.sources.sequence_file import Features
 from job.errors import ConfigError
 from job.types import SPLITS, Split
+
+log = logging.getLogger(__name__)
 
 # Reads the rows of one file.
 _ReadFile = Callable[[DataSource, GroupSplitColumns], FileRows]
@@ -118,7 +121,7 @@ def _read_files(
     for split in SPLITS:
         if split in sources:
             # The files of a split share one, so a group may have rows in several of them.
-            marks = GroupSplitColumns(section.columns, is_training=split == "train")
+            marks = _marks_of(split, section=section, sources=sources)
             read, bad = [], NOTHING_QUARANTINED
             for source in sources[split]:
                 read.append(read_file(source, marks))
@@ -130,7 +133,55 @@ def _read_files(
                 joined = replace(joined, groups=Groups(group, marks.group_names()))
             rows[split] = replace(read[-1], rows=joined, quarantine=bad)
             rejected += bad
+            _warn_of_lost_groups(sources[split], marks)
     return rows, rejected
+
+
+def _marks_of(
+    split: Split, *, section: Data, sources: Mapping[Role, Sequence[DataSource]]
+) -> GroupSplitColumns:
+    """What is read of the columns `group` and `split` in the files of a split."""
+    columns = section.columns
+    named = {"split": columns.split} if columns.split and split == "train" else {}
+    if columns.group is None:
+        return GroupSplitColumns(named)
+    group = {"group": columns.group}
+    if split == "train" and (
+        section.keeps_groups_whole or not _any_has_column(columns.group, sources)
+    ):
+        return GroupSplitColumns({**group, **named})
+    # The report alone needs no group of a row, and none at all outside test.
+    is_reported = section.rows == "pairs" and split == ("test" if section.test else "train")
+    return GroupSplitColumns(optional=group if is_reported else {})
+
+
+def _any_has_column(name: str, sources: Mapping[Role, Sequence[DataSource]]) -> bool:
+    """Whether a file of pairs has a column; if none has, its name is wrong."""
+    every = [source for split in SPLITS for source in sources.get(split, ())]
+    return any(source.table().has_column(name) for source in every)
+
+
+def _warn_of_lost_groups(sources: Sequence[DataSource], marks: GroupSplitColumns) -> None:
+    """Warns of files without the optional column, and of its cells that are not valid."""
+    for column in marks.optional.values():
+        for table in (source.table() for source in sources):
+            if not table.has_column(column):
+                header = table.header()
+                there = {} if header is None else {"columns": header}
+                log.warning(
+                    "file without groups",
+                    extra={"file": table.name, "column": column, **there},
+                )
+        if marks.malformed:
+            log.warning(
+                "groups malformed",
+                extra={
+                    "file": ", ".join(source.name for source in sources),
+                    "column": column,
+                    "cells": marks.malformed.total(),
+                    "reasons": dict(marks.malformed),
+                },
+            )
 
 
 def _accepted(quarantine: Quarantine, source: DataSource, *, section: Data) -> Quarantine:

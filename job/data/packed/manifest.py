@@ -23,10 +23,9 @@ from job.types import SPLITS, Json, Split
 SCHEMA: Final = 3
 RECORD_NAME = "dataset.json"
 
-# Each array is one file. Those of classes, `training_items`, the pairs of a split and their
-# groups are optional. Names are UTF-8 in one array, with the offset of each in another.
+# Each array is one file. Those of classes, `training_items`, the pairs of a split and the
+# groups of test are optional. Names are UTF-8 in one array, with the offset of each in another.
 SIDES = ("left", "right", "label")
-GROUPS = ("groups", "group_names", "group_offsets")
 ARRAY_NAMES = (
     "values",
     "offsets",
@@ -34,7 +33,10 @@ ARRAY_NAMES = (
     "class_names",
     "class_offsets",
     "training_items",
-    *(f"{split}_{part}" for split in SPLITS for part in (*SIDES, *GROUPS)),
+    *(f"{split}_{side}" for split in SPLITS for side in SIDES),
+    "test_groups",
+    "test_group_names",
+    "test_group_offsets",
 )
 FILE_NAMES = frozenset({f"{name}.npy" for name in ARRAY_NAMES} | {RECORD_NAME})
 

@@ -23,7 +23,6 @@ from job.config.sampling import Sampling
 from job.config.uris import is_in_bucket
 from job.data.dataset import Dataset, Form, Groups, ItemTable, PairTable, Statistics
 from job.data.packed.manifest import (
-    GROUPS,
     RECORD_NAME,
     REMEDY,
     SIDES,
@@ -246,15 +245,11 @@ def _dataset(
     )
     if values.dtype.str != dtype or not fits:
         raise ValueError(f"values are {values.dtype} {values.shape}, not {record.form}")
-    class_names = None
-    if "class_names" in arrays:
+    classes, class_names = arrays.get("classes"), None
+    if classes is not None and "class_names" in arrays:
         class_names = RaggedArray(arrays["class_names"], arrays["class_offsets"])
-    items = ItemTable(
-        record.form,
-        RaggedArray(values, arrays["offsets"]),
-        arrays.get("classes"),
-        class_names,
-    )
+        _require_names("classes", classes, names=class_names)
+    items = ItemTable(record.form, RaggedArray(values, arrays["offsets"]), classes, class_names)
     pairs = {split: _pairs(arrays, split) for split in SPLITS if f"{split}_left" in arrays}
     training_items = arrays.get("training_items")
     if (training_items is None) != ("train" in pairs) or set(record.counts) != set(SPLITS):
@@ -272,10 +267,19 @@ def _dataset(
 def _pairs(arrays: Mapping[str, NDArray[Any]], split: Split) -> PairTable:
     """The pairs of a split, with their groups if they have some."""
     left, right, label = (arrays[f"{split}_{side}"] for side in SIDES)
-    if f"{split}_groups" not in arrays:
+    if split != "test" or "test_groups" not in arrays:
         return PairTable(left, right, label)
-    number, names, offsets = (arrays[f"{split}_{part}"] for part in GROUPS)
-    return PairTable(left, right, label, Groups(number, RaggedArray(names, offsets)))
+    names = RaggedArray(arrays["test_group_names"], arrays["test_group_offsets"])
+    groups = Groups(arrays["test_groups"], names)
+    _require_names("test_groups", groups.number, names=names)
+    return PairTable(left, right, label, groups)
+
+
+def _require_names(key: str, number: NDArray[Any], *, names: RaggedArray) -> None:
+    """Refuses a class or a group without a name, in a file whose content is verified."""
+    largest = number.max(initial=-1) if number.nbytes <= CHECKED_BYTES else -1
+    if largest >= len(names):
+        raise ValueError(f"{key} has the number {largest}, and there are {len(names)} names")
 
 
 def _statistics(record: Mapping[str, Any] | None) -> Statistics:

@@ -31,7 +31,6 @@ from job.config.uris import has_prefix
 from job.data.dataset import Dataset
 from job.data.packed.manifest import (
     FILE_NAMES,
-    GROUPS,
     RECORD_NAME,
     SCHEMA,
     SIDES,
@@ -274,9 +273,12 @@ def _arrays(dataset: Dataset) -> dict[str, NDArray[Any]]:
         arrays |= {"class_names": classes.values, "class_offsets": classes.offsets}
     for split, pairs in dataset.pairs.items():
         arrays |= {f"{split}_{side}": getattr(pairs, side) for side in SIDES}
-        if (groups := pairs.groups) is not None:
-            parts = (groups.number, groups.names.values, groups.names.offsets)
-            arrays |= {f"{split}_{x}": part for x, part in zip(GROUPS, parts, strict=True)}
+    if (groups := dataset.pairs["test"].groups) is not None:
+        arrays |= {
+            "test_groups": groups.number,
+            "test_group_names": groups.names.values,
+            "test_group_offsets": groups.names.offsets,
+        }
     return {name: array for name, array in arrays.items() if array is not None}
 
 

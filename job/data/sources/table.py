@@ -168,6 +168,17 @@ class Table:
         with self._stream() as stream:
             return self._format.header(stream, where=self.where)
 
+    def has_column(self, name: str) -> bool:
+        """Whether the file has a column; of JSON lines, whether a row has the key.
+
+        Raises as `records` does.
+        """
+        header = self.header()
+        if header is not None:
+            return name in header
+        with self.records({}) as records:
+            return any(name in record.row for record in records if record.row is not None)
+
     @contextmanager
     def _stream(self, watch: Callable[[BinaryIO], object] = _ignore) -> Iterator[IO[bytes]]:
         """The open file, decompressed."""

@@ -79,10 +79,10 @@ def assign_splits(
         else train.rows.where(assignment.of(split))
         for split in SPLITS
     }
-    # Only what is measured has slices by group; batches need not carry them.
-    if isinstance(splits["train"], PairTable):
-        splits["train"] = replace(splits["train"], groups=None)
     for split, rows in splits.items():
+        # Only the quality on test is reported by group.
+        if split != "test" and isinstance(rows, PairTable):
+            splits[split] = replace(rows, groups=None)
         require_usable(rows, split=split, origin=assignment.origins[split])
     warn_of_shared_items({split: rows.items() for split, rows in splits.items()})
     classes = {

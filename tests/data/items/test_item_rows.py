@@ -35,7 +35,8 @@ class Reading:
         form = section.storage if section.kind == "image" else section.kind
         files = DataFiles((root or Path("/")).resolve())
         reader = reader_of(section, files=files, form=form, features=features)
-        self._columns = columns
+        named = {"group": columns.group, "split": columns.split}
+        self._marked = {key: name for key, name in named.items() if name}
         self._store = ItemStore(reader, features=features)
         self._labelled = LabelledItems(self._store, section=section, features=features)
 
@@ -52,7 +53,7 @@ class Reading:
     def _read(self, name, path, form, *, is_marked=False) -> FileRows:
         with self._store:
             source = DataSource("data.train", name, path, form)
-            marks = GroupSplitColumns(self._columns, is_training=is_marked)
+            marks = GroupSplitColumns(self._marked if is_marked else {})
             return self._labelled.read(source, marks)
 
     @property

@@ -35,7 +35,7 @@ def read(
     *,
     name: str = "a.csv",
     columns: ColumnsConfig | None = None,
-    is_marked: bool = False,
+    marks: GroupSplitColumns | None = None,
     max_length: int = 20,
 ) -> Read:
     path = folder / name
@@ -44,7 +44,7 @@ def read(
     with ItemStore(TextReader(max_length), features=Features(None)) as items:
         found = read_pairs(
             DataSource("data.train", name, path, "table"),
-            GroupSplitColumns(columns, is_training=is_marked),
+            marks or GroupSplitColumns(),
             items=items,
             columns=columns,
             by_id=False,
@@ -273,18 +273,20 @@ def test_columns_can_be_named(tmp_path):
 
 
 def test_the_group_is_read_where_it_is_asked_for(tmp_path):
-    columns = ColumnsConfig(group="family")
+    marks = GroupSplitColumns({"group": "family"})
     content = b"left,right,label,family\na,b,1,x\nc,d,0,\n"
-    raw = read(tmp_path, content, columns=columns, is_marked=True)
+    raw = read(tmp_path, content, marks=marks)
     assert raw.group == [0]
     assert raw.quarantine.samples[0].detail == "family is empty"
     with pytest.raises(DataError, match=r"no column 'family' \(data\.columns\.group\)"):
-        read(tmp_path, CSV, columns=columns, is_marked=True)
+        read(tmp_path, CSV, marks=marks)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
-def test_a_file_that_is_only_measured_may_lack_groups_and_loses_no_row_for_them(tmp_path, name):
-    columns = ColumnsConfig(group="family")
+def test_a_file_may_lack_optional_groups_and_loses_no_row_for_them(tmp_path, name):
+    def marks() -> GroupSplitColumns:
+        return GroupSplitColumns(optional={"group": "family"})
+
     rows = {"x": "a,b,1,x\n", "": "c,d,0,\n", "y": "e,f,0,y\n"}
     head, plain = "left,right,label", "a,b,1\nc,d,0\ne,f,0\n"
     content = f"{head},family\n{''.join(rows.values())}"
@@ -293,9 +295,9 @@ def test_a_file_that_is_only_measured_may_lack_groups_and_loses_no_row_for_them(
         families = [{"family": "x"}, {}, {"family": "y"}]
         content = "\n".join(json.dumps(row | family) for family in families)
         head, plain = "", "\n".join([json.dumps(row)] * 3)
-    raw = read(tmp_path, content.encode(), name=name, columns=columns)
+    raw = read(tmp_path, content.encode(), name=name, marks=marks())
     assert (raw.group, raw.quarantine.num_bad) == ([0, -1, 1], 0)
-    raw = read(tmp_path, f"{head}\n{plain}".encode(), name=name, columns=columns)
+    raw = read(tmp_path, f"{head}\n{plain}".encode(), name=name, marks=marks())
     assert (raw.group, len(raw.rows)) == (None, 3)
 
 
@@ -308,22 +310,21 @@ def test_a_json_group_may_be_a_integer_but_nothing_else(tmp_path):
         tmp_path,
         "\n".join(lines).encode(),
         name="a.jsonl",
-        columns=ColumnsConfig(group="family"),
-        is_marked=True,
+        marks=GroupSplitColumns({"group": "family"}),
     )
     assert raw.group == [0, 1]
     assert [bad.line for bad in raw.quarantine.samples] == [3, 4]
 
 
 def test_the_split_is_read_where_it_is_asked_for(tmp_path):
-    columns = ColumnsConfig(group="who", split="part")
+    marks = GroupSplitColumns({"group": "who", "split": "part"})
     content = b"left,right,label,part,who\na,b,1,test,x\nc,d,0,train,y\ne,f,0,dev,x\n"
-    raw = read(tmp_path, content, columns=columns, is_marked=True)
+    raw = read(tmp_path, content, marks=marks)
     assert (raw.split, raw.group) == ([2, 0], [0, 1])
     assert raw.quarantine.samples[0].detail == (
         "part must be one of train, validation, test, got 'dev'"
     )
-    assert read(tmp_path, content, columns=columns).split is None
+    assert read(tmp_path, content).split is None
 
 
 def test_two_ways_to_write_a_text_are_one_item(tmp_path):
@@ -341,7 +342,7 @@ def test_a_bad_row_leaves_no_trace_in_the_items(tmp_path, bad):
         with ItemStore(TextReader(20), features=Features(None)) as items:
             found = read_pairs(
                 DataSource("data.train", name, tmp_path / name, "table"),
-                GroupSplitColumns(ColumnsConfig(), is_training=False),
+                GroupSplitColumns(),
                 items=items,
                 columns=ColumnsConfig(),
                 by_id=False,
@@ -379,7 +380,7 @@ def test_cells_may_hold_ids_and_those_may_be_integers(tmp_path):
     items = Ids()
     found = read_pairs(
         DataSource("data.train", "a.jsonl", path, "table"),
-        GroupSplitColumns(ColumnsConfig(), is_training=False),
+        GroupSplitColumns(),
         items=items,
         columns=ColumnsConfig(),
         by_id=True,

@@ -22,6 +22,8 @@ from tests.data.packed.some_packs import (
     named_dataset_of,
     opened,
     pack,
+    record_of,
+    section_of,
 )
 
 
@@ -178,6 +180,23 @@ def test_groups_of_other_pairs_are_refused(tmp_path):
     edit_record(folder, lambda r: r["files"].update(test_groups=written | {"shape": [3]}))
     with pytest.raises(DataError, match=r"do not fit together \(groups must be int64 \(2,\)"):
         opened(folder)
+
+
+@pytest.mark.parametrize(("with_classes", "name"), [(True, "classes"), (False, "test_groups")])
+def test_numbers_without_a_name_are_refused(tmp_path, with_classes, name):
+    """Each file is as it was written; the names are of another set."""
+    folder = tmp_path / "out"
+    data = record_of(section_of(with_classes=with_classes))
+    pack(named_dataset_of(with_classes=with_classes), folder, data=data)
+    numbers = np.load(folder / f"{name}.npy")
+    numbers[0] = 3
+    (folder / f"{name}.npy").unlink()
+    written = asdict(_write_array(folder, name, numbers))
+    edit_record(
+        folder, lambda r: r["files"].update({name: written | {"shape": [len(numbers)]}})
+    )
+    with pytest.raises(DataError, match=rf"{name} has the number 3, and there are 3 names"):
+        opened(folder, data=data)
 
 
 def test_a_shorter_file_whose_record_is_right_is_refused(packed):

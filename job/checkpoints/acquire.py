@@ -67,14 +67,12 @@ class TakenRun:
     Attributes:
         lease: HEAD as this attempt wrote it.
         identity: The run's.
-        stored: What the run was started with.
         listing: The checkpoint directories, from before HEAD was taken over.
         is_rebuilt: Whether HEAD was made from commits.
     """
 
     lease: Lease
     identity: Identity
-    stored: StoredConfig
     listing: DirListing
     is_rebuilt: bool
 
@@ -130,7 +128,7 @@ def take_over(
             store, head, generation=written.generation, timestamp=around.timestamp, pace=pace
         )
         is_rebuilt = found.head is None or found.head.lineage != identity.lineage
-        return TakenRun(lease, identity, stored, listing, is_rebuilt)
+        return TakenRun(lease, identity, listing, is_rebuilt)
     raise FencedError(
         f"run '{provenance.run}': other attempts took it over {_TRIES} times while this one "
         "tried. One attempt at a time may hold a run. Start it in one place only."

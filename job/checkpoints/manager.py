@@ -58,7 +58,6 @@ class CheckpointManager:
     Attributes:
         files: The other files of the run directory, under the same lease.
         identity: The run's.
-        stored: What the run was started with.
     """
 
     def __init__(
@@ -67,7 +66,6 @@ class CheckpointManager:
         *,
         lease: Lease,
         identity: Identity,
-        stored: StoredConfig,
         provenance: Provenance,
         retention: Retention,
         around: Surroundings,
@@ -76,7 +74,6 @@ class CheckpointManager:
     ) -> None:
         self.files = FencedFiles(store, lease)
         self.identity = identity
-        self.stored = stored
         self._store = store
         self._lease = lease
         self.provenance = provenance
@@ -133,7 +130,6 @@ class CheckpointManager:
             store,
             lease=taken.lease,
             identity=identity,
-            stored=taken.stored,
             provenance=provenance,
             retention=retention,
             around=around,

@@ -55,7 +55,7 @@ def joined_group(run: RunContext) -> Iterator[Group]:
         signal=lambda: run.stop.number,
     )
     log.info("one of several workers", extra={"this": names[cluster.worker], "leads": names[0]})
-    run.watch_peers(group)
+    run.watchdog.watch_peers(lambda: group.waits_for_others)
     with _farewell(group):
         hello = _hello(run.config, num_workers=cluster.num_workers)
         meet(group, cluster, hello, _patience(run, section.arrival_seconds))

@@ -25,7 +25,6 @@ from job.checkpoints.commit import SaveResult, apply_retention, write_checkpoint
 from job.checkpoints.fenced_files import FencedFiles
 from job.checkpoints.layout import COMMIT, RESULTS, CheckpointDir, DirListing
 from job.checkpoints.lease import Lease
-from job.checkpoints.policy import Retention
 from job.checkpoints.provenance import Identity, Provenance
 from job.checkpoints.rebuild import none_usable, reject, with_checkpoints
 from job.checkpoints.records import (
@@ -67,7 +66,7 @@ class CheckpointManager:
         lease: Lease,
         identity: Identity,
         provenance: Provenance,
-        retention: Retention,
+        keep_last: int,
         around: Surroundings,
         unneeded: Sequence[str],
         objects: Mapping[str, Sequence[str]],
@@ -77,7 +76,7 @@ class CheckpointManager:
         self._store = store
         self._lease = lease
         self.provenance = provenance
-        self._retention = retention
+        self._keep_last = keep_last
         self._around = around
         self._garbage = list(unneeded)
         self._objects = dict(objects)
@@ -89,7 +88,7 @@ class CheckpointManager:
         *,
         owner: Owner,
         provenance: Provenance,
-        retention: Retention,
+        keep_last: int,
         check: Callable[[StoredConfig], None] = lambda stored: None,
         takeover: bool = False,
         around: Surroundings | None = None,
@@ -100,7 +99,7 @@ class CheckpointManager:
             store: The run directory.
             owner: This process; its nonce is new.
             provenance: What this process runs.
-            retention: How many checkpoints stay.
+            keep_last: Newest checkpoints kept in addition to the best, >= 1.
             check: Raises ConfigError if the stored configuration does not allow this one.
             takeover: Whether the unfinished run of another release may be taken over.
             around: Clocks and random numbers.
@@ -131,7 +130,7 @@ class CheckpointManager:
             lease=taken.lease,
             identity=identity,
             provenance=provenance,
-            retention=retention,
+            keep_last=keep_last,
             around=around,
             unneeded=list(unneeded),
             objects=_listed_in(head, taken.listing),
@@ -276,7 +275,7 @@ class CheckpointManager:
             created=self._around.timestamp(),
             uploads=self._around.uploads,
         )
-        kept = apply_retention(before.checkpoints, written.entry, retention=self._retention)
+        kept = apply_retention(before.checkpoints, written.entry, keep_last=self._keep_last)
 
         def entered(head: Head) -> Head:
             head = with_checkpoints(head, kept, best=written.best)

@@ -26,11 +26,10 @@ from job.checkpoints.fenced_files import FencedFiles
 from job.checkpoints.layout import COMMIT, RESULTS, CheckpointDir, DirListing
 from job.checkpoints.lease import Lease
 from job.checkpoints.provenance import Identity, Provenance
-from job.checkpoints.rebuild import none_usable, reject, with_checkpoints
+from job.checkpoints.rebuild import best_among, none_usable, reject, with_checkpoints
 from job.checkpoints.records import (
     Best,
     BestCheckpoint,
-    BestEntry,
     CheckpointEntry,
     Head,
     Owner,
@@ -190,14 +189,7 @@ class CheckpointManager:
         if best is not None and (best.dir in rejected or best.step > usable[-1].step):
             log.warning("best checkpoint lost", extra={"dir": best.dir, "epoch": best.epoch})
             # The best epoch at the restored step, which its callback remembers too.
-            best = next(
-                (
-                    BestEntry.of(known, commit_sha256=one.commit_sha256)
-                    for one in usable
-                    if known is not None and one.dir == known.dir
-                ),
-                None,
-            )
+            best = best_among(known, usable)
         self._lease.update(
             lambda head: with_checkpoints(
                 replace(head, rejected=judged.rejected), usable, best=best

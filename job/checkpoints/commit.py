@@ -28,10 +28,9 @@ from job.checkpoints.records import (
 )
 from job.checkpoints.serialization import RunState, Variables, encode_meta, spec_of
 from job.checkpoints.shards import encode_shard, plan_shards
+from job.checkpoints.surroundings import UPLOADS
 from job.errors import StorageOutageError
 from job.storage.object_store import ObjectStore
-
-UPLOADS = 4
 
 
 @dataclass(frozen=True)

@@ -137,9 +137,6 @@ def logs_on_stderr(config: "Config", *, level: str) -> "LoggingSetup":
         level=level,
         stream=sys.stderr,
         run=config.run.name,
-        worker=0,
-        is_terminal=False,
-        metrics=None,
     )
 
 
@@ -151,12 +148,4 @@ def command_logs(command: str) -> "LoggingSetup":
     """
     from job.telemetry.logs.setup import configure_logging
 
-    return configure_logging(
-        format="auto",
-        level="INFO",
-        stream=sys.stderr,
-        run=command,
-        worker=0,
-        is_terminal=sys.stderr is not None and sys.stderr.isatty(),
-        metrics=None,
-    )
+    return configure_logging(format="auto", level="INFO", stream=sys.stderr, run=command)

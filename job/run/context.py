@@ -100,7 +100,6 @@ def run_context(loaded: LoadedConfig, *, stop: StopSignal) -> Iterator[RunContex
         stream=sys.stdout,
         run=config.run.name,
         worker=cluster.worker,
-        is_terminal=sys.stdout is not None and sys.stdout.isatty(),
         metrics=metrics,
     )
     server = MetricsServer(

@@ -81,8 +81,6 @@ def supervise(
         stream=sys.stdout,
         run=config.run.name,
         worker=cluster.worker,
-        is_terminal=sys.stdout is not None and sys.stdout.isatty(),
-        metrics=None,
     )
     endpoint = Endpoint()
     server = MetricsServer(endpoint.app, host=config.metrics.host, port=config.metrics.port)

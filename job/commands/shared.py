@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # A person waits for the answer.
 _OUTAGE_SECONDS = 30.0
+_ROWS_SHOWN = 3
 
 
 def print_result(text: str) -> ExitCode:
@@ -149,3 +150,17 @@ def command_logs(command: str) -> "LoggingSetup":
     from job.telemetry.logs.setup import configure_logging
 
     return configure_logging(format="auto", level="INFO", stream=sys.stderr, run=command)
+
+
+def quarantine_lines(quarantine: Mapping[str, Any]) -> list[str]:
+    """The bad rows of a report, as lines; empty without any."""
+    if not quarantine["bad"]:
+        return []
+    reasons = ", ".join(f"{why} {count:,}" for why, count in quarantine["counts"].items())
+    return [
+        f"{quarantine['bad']:,} rows are bad and left out ({reasons}):",
+        *(
+            f"  {row['file']} {row['unit']} {row['line']}: {row['detail']}"
+            for row in quarantine["samples"][:_ROWS_SHOWN]
+        ),
+    ]

@@ -31,7 +31,6 @@ import numpy as np
 
 from job.checkpoints.background import BackgroundSaves
 from job.checkpoints.manager import CheckpointManager
-from job.checkpoints.policy import Retention
 from job.checkpoints.provenance import Provenance
 from job.checkpoints.records import Owner
 from job.checkpoints.serialization import RunState, spec_of
@@ -73,7 +72,7 @@ def acquire(store: ObjectStore, *, config: Any = None) -> CheckpointManager:
         store,
         owner=Owner("", "", "", "here", os.getpid(), secrets.token_hex(8)),
         provenance=Provenance("tiny", config or {}, "data", versions={}, topology={}),
-        retention=Retention(1),
+        keep_last=1,
     )
 
 

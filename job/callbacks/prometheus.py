@@ -6,7 +6,7 @@ import keras
 
 from job.callbacks.best_epoch import BestEpoch
 from job.callbacks.callback_list import RunCallback, TrainCall
-from job.telemetry.metric_definitions import EXPORTED_QUALITY, Phase
+from job.telemetry.metric_definitions import Phase
 from job.telemetry.run_metrics import RunMetrics
 from job.types import Position
 
@@ -94,7 +94,6 @@ class MetricsCallback(RunCallback):
             if name.startswith(_VALIDATION_PREFIX)
         }
         loss = validation.pop("loss", None)
-        validation = {k: v for k, v in validation.items() if k in EXPORTED_QUALITY}
         self._metrics.set_epoch_result("validation", loss=loss, quality=validation)
 
     def _show_learning_rate(self) -> None:

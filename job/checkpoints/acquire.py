@@ -29,7 +29,7 @@ from job.checkpoints.records import (
     parse,
 )
 from job.checkpoints.restore import newer_version, read_stored
-from job.checkpoints.surroundings import Pace, Surroundings
+from job.checkpoints.surroundings import Surroundings
 from job.errors import (
     CheckpointError,
     ConfigError,
@@ -67,14 +67,12 @@ class TakenRun:
     Attributes:
         lease: HEAD as this attempt wrote it.
         identity: The run's.
-        stored: What the run was started with.
         listing: The checkpoint directories, from before HEAD was taken over.
         is_rebuilt: Whether HEAD was made from commits.
     """
 
     lease: Lease
     identity: Identity
-    stored: StoredConfig
     listing: DirListing
     is_rebuilt: bool
 
@@ -121,16 +119,12 @@ def take_over(
             if find_head(store, run=provenance.run).generation == found.generation:
                 raise
             continue  # another attempt took over and deleted what was listed
-        pace = Pace(around)
-        pace()
         written = write_if_generation(store, HEAD, dumps(head), if_generation=found.generation)
         if written is None:
             continue
-        lease = Lease(
-            store, head, generation=written.generation, timestamp=around.timestamp, pace=pace
-        )
+        lease = Lease(store, head, generation=written.generation, around=around)
         is_rebuilt = found.head is None or found.head.lineage != identity.lineage
-        return TakenRun(lease, identity, stored, listing, is_rebuilt)
+        return TakenRun(lease, identity, listing, is_rebuilt)
     raise FencedError(
         f"run '{provenance.run}': other attempts took it over {_TRIES} times while this one "
         "tried. One attempt at a time may hold a run. Start it in one place only."

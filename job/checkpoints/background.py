@@ -1,7 +1,7 @@
 """Commits snapshots in a thread of its own, one at a time, while training continues.
 
 The thread owns every write of a checkpoint: encoding, uploads, the commit, HEAD, deletes. An
-error reaches training at the next `poll` or `wait`::
+error reaches training at the next `wait`::
 
     saves = BackgroundSaves(manager)
     if not saves.is_busy:
@@ -62,7 +62,7 @@ class BackgroundSaves:
         """Begins a save; arguments as for `CheckpointManager.save`.
 
         Raises:
-            RuntimeError: The result of the one before was not taken by `poll` or `wait`.
+            RuntimeError: The result of the one before was not taken by `wait`.
         """
         if self._save is not None:
             raise RuntimeError("a save is in flight; call wait() first")
@@ -79,19 +79,14 @@ class BackgroundSaves:
         self._save = self._pool.submit(save)
         self.collect_garbage()
 
-    def poll(self) -> SaveResult | None:
-        """The result of a save that has ended since the last call.
-
-        Raises:
-            JobError: That save failed; the commit before it is intact.
-        """
-        return None if self.is_busy else self.wait()
-
     def wait(self, *, tick: Callable[[], None] = lambda: None) -> SaveResult | None:
-        """Waits for the save in flight, not for deletes; returns and raises as `poll`.
+        """Waits for the save in flight, not for deletes; None if it was taken already.
 
         Args:
             tick: Called about every second while it waits.
+
+        Raises:
+            JobError: That save failed; the commit before it is intact.
         """
         if self._save is None:
             return None

@@ -14,7 +14,6 @@ import numpy as np
 
 from job.checkpoints.layout import COMMIT, CheckpointDir
 from job.checkpoints.lease import write_if_generation
-from job.checkpoints.policy import Retention
 from job.checkpoints.provenance import Provenance
 from job.checkpoints.records import (
     SCHEMA,
@@ -29,10 +28,9 @@ from job.checkpoints.records import (
 )
 from job.checkpoints.serialization import RunState, Variables, encode_meta, spec_of
 from job.checkpoints.shards import encode_shard, plan_shards
+from job.checkpoints.surroundings import UPLOADS
 from job.errors import StorageOutageError
 from job.storage.object_store import ObjectStore
-
-UPLOADS = 4
 
 
 @dataclass(frozen=True)
@@ -175,20 +173,20 @@ def all_finite(variables: Variables) -> bool:
 
 
 def apply_retention(
-    known: Sequence[CheckpointEntry], entry: CheckpointEntry, *, retention: Retention
+    known: Sequence[CheckpointEntry], entry: CheckpointEntry, *, keep_last: int
 ) -> list[CheckpointEntry]:
     """The checkpoints that a run can still resume from once `entry` is committed.
 
     Args:
         known: In HEAD so far, oldest first.
         entry: The new checkpoint; it stays.
-        retention: How many stay. The newest one with finite variables stays in addition, so
-            that a model that diverged can be trained again from there.
+        keep_last: How many stay, >= 1. The newest one with finite variables stays in addition,
+            so that a model that diverged can be trained again from there.
 
     Returns:
         Oldest first.
     """
     everything = [*known, entry]
-    kept = set(everything[-retention.keep_last :])
+    kept = set(everything[-keep_last:])
     kept |= set([one for one in everything if one.finite][-1:])
     return [one for one in everything if one in kept]

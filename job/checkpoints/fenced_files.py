@@ -14,7 +14,6 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Protocol
 
 from job.checkpoints.lease import Lease, write_if_generation
 from job.errors import (
@@ -34,20 +33,6 @@ from job.storage.object_store import (
 log = logging.getLogger(__name__)
 
 _TRIES = 5
-
-
-class RunFiles(Protocol):
-    """Replaces, deletes and lists files of a run directory."""
-
-    def write(self, name: str, data: bytes) -> None: ...
-
-    def create(self, name: str, data: bytes) -> None: ...
-
-    def publish(self, files: Mapping[str, bytes], *, directory: str) -> dict[str, str]: ...
-
-    def delete(self, name: str) -> None: ...
-
-    def list(self, prefix: str) -> list[str]: ...
 
 
 class FencedFiles:
@@ -173,7 +158,7 @@ class EpochFiles:
 
     def __init__(
         self,
-        files: RunFiles,
+        files: FencedFiles,
         *,
         directory: str,
         keep: int | None,

@@ -16,6 +16,7 @@ from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.layout import CONFIG, HEAD
 from job.checkpoints.records import RECORD_LIMIT_BYTES, Head, NewerSchemaError, dumps, parse
 from job.checkpoints.restore import read_stored
+from job.checkpoints.surroundings import Surroundings
 from job.errors import CheckpointError, FencedError, StorageOutageError
 from job.storage.object_store import (
     ObjectMissingError,
@@ -64,8 +65,7 @@ class Lease:
         store: The run directory.
         head: The record that took the run over.
         generation: Generation of that write.
-        timestamp: Returns the UTC time for the record.
-        pace: Called before each write: a bucket accepts about one write a second to a name.
+        around: Clocks, and the least time between two writes of HEAD.
     """
 
     def __init__(
@@ -74,14 +74,13 @@ class Lease:
         head: Head,
         *,
         generation: int,
-        timestamp: Callable[[], str],
-        pace: Callable[[], None],
+        around: Surroundings,
     ) -> None:
         self._store = store
         self._head = head
         self._generation = generation
-        self._timestamp = timestamp
-        self._pace = pace
+        self._around = around
+        self._written = around.now()
         self._lock = threading.Lock()
 
     @property
@@ -106,9 +105,12 @@ class Lease:
             StorageOutageError: Something that is not an attempt kept changing HEAD.
         """
         with self._lock:
-            self._pace()
+            early = self._written + self._around.head_seconds - self._around.now()
+            if early > 0.0:
+                self._around.sleep(early)
+            self._written = self._around.now()
             wanted = replace(
-                change(self._head), seq=self._head.seq + 1, written=self._timestamp()
+                change(self._head), seq=self._head.seq + 1, written=self._around.timestamp()
             )
             self._generation = self._write(dumps(wanted))
             self._head = wanted

@@ -25,13 +25,11 @@ from job.checkpoints.commit import SaveResult, apply_retention, write_checkpoint
 from job.checkpoints.fenced_files import FencedFiles
 from job.checkpoints.layout import COMMIT, RESULTS, CheckpointDir, DirListing
 from job.checkpoints.lease import Lease
-from job.checkpoints.policy import Retention
 from job.checkpoints.provenance import Identity, Provenance
-from job.checkpoints.rebuild import none_usable, reject, with_checkpoints
+from job.checkpoints.rebuild import best_among, none_usable, reject, with_checkpoints
 from job.checkpoints.records import (
     Best,
     BestCheckpoint,
-    BestEntry,
     CheckpointEntry,
     Head,
     Owner,
@@ -58,7 +56,6 @@ class CheckpointManager:
     Attributes:
         files: The other files of the run directory, under the same lease.
         identity: The run's.
-        stored: What the run was started with.
     """
 
     def __init__(
@@ -67,20 +64,18 @@ class CheckpointManager:
         *,
         lease: Lease,
         identity: Identity,
-        stored: StoredConfig,
         provenance: Provenance,
-        retention: Retention,
+        keep_last: int,
         around: Surroundings,
         unneeded: Sequence[str],
         objects: Mapping[str, Sequence[str]],
     ) -> None:
         self.files = FencedFiles(store, lease)
         self.identity = identity
-        self.stored = stored
         self._store = store
         self._lease = lease
         self.provenance = provenance
-        self._retention = retention
+        self._keep_last = keep_last
         self._around = around
         self._garbage = list(unneeded)
         self._objects = dict(objects)
@@ -92,7 +87,7 @@ class CheckpointManager:
         *,
         owner: Owner,
         provenance: Provenance,
-        retention: Retention,
+        keep_last: int,
         check: Callable[[StoredConfig], None] = lambda stored: None,
         takeover: bool = False,
         around: Surroundings | None = None,
@@ -103,7 +98,7 @@ class CheckpointManager:
             store: The run directory.
             owner: This process; its nonce is new.
             provenance: What this process runs.
-            retention: How many checkpoints stay.
+            keep_last: Newest checkpoints kept in addition to the best, >= 1.
             check: Raises ConfigError if the stored configuration does not allow this one.
             takeover: Whether the unfinished run of another release may be taken over.
             around: Clocks and random numbers.
@@ -133,9 +128,8 @@ class CheckpointManager:
             store,
             lease=taken.lease,
             identity=identity,
-            stored=taken.stored,
             provenance=provenance,
-            retention=retention,
+            keep_last=keep_last,
             around=around,
             unneeded=list(unneeded),
             objects=_listed_in(head, taken.listing),
@@ -195,14 +189,7 @@ class CheckpointManager:
         if best is not None and (best.dir in rejected or best.step > usable[-1].step):
             log.warning("best checkpoint lost", extra={"dir": best.dir, "epoch": best.epoch})
             # The best epoch at the restored step, which its callback remembers too.
-            best = next(
-                (
-                    BestEntry.of(known, commit_sha256=one.commit_sha256)
-                    for one in usable
-                    if known is not None and one.dir == known.dir
-                ),
-                None,
-            )
+            best = best_among(known, usable)
         self._lease.update(
             lambda head: with_checkpoints(
                 replace(head, rejected=judged.rejected), usable, best=best
@@ -280,7 +267,7 @@ class CheckpointManager:
             created=self._around.timestamp(),
             uploads=self._around.uploads,
         )
-        kept = apply_retention(before.checkpoints, written.entry, retention=self._retention)
+        kept = apply_retention(before.checkpoints, written.entry, keep_last=self._keep_last)
 
         def entered(head: Head) -> Head:
             head = with_checkpoints(head, kept, best=written.best)

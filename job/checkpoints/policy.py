@@ -1,4 +1,4 @@
-"""When to save and how much to keep, as pure functions of numbers.
+"""When to save and when to give up, as pure functions of numbers.
 
 ::
 
@@ -15,21 +15,6 @@ COST_SHARE = 0.03
 FIRST_SECONDS = 30.0
 MIN_SECONDS = 10.0
 MAX_SECONDS = 600.0
-
-
-@dataclass(frozen=True)
-class Retention:
-    """Keeps the newest checkpoints and the best one.
-
-    Attributes:
-        keep_last: Newest checkpoints kept in addition to the best, >= 1.
-    """
-
-    keep_last: int
-
-    def __post_init__(self) -> None:
-        if self.keep_last < 1:
-            raise ValueError(f"keep_last is {self.keep_last}; keep at least 1")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ made from the commits of this lineage; a run that has commits never starts over 
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from job.checkpoints.canonical_json import DamagedError
@@ -38,6 +38,16 @@ def with_checkpoints(
     """Replaces the checkpoints of `head`."""
     last = entries[-1].dir if entries else None
     return replace(head, checkpoints=tuple(entries), last=last, best=best)
+
+
+def best_among(
+    known: BestCheckpoint | None, entries: Iterable[CheckpointEntry]
+) -> BestEntry | None:
+    """HEAD's entry for the best checkpoint that a commit names, if it is among `entries`."""
+    if known is None:
+        return None
+    hashes = (one.commit_sha256 for one in entries if one.dir == known.dir)
+    return next((BestEntry.of(known, commit_sha256=found) for found in hashes), None)
 
 
 def reject(head: Head, dir: str, *, reason: str) -> Head:
@@ -79,9 +89,7 @@ def adopt_uncommitted_entries(
         if commit.record.writer != head.owner.nonce:
             continue  # of a process that was fenced before this attempt number was taken
         log.info("checkpoint adopted", extra={"dir": found.path, "step": found.step})
-        best = head.best
-        if commit.record.best is not None and commit.record.best.dir == found.path:
-            best = BestEntry.of(commit.record.best, commit_sha256=commit.entry.commit_sha256)
+        best = best_among(commit.record.best, [commit.entry]) or head.best
         head = with_checkpoints(head, (*head.checkpoints, commit.entry), best=best)
     return head
 
@@ -117,7 +125,7 @@ def rebuild_head(
         fruitless=0,
     )
     kept: list[Commit] = []
-    pruned: dict[str, Commit] = {}
+    pruned: list[CheckpointEntry] = []
     foreign = 0
     limit, limit_token = math.inf, 0
     for found in sorted(dirs.committed, key=lambda one: (one.token, one.step), reverse=True):
@@ -131,7 +139,7 @@ def rebuild_head(
                 one.name in dirs.objects[found.path] for one in commit.record.objects
             )
             if not is_complete and _is_weights_only(commit.record, dirs):
-                pruned[found.path] = commit
+                pruned.append(commit.entry)
                 continue
             verify_objects(store, found.path, commit.record)
         except ForeignCommitError:
@@ -156,9 +164,9 @@ def rebuild_head(
         "head rebuilt",
         extra={"store": store.uri, "reason": damage or "missing", "checkpoints": len(kept)},
     )
-    known = pruned | {one.entry.dir: one for one in kept}
-    best = _rebuilt_best(kept[-1].record.best, known)
-    return with_checkpoints(head, [one.entry for one in kept], best=best)
+    entries = [one.entry for one in kept]
+    best = best_among(kept[-1].record.best, [*pruned, *entries])
+    return with_checkpoints(head, entries, best=best)
 
 
 def _is_weights_only(record: CommitRecord, dirs: DirListing) -> bool:
@@ -171,12 +179,6 @@ def _is_weights_only(record: CommitRecord, dirs: DirListing) -> bool:
         and record.best.dir == dir
         and all(is_resume_object(name) for name in missing)
     )
-
-
-def _rebuilt_best(best: BestCheckpoint | None, known: Mapping[str, Commit]) -> BestEntry | None:
-    if best is None or best.dir not in known:
-        return None
-    return BestEntry.of(best, commit_sha256=known[best.dir].entry.commit_sha256)
 
 
 def _verified(store: ObjectStore, dir: str, *, identity: Identity) -> Commit:

@@ -67,12 +67,10 @@ class Restored:
     Attributes:
         state: The snapshot.
         commit: Its verified record.
-        dir: The checkpoint's directory.
     """
 
     state: RunState
     commit: CommitRecord
-    dir: str
 
 
 def read_head(store: ObjectStore) -> Head | None:
@@ -135,7 +133,7 @@ def load_entry(
     position = Position(commit.epoch, commit.step_in_epoch, commit.step)
     if state.position != position:
         raise DamagedError(f"{META} has {state.position}, the commit {position}")
-    return Restored(state, commit, entry.dir)
+    return Restored(state, commit)
 
 
 def load_weights(

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from job.checkpoints.canonical_json import DamagedError
 from job.checkpoints.provenance import Identity
-from job.checkpoints.records import BestEntry, CheckpointEntry, CommitRecord, Head
+from job.checkpoints.rebuild import best_among
+from job.checkpoints.records import BestEntry, CheckpointEntry, Head
 from job.checkpoints.restore import read_commit, verify_objects
 from job.errors import CheckpointError, ConfigError
 from job.storage.object_store import ObjectStore
@@ -50,18 +51,10 @@ def rewound(
             "Nothing was changed; give another step, or restore the directory from a copy."
         ) from error
     kept = head.checkpoints[: head.checkpoints.index(entry) + 1]
-    return kept, _best_at(head, kept, commit)
-
-
-def _best_at(
-    head: Head, kept: Sequence[CheckpointEntry], commit: CommitRecord
-) -> BestEntry | None:
-    if head.best is not None and head.best.step <= commit.step:
-        return head.best
-    for entry in kept:
-        if commit.best is not None and entry.dir == commit.best.dir:
-            return BestEntry.of(commit.best, commit_sha256=entry.commit_sha256)
-    if commit.best is not None:
+    if head.best is not None and head.best.step <= step:
+        return kept, head.best
+    best = best_among(commit.best, kept)
+    if best is None and commit.best is not None:
         facts = {"dir": commit.best.dir, "epoch": commit.best.epoch}
         log.warning("best checkpoint lost", extra=facts)
-    return None
+    return kept, best

@@ -3,10 +3,10 @@
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from job.checkpoints.commit import UPLOADS
+UPLOADS = 4
 
 
 def _utc_now() -> str:
@@ -35,17 +35,3 @@ class Surroundings:
     lineage: Callable[[], str] = lambda: secrets.token_hex(16)
     uploads: int = UPLOADS
     head_seconds: float = 0.0
-
-
-@dataclass
-class Pace:
-    """Keeps writes of HEAD apart."""
-
-    around: Surroundings
-    last: float = field(default=float("-inf"))
-
-    def __call__(self) -> None:
-        early = self.last + self.around.head_seconds - self.around.now()
-        if early > 0.0:
-            self.around.sleep(early)
-        self.last = self.around.now()

@@ -13,6 +13,7 @@ from job.commands.shared import (
     command_logs,
     open_argument,
     print_result,
+    quarantine_lines,
     raising_on_sigterm,
     reads_bucket,
 )
@@ -25,7 +26,7 @@ from job.scoring.match_output import (
     require_free_for_groups,
     require_free_to_label,
 )
-from job.scoring.match_report import matches_screen, quarantine_lines, to_label_screen
+from job.scoring.match_report import matches_screen, to_label_screen
 from job.scoring.output import KEY, replacing_outputs, require_table_name
 from job.telemetry.logs.setup import LoggingSetup
 
@@ -74,7 +75,10 @@ def run(args: argparse.Namespace) -> ExitCode:
     if args.json:
         return print_result(json.dumps(report, indent=2, allow_nan=False) + "\n")
     screen = to_label_screen if args.uncertain else matches_screen
-    lines = [*screen(report), *quarantine_lines(report), "", *_written(args)]
+    lines = screen(report)
+    for side in filter(None, (report["left"], report["right"])):
+        lines += quarantine_lines(side["quarantine"])
+    lines += ["", *_written(args)]
     return print_result("\n".join(lines) + "\n")
 
 

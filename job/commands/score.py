@@ -13,6 +13,7 @@ from job.commands.shared import (
     command_logs,
     open_argument,
     print_result,
+    quarantine_lines,
     raising_on_sigterm,
     reads_bucket,
 )
@@ -151,12 +152,8 @@ def _screen(report: dict[str, Any], *, out: str) -> str:
         f"{matches:,} match ({matches / pairs:.1%}): their score is at least "
         f"{report['threshold']:.4f}",
     ]
-    if bad := report["quarantine"]["bad"]:
-        counts = report["quarantine"]["counts"]
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts.items())
-        lines.append(f"{bad:,} rows are bad and left out ({reasons}):")
-        lines += [f"  {_shown(row)}" for row in report["quarantine"]["samples"][:3]]
-    lines += ["", *(drift["sentence"] for drift in report["drift"].values())]
+    lines += [*quarantine_lines(report["quarantine"]), ""]
+    lines += [drift["sentence"] for drift in report["drift"].values()]
     labels, metrics = report["labels"], report["metrics"]
     if metrics:
         rows = [
@@ -169,7 +166,3 @@ def _screen(report: dict[str, Any], *, out: str) -> str:
     elif labels["labelled"]:
         lines += ["", "the labels are all the same, so there is no quality to measure"]
     return "\n".join([*lines, "", f"written to {out}"])
-
-
-def _shown(row: dict[str, Any]) -> str:
-    return f"{row['file']} {row['unit']} {row['line']}: {row['detail']}"

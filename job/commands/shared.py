@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # A person waits for the answer.
 _OUTAGE_SECONDS = 30.0
+_ROWS_SHOWN = 3
 
 
 def print_result(text: str) -> ExitCode:
@@ -137,9 +138,6 @@ def logs_on_stderr(config: "Config", *, level: str) -> "LoggingSetup":
         level=level,
         stream=sys.stderr,
         run=config.run.name,
-        worker=0,
-        is_terminal=False,
-        metrics=None,
     )
 
 
@@ -151,12 +149,18 @@ def command_logs(command: str) -> "LoggingSetup":
     """
     from job.telemetry.logs.setup import configure_logging
 
-    return configure_logging(
-        format="auto",
-        level="INFO",
-        stream=sys.stderr,
-        run=command,
-        worker=0,
-        is_terminal=sys.stderr is not None and sys.stderr.isatty(),
-        metrics=None,
-    )
+    return configure_logging(format="auto", level="INFO", stream=sys.stderr, run=command)
+
+
+def quarantine_lines(quarantine: Mapping[str, Any]) -> list[str]:
+    """The bad rows of a report, as lines; empty without any."""
+    if not quarantine["bad"]:
+        return []
+    reasons = ", ".join(f"{why} {count:,}" for why, count in quarantine["counts"].items())
+    return [
+        f"{quarantine['bad']:,} rows are bad and left out ({reasons}):",
+        *(
+            f"  {row['file']} {row['unit']} {row['line']}: {row['detail']}"
+            for row in quarantine["samples"][:_ROWS_SHOWN]
+        ),
+    ]

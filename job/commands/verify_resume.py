@@ -5,15 +5,13 @@ import logging
 import os
 import random
 import shutil
-import signal
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from job.commands.shared import logs_on_stderr, print_result
+from job.commands.shared import logs_on_stderr, print_result, raising_on_sigterm
 from job.config.loader.load_config import load_config
 from job.errors import ConfigError, ExitCode
 from job.run.verify_resume.suspects import suspects
@@ -31,9 +29,9 @@ def run(args: argparse.Namespace) -> ExitCode:
     _require_positive(args.minutes, "--minutes")
     if args.kills is not None:
         _require_positive(args.kills, "--kills")
-    # The process that trains is ended, and the scratch folder removed, also after SIGTERM.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitCode.TERMINATED))
     with (
+        # The process that trains is ended, and the scratch folder removed, also after SIGTERM.
+        raising_on_sigterm("verify-resume"),
         logs_on_stderr(loaded.config, level="INFO"),
         _scratch(args.scratch, keep=args.keep) as folder,
     ):

@@ -8,13 +8,23 @@ again by every later attempt, whatever machine it runs on.
 import math
 import os
 import platform
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 
+from job import __version__
 from job.config.model import LstmConfig
 from job.config.root import Config
 from job.errors import ConfigError
+from job.types import Kind
+
+# By the name of the package, what installs it; the image for CPUs has a smaller TensorFlow.
+_LIBRARIES = {
+    "tensorflow": ("tensorflow", "tensorflow-cpu"),
+    "keras": ("keras",),
+    "numpy": ("numpy",),
+}
 
 # Instruction sets that TensorFlow's kernels are selected by.
 _CPU_FEATURES = ("fma", "avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile")
@@ -30,53 +40,31 @@ MEMINFO = Path("/proc/meminfo")
 _FLOPS_PER_THREAD = 2_000_000
 
 
-@dataclass(frozen=True)
-class Topology:
-    """What this process computes with.
-
-    Attributes:
-        num_replicas: Devices that share a global batch.
-        global_batch_size: Pairs in one optimizer step.
-        devices: Kind of the devices, "CPU" or "GPU".
-        compute_threads: Threads of one TensorFlow operation.
-        tf32: Whether float32 products may be computed in TF32 on a GPU.
-        gpu: Model, driver and libraries of the GPU; empty without one.
-    """
-
-    num_replicas: int
-    global_batch_size: int
-    devices: str
-    compute_threads: int
-    tf32: bool
-    gpu: Mapping[str, str]
-
-
-def describe_environment(
-    topology: Topology, *, libraries: Mapping[str, str], env: Mapping[str, str]
-) -> dict[str, Mapping[str, str | int | float | bool]]:
-    """The software and hardware this process computes with.
+def library_versions(
+    kind: Kind | None = None, *, version: Callable[[str], str] = metadata.version
+) -> dict[str, str]:
+    """Versions of the program and of what decides about bits, by name; imports none of them.
 
     Args:
-        topology: The devices.
-        libraries: Versions of the program and the libraries that affect results.
-        env: Environment variables of the process; some switch kernels.
-
-    Returns:
-        `versions` by library and `topology` by name.
+        kind: Kind of the items; Pillow decodes and resizes images.
+        version: That of an installed distribution.
     """
+    images = {"pillow": ("pillow",)} if kind == "image" else {}
     return {
-        "versions": {"python": platform.python_version(), **libraries},
-        "topology": {
-            "replicas": topology.num_replicas,
-            "global_batch_size": topology.global_batch_size,
-            "devices": topology.devices,
-            "threads": topology.compute_threads,
-            "cpu": f"{platform.machine()} {cpu_features(Path('/proc/cpuinfo'))}".strip(),
-            "onednn": env.get("TF_ENABLE_ONEDNN_OPTS", "default"),
-            "tf32": topology.tf32,
-            **topology.gpu,
+        "python": platform.python_version(),
+        "siamese-job": __version__,
+        **{
+            name: _first_version(distributions, version=version)
+            for name, distributions in (_LIBRARIES | images).items()
         },
     }
+
+
+def _first_version(names: Sequence[str], *, version: Callable[[str], str]) -> str:
+    for name in names:
+        with suppress(metadata.PackageNotFoundError):
+            return version(name)
+    return "unknown"
 
 
 def num_cores(cpu_max: Path = CPU_MAX) -> int:

@@ -77,12 +77,8 @@ def _packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
         return b""
     packed = io.BytesIO()
     # Numbered: `savez` takes names as keywords, where `file` and `names` have another meaning.
-    np.savez(packed, names=np.array(list(arrays)), **dict(_numbered(list(arrays.values()))))
+    np.savez(packed, *arrays.values(), names=np.array(list(arrays)))
     return packed.getvalue()
-
-
-def _numbered(arrays: list[NDArray[Any]]) -> dict[str, Any]:
-    return {f"a{number}": array for number, array in enumerate(arrays)}
 
 
 def _unpacked(packed: bytes) -> dict[str, NDArray[Any]]:
@@ -90,4 +86,4 @@ def _unpacked(packed: bytes) -> dict[str, NDArray[Any]]:
         return {}
     with np.load(io.BytesIO(packed), allow_pickle=False) as content:
         names = [str(name) for name in content["names"]]
-        return {name: content[f"a{number}"] for number, name in enumerate(names)}
+        return {name: content[f"arr_{number}"] for number, name in enumerate(names)}

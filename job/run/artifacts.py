@@ -24,7 +24,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from job.checkpoints.fenced_files import RunFiles
+from job.checkpoints.fenced_files import FencedFiles
 from job.data.quarantine import Quarantine
 from job.errors import DiskFullError
 from job.types import Json
@@ -51,7 +51,7 @@ class RunArtifacts:
         files: From `RunCheckpointer.files`.
     """
 
-    def __init__(self, files: RunFiles) -> None:
+    def __init__(self, files: FencedFiles) -> None:
         self._files = files
 
     def publish(self, files: Mapping[str, bytes], *, directory: str) -> dict[str, str]:

@@ -24,7 +24,7 @@ from job.callbacks.event_files import EVENTS, SUFFIX, EventFilesCallback
 from job.callbacks.progress import ProgressCallback
 from job.callbacks.prometheus import MetricsCallback
 from job.callbacks.user import load_custom_callbacks
-from job.checkpoints.fenced_files import EpochFiles, RunFiles
+from job.checkpoints.fenced_files import EpochFiles, FencedFiles
 from job.data.dataset import Dataset
 from job.models.activation_probe import ActivationProbe, Activations
 from job.run.checkpointer import RunCheckpointer
@@ -164,7 +164,7 @@ def _progress(
 def _activations(
     run: RunContext,
     prepared: PreparedCallbacks,
-    written: RunFiles,
+    written: FencedFiles,
     *,
     position: Callable[[], Position],
 ) -> list[ActivationsCallback]:

@@ -17,7 +17,6 @@ from job.checkpoints.commit import SaveResult
 from job.checkpoints.fenced_files import FencedFiles
 from job.checkpoints.layout import CheckpointDir
 from job.checkpoints.manager import CheckpointManager
-from job.checkpoints.policy import Retention
 from job.checkpoints.provenance import Identity, Provenance
 from job.checkpoints.records import Best, BestEntry, Status
 from job.checkpoints.serialization import RunState, num_bytes_of, state_sha256
@@ -102,7 +101,7 @@ class RunCheckpointer:
             directory.store,
             owner=owner_of(run),
             provenance=provenance,
-            retention=Retention(config.checkpoint.keep_last),
+            keep_last=config.checkpoint.keep_last,
             check=partial(require_same_config, config=config, uri=directory.uri),
             takeover=config.run.takeover,
             around=Surroundings(head_seconds=_BUCKET_HEAD_SECONDS if is_bucket else 0.0),

@@ -1,15 +1,10 @@
 """Builds devices, data pipeline and model; shared by `train` and `evaluate`."""
 
 import logging
-import platform
 from dataclasses import dataclass
 
-import keras
-import numpy as np
-import PIL
 import tensorflow as tf
 
-from job import __version__
 from job.checkpoints.provenance import config_sha256
 from job.config.model import HEADS
 from job.config.resume import as_record
@@ -21,12 +16,12 @@ from job.data.sampling.epochs import BatchSampler, ShuffledPairs
 from job.data.sampling.length_groups import GroupedPairs, group_by_length
 from job.data.sampling.pair_sampling import drawn_pairs
 from job.distribution.cluster import SINGLE, Cluster
-from job.distribution.hardware import choose_compute_threads
+from job.distribution.hardware import choose_compute_threads, library_versions
 from job.distribution.kubernetes import Pod
 from job.distribution.strategy import open_strategy
 from job.models.siamese import Siamese, build_siamese
 from job.run.context import RunContext
-from job.types import ItemInput, Kind
+from job.types import ItemInput
 
 log = logging.getLogger(__name__)
 
@@ -169,21 +164,6 @@ def _warn_if_additive_head(head: str) -> None:
     )
 
 
-def library_versions(kind: Kind) -> dict[str, str]:
-    """Versions of the program and the libraries that can change the numbers.
-
-    Args:
-        kind: Kind of the items; Pillow decodes and resizes images.
-    """
-    versions = {
-        "siamese-job": __version__,
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-    }
-    return versions | ({"pillow": PIL.__version__} if kind == "image" else {})
-
-
 def build_for_export(config: Config, components: Components) -> Siamese:
     """Builds the model with the same weights as plain variables, for inference.
 
@@ -205,11 +185,11 @@ def build_for_export(config: Config, components: Components) -> Siamese:
 def set_info_metrics(run: RunContext, components: Components, *, dataset_sha256: str) -> None:
     """Exports `siamese_build_info` and `siamese_run_info`."""
     config = run.config
-    versions = library_versions(config.data.kind)
+    versions = library_versions()
     run.listener.describe_build(
-        version=__version__,
+        version=versions["siamese-job"],
         revision="",  # known to whoever builds an image, not to the package
-        python_version=platform.python_version(),
+        python_version=versions["python"],
         tensorflow_version=versions["tensorflow"],
         keras_version=versions["keras"],
     )

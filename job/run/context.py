@@ -15,7 +15,6 @@ from job import __version__
 from job.config.loader.load_config import LoadedConfig
 from job.config.root import Config
 from job.distribution.cluster import Cluster, cluster_of
-from job.distribution.group import Group
 from job.distribution.kubernetes import Pod, pod_of
 from job.errors import ExitCode, JobError
 from job.run.directory import run_uri
@@ -67,10 +66,6 @@ class RunContext:
     started: float
     watchdog: Watchdog
 
-    def watch_peers(self, group: Group) -> None:
-        """Tells the watchdog of the other workers."""
-        self.watchdog.watch_peers(lambda: group.waits_for_others)
-
     @property
     def config(self) -> Config:
         """The resolved configuration."""
@@ -105,7 +100,6 @@ def run_context(loaded: LoadedConfig, *, stop: StopSignal) -> Iterator[RunContex
         stream=sys.stdout,
         run=config.run.name,
         worker=cluster.worker,
-        is_terminal=sys.stdout is not None and sys.stdout.isatty(),
         metrics=metrics,
     )
     server = MetricsServer(

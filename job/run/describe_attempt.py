@@ -1,17 +1,19 @@
 """Who this process is and what it runs, for the records of its checkpoints."""
 
 import os
+import platform
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
 
 from job.checkpoints.provenance import Provenance
 from job.checkpoints.records import Owner
 from job.config.resume import as_record
 from job.data.dataset import Dataset
-from job.distribution.hardware import Topology, describe_environment
+from job.distribution.hardware import cpu_features, library_versions
 from job.distribution.kubernetes import host_of
 from job.distribution.strategy import describe_gpu
-from job.run.components import Components, library_versions
+from job.run.components import Components
 from job.run.context import RunContext
 from job.run.prepare_training import Training
 from job.training.budget import budgeted_epochs
@@ -48,25 +50,21 @@ def provenance_of(
         custom_code: Hash of the source of custom callbacks, by module.
     """
     config = run.config
-    topology = Topology(
-        num_replicas=components.strategy.num_replicas_in_sync,
-        global_batch_size=config.training.global_batch_size,
-        devices=components.device_kind,
-        compute_threads=components.compute_threads,
-        tf32=config.training.tf32,
-        gpu=describe_gpu(),
-    )
-    environment = describe_environment(
-        topology,
-        libraries={**library_versions(dataset.kind), **custom_code},
-        env=os.environ,
-    )
     return Provenance(
         config.run.name,
         as_record(config),
         dataset.fingerprint,
-        versions={name: str(one) for name, one in environment["versions"].items()},
-        topology=environment["topology"],
+        versions={**library_versions(dataset.kind), **custom_code},
+        topology={
+            "replicas": components.strategy.num_replicas_in_sync,
+            "global_batch_size": config.training.global_batch_size,
+            "devices": components.device_kind,
+            "threads": components.compute_threads,
+            "cpu": f"{platform.machine()} {cpu_features(Path('/proc/cpuinfo'))}".strip(),
+            "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+            "tf32": config.training.tf32,
+            **describe_gpu(),
+        },
         derived={
             "grid_steps": training.schedule.grid_steps,
             "compute_threads": components.compute_threads,

@@ -55,7 +55,7 @@ class Training:
         *,
         validate: Callable[[], Mapping[str, float]],
         stop: StopSignal,
-        lead: Lead | None = None,
+        lead: Lead,
     ) -> TrainingLoop:
         """The loop with these callbacks; the callbacks save with the same `schedule.saves`."""
         return TrainingLoop(

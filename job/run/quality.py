@@ -24,7 +24,6 @@ from job.models.pair_scorer import PairScorer
 from job.run.components import Components
 from job.run.context import RunContext
 from job.telemetry.listener import Listeners
-from job.telemetry.metric_definitions import EXPORTED_QUALITY
 from job.training.state import read_variables
 from job.types import Split
 
@@ -182,6 +181,5 @@ def evaluate_model(
         "test": result.test,
     }
     for split, measured in by_split.items():
-        quality = {k: v for k, v in measured.items() if k in EXPORTED_QUALITY}
-        run.listener.set_epoch_result(split, loss=measured["loss"], quality=quality)
+        run.listener.set_epoch_result(split, loss=measured["loss"], quality=measured)
     return result

@@ -1,17 +1,15 @@
 """Brings the workers of a run together, and ends them together."""
 
 import logging
-import platform
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
-from importlib import metadata
 from typing import Any
 
-from job import __version__
 from job.config.resume import as_record
 from job.config.root import Config
 from job.distribution.group import Group
+from job.distribution.hardware import library_versions
 from job.distribution.messages import Message
 from job.distribution.rendezvous import Patience, dismiss, meet
 from job.errors import ConfigError, ExitCode, JobError, StopError
@@ -19,12 +17,6 @@ from job.run.context import RunContext
 
 log = logging.getLogger(__name__)
 
-# By the name of the package, what installs it; the image for CPUs has a smaller TensorFlow.
-_LIBRARIES = {
-    "tensorflow": ("tensorflow", "tensorflow-cpu"),
-    "keras": ("keras",),
-    "numpy": ("numpy",),
-}
 # What one worker may have otherwise than another.
 _OWN_SECTIONS = ("metrics", "logging")
 
@@ -55,7 +47,7 @@ def joined_group(run: RunContext) -> Iterator[Group]:
         signal=lambda: run.stop.number,
     )
     log.info("one of several workers", extra={"this": names[cluster.worker], "leads": names[0]})
-    run.watch_peers(group)
+    run.watchdog.watch_peers(lambda: group.waits_for_others)
     with _farewell(group):
         hello = _hello(run.config, num_workers=cluster.num_workers)
         meet(group, cluster, hello, _patience(run, section.arrival_seconds))
@@ -109,33 +101,7 @@ def _farewell(group: Group) -> Iterator[None]:
 def _hello(config: Config, *, num_workers: int) -> dict[str, Any]:
     """What must be the same on all workers; read without importing TensorFlow."""
     shared = {k: v for k, v in as_record(config).items() if k not in _OWN_SECTIONS}
-    return {
-        **shared,
-        "workers": num_workers,
-        "versions": {
-            "python": platform.python_version(),
-            "siamese-job": __version__,
-            **library_versions(),
-        },
-    }
-
-
-def library_versions(version: Callable[[str], str] = metadata.version) -> dict[str, str]:
-    """Versions of the libraries that decide about bits, by package; imports none of them.
-
-    Args:
-        version: That of an installed distribution.
-    """
-    return {
-        package: _first_version(names, version=version) for package, names in _LIBRARIES.items()
-    }
-
-
-def _first_version(names: Sequence[str], *, version: Callable[[str], str]) -> str:
-    for name in names:
-        with suppress(metadata.PackageNotFoundError):
-            return version(name)
-    return "unknown"
+    return {**shared, "workers": num_workers, "versions": library_versions()}
 
 
 def require_same_data(group: Group, *, fingerprint: str) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 from job.scoring.recall import Recall
 from job.types import Json
 
-_ROWS_SHOWN = 3
 _HOW = {
     "exact": "every pair was compared; none is missed",
     "candidates": "the {candidates} nearest items of each item were scored",
@@ -60,22 +59,6 @@ def to_label_screen(report: Mapping[str, Any]) -> list[str]:
         "are nearest neighbours of items drawn at random",
         "write 1 (match) or 0 into the column of the label, then add the file to data.train",
     ]
-
-
-def quarantine_lines(report: Mapping[str, Any]) -> list[str]:
-    """The bad rows of both sides, as lines."""
-    lines = []
-    for side in filter(None, (report["left"], report["right"])):
-        quarantine = side["quarantine"]
-        if not quarantine["bad"]:
-            continue
-        reasons = ", ".join(f"{why} {count:,}" for why, count in quarantine["counts"].items())
-        lines.append(f"{quarantine['bad']:,} rows are bad and left out ({reasons}):")
-        lines += [
-            f"  {row['file']} {row['unit']} {row['line']}: {row['detail']}"
-            for row in quarantine["samples"][:_ROWS_SHOWN]
-        ]
-    return lines
 
 
 def _recall_sentence(recall: Mapping[str, Any]) -> str:

@@ -21,9 +21,9 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from job.telemetry.logs.events import severity
 from job.telemetry.metric_definitions import (
     EXPORTED_QUALITY,
-    LEVELS,
     PHASES,
     CheckpointOperation,
     MetricFamilies,
@@ -95,8 +95,7 @@ class RunMetrics:
 
     def count_log_message(self, levelno: int) -> None:
         """Counts one log line by its numeric severity, rounded down to a standard one."""
-        level = LEVELS[min(max(levelno // 10 - 1, 0), len(LEVELS) - 1)]
-        self._families.log_messages.labels(self._run, level).inc()
+        self._families.log_messages.labels(self._run, severity(levelno).lower()).inc()
 
     # Progress.
 
@@ -159,20 +158,13 @@ class RunMetrics:
         Args:
             split: On which.
             loss: Mean loss; None when it was not measured.
-            quality: Values in [0, 1] by name, from `EXPORTED_QUALITY`.
-
-        Raises:
-            ValueError: A name is none of those.
+            quality: Measurements by name; those of `EXPORTED_QUALITY` are exported.
         """
-        if unknown := sorted(quality.keys() - set(EXPORTED_QUALITY)):
-            raise ValueError(
-                f"siamese_quality_ratio: got metric={unknown[0]!r}, it is one of "
-                f"{', '.join(EXPORTED_QUALITY)}. Add new ones to job/config/monitors.py."
-            )
         if loss is not None:
             self._set(self._families.loss, loss, split)
-        for name, value in quality.items():
-            self._set(self._families.quality, value, split, name)
+        for name in EXPORTED_QUALITY:
+            if name in quality:
+                self._set(self._families.quality, quality[name], split, name)
 
     def set_decision_threshold(self, threshold: float) -> None:
         """Records the score from which a pair counts as a match."""
@@ -236,9 +228,9 @@ class RunMetrics:
         self._checkpoint_done("restore", seconds)
         self._set(self._families.checkpoint_last_step, step)
 
-    def checkpoint_failed(self, operation: CheckpointOperation = "save") -> None:
-        """Counts a checkpoint operation that failed."""
-        self._families.checkpoint_operations.labels(self._run, operation, "failure").inc()
+    def checkpoint_failed(self) -> None:
+        """Counts a save that failed."""
+        self._families.checkpoint_operations.labels(self._run, "save", "failure").inc()
 
     def checkpoint_skipped(self) -> None:
         """Counts a periodic save that was left out, because the one before is in flight."""

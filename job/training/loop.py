@@ -159,20 +159,6 @@ class Lead(Protocol):
         """All workers continue from the variables of this one."""
 
 
-class Alone:
-    """The `Lead` of one process."""
-
-    def announce(self, steps: Steps, *, global_step: int) -> None:
-        """Nobody is told."""
-
-    def step(self, train_step: TrainStep, call: PreparedCall) -> StepResults:
-        """Runs a call."""
-        return train_step(call)
-
-    def share_variables(self) -> None:
-        """Nobody is told."""
-
-
 class TrainingLoop:
     """Trains until the last epoch, an early stop or a signal.
 
@@ -183,7 +169,7 @@ class TrainingLoop:
         callbacks: Keras callbacks; they receive plain floats.
         validate: Measures the model on the validation pairs, each exactly once.
         stop: Polled between calls and by `validate`.
-        lead: Takes the other workers along; None for one process.
+        lead: Takes the other workers along.
     """
 
     def __init__(
@@ -195,9 +181,9 @@ class TrainingLoop:
         callbacks: CallbackList,
         validate: Callable[[], Mapping[str, float]],
         stop: StopSignal,
-        lead: Lead | None = None,
+        lead: Lead,
     ) -> None:
-        self._lead: Lead = lead or Alone()
+        self._lead = lead
         self._step = step
         self._data = data
         self._schedule = schedule

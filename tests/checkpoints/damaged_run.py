@@ -1,6 +1,6 @@
 """A stopped run whose objects can be damaged one by one."""
 
-from job.checkpoints.layout import COMMIT
+from job.checkpoints.layout import COMMIT, CheckpointDir
 from job.storage.object_store import ObjectStore
 from tests.checkpoints.tiny_run import (
     MODEL,
@@ -54,5 +54,7 @@ def restored_step(store: ObjectStore) -> int:
     assert restored is not None, "a fresh start in silence"
     position = restored.state.position
     assert fingerprint(restored.state) == TRAJECTORY[position.global_step, position.epoch]
-    assert head_of(store).last == restored.dir
+    commit = restored.commit
+    dir = CheckpointDir(commit.step, commit.token, commit.nonce)
+    assert head_of(store).last == dir.path
     return position.global_step

@@ -272,9 +272,9 @@ def check_outcome(one: Turns) -> None:
     if restored is not None and manager is not None:
         commit = restored.commit
         assert (commit.lineage, commit.fingerprint, commit.config_sha256) == (
-            manager.stored.lineage,
+            manager.identity.lineage,
             one.attempt.data,
-            manager.stored.config_sha256,
+            manager.provenance.config_sha256,
         )
 
 

@@ -103,8 +103,7 @@ def test_head_that_keeps_changing_is_an_outage() -> None:
         restless,
         head,
         generation=store.read(HEAD).generation,
-        timestamp=lambda: "now",
-        pace=lambda: None,
+        around=Surroundings(),
     )
     with pytest.raises(StorageOutageError, match="changed 10 times"):
         lease.update(lambda head: head)

@@ -53,22 +53,16 @@ def test_everything_but_the_variables_comes_back_exactly() -> None:
         (b'"schema":2', b'"schema":1'),
         (b'"schema":2', b'"schema":3'),
         (b'"schema":2', b'"shcema":2'),
-        (b'"epoch":3', b'"epoch":-3'),
-        (b'"epoch":3', b'"epoch":3.0'),
-        (b'"epoch":3', b'"epoch":true'),
+        (b'"schema":2', b'"schema":"2"'),
         (b'"epoch":3', b'"epoc":3'),
-        (b'"count":17.0', b'"count":"17"'),
-        (b'"count":17.0', b'"count":true'),
-        (b'"loss":0.3333333333333333', b'"loss":[]'),
-        (b'"history":[', b'"history":[1,'),
-        (b'"sums":{', b'"sums":[],"x":{'),
-        (b'"seconds":1.5', b'"seconds":"1.5"'),
-        (b'"stop_reason":"EarlyStopping"', b'"stop_reason":null'),
-        (b'"epoch_begun":true', b'"epoch_begun":1'),
-        (b'"python":[', b'"python":1,"x":['),
+        (b'"epoch":3', b'"epoch":3,"x":3'),
+        (b'"sums":{', b'"x":{'),
+        (b'"history":[', b'"x":['),
+        (b'"stop_reason":"EarlyStopping"', b'"x":1'),
+        (b'"schema":2', b'"schema":2,"schema":2'),
     ],
 )
-def test_damaged_meta_is_refused(old: bytes, new: bytes) -> None:
+def test_meta_of_another_schema_or_without_a_field_is_refused(old: bytes, new: bytes) -> None:
     data = encode_meta(STATE)
     assert data.count(old) == 1
     with pytest.raises(DamagedError):

@@ -14,7 +14,7 @@ import numpy as np
 
 from job.checkpoints.layout import HEAD, list_dirs
 from job.checkpoints.manager import CheckpointManager
-from job.checkpoints.policy import Retention, SavePolicy
+from job.checkpoints.policy import SavePolicy
 from job.checkpoints.provenance import Identity, Provenance
 from job.checkpoints.records import Best, Head, Owner, StoredConfig, parse
 from job.checkpoints.restore import (
@@ -132,7 +132,7 @@ class Attempt:
                 "ns" * bool(self.release), self.release, self.job, "here", 1, self.name
             ),
             provenance=Provenance(RUN, self.config, self.data, **self.environment),
-            retention=Retention(self.keep_last),
+            keep_last=self.keep_last,
             check=self.check_config,
             takeover=self.takeover,
             around=self.around

@@ -1,16 +1,22 @@
 import os
+import platform
 import re
+from importlib import metadata
 
+import keras
+import numpy as np
+import PIL
 import pytest
+import tensorflow as tf
 
+from job import __version__
 from job.config.root import Config
 from job.distribution.hardware import (
-    Topology,
     choose_compute_threads,
     choose_devices,
     cpu_features,
-    describe_environment,
     fitting_threads,
+    library_versions,
 )
 from job.errors import ConfigError
 
@@ -25,30 +31,16 @@ def test_a_machine_that_does_not_tell_has_no_features(tmp_path):
     assert cpu_features(tmp_path / "missing") == ""
 
 
-def test_environment_names_what_decides_the_last_bits():
-    found = describe_environment(
-        Topology(
-            num_replicas=2,
-            global_batch_size=64,
-            devices="GPU",
-            compute_threads=4,
-            tf32=False,
-            gpu={"gpu": "H200", "cudnn": "9"},
-        ),
-        libraries={"tensorflow": "2.21.0"},
-        env={"TF_ENABLE_ONEDNN_OPTS": "0"},
-    )
-    assert set(found["versions"]) == {"python", "tensorflow"}
-    assert found["topology"] == {
-        "replicas": 2,
-        "global_batch_size": 64,
-        "devices": "GPU",
-        "threads": 4,
-        "cpu": found["topology"]["cpu"],
-        "onednn": "0",
-        "tf32": False,
-        "gpu": "H200",
-        "cudnn": "9",
+@pytest.mark.parametrize("kind", [None, "text", "image"])
+def test_the_versions_are_those_of_the_packages_that_are_imported(kind):
+    images = {"pillow": PIL.__version__} if kind == "image" else {}
+    assert library_versions(kind) == {
+        "python": platform.python_version(),
+        "siamese-job": __version__,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        **images,
     }
 
 
@@ -65,6 +57,23 @@ def config(encoder, **training) -> Config:
 
 
 LIMITED, UNLIMITED = "150000 100000\n", "max 100000\n"
+
+
+@pytest.mark.parametrize(
+    ("installed", "found"),
+    [
+        ({"tensorflow": "2.21"}, "2.21"),
+        ({"tensorflow-cpu": "2.21"}, "2.21"),  # in the image for CPUs
+        ({"tensorflow-of-ones-own": "2.21"}, "unknown"),
+    ],
+)
+def test_tensorflow_is_found_under_each_name_that_it_is_installed_by(installed, found):
+    def version(name):
+        if name not in installed:
+            raise metadata.PackageNotFoundError(name)
+        return installed[name]
+
+    assert library_versions(version=version)["tensorflow"] == found
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from job.checkpoints.restore import read_stored
 from job.config.loader.load_config import load_config
 from job.errors import ExitCode
 from job.run.directory import RunDirectory, is_complete, open_run_directory
@@ -73,6 +74,8 @@ def test_permissions_are_checked_before_a_new_run_only(monkeypatch, is_new):
         "job.run.directory.check_permissions", lambda store, *, nonce: checked.append(store)
     )
     store = MemoryStore()
-    stored = None if is_new else acquired(store).stored
+    if not is_new:
+        acquired(store)
+    stored = read_stored(store)
     RunDirectory("gs://runs/tiny", store, lock=None, stored=stored).check_permissions()
     assert checked == [store] * is_new

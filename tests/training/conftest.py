@@ -14,8 +14,10 @@ from job.config.training import AdamConfig, TrainingConfig
 from job.data.dataset import ItemTable, PairTable
 from job.data.pipeline.prefetch import Steps
 from job.data.sampling.epochs import ShuffledPairs
+from job.distribution.group import Group
 from job.models.siamese import Siamese, build_siamese
 from job.preprocessing.ragged import RaggedArray, offsets_of
+from job.run.lead import Leader
 from job.training.loop import Schedule, TrainingData, TrainingLoop
 from job.training.signals import StopSignal
 from job.training.state import TrainState, read_variables, write_variables
@@ -50,6 +52,7 @@ class Toy:
             callbacks=listed,
             validate=validate,
             stop=stop or StopSignal(),
+            lead=Leader(Group(), self.siamese),
         )
 
     def train(self, state=None, **options) -> tuple[str, TrainState]:

@@ -7,6 +7,7 @@ are merged by line::
 """
 
 import logging
+import select
 import signal
 import subprocess
 import threading
@@ -17,10 +18,11 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from job.run.launcher.outcome import End, exit_code, must_others_end
+from job.run.signal_pipe import Signals
 
 log = logging.getLogger(__name__)
 
-_POLL_SECONDS = 0.1
+_TICK_SECONDS = 0.5
 # Workers learn of another one's end from each other, and then end with a code that says so.
 PATIENCE_SECONDS = 10.0
 STOP_SECONDS = 30.0
@@ -57,17 +59,17 @@ def launch(
     Returns:
         The exit code (see `outcome`).
     """
-    with _Signals() as signals, ExitStack() as started:
+    with Signals() as signals, ExitStack() as started:
         workers = []
         for index, command in enumerate(commands):
             workers.append(_Worker(index, command, json_logs=json_logs, out=out, err=err))
             started.callback(workers[-1].close)
         fleet = _Fleet(workers)
         while fleet.running:
-            fleet.signal(*signals.take())
+            fleet.signal(*signals.read())
             fleet.reap()
             fleet.end_the_rest(now=time.monotonic())
-            time.sleep(_POLL_SECONDS)
+            select.select([signals.reader], [], [], _TICK_SECONDS)
         return exit_code(fleet.ends)
 
 
@@ -113,31 +115,6 @@ class _Fleet:
             left = ", ".join(str(worker.index) for worker in self.running)
             log.warning("workers are stopped, as others have ended", extra={"left": left})
             self.signal(signal.SIGTERM)
-
-
-class _Signals:
-    """SIGTERM and SIGINT as a list; main thread only."""
-
-    def __init__(self) -> None:
-        self._arrived: list[int] = []
-
-    def __enter__(self) -> "_Signals":
-        self._old = {
-            number: signal.signal(number, lambda got, _: self._arrived.append(got))
-            for number in (signal.SIGTERM, signal.SIGINT)
-        }
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
-
-    def take(self) -> list[int]:
-        """Those that arrived since the last call."""
-        taken = []
-        while self._arrived:
-            taken.append(self._arrived.pop(0))
-        return taken
 
 
 class _Worker:

@@ -15,14 +15,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Self
 
 from job.config.distribution import DistributionConfig
 from job.config.loader.load_config import LoadedConfig
 from job.distribution.cluster import Cluster
 from job.distribution.kubernetes import Pod, pod_of
 from job.errors import ExitCode
+from job.run.signal_pipe import Signals
 from job.run.supervisor.beat import FD, PORT
 from job.run.supervisor.endpoint import Endpoint
 from job.run.supervisor.process import TrainingProcess
@@ -35,7 +34,6 @@ from job.training.signals import StopSignal
 log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.5
-_STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 def is_to_supervise(
@@ -81,8 +79,6 @@ def supervise(
         stream=sys.stdout,
         run=config.run.name,
         worker=cluster.worker,
-        is_terminal=sys.stdout is not None and sys.stdout.isatty(),
-        metrics=None,
     )
     endpoint = Endpoint()
     server = MetricsServer(endpoint.app, host=config.metrics.host, port=config.metrics.port)
@@ -131,45 +127,6 @@ def _environment(
         left = 0 if was_started else max(1, round(pod.max_startup_seconds - seconds))
         changed["POD_MAX_STARTUP_SECONDS"] = str(left or "")
     return changed
-
-
-class Signals:
-    """SIGTERM, SIGINT and the end of children, as bytes in a pipe; main thread only."""
-
-    def __enter__(self) -> Self:
-        self.reader, self._writer = os.pipe()
-        os.set_blocking(self.reader, False)
-        os.set_blocking(self._writer, False)
-        self._old_fd = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        self._old = {
-            number: signal.signal(number, _do_nothing)
-            for number in (*_STOPPING, signal.SIGCHLD)
-        }
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(self._old_fd)
-        os.close(self.reader)
-        os.close(self._writer)
-
-    def read(self) -> list[int]:
-        """The signals to stop that arrived, in order."""
-        try:
-            numbers = os.read(self.reader, 64)
-        except BlockingIOError:
-            return []
-        return [number for number in numbers if number in _STOPPING]
-
-
-def _do_nothing(*_: object) -> None:
-    """A handler: the byte in the pipe is what counts."""
 
 
 class _Supervisor:

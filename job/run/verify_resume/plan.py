@@ -19,6 +19,7 @@ How = Literal["SIGKILL", "SIGKILL in a save", "SIGTERM"]
 HOWS: tuple[How, ...] = ("SIGKILL", "SIGKILL in a save", "SIGTERM")
 _EPOCHS = 3
 _STEPS_PER_EPOCH = 40
+_MOST_KILLS = 9
 _VALIDATION_PAIRS = 1000
 # Saves in a run: often enough that a kill loses little and that a save is soon under way.
 _NUM_SAVES = 20
@@ -123,7 +124,9 @@ def plan_kills(
 
 
 def num_kills_that_fit(
-    seconds_left: float, *, startup_seconds: float, training_seconds: float, most: int = 9
+    seconds_left: float, *, startup_seconds: float, training_seconds: float
 ) -> int:
     """How many kills fit: each costs a start; the training is done once, and a part again."""
-    return max(0, min(most, int((seconds_left - 1.5 * training_seconds) / startup_seconds) - 1))
+    return max(
+        0, min(_MOST_KILLS, int((seconds_left - 1.5 * training_seconds) / startup_seconds) - 1)
+    )

@@ -32,10 +32,6 @@ class TransientError(Exception):
     """Trying again may help; the request may or may not have taken effect."""
 
 
-class DamagedError(TransientError):
-    """What was sent arrived as something else, and was not taken."""
-
-
 class NotFoundError(Exception):
     """Status 404: the object or the bucket is not there."""
 
@@ -115,7 +111,7 @@ def failure_of(status: int, message: str) -> Exception:
         named = _PERMISSION.search(message)
         return ForbiddenError(_status_words(status), permission=named.group() if named else "")
     if status == 400 and _DAMAGED.search(message):
-        return DamagedError("content arrived damaged")
+        return TransientError("content arrived damaged")
     words = " ".join(_URL.sub("", message).split())
     reason = f"{_status_words(status)}: {words[:_MAX_WORDS]}"
     return BadRequestError(reason, status=status)

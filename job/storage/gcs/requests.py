@@ -11,7 +11,7 @@ All failures are those of `failures`::
 
 import base64
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -142,7 +142,7 @@ class BucketRequests:
         with sorted_failures():
             blob = self._handle().blob(name)
             blob.reload(timeout=self._timeouts.to_ask, retry=None)
-            return _found(blob, size=blob.size)
+            return found_in(blob)
 
     def read(self, name: str, *, limit_bytes: int | None) -> tuple[bytes, Found]:
         """Returns the bytes of an object as they are stored, unchecked, and what it is.
@@ -164,7 +164,7 @@ class BucketRequests:
             # Clients of Google do not rely on the checksum's header in an answer to a range.
             if blob.crc32c is None:
                 return data, self.stat(name)
-            return data, _found(blob, size=len(data))
+            return data, found_in(blob, size=len(data))
 
     def read_range(self, name: str, *, start: int, length: int, generation: int) -> bytes:
         """Returns bytes of one generation, unchecked; fewer where the object ends before."""
@@ -219,7 +219,7 @@ class BucketRequests:
                     timeout=self._timeouts.to_send,
                     retry=self._resend if content.is_large else None,
                 )
-                return _found(blob, size=blob.size)
+                return found_in(blob)
         except ValueError:
             # The library cannot continue within a part that the bucket kept only the half of.
             raise TransientError("the answer fits no upload") from None
@@ -232,7 +232,7 @@ class BucketRequests:
 
     def _new(self, content: Content) -> Any:
         blob = self._handle().blob(content.name, chunk_size=PART_BYTES)
-        blob.crc32c = encoded_crc32c(content.crc32c)
+        blob.crc32c = base64.b64encode(content.crc32c.to_bytes(4, "big")).decode("ascii")
         blob.metadata = {WRITE_ID: content.write_id}
         # A public object would be served from caches for an hour after it was replaced.
         # Source: https://cloud.google.com/storage/docs/consistency ("cache control").
@@ -240,8 +240,12 @@ class BucketRequests:
         return blob
 
 
-def found_in(resource: Mapping[str, Any]) -> Found:
-    """What an object's resource says, as the JSON API spells it.
+def found_in(blob: Any, *, size: int | None = None) -> Found:
+    """What the library's object of an answer says.
+
+    Args:
+        blob: The library's object.
+        size: The length where the answer does not say it.
 
     Raises:
         TransientError: It says something else. A success without it, or with a page of HTML
@@ -249,18 +253,13 @@ def found_in(resource: Mapping[str, Any]) -> Found:
     """
     try:
         return Found(
-            size=int(resource["size"]),
-            generation=int(resource["generation"]),
-            crc32c=int.from_bytes(_four_bytes(resource["crc32c"]), "big"),
-            write_id=str((resource.get("metadata") or {}).get(WRITE_ID, "")),
+            size=int(blob.size if size is None else size),
+            generation=int(blob.generation),
+            crc32c=int.from_bytes(_four_bytes(blob.crc32c), "big"),
+            write_id=str((blob.metadata or {}).get(WRITE_ID, "")),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise TransientError("the answer describes no object") from error
-
-
-def encoded_crc32c(value: int) -> str:
-    """A CRC as the JSON API spells it: four bytes, big-endian, base64."""
-    return base64.b64encode(value.to_bytes(4, "big")).decode("ascii")
 
 
 def _four_bytes(text: str) -> bytes:
@@ -268,14 +267,3 @@ def _four_bytes(text: str) -> bytes:
     if len(decoded) != 4:
         raise ValueError("a CRC has four bytes")
     return decoded
-
-
-def _found(blob: Any, *, size: int | None) -> Found:
-    return found_in(
-        {
-            "size": size,
-            "generation": blob.generation,
-            "crc32c": blob.crc32c,
-            "metadata": blob.metadata,
-        }
-    )

@@ -116,7 +116,8 @@ class GsStore:
         try:
             return self._retries.run("read", lambda call: self._read_once(full, limit_bytes))
         except NotFoundError:
-            raise self._missing(name) from None
+            self._require_bucket()
+            raise ObjectMissingError(name) from None
 
     def read_range(self, name: str, *, start: int, length: int, generation: int) -> bytes:
         full = self._place.full_name(name)
@@ -138,7 +139,8 @@ class GsStore:
         try:
             return checked_range(name, self._retries.run("read", attempt), length)
         except NotFoundError:
-            raise self._missing(name) from None
+            self._require_bucket()
+            raise ObjectMissingError(name) from None
 
     def write(self, name: str, data: bytes, *, if_generation: int | None) -> ObjectStat:
         stream = io.BytesIO(data)
@@ -206,7 +208,8 @@ class GsStore:
         try:
             self._retries.run("delete", attempt)
         except NotFoundError:
-            raise self._missing(name) from None
+            self._require_bucket()
+            raise ObjectMissingError(name) from None
         except ConditionNotMetError:
             raise PreconditionFailedError(
                 f"{self.uri}/{name}: its generation is not {if_generation}"
@@ -217,7 +220,7 @@ class GsStore:
         try:
             found = self._retries.run("stat", lambda call: self._requests.stat(full))
         except NotFoundError:
-            self._missing(name)
+            self._require_bucket()
             return None
         return _stat(name, found)
 
@@ -255,15 +258,14 @@ class GsStore:
         self._bucket_is_known = True
         return page
 
-    def _missing(self, name: str) -> ObjectMissingError:
-        """The error for an object that is not there, once it is sure that its bucket is.
+    def _require_bucket(self) -> None:
+        """Makes sure of the bucket of an object that is not there: its answer does not tell.
 
         Raises:
-            ConfigError: There is no such bucket; a request for an object does not tell.
+            ConfigError: There is no such bucket.
         """
         if not self._bucket_is_known:
             self._page(self._place.prefix, "")
-        return ObjectMissingError(name)
 
     def _no_bucket(self) -> ConfigError:
         return ConfigError(

@@ -3,10 +3,7 @@
 Modules log with `logging.getLogger(__name__)`, a fixed event name as the message and the facts
 in `extra`; everything else (format, severity, the terminal) is decided here::
 
-    with configure_logging(
-        format="auto", level="INFO", stream=sys.stdout, run="quora", worker=0,
-        is_terminal=sys.stdout.isatty(), metrics=None,
-    ) as setup:
+    with configure_logging(format="auto", level="INFO", stream=sys.stdout, run="quora"):
         log.info("resumed", extra={"step": 1200})
 """
 
@@ -149,9 +146,8 @@ def configure_logging(
     level: str,
     stream: TextIO | None,
     run: str,
-    worker: int,
-    is_terminal: bool,
-    metrics: RunMetrics | None,
+    worker: int = 0,
+    metrics: RunMetrics | None = None,
 ) -> LoggingSetup:
     """Sends every record of the process to one stream; reads NO_COLOR and TERM.
 
@@ -161,12 +157,12 @@ def configure_logging(
         stream: Standard output.
         run: Name of the run.
         worker: Rank of this process.
-        is_terminal: Whether a person looks at `stream`.
         metrics: Counts the lines; None counts nothing.
 
     Returns:
         What undoes it, with the format in use and the terminal that progress draws on.
     """
+    is_terminal = stream is not None and stream.isatty()
     resolved = resolve_format(format, is_terminal=is_terminal)
     can_redraw = supports_escape_codes(is_terminal=is_terminal, env=os.environ)
     terminal = Terminal(stream, has_bar=can_redraw and resolved == "console")

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import signal
 import sys
 from pathlib import Path
 
@@ -19,11 +18,8 @@ CALLBACKS = Path(__file__).parent / "planted_callbacks.py"
 
 @pytest.fixture(autouse=True)
 def _process_is_as_before(monkeypatch):
-    """Loads the module of each project anew, and leaves the handler of SIGTERM alone."""
+    """Loads the module of each project anew."""
     monkeypatch.delitem(sys.modules, "planted", raising=False)
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 def prove(project: Path, target: str | None = None, *, kills: int, **arguments: float) -> int:

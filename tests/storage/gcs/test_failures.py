@@ -10,7 +10,6 @@ from google.cloud.storage.exceptions import InvalidResponse
 from job.storage.gcs.failures import (
     BadRequestError,
     ConditionNotMetError,
-    DamagedError,
     ForbiddenError,
     NoCredentialsError,
     NotFoundError,
@@ -49,7 +48,7 @@ def answer_503() -> requests.Response:
         (from_http_status(412, "x"), ConditionNotMetError, "412 Precondition Failed"),
         (from_http_status(401, "x"), ForbiddenError, "401 Unauthorized"),
         (from_http_status(403, "lacks storage.objects.get"), ForbiddenError, "403 Forbidden"),
-        (from_http_status(400, "Provided CRC32C"), DamagedError, "content arrived damaged"),
+        (from_http_status(400, "Provided CRC32C"), TransientError, "content arrived damaged"),
         (
             from_http_status(400, "User project\n is missing"),
             BadRequestError,

@@ -14,8 +14,8 @@ from google.cloud import storage
 
 from job.storage.gcs.client import connect
 from job.storage.gcs.failures import (
-    DamagedError,
     NotFoundError,
+    TransientError,
 )
 from job.storage.gcs.requests import BucketRequests, Content, Timeouts
 from tests.fakes.gcs_server import FakeGcs, Fault
@@ -50,7 +50,7 @@ def test_fake_heeds_the_checksum_of_an_upload_in_parts(gcs: FakeGcs) -> None:
     opened = BucketRequests(lambda: connect("runs", emulator=gcs.url), timeouts=Timeouts())
     data = bytes(9 << 20)
     content = Content("a", io.BytesIO(data), len(data), google_crc32c.value(data) ^ 1, "w")
-    with pytest.raises(DamagedError):
+    with pytest.raises(TransientError, match="content arrived damaged"):
         opened.insert(content, if_generation=0)
     with pytest.raises(NotFoundError):
         opened.stat("a")

@@ -19,7 +19,7 @@ import google_crc32c
 import pytest
 
 from job.storage.gcs.client import connect
-from job.storage.gcs.failures import DamagedError
+from job.storage.gcs.failures import TransientError
 from job.storage.gcs.requests import BucketRequests, Content, Timeouts
 from job.storage.gcs.retry import RetryPolicy
 from job.storage.gcs.store import GsStore
@@ -119,7 +119,7 @@ def test_object_in_parts_is_kept(store: GsStore) -> None:
 def test_upload_in_parts_with_a_wrong_checksum_is_refused(requests: BucketRequests) -> None:
     crc32c = google_crc32c.value(BIG) ^ 1
     content = Content(f"crc-{next(_numbers)}", io.BytesIO(BIG), len(BIG), crc32c, "w")
-    with pytest.raises(DamagedError):
+    with pytest.raises(TransientError, match="content arrived damaged"):
         requests.insert(content, if_generation=0)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from google.cloud import storage
 
 from job.checkpoints.serialization import spec_of
 from job.checkpoints.shards import encode_shard, plan_shards
@@ -156,8 +157,10 @@ def test_metadata_that_describe_no_object_are_asked_for_again(
     ],
 )
 def test_resource_that_describes_no_object_is_a_passing_failure(resource: Any) -> None:
+    blob = storage.Bucket(client=None, name="runs").blob("a")
+    blob._properties = resource
     with pytest.raises(TransientError, match="the answer describes no object"):
-        found_in(resource)
+        found_in(blob)
 
 
 @pytest.mark.parametrize("num_mebibytes", [8, 17])  # in one request, and in parts

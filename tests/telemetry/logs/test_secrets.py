@@ -40,9 +40,6 @@ def test_a_canary_is_never_shown(format, tmp_path, monkeypatch, capfd):
         level="DEBUG",
         stream=stream,
         run="typos",
-        worker=0,
-        is_terminal=False,
-        metrics=None,
     ):
         logging.getLogger("google.auth").debug("Authorization: Bearer %s", CANARY)
         logging.getLogger("urllib3").info("GET /o?X-Goog-Signature=%s", CANARY)

@@ -38,11 +38,10 @@ def configure(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> Iterator[
             "level": "INFO",
             "stream": stream,
             "run": "quora",
-            "worker": 0,
-            "is_terminal": False,
-            "metrics": None,
             **changes,
         }
+        is_terminal = settings.pop("is_terminal", False)
+        stream.isatty = lambda: is_terminal
         setups.append(configure_logging(**settings))
         return setups[-1]
 
@@ -273,8 +272,7 @@ import logging, sys
 from job.telemetry.logs.setup import configure_logging
 
 with configure_logging(
-    format="auto", level="INFO", stream=sys.stdout, run="quora", worker=0,
-    is_terminal=sys.stdout.isatty(), metrics=None,
+    format="auto", level="INFO", stream=sys.stdout, run="quora"
 ) as setup:
     setup.terminal.show_progress("pairs/s=9", done=1, total=2)
     logging.getLogger("job").info("resumed")

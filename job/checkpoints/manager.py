@@ -14,7 +14,8 @@ HEAD.json, deletes.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Self
 
@@ -202,9 +203,10 @@ class CheckpointManager:
         Raises:
             ConfigError: There is no checkpoint of that step.
             CheckpointError: It is damaged; nothing was changed.
-            FencedError: A newer attempt took the run over.
+            FencedError: A newer attempt took the run over; it may have deleted it.
         """
-        kept, best = rewound(self._store, self.head, step, identity=self.identity)
+        with self._fenced_if_lost():
+            kept, best = rewound(self._store, self.head, step, identity=self.identity)
         head = self._lease.update(lambda head: with_checkpoints(head, kept, best=best))
         log.info("rewound", extra={"step": step, "dir": head.last})
         self._drop_unneeded(head)
@@ -218,10 +220,16 @@ class CheckpointManager:
         """
         if self.head.best is None:
             return None
-        try:
+        with self._fenced_if_lost():
             return load_weights(
                 self._store, self.head.best, identity=self.identity, expected=expected
             )
+
+    @contextmanager
+    def _fenced_if_lost(self) -> Iterator[None]:
+        """Raises FencedError where a newer attempt may have deleted what cannot be read."""
+        try:
+            yield
         except CheckpointError:
             self._lease.verify()
             raise

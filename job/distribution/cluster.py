@@ -48,7 +48,12 @@ class Address:
     @property
     def tensorflow(self) -> str:
         """`host:port` of TensorFlow's server on this worker."""
-        return f"{self.host}:{self.port + 1}"
+        return f"{self.host}:{self.tensorflow_port}"
+
+    @property
+    def tensorflow_port(self) -> int:
+        """Port of TensorFlow's server on this worker."""
+        return self.port + 1
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -90,6 +95,20 @@ class Cluster:
         """What logs call a worker."""
         role = "chief" if worker == 0 else "follower"
         return f"worker {worker} ({role}, {self.addresses[worker].host})"
+
+    def cannot_listen(self, worker: int, reason: str) -> str:
+        """What is wrong, and what to do, if TensorFlow cannot listen on a worker.
+
+        Args:
+            worker: Its index.
+            reason: What its kernel, or TensorFlow, says.
+        """
+        return (
+            f"{self.name(worker)}: TensorFlow cannot listen at "
+            f"{self.addresses[worker].tensorflow}: {reason}. Free the port, or give another "
+            f"one in {ADDRESSES}; TensorFlow takes the port after it. With `launch`, give the "
+            "command again."
+        )
 
 
 SINGLE = Cluster()

@@ -2,8 +2,8 @@
 
 The chief listens; each follower connects and says what it is about to train. TensorFlow's own
 start holds the interpreter's lock while a worker is missing: no signal, probe or log line would
-be served. So everyone is here before it begins, and a mixture of configurations or versions is
-refused while it is still cheap.
+be served. So everyone is here before it begins, and a mixture of configurations or versions, or
+a port that TensorFlow could not listen at, is refused while it is still cheap.
 """
 
 import logging
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from job.distribution.channel import LEAVE, Channel, ClosedError
 from job.distribution.cluster import Cluster
@@ -35,6 +35,7 @@ _RETRY_SECONDS = 1.0
 # For a stranger that connects and says nothing.
 _GREETING_SECONDS = 5.0
 _HELLO, _WELCOME = "hello", "welcome"
+_PORT_PROBLEM = "port_problem"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def meet(group: Group, cluster: Cluster, hello: Mapping[str, Any], patience: Pat
         patience: How long to wait.
 
     Raises:
-        ConfigError: The workers differ, or the port is not available; on every worker alike.
+        ConfigError: The workers differ, or TensorFlow's port of one is taken; on every worker
+            alike. The chief's port for its followers is taken; on the chief.
         PeerLostError: A worker did not come in time, or went again.
     """
     if cluster.is_chief:
@@ -100,6 +102,26 @@ def differences(own: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
         for name in sorted({*mine, *theirs})
         if mine.get(name, absent) != theirs.get(name, absent)
     ]
+
+
+def port_problem(port: int) -> str:
+    """Why TensorFlow could not listen at a port of this machine; empty if it could.
+
+    Its server listens at every IPv6 and IPv4 address, or else at every IPv4 one. As it does,
+    this passes over connections that have ended and shares no port (no SO_REUSEPORT).
+    """
+    problem = ""
+    for family in (socket.AF_INET6, socket.AF_INET):
+        try:
+            with socket.socket(family) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+                probe.bind(("", port))
+            return ""
+        except OSError as error:
+            problem = error.strerror or str(error)
+    return problem
 
 
 def _farewell(code: ExitCode, message: str) -> bytes:
@@ -157,6 +179,7 @@ class _Chief:
                     waiting.check(missing)
                     self._accept(listener)
             self._refuse_mixtures()
+            self._refuse_taken_ports()
             unless_all_came.pop_all()
         for worker, (connection, _) in sorted(self._arrived.items()):
             try:
@@ -237,10 +260,24 @@ class _Chief:
         ]
         if not lines:
             return
-        message = (
+        self._refuse(
             "the workers were started with different settings or versions (of the chief, and "
             "of the worker named):\n  " + "\n  ".join(lines) + "\nStart all of them alike."
         )
+
+    def _refuse_taken_ports(self) -> None:
+        problems = {0: port_problem(self._cluster.addresses[0].tensorflow_port)}
+        for worker, (_, greeting) in self._arrived.items():
+            problems[worker] = str(greeting.facts.get(_PORT_PROBLEM, ""))
+        lines = [
+            self._cluster.cannot_listen(worker, problem)
+            for worker, problem in sorted(problems.items())
+            if problem
+        ]
+        if lines:
+            self._refuse("\n".join(lines))
+
+    def _refuse(self, message: str) -> NoReturn:
         for connection, _ in self._arrived.values():
             with suppress(OSError):
                 connection.sendall(_farewell(ExitCode.CONFIG, message))
@@ -255,7 +292,6 @@ def _follow(
     group: Group, cluster: Cluster, hello: Mapping[str, Any], patience: Patience
 ) -> None:
     chief, waiting = cluster.name(0), _Waiting(patience)
-    greeting = Message(_HELLO, {"worker": cluster.worker, "same": hello}).encode()
     while True:
         waiting.check(chief)
         connection = _connected(cluster)
@@ -263,7 +299,7 @@ def _follow(
             patience.sleep(_RETRY_SECONDS)
             continue
         try:
-            connection.sendall(greeting)
+            connection.sendall(_greeting(cluster, hello))
             answer = _answer(connection, tick=lambda: waiting.check(f"{chief} and others"))
         except (OSError, ClosedError, MalformedMessageError):  # it ended; it will come back
             connection.close()
@@ -279,6 +315,12 @@ def _follow(
             raise shared_error(answer, who=chief)
         group.add(0, _opener(connection, patience))
         return
+
+
+def _greeting(cluster: Cluster, hello: Mapping[str, Any]) -> bytes:
+    problem = port_problem(cluster.addresses[cluster.worker].tensorflow_port)
+    facts = {"worker": cluster.worker, "same": hello, _PORT_PROBLEM: problem}
+    return Message(_HELLO, facts).encode()
 
 
 def _connected(cluster: Cluster) -> socket.socket | None:

@@ -54,7 +54,8 @@ def open_strategy(
 
     Raises:
         ConfigError: More devices are requested than available, or the pod asked for GPUs that
-            TensorFlow does not see.
+            TensorFlow does not see; or TensorFlow's port of this worker was taken after
+            `rendezvous.meet` had found it free. The others wait for this worker in vain.
     """
     # Keras callbacks print progress; this keeps their output out of the log.
     keras.config.disable_interactive_logging()
@@ -103,11 +104,7 @@ def _several_workers(cluster: Cluster, devices: list[str]) -> tf.distribute.Stra
     except tf.errors.UnknownError as error:
         if "gRPC server" not in error.message:
             raise
-        address = cluster.addresses[cluster.worker].tensorflow
-        raise ConfigError(
-            f"{address}, where TensorFlow listens, cannot be used: its port is taken. "
-            "Give another one in WORKER_ADDRESSES; TensorFlow takes the port after it."
-        ) from error
+        raise ConfigError(cluster.cannot_listen(cluster.worker, error.message)) from error
 
 
 def _open_devices(request: str, *, gpus_of_pod: int) -> list[str]:

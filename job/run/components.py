@@ -74,7 +74,8 @@ def build_components(
         pod: The pod of this process; None outside a cluster.
 
     Raises:
-        ConfigError: A device is not available, or the training pairs do not fill a batch.
+        ConfigError: A device or TensorFlow's port of this worker is not available, or the
+            training pairs do not fill a batch.
     """
     feed = collator_for(dataset, config.data)
     pairs = training_pairs(config, dataset=dataset, feed=feed)

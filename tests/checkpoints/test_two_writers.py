@@ -97,6 +97,8 @@ def test_checkpoints_that_a_newer_attempt_has_deleted_are_not_called_damaged() -
     assert fingerprint(Attempt(store, "newer", keep_last=1).train()) == END
     with pytest.raises(FencedError, match="attempt 3 on host 'here'"):
         older.restore(SPEC)
+    with pytest.raises(FencedError, match="attempt 3 on host 'here'"):
+        older.rewind(older.head.checkpoints[-1].step)
     store.delete(f"{older.head.best.dir}/{COMMIT}", if_generation=None)
     with pytest.raises(FencedError, match="attempt 3 on host 'here'"):
         older.load_best_weights(expected=SPEC)

@@ -4,7 +4,7 @@ import logging
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -12,8 +12,9 @@ from job.distribution import rendezvous
 from job.distribution.cluster import Address, Cluster
 from job.distribution.group import Group
 from job.distribution.messages import Message
-from job.distribution.rendezvous import Patience, differences, meet
+from job.distribution.rendezvous import Patience, differences, meet, port_problem
 from job.errors import ConfigError, ExitCode, JobError, PeerLostError
+from job.run.launcher.loopback import free_port_pairs
 
 SAME = {"training": {"epochs": 3}, "versions": {"keras": "3.15"}}
 
@@ -23,11 +24,6 @@ def quick(monkeypatch):
     monkeypatch.setattr(rendezvous, "_POLL_SECONDS", 0.02)
     monkeypatch.setattr(rendezvous, "_RETRY_SECONDS", 0.05)
     monkeypatch.setattr(rendezvous, "_LOG_EVERY_SECONDS", 0.2)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 class Worker:
@@ -58,7 +54,7 @@ class Worker:
 
 @pytest.fixture
 def addresses():
-    return tuple(Address("127.0.0.1", free_port()) for _ in range(3))
+    return tuple(Address("127.0.0.1", port) for port in free_port_pairs(3))
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
@@ -175,6 +171,39 @@ def test_a_port_in_use_is_a_configuration_error(addresses):
         chief = Worker(0, addresses).join()
     assert isinstance(chief.error, ConfigError)
     assert str(addresses[0].port) in str(chief.error)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", ""])
+def test_a_port_that_another_process_listens_at_is_a_problem_until_it_is_free(host):
+    with socket.create_server((host, 0)) as other:
+        port = other.getsockname()[1]
+        assert port_problem(port) == "Address already in use"
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            other.accept()[0].close()  # it closes first, so that its end stays in TIME_WAIT
+            assert client.recv(1) == b""
+    assert port_problem(port) == ""
+
+
+@pytest.mark.parametrize("taken", [0, 2])
+def test_a_taken_port_of_tensorflow_is_refused_on_all_workers(addresses, taken):
+    with socket.create_server(("127.0.0.1", addresses[taken].tensorflow_port)):
+        workers = [Worker(number, addresses) for number in range(3)]
+        for worker in workers:
+            assert isinstance(worker.join().error, ConfigError)
+            said = str(worker.error)
+            assert Cluster(taken, addresses).name(taken) in said
+            assert f"at {addresses[taken].tensorflow}: Address already in use" in said
+            assert "WORKER_ADDRESSES" in said
+
+
+def test_all_taken_ports_are_named(addresses):
+    with ExitStack() as others:
+        for address in addresses:
+            taken = "127.0.0.1", address.tensorflow_port
+            others.enter_context(socket.create_server(taken))
+        workers = [Worker(number, addresses) for number in range(3)]
+        for worker in workers:
+            assert str(worker.join().error).count("TensorFlow cannot listen") == 3
 
 
 def test_a_chief_that_finds_the_run_finished_dismisses_its_followers(addresses):

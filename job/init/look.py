@@ -31,7 +31,7 @@ from job.init.measure_rows import facts_of
 from job.init.sample import CLASS, MAX_ROWS, PATH, Cut, write_cut_folder, write_cut_table
 from job.init.survey import Survey, longer_side, survey_arrays, survey_table
 from job.storage.temporary import temporary_folder
-from job.types import Split
+from job.types import SPLITS, Split
 
 _DATA: TypeAdapter[Data] = TypeAdapter(Data)
 # Nothing is too long to be measured; the rules choose the limit of the configuration.
@@ -172,9 +172,7 @@ def _sources(
         roles = replace(roles, columns={"item": PATH, "item_class": CLASS})
     train = names.pop("train")
     more = {"root": str(files.folder), **_LIMITS[roles.kind], "max_bad_fraction": 1.0}
-    # A cut keeps groups in one split, and a row without a group is a bad row then.
-    is_cut = len(names) < 2 and ("split" not in roles.columns or names)
-    if is_cut and "group" in roles.columns:
+    if survey is not None and _is_cut_by_group(survey, roles, others=names):
         more["split"] = {"by": "group"}
     mapping = section_of(roles, train=train, others=names, more=more)
     section = _DATA.validate_python(mapping)
@@ -197,6 +195,17 @@ def _sources(
                 (source,) = sources[split]
                 sources[split] = (replace(source, path=short, name=short.name),)
     return section, sources, survey.num_rows
+
+
+def _is_cut_by_group(survey: Survey, roles: Roles, *, others: Mapping[Split, str]) -> bool:
+    """Whether a cut keeps each group in one split; a row without a group is a bad row then."""
+    if "split" in roles.columns and not others:
+        return False
+    num_cut = len(SPLITS) - len(others)
+    name = roles.columns.get("group")
+    groups = [column for column in survey.columns if column.name == name]
+    # Fewer groups than splits would leave one of them empty.
+    return num_cut > 1 and any(c.num_distinct - ("" in c.values) >= num_cut for c in groups)
 
 
 def _cut(path: Path, roles: Roles, survey: Survey, *, limit: int, target: Path) -> Path | None:

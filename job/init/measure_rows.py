@@ -104,7 +104,7 @@ def split_fact(loaded: LoadedRows, *, section: Data, num_rows: int, seed: int) -
         )
     if not missing:
         return SplitFact(None, fraction, "the files beside it")
-    if train.group is not None:
+    if section.split.by == "group":
         why = f"rows of one {section.columns.group!r} stay in one split"
         return SplitFact("group", fraction, why)
     rows = train.rows

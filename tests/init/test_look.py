@@ -46,6 +46,21 @@ def test_pairs_that_connect_all_items_are_cut_by_row_and_it_says_so(tmp_path):
     assert "scores flatter the model" in found.split.why
 
 
+@pytest.mark.parametrize(("num_groups", "by"), [(2, "identity"), (3, "group")])
+@pytest.mark.parametrize("rows", ["pairs", "items"])
+def test_fewer_groups_than_splits_do_not_decide_the_splits(tmp_path, rows, num_groups, by):
+    header = {"pairs": ("left", "right", "label"), "items": ("text", "category")}[rows]
+    lines = [
+        (f"a{n // 2}", f"b{n}", n % 2) if rows == "pairs" else (f"text {n}", f"class {n % 40}")
+        for n in range(240)
+    ]
+    # Every tenth row has no group.
+    groups = [f"g{n // 2 % num_groups}" if n % 10 else "" for n in range(240)]
+    cells = [(*line, group) for line, group in zip(lines, groups, strict=True)]
+    found = facts(write(tmp_path / "a.csv", (*header, "group"), cells))
+    assert (found.rows, found.split.by) == (rows, by)
+
+
 def test_two_scripts_are_noticed(tmp_path):
     hiragana = "\u3042"
     rows = [(f"word number {n}", hiragana * (1 + n % 9) + str(n), n % 2) for n in range(200)]

@@ -8,6 +8,7 @@ again by every later attempt, whatever machine it runs on.
 import math
 import os
 import platform
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import metadata
@@ -54,17 +55,18 @@ def library_versions(
         "python": platform.python_version(),
         "siamese-job": __version__,
         **{
-            name: _first_version(distributions, version=version)
+            name: _version(name, distributions, version=version)
             for name, distributions in (_LIBRARIES | images).items()
         },
     }
 
 
-def _first_version(names: Sequence[str], *, version: Callable[[str], str]) -> str:
-    for name in names:
+def _version(name: str, distributions: Sequence[str], *, version: Callable[[str], str]) -> str:
+    for distribution in distributions:
         with suppress(metadata.PackageNotFoundError):
-            return version(name)
-    return "unknown"
+            return version(distribution)
+    # A build under another name says its version once it is imported.
+    return str(getattr(sys.modules.get(name), "__version__", "unknown"))
 
 
 def num_cores(cpu_max: Path = CPU_MAX) -> int:

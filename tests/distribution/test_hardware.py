@@ -1,6 +1,7 @@
 import os
 import platform
 import re
+import sys
 from importlib import metadata
 
 import keras
@@ -67,13 +68,19 @@ LIMITED, UNLIMITED = "150000 100000\n", "max 100000\n"
         ({"tensorflow-of-ones-own": "2.21"}, "unknown"),
     ],
 )
-def test_tensorflow_is_found_under_each_name_that_it_is_installed_by(installed, found):
+def test_tensorflow_is_found_under_each_name_that_it_is_installed_by(
+    monkeypatch, installed, found
+):
     def version(name):
         if name not in installed:
             raise metadata.PackageNotFoundError(name)
         return installed[name]
 
-    assert library_versions(version=version)["tensorflow"] == found
+    with monkeypatch.context() as not_imported:
+        not_imported.delitem(sys.modules, "tensorflow")
+        assert library_versions(version=version)["tensorflow"] == found
+    imported = tf.__version__ if found == "unknown" else found
+    assert library_versions(version=version)["tensorflow"] == imported
 
 
 @pytest.mark.parametrize(

@@ -175,8 +175,8 @@ def test_a_port_in_use_is_a_configuration_error(addresses):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", ""])
 def test_a_port_that_another_process_listens_at_is_a_problem_until_it_is_free(host):
-    with socket.create_server((host, 0)) as other:
-        port = other.getsockname()[1]
+    (port,) = free_port_pairs(1)
+    with socket.create_server((host, port)) as other:
         assert port_problem(port) == "Address already in use"
         with socket.create_connection(("127.0.0.1", port)) as client:
             other.accept()[0].close()  # it closes first, so that its end stays in TIME_WAIT

@@ -3,6 +3,8 @@
 import socket
 import sys
 
+import pytest
+
 from job.config.distribution import DistributionConfig
 from job.distribution.cluster import Address, Cluster
 from job.errors import ConfigError
@@ -21,6 +23,7 @@ def open_second_worker(ports: list[int]) -> None:
             sys.stdout.write(str(error))
 
 
+@pytest.mark.slow
 def test_a_port_that_was_taken_since_the_workers_met_is_named() -> None:
     ports = free_port_pairs(2)
     said = run_forked(open_second_worker, ports)

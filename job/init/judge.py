@@ -5,6 +5,12 @@ Every threshold is measured (`docs/init.md`). `rules` decides by these functions
     is_in_batch(facts), batch_size(facts), num_epochs(facts)
 """
 
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from job.config.data import SequenceDataConfig, TextDataConfig
+from job.config.losses import BinaryCrossentropyConfig
 from job.init.facts import Facts
 
 # Below this share of unknown words, the words of training say something about new texts.
@@ -108,23 +114,36 @@ def patience(facts: Facts) -> int:
 
 
 def max_length(facts: Facts) -> int:
-    """The limit of `data.max_length`: the next power of two, at least the default."""
+    """The limit of `data.max_length`: the next power of two that the configuration allows."""
+    field = _max_length_of(facts)
     longest = facts.lengths.max if facts.lengths else 0
-    limit = 256 if is_text(facts) else 16_384
+    limit: int = field.default
     while limit < longest:
         limit *= 2
-    return limit
+    return min(limit, _most_of(field))
 
 
 def is_longer_than_default(facts: Facts) -> bool:
     """Whether an item is longer than the configuration allows by default."""
-    return facts.lengths is not None and facts.lengths.max > (256 if is_text(facts) else 16_384)
+    return facts.lengths is not None and facts.lengths.max > _max_length_of(facts).default
 
 
 def odds(facts: Facts) -> float:
-    """Pairs that do not match over pairs that do."""
+    """Pairs that do not match over pairs that do, as far as the configuration allows."""
     matching = facts.matching or 0.5
-    return round((1.0 - matching) / matching, 1)
+    weight = BinaryCrossentropyConfig.model_fields["positive_weight"]
+    return min(round((1.0 - matching) / matching, 1), _most_of(weight))
+
+
+def _max_length_of(facts: Facts) -> FieldInfo:
+    section = TextDataConfig if is_text(facts) else SequenceDataConfig
+    return section.model_fields["max_length"]
+
+
+def _most_of(field: FieldInfo) -> Any:
+    """The largest number that a field allows."""
+    [most] = [mark.le for mark in field.metadata if hasattr(mark, "le")]
+    return most
 
 
 def is_uneven(facts: Facts) -> bool:

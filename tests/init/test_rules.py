@@ -29,6 +29,7 @@ SENTENCES = replace(PAIRS, mean_words=13.0, share_unknown=0.01)
 TRANSLATIONS = replace(SENTENCES, sides_differ=1.0, spelling=0.5)
 RARE = replace(PAIRS, matching=0.1)
 VERY_RARE = replace(PAIRS, matching=0.02)
+ALMOST_NONE = replace(PAIRS, matching=0.00001)
 FEW = replace(PAIRS, num_rows=2_000)
 TEXTS = replace(PAIRS, rows="items", matching=None, num_classes=1_000, class_size=3.0)
 LONG = replace(PAIRS, lengths=Distribution(2, 100, 200, 300, 700))
@@ -60,6 +61,7 @@ SERIES = Facts(
     lengths=Distribution(150, 150, 150, 150, 150),
     num_features=6,
 )
+RECORDINGS = replace(SERIES, lengths=Distribution(7, 15, 40, 60, 600_000))
 SPEAKERS = replace(SERIES, num_classes=90, lengths=Distribution(7, 15, 40, 60, 20_000))
 EVERY = {
     "pairs": PAIRS,
@@ -67,6 +69,7 @@ EVERY = {
     "translations": TRANSLATIONS,
     "rare": RARE,
     "very rare": VERY_RARE,
+    "almost none": ALMOST_NONE,
     "few": FEW,
     "texts": TEXTS,
     "long": LONG,
@@ -74,6 +77,7 @@ EVERY = {
     "digits": DIGITS,
     "photos": PHOTOS,
     "series": SERIES,
+    "recordings": RECORDINGS,
     "speakers": SPEAKERS,
 }
 

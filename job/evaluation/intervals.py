@@ -126,7 +126,8 @@ class Measures:
 
     def of(self, pairs: Judged) -> Mapping[str, float]:
         """Every metric of some pairs, by name; NaN where they have none."""
-        found = self.rank(pairs).metrics(np.ones((1, len(pairs)), np.float32))
+        # A float32 sum counts exactly up to 2**24 pairs.
+        found = self.rank(pairs).metrics(np.ones((1, len(pairs)), np.float64))
         return {name: float(value[0]) for name, value in found.items()}
 
 

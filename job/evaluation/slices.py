@@ -18,7 +18,7 @@ from job.data.dataset import ItemTable, PairTable
 from job.evaluation.identities import Identities
 from job.evaluation.intervals import Interval, Measures, metric_spreads
 from job.evaluation.weighted import Judged
-from job.preprocessing.ragged import offsets_of
+from job.preprocessing.ragged import RaggedArray, offsets_of
 
 IntArray = NDArray[np.int64]
 
@@ -29,6 +29,7 @@ MIN_PAIRS = 20
 # At most so many classes and groups are measured: those with the most pairs.
 MAX_PARTS_OF_A_KIND = 50
 _NUM_LENGTHS = 4
+_BYTES_AT_A_TIME = 1 << 20
 _NUM_REPLICATES = 400
 
 
@@ -179,7 +180,11 @@ def _lengths_of(items: ItemTable, rows: IntArray) -> IntArray:
     """Characters of texts, steps of sequences, int64 (R,)."""
     if items.kind != "text":
         return items.values.lengths_of(rows)
-    some = items.values.take(rows)
+    chunks = items.values.chunks(rows, num_values=_BYTES_AT_A_TIME)
+    return np.concatenate([_num_characters(items.values.take(some)) for some in chunks])
+
+
+def _num_characters(texts: RaggedArray) -> IntArray:
     # All bytes begin a character but 10xxxxxx.
-    begins = (some.values.astype(np.uint8) & 0xC0) != 0x80
-    return np.diff(offsets_of(begins.astype(np.int64))[some.offsets])
+    begins = (texts.values.astype(np.uint8) & 0xC0) != 0x80
+    return np.diff(offsets_of(begins.astype(np.int64))[texts.offsets])

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.data.pipeline.collators import Collator
+from job.preprocessing.ragged import RaggedArray
 from job.preprocessing.vocabulary import UNKNOWN_ID
 from job.types import Json
 
 # Tenths of the reference: few enough for a file of some hundred rows.
 NUM_BINS = 10
+_ROWS_AT_A_TIME = 1024
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,14 @@ def measures(
         return None, None
     if feed.input.kind == "sequence":
         return feed.lengths_of(rows), None
-    ids = feed.ragged(rows)
+    chunks = np.split(rows, range(_ROWS_AT_A_TIME, len(rows), _ROWS_AT_A_TIME))
+    found = [_lengths_and_unknown(feed.ragged(some)) for some in chunks]
+    lengths, unknown = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return lengths, unknown
+
+
+def _lengths_and_unknown(ids: RaggedArray) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     is_unknown = (ids.values == UNKNOWN_ID).astype(np.float64)
     # An item has at least one token, so no two rows begin at the same place.
-    unknown = np.add.reduceat(is_unknown, ids.offsets[:-1]) if len(rows) else is_unknown
+    unknown = np.add.reduceat(is_unknown, ids.offsets[:-1]) if len(ids) else is_unknown
     return ids.lengths, unknown / ids.lengths

@@ -5,7 +5,6 @@ Every threshold is measured (`docs/init.md`). `rules` decides by these functions
     is_in_batch(facts), batch_size(facts), num_epochs(facts)
 """
 
-from typing import Any
 
 from pydantic.fields import FieldInfo
 
@@ -120,7 +119,7 @@ def max_length(facts: Facts) -> int:
     limit: int = field.default
     while limit < longest:
         limit *= 2
-    return min(limit, _most_of(field))
+    return int(min(limit, _most_of(field)))
 
 
 def is_longer_than_default(facts: Facts) -> bool:
@@ -132,7 +131,7 @@ def odds(facts: Facts) -> float:
     """Pairs that do not match over pairs that do, as far as the configuration allows."""
     matching = facts.matching or 0.5
     weight = BinaryCrossentropyConfig.model_fields["positive_weight"]
-    return min(round((1.0 - matching) / matching, 1), _most_of(weight))
+    return float(min(round((1.0 - matching) / matching, 1), _most_of(weight)))
 
 
 def _max_length_of(facts: Facts) -> FieldInfo:
@@ -140,10 +139,10 @@ def _max_length_of(facts: Facts) -> FieldInfo:
     return section.model_fields["max_length"]
 
 
-def _most_of(field: FieldInfo) -> Any:
+def _most_of(field: FieldInfo) -> float:
     """The largest number that a field allows."""
     [most] = [mark.le for mark in field.metadata if hasattr(mark, "le")]
-    return most
+    return float(most)
 
 
 def is_uneven(facts: Facts) -> bool:

@@ -91,7 +91,8 @@ def write_cut_folder(folder: Path, target: Path, *, limit: int) -> int:
 def write_rows(target: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Writes a CSV file."""
     with target.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        # csv quotes a line end in a cell only if it is one of its own: these are both.
+        writer = csv.writer(file)
         writer.writerow(columns)
         writer.writerows(_encodable(rows))
 

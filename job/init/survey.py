@@ -1,6 +1,6 @@
 """Surveys a file before its columns are known: their names, what they hold, how often.
 
-    columns = survey(path, form="table")
+    survey_table(Path("pairs.csv")).columns
 
 A table is read once, whole, and nothing of it is kept but samples and counts.
 """
@@ -88,8 +88,8 @@ class Column:
 
     @property
     def is_number(self) -> bool:
-        """Whether every value is a number."""
-        return bool(self.values) and all(map(_is_number, self.values))
+        """Whether every value that is there is a number."""
+        return not self.is_empty and all(map(_is_number, filter(str.strip, self.values)))
 
     @property
     def is_empty(self) -> bool:
@@ -243,7 +243,9 @@ def _records(stream: TextIO, *, path: Path) -> Iterator[Mapping[str, str]]:
     _require_header(header, path=path)
     for fields in reader:
         if len(fields) == len(header):
-            yield dict(zip(header, fields, strict=True))
+            row = dict(zip(header, fields, strict=True))
+            row.pop("", None)  # spreadsheets export columns without a name
+            yield row
 
 
 def longer_side(paths: Iterable[Path]) -> int:
@@ -268,7 +270,8 @@ def longer_side(paths: Iterable[Path]) -> int:
 
 def _require_header(header: Sequence[str], *, path: Path) -> None:
     require_separated(header, where=f"init: {path.name!r}")
-    if len(header) < 2 or len(set(header)) != len(header):
+    names = list(filter(None, header))
+    if len(names) < 2 or len(set(names)) != len(names):
         raise DataError(
             f"init: the first line of {path.name!r} should name two columns or more, each once "
             f"(got {', '.join(map(repr, header[:10])) or 'nothing'}). A .csv file separates "
@@ -277,6 +280,8 @@ def _require_header(header: Sequence[str], *, path: Path) -> None:
 
 
 def _shown(value: object) -> str:
+    if value is None:
+        return ""
     return value if isinstance(value, str) else json.dumps(value)
 
 

@@ -53,6 +53,11 @@ class RaggedArray:
         lengths: NDArray[np.int64] = self.offsets[rows + 1] - self.offsets[rows]
         return lengths
 
+    def chunks(self, rows: NDArray[np.int64], *, num_values: int) -> "list[NDArray[np.int64]]":
+        """Cuts row numbers, int64 (R,), into runs of about as many values; one at least."""
+        chunk = np.cumsum(self.lengths_of(rows)) // num_values
+        return np.split(rows, np.flatnonzero(np.diff(chunk)) + 1)
+
     def take(self, rows: NDArray[np.int64]) -> "RaggedArray":
         """Copies of some rows, int64 (R,); repeats are allowed."""
         starts = self.offsets[rows]

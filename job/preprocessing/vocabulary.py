@@ -275,9 +275,8 @@ def _most_common(counts: Counter[str], section: WordsConfig) -> tuple[str, ...]:
 
 
 def _chunks(items: RaggedArray, rows: NDArray[np.int64]) -> Iterator[RaggedArray]:
-    chunk = np.cumsum(items.lengths_of(rows)) // _BYTES_AT_A_TIME
-    for part in np.split(rows, np.flatnonzero(np.diff(chunk)) + 1):
-        yield items.take(part)
+    for some in items.chunks(rows, num_values=_BYTES_AT_A_TIME):
+        yield items.take(some)
 
 
 def _not_empty(ids: RaggedArray) -> RaggedArray:

@@ -7,7 +7,7 @@
         report = match_files(model, people, people, request=request, outputs=outputs)
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Literal
 
@@ -246,7 +246,8 @@ def _item_cells(
 
 def _column(side: Collection, name: str) -> list[str]:
     place = side.columns.index(name)
-    cells = (row[name] if isinstance(row, dict) else row[place] for row in side.rows)  # type: ignore[index]
+    # A JSON row need not have the key.
+    cells = (row.get(name) if isinstance(row, Mapping) else row[place] for row in side.rows)
     return ["" if cell is None else str(cell) for cell in cells]
 
 

@@ -5,7 +5,9 @@ import re
 
 import pytest
 
+from job.data.sources.table import Table
 from job.errors import DataError
+from job.init.sample import write_rows
 from job.init.survey import survey_table
 
 TABLE = "left,right,label\n" + "".join(f"a{n},b{n},{n % 2}\n" for n in range(40))
@@ -44,3 +46,52 @@ def test_a_byte_order_mark_of_utf8_is_no_part_of_a_name(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text(TABLE, encoding="utf-8-sig")
     assert survey_table(path).columns[0].name == "left"
+
+
+@pytest.mark.parametrize("header", [",left,right,label,,", "left,,,right, ,label"])
+def test_columns_without_a_name_are_left_out(tmp_path, header):
+    path = tmp_path / "a.csv"
+    path.write_text(f"{header}\n" + "1,2,3,4,5,6\n" * 3)
+    found = survey_table(path)
+    assert [column.name for column in found.columns] == ["left", "right", "label"]
+    assert found.num_rows == 3
+
+
+@pytest.mark.parametrize("header", ["left,left", ",left", ",,"])
+def test_a_header_without_two_names_is_refused(tmp_path, header):
+    path = tmp_path / "a.csv"
+    path.write_text(f"{header}\n1,2\n")
+    with pytest.raises(DataError, match="should name two columns"):
+        survey_table(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "left,price\n" + "a,1.5\nb,\nc, \n" * 10),
+        ("a.jsonl", ('{"left": "a", "price": 1.5}\n{"left": "b", "price": null}\n') * 10),
+    ],
+)
+def test_a_column_of_numbers_may_have_gaps(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_text(content)
+    left, price = survey_table(path).columns
+    assert price.is_number
+    assert not left.is_number
+
+
+def test_a_column_without_a_value_holds_no_numbers(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("left,price\n" + "a,\n" * 10)
+    price = survey_table(path).columns[1]
+    assert price.is_empty
+    assert not price.is_number
+
+
+def test_a_sampled_row_is_read_back_whatever_line_ends_are_in_it(tmp_path):
+    rows = [["a\rb", "c\nd"], ["e\r\nf", "g"]]
+    write_rows(tmp_path / "a.csv", ["left", "right"], rows)
+    with Table(tmp_path / "a.csv", key="data.train", name="a.csv").records(
+        {"left": "left", "right": "right"}
+    ) as records:
+        assert [record.fields for record in records] == [tuple(row) for row in rows]

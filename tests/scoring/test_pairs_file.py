@@ -44,3 +44,19 @@ def test_json_lines_without_such_a_key_are_opened(tmp_path, content):
     path = tmp_path / "a.jsonl"
     path.write_text(content)
     assert opened(path).header is None
+
+
+def test_too_many_bad_items_name_the_argument_that_allows_more(tmp_path):
+    (tmp_path / "items.csv").write_text("id,item\n1,one\n2,\n")
+    path = tmp_path / "a.csv"
+    path.write_text("left,right\n1,1\n")
+    items = str(tmp_path / "items.csv")
+    pairs = open_pairs(
+        str(path), section=SECTION, items=items, root=None, access=reads_bucket()
+    )
+    with (
+        pytest.raises(DataError, match="more than --max-bad-fraction allows") as caught,
+        pairs.opened(SECTION, watch=lambda _: None),
+    ):
+        pass
+    assert "Or raise --max-bad-fraction" in str(caught.value)

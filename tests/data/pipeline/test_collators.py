@@ -130,6 +130,23 @@ def test_many_mapped_texts_are_tokenised_in_each_batch(monkeypatch, tmp_path):
     assert np.array_equal(read.batch(rows), kept.batch(rows))
 
 
+def test_lengths_of_many_mapped_texts_are_taken_a_few_at_a_time(monkeypatch, tmp_path):
+    texts = mapped(RaggedArray.from_bytes([b"ab" * 20] * 50), tmp_path)
+    monkeypatch.setattr(collators, "_MOST_MAPPED_BYTES", 0)
+    monkeypatch.setattr(collators, "_BYTES_AT_A_TIME", 100)
+    encode, sizes = CharacterVocabulary.encode, []
+
+    def watched(self, some):
+        sizes.append(len(some.values))
+        return encode(self, some)
+
+    monkeypatch.setattr(CharacterVocabulary, "encode", watched)
+    collator = text_collator(CharacterVocabulary("ab"), texts=texts)
+    assert collator.lengths_of(np.arange(50)).tolist() == [40] * 50
+    assert sum(sizes) == 2000
+    assert max(sizes) <= 120
+
+
 @pytest.mark.parametrize(("size", "dtype"), [(65_536, np.uint16), (65_537, np.int32)])
 def test_token_ids_take_two_bytes_where_they_fit(size, dtype):
     words = WordVocabulary(tuple(f"w{number}" for number in range(size - 2)))

@@ -48,10 +48,10 @@ def true_neighbours(embedding: np.ndarray, sample: np.ndarray) -> list[set[int]]
     search = Search(left.take(sample), right, top=TOP, own=sample)
     nearest: list[set[int]] = [set() for _ in sample]
     for block in near_pairs(search):
-        order = np.lexsort((-block.hits.similarity, block.hits.query))
-        for query, candidate in zip(
-            block.hits.query[order], block.hits.candidate[order], strict=True
-        ):
+        hits = block.hits
+        product = search.queries.values[hits.query] * right.values[hits.candidate]
+        order = np.lexsort((-product.sum(axis=1), hits.query))
+        for query, candidate in zip(hits.query[order], hits.candidate[order], strict=True):
             if len(nearest[query]) < TOP:
                 nearest[query].add(int(candidate))
     return nearest

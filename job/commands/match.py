@@ -91,22 +91,23 @@ def _matched(
     logs: LoggingSetup,
 ) -> dict[str, Any]:
     model = load_model(stored)
-    from job.scoring.match_files import MatchRequest, choose_pairs_to_label, match_files
+    from job.scoring.match_files import choose_pairs_to_label, match_files
+    from job.scoring.match_items import NUM_CANDIDATES, MatchOptions
 
-    request = MatchRequest(
+    options = MatchOptions(
         threshold=model.threshold if args.threshold is None else args.threshold,
         top=args.top,
-        num_candidates=args.candidates,
+        num_candidates=args.candidates or NUM_CANDIDATES,
         method="index" if args.index else "exact" if args.exact else None,
         seed=args.seed,
-        progress=_Progress(logs),
     )
-    sides = (collections[0], collections[-1])
+    sides, progress = (collections[0], collections[-1]), _Progress(logs)
     if args.uncertain:
         return choose_pairs_to_label(
             model,
             *sides,
-            request=request,
+            options=options,
+            progress=progress,
             num_pairs=args.uncertain,
             out=args.out,
             stream=streams[0],
@@ -114,7 +115,8 @@ def _matched(
     return match_files(
         model,
         *sides,
-        request=request,
+        options=options,
+        progress=progress,
         outputs=list(zip(_outputs(args), streams, strict=True)),
     )
 

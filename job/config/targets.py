@@ -61,11 +61,6 @@ class Target:
     name: TargetName
     value: float
 
-    @property
-    def error_rate(self) -> float:
-        """The largest share of errors: of accepted pairs, of matches or of non-matches."""
-        return self.value if self.name == "false_accepts" else 1.0 - self.value
-
     def __str__(self) -> str:
         return f"{self.name} {_SIDE[self.name]} {_plain(self.value)}"
 

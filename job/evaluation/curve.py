@@ -4,11 +4,11 @@ The exact curve has as many points as there are distinct scores. This one keeps 
 person looks for: the chosen threshold, the first false accepts, an even spread of the rest::
 
     curve = decision_curve({"test": (label, score)}, threshold=0.71)
-    curve.splits["test"].true_positives[curve.threshold == 0.71]
+    curve["test"]["true_positives"][curve["threshold"].index(0.71)]
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,55 +19,12 @@ from job.types import Json
 MOST_POINTS = 200
 
 
-@dataclass(frozen=True, eq=False)
-class DecisionCounts:
-    """The decisions on one split at K thresholds.
-
-    Attributes:
-        num_positive: Pairs that match.
-        num_negative: Pairs that do not match.
-        true_positives: int64 (K,), accepted pairs that match.
-        false_positives: int64 (K,), accepted pairs that do not match.
-    """
-
-    num_positive: int
-    num_negative: int
-    true_positives: NDArray[np.int64]
-    false_positives: NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class DecisionCurve:
-    """The decisions at K thresholds; a decision is `score >= threshold`.
-
-    Attributes:
-        threshold: float64 (K,), ascending, each once.
-        splits: The counts by split.
-    """
-
-    threshold: NDArray[np.float64]
-    splits: Mapping[str, DecisionCounts]
-
-    def to_json(self) -> dict[str, Json]:
-        """As `curve` in `summary.json`."""
-        by_split: dict[str, Json] = {
-            split: {
-                "num_positive": one.num_positive,
-                "num_negative": one.num_negative,
-                "true_positives": one.true_positives.tolist(),
-                "false_positives": one.false_positives.tolist(),
-            }
-            for split, one in self.splits.items()
-        }
-        return {"threshold": self.threshold.tolist(), **by_split}
-
-
 def decision_curve(
     splits: Mapping[str, tuple[ArrayLike, ArrayLike]],
     *,
     threshold: float,
     most: int = MOST_POINTS,
-) -> DecisionCurve:
+) -> dict[str, Any]:
     """Counts the decisions at up to `most` thresholds, of which `threshold` is one.
 
     Args:
@@ -76,6 +33,11 @@ def decision_curve(
         threshold: The chosen one.
         most: Largest number of points, >= 16.
 
+    Returns:
+        `curve` of `summary.json`: `threshold`, K floats, ascending, each once, whose decision
+        is `score >= threshold`; and by split `num_positive` and `num_negative`, its pairs, and
+        `true_positives` and `false_positives`, K accepted ones.
+
     Raises:
         DataError: As `operating_points`.
     """
@@ -83,20 +45,19 @@ def decision_curve(
     first = next(iter(points.values()))
     kept = _spread(first, most=most - 1)
     thresholds = np.unique([*(first.threshold(int(point)) for point in kept), threshold])
-    return DecisionCurve(
-        thresholds, {split: _counts(one, thresholds) for split, one in points.items()}
-    )
+    counts = {split: _counts(one, thresholds) for split, one in points.items()}
+    return {"threshold": thresholds.tolist(), **counts}
 
 
-def _counts(points: OperatingPoints, thresholds: NDArray[np.float64]) -> DecisionCounts:
+def _counts(points: OperatingPoints, thresholds: NDArray[np.float64]) -> dict[str, Json]:
     # Scores are descending, so counting from the front counts what a threshold accepts.
     accepted = np.searchsorted(-points.score, -thresholds, side="right")
-    return DecisionCounts(
-        num_positive=int(points.true_positives[-1]),
-        num_negative=int(points.false_positives[-1]),
-        true_positives=points.true_positives[accepted],
-        false_positives=points.false_positives[accepted],
-    )
+    return {
+        "num_positive": int(points.true_positives[-1]),
+        "num_negative": int(points.false_positives[-1]),
+        "true_positives": points.true_positives[accepted].tolist(),
+        "false_positives": points.false_positives[accepted].tolist(),
+    }
 
 
 def _spread(points: OperatingPoints, *, most: int) -> NDArray[np.int64]:

@@ -13,13 +13,13 @@ False accepts and misses are monotone in the threshold, so one bound at a time i
 et al. 2021, theorem 1). Precision nearly is; a simulation in the tests holds its claim, too.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from job.config.targets import Target
-from job.evaluation.dependence import Dependence
 from job.evaluation.identities import Identities
 from job.evaluation.intervals import MIN_IDENTITIES
 from job.evaluation.operating_points import OperatingPoints
@@ -50,23 +50,6 @@ def false_accept_limit(target: Target, *, match_share: float, recall: float = 1.
     return odds * recall * (1.0 - target.value) / target.value
 
 
-def upper_bound(errors: Values, pairs: Values, *, confidence: float) -> Values:
-    """The largest error rate that is likely, given some errors among independent pairs.
-
-    Args:
-        errors: float64, >= 0, need not be whole.
-        pairs: float64, > 0, at least `errors`.
-        confidence: That the true rate is not larger.
-
-    Source: Clopper, Pearson 1934.
-    """
-    from scipy.special import betaincinv
-
-    right = np.maximum(pairs - errors, 1e-9)
-    bound: Values = np.where(errors >= pairs, 1.0, betaincinv(errors + 1.0, right, confidence))
-    return bound
-
-
 @dataclass(frozen=True, eq=False)
 class ErrorLimits:
     """The rate of errors at each point up to which a target is met.
@@ -78,14 +61,12 @@ class ErrorLimits:
             precision it is that for the recall of the points, and grows with the recall.
         recall: float64 (K + 1,), the recall of the points.
         num_matches: Of all pairs.
-        num_others: Of all pairs.
     """
 
     target: Target
     share: Values
     recall: Values
     num_matches: int
-    num_others: int
 
     @classmethod
     def of(
@@ -121,7 +102,7 @@ class ErrorLimits:
             wanted, count = np.broadcast_to(wanted, recall.shape), others
         effective = count / _design_effects(points, pairs, target=target, confidence=confidence)
         limit = _largest_share(wanted, effective, confidence=confidence)
-        return cls(target, limit, recall, matches, others)
+        return cls(target, limit, recall, matches)
 
     def meets(self, true_positives: Values, false_positives: Values) -> NDArray[np.bool_]:
         """Which points meet the target with confidence, bool (..., K + 1).
@@ -172,7 +153,7 @@ def _design_effects(
     # As in `intervals`: deviations are too small, and their variance is an estimate.
     level = max(confidence, 0.6)
     factor = count / (count - lost) * float(t.ppf(level, count - 1) / norm.ppf(level)) ** 2
-    dependence = Dependence.of(pairs.identities)
+    variance = variance_of_mean(pairs.identities)
     errors = points.false_positives
     if target.name == "recall":
         errors = points.true_positives[-1] - points.true_positives
@@ -181,7 +162,7 @@ def _design_effects(
     if not len(enough):
         enough = measured[[int(np.argmax(errors[measured]))]]
     effect = [
-        _design_effect(pairs, float(points.score[point - 1]), dependence, target=target)
+        _design_effect(pairs, float(points.score[point - 1]), variance, target=target)
         for point in enough
     ]
     every = np.arange(len(points.true_positives))
@@ -189,7 +170,11 @@ def _design_effects(
 
 
 def _design_effect(
-    pairs: ScoredPairs, threshold: float, dependence: Dependence, *, target: Target
+    pairs: ScoredPairs,
+    threshold: float,
+    variance: Callable[[Values], float],
+    *,
+    target: Target,
 ) -> float:
     """The variance of the error rate at a threshold over that of independent pairs."""
     accepted = pairs.score >= threshold
@@ -210,7 +195,34 @@ def _design_effect(
         matches = float(pairs.is_match.sum())
         if recall > 0.0:
             influence -= rate / recall * (right - recall * pairs.is_match) / matches
-    return dependence.variance(influence) / independent
+    return variance(influence) / independent
+
+
+def variance_of_mean(identities: Identities) -> Callable[[Values], float]:
+    """The variance of a mean of P pairs over draws of identities.
+
+    An error rate over P independent pairs is as certain as a share of P coin tosses. Pairs that
+    share an identity err together. Each two pairs that share an identity, or two, count with
+    the product of their influences once.
+
+    Returns:
+        From the influence, float64 (P,), by how much each pair moves the mean, of the sum 0.
+
+    Source: Aronow, Samii, Assenova 2015, eq. 4. At least a third of the variance of a
+        bootstrap over identities is left, as in `intervals`.
+    """
+    left, right, count = identities.left, identities.right, identities.count
+    is_between = left != right
+    dyad = np.unique(identities.dyads()[is_between], return_inverse=True)[1]
+
+    def variance(influence: Values) -> float:
+        between = influence * is_between
+        of_each = np.bincount(left, influence, count) + np.bincount(right, between, count)
+        twice = np.bincount(dyad, influence[is_between])
+        shared, doubled = float(np.square(of_each).sum()), float(np.square(twice).sum())
+        return max(shared - doubled, (shared + doubled) / 3)
+
+    return variance
 
 
 def _largest_share(wanted: Values, pairs: Values, *, confidence: float) -> Values:
@@ -220,6 +232,8 @@ def _largest_share(wanted: Values, pairs: Values, *, confidence: float) -> Value
         wanted: float64 (N,), the rate.
         pairs: float64 (N,), effective number of pairs.
         confidence: Of the bound.
+
+    Source: Clopper, Pearson 1934.
     """
     rate = np.clip(wanted, 0.0, 1.0)
     every = np.arange(len(rate))

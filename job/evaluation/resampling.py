@@ -70,15 +70,6 @@ def by_dyad(identities: Identities) -> Draw:
     return draw
 
 
-def by_pair(num_pairs: int) -> Draw:
-    """Draws pairs as if they were independent: for comparison, since they are not."""
-
-    def draw(random: np.random.Generator, count: int) -> Weights:
-        return _times(random, count, num_pairs)[:, :-1]
-
-    return draw
-
-
 def kept_share(variance: ArrayLike, surplus: ArrayLike) -> NDArray[np.float64]:
     """The share of a variance over draws of identities that is not surplus, in [1/3, 1].
 

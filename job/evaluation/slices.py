@@ -4,8 +4,8 @@ A part is measured only if it has enough pairs of each label and enough identiti
 interval, and it is called worse than the whole only if its interval lies below the whole's
 value after a correction for how many parts were looked at::
 
-    found = slice_quality(pairs, identities, parts=[...], measures=Measures(), seed=0)
-    worst = worst_slice(found, overall=0.97)
+    found = slice_quality(pairs, parts=[...], measures=Measures(), overall=0.97, seed=0)
+    found[0].is_worse  # parts that are worse come first
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -126,11 +126,6 @@ def slice_quality(
             )
         )
     return sorted(found, key=lambda it: (not it.is_worse, it.metrics["balanced_accuracy"]))
-
-
-def worst_slice(slices: Sequence[SliceQuality]) -> SliceQuality | None:
-    """The worst of the parts that are worse than all pairs beyond chance, if there is one."""
-    return next((it for it in slices if it.is_worse), None)
 
 
 def _classes(pairs: PairTable, items: ItemTable) -> Iterator[Part]:

@@ -2,8 +2,9 @@
 
 The threshold is chosen on validation and only applied to test::
 
-    threshold = choose_threshold(label, score, criterion="accuracy")
-    choice = choose_for_goal(pairs, parse_goal("precision >= 0.99"), terms=Terms(), seed=0)
+    points = operating_points(label, score)
+    decision = decide(points, parse_goal("accuracy"), match_share=None)
+    points.threshold(decision.point)  # a match is `score >= threshold`
 """
 
 from collections.abc import Callable, Mapping
@@ -11,12 +12,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from job.config.targets import CRITERIA, Cost, Criterion, Goal, Target
-from job.errors import ConfigError
+from job.config.targets import Cost, Criterion, Goal, Target
 from job.evaluation.guarantees import ErrorLimits
-from job.evaluation.operating_points import OperatingPoints, operating_points
+from job.evaluation.operating_points import OperatingPoints
 
 Values = NDArray[np.float64]
 
@@ -53,36 +53,6 @@ class Decision:
 Choose = Callable[[Values, Values], NDArray[np.int64]]
 
 
-def choose_threshold(label: ArrayLike, score: ArrayLike, *, criterion: str) -> float:
-    """The threshold that is best by a criterion.
-
-    Ties go to the decision with the widest gap between the lowest accepted and the highest
-    rejected score, since it is the least likely to flip on new pairs; accepting no pair or all
-    has no gap. Remaining ties go to the highest threshold. The threshold is the midpoint of
-    its gap.
-
-    Args:
-        label: (P,), 1 = match, 0 = non-match.
-        score: (P,), large = similar, finite.
-        criterion: `accuracy` (most correct decisions), `f1` (best F1), or `eer` (false
-            accepts as frequent as false rejects, see `equal_error_rate`).
-
-    Returns:
-        The threshold; the decision is `score >= threshold`.
-
-    Raises:
-        ConfigError: An unknown criterion.
-        DataError: No pairs, only one class, a score that is not finite.
-    """
-    known = {name: Criterion(name) for name in CRITERIA}
-    if criterion not in known:
-        raise ConfigError(
-            f"evaluation.threshold: got {criterion!r}. Choose one of {', '.join(known)}."
-        )
-    points = operating_points(label, score)
-    return points.threshold(decide(points, known[criterion], match_share=None).point)
-
-
 def decide(
     points: OperatingPoints,
     goal: Goal,
@@ -95,6 +65,10 @@ def decide(
     A target is met by the point that accepts the most matches, or for a recall the fewest
     non-matches, of those that meet it with confidence. If none does, a point is chosen as if
     validation were all pairs there are; if none is good enough there either, the best one.
+
+    Ties go to the decision with the widest gap between the lowest accepted and the highest
+    rejected score, since it is the least likely to flip on new pairs; accepting no pair or all
+    has no gap. Remaining ties go to the highest threshold.
 
     Args:
         points: The decisions.

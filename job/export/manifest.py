@@ -148,17 +148,16 @@ def data_record(section: Data) -> dict[str, Json]:
     return record
 
 
-def data_section(record: Mapping[str, Any], *, train: str = "PAIRS") -> Data:
+def data_section(record: Mapping[str, Any]) -> Data:
     """A data section from what `data_record` kept.
 
     Args:
         record: From `data_record`.
-        train: The file to read.
 
     Raises:
         ValueError: The record is something else.
     """
     # As JSON, whose lists are tuples of a section.
-    text = json.dumps({**record, "train": train})
+    text = json.dumps({**record, "train": "PAIRS"})
     section: Data = TypeAdapter(Data).validate_json(text)
     return section

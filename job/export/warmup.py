@@ -21,31 +21,28 @@ FILE = "assets.extra/tf_serving_warmup_requests"
 # Enough for the graph to be prepared; each costs time when a server starts.
 MOST_PAIRS = 8
 
+_MODEL = "siamese"
 _LENGTH_DELIMITED = 2
 
 
-def write_warmup(
-    folder: Path, requests: Mapping[str, Mapping[str, NDArray[Any]]], *, model: str = "siamese"
-) -> None:
+def write_warmup(folder: Path, requests: Mapping[str, Mapping[str, NDArray[Any]]]) -> None:
     """Adds the file to a SavedModel.
 
     Args:
         folder: The SavedModel.
         requests: Arguments of each signature, by name.
-        model: A name, which the server does not read.
     """
     path = folder / FILE
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature, arguments in requests.items():
-            writer.write(_prediction_log(signature, arguments, model=model))
+            writer.write(_prediction_log(signature, arguments))
 
 
-def _prediction_log(
-    signature: str, arguments: Mapping[str, NDArray[Any]], *, model: str
-) -> bytes:
+def _prediction_log(signature: str, arguments: Mapping[str, NDArray[Any]]) -> bytes:
     """PredictionLog {6: PredictLog {1: PredictRequest {1: ModelSpec, 2: inputs}}}."""
-    model_spec = _field(1, model.encode()) + _field(3, signature.encode())
+    # The server does not read the name of the model.
+    model_spec = _field(1, _MODEL.encode()) + _field(3, signature.encode())
     request = _field(1, model_spec)
     for name, array in arguments.items():
         tensor = tf.make_tensor_proto(array[:MOST_PAIRS]).SerializeToString()

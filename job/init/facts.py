@@ -3,8 +3,8 @@
 `look` measures them, `rules` decides by them.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from job.inspection.item_measures import Distribution
@@ -52,10 +52,8 @@ class Facts:
         share_single: Share of the classes that have one item.
         lengths: Characters or time steps of an item; None for images.
         mean_words: Words of a text.
-        scripts: Share of the letters of each script.
         share_unknown: Share of the words of validation that training does not hold.
         sides_differ: Share of the training pairs whose two texts have another main script.
-        num_features: Features of a sequence.
         image_side: Longer side of the middle image, in pixels.
         is_coloured: Whether images have colours.
         spelling: ROC-AUC on validation of the best untrained baseline.
@@ -79,10 +77,8 @@ class Facts:
     share_single: float = 0.0
     lengths: Distribution | None = None
     mean_words: float = 0.0
-    scripts: Mapping[str, float] = field(default_factory=dict)
     share_unknown: float = 0.0
     sides_differ: float = 0.0
-    num_features: int = 0
     image_side: int = 0
     is_coloured: bool = False
     num_validation: int = 0

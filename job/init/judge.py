@@ -5,7 +5,6 @@ Every threshold is measured (`docs/init.md`). `rules` decides by these functions
     is_in_batch(facts), batch_size(facts), num_epochs(facts)
 """
 
-
 from pydantic.fields import FieldInfo
 
 from job.config.data import SequenceDataConfig, TextDataConfig

@@ -161,13 +161,11 @@ def _of_items(
     if items.kind == "sequence":
         return {
             "lengths": Distribution.of(items.values.lengths_of(own)),
-            "num_features": items.values.values.shape[1],
         }
     texts = TextMeasures.of(items.values, some)
     return {
         "lengths": texts.lengths,
         "mean_words": texts.mean_words,
-        "scripts": texts.scripts,
         "share_unknown": _share_unknown(items, own, validation=validation),
     }
 

@@ -51,13 +51,11 @@ class Quality:
         roc: True positive rate by false positive rate.
         precision_recall: Precision by recall.
         calibration: Share of matches by predicted probability, in bins of equally many pairs.
-        bin_pairs: int64 (G,), pairs of each bin.
     """
 
     roc: Band
     precision_recall: Band
     calibration: Band
-    bin_pairs: NDArray[np.int64]
 
 
 def quality_curves(pairs: ScoredPairs, *, seed: int = 0) -> Quality:
@@ -91,8 +89,7 @@ def quality_curves(pairs: ScoredPairs, *, seed: int = 0) -> Quality:
                 if weight[pairs.label].any() and weight[~pairs.label].any():
                     yield curves(weight)
 
-    bin_pairs = np.bincount(bins)
-    mean = np.bincount(bins, pairs.probability) / bin_pairs
+    mean = np.bincount(bins, pairs.probability) / np.bincount(bins)
     moved = list(drawn(by_identity(pairs.identities), seed))
     surplus = list(drawn(by_dyad(pairs.identities), seed + 1))
     roc, precision, calibration = (
@@ -101,7 +98,7 @@ def quality_curves(pairs: ScoredPairs, *, seed: int = 0) -> Quality:
             zip((grid, grid[1:], mean), curves(np.ones(len(pairs.label))), strict=True)
         )
     )
-    return Quality(roc, precision, calibration, bin_pairs)
+    return Quality(roc, precision, calibration)
 
 
 def _roc(accepted: Array, false: Array, grid: Array) -> Array:

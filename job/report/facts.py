@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from job.config.monitors import Mode
+from job.data.dataset import SplitCounts
 from job.evaluation.identities import Identities
 from job.types import Json, Kind, Split
 
@@ -67,23 +67,6 @@ class WrongPair:
 
 
 @dataclass(frozen=True)
-class SplitSize:
-    """The size of a split.
-
-    Attributes:
-        pairs: Number of pairs, for drawn training pairs in an epoch.
-        positive: How many of them match.
-        items: Distinct items.
-        classes: Distinct classes; None for data without classes.
-    """
-
-    pairs: int
-    positive: int
-    items: int
-    classes: int | None
-
-
-@dataclass(frozen=True)
 class Lineage:
     """Where the model comes from.
 
@@ -112,10 +95,9 @@ class ReportFacts:
         summary: The content of `summary.json`, without `artifacts`.
         history: Metrics of each epoch.
         monitor: The metric that chose the best epoch.
-        monitor_mode: Which direction of it is better.
         restarts: Completed epochs, with a fraction, where each later attempt went on.
         kind: What an item is.
-        scored: The measured pairs by split.
+        test: The measured pairs of the test set.
         num_wrong: Wrong decisions on test by kind of error.
         wrong: The worst of them.
         sizes: Size of each split.
@@ -129,13 +111,12 @@ class ReportFacts:
     summary: Mapping[str, Any]
     history: Sequence[Mapping[str, float]]
     monitor: str
-    monitor_mode: Mode
     restarts: Sequence[float]
     kind: Kind
-    scored: Mapping[Split, ScoredPairs]
+    test: ScoredPairs
     num_wrong: Mapping[str, int]
     wrong: Sequence[WrongPair]
-    sizes: Mapping[Split, SplitSize]
+    sizes: Mapping[Split, SplitCounts]
     rows_read: int
     bad_rows: Mapping[str, int]
     config: Mapping[str, Json]

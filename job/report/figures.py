@@ -20,9 +20,8 @@ _FEW_EPOCHS = 40
 def documents(facts: ReportFacts) -> Documents:
     """Every chart by its name in the page."""
     drawn = _learning(facts)
-    if "test" in facts.scored:
-        test, threshold = facts.scored["test"], facts.summary["threshold"]
-        drawn |= {"scores": _scores(test, threshold=threshold), **_quality(facts, test)}
+    drawn["scores"] = _scores(facts.test, threshold=facts.summary["threshold"])
+    drawn |= _quality(facts, facts.test)
     for pair in facts.wrong:
         if pair.left.steps is not None and pair.right.steps is not None:
             drawn[f"pair_{pair.number}"] = small_multiples(pair.left.steps, pair.right.steps)

@@ -186,7 +186,7 @@ class SliceRow:
     values: list[tuple[float | None, Interval | None]]
 
 
-_SLICE_METRICS = ("balanced_accuracy", "roc_auc", "accuracy", "precision", "recall", "f1")
+_SLICE_METRICS = ("balanced_accuracy", "roc_auc", "accuracy", "precision", "recall")
 
 
 def slice_metrics(summary: Mapping[str, Any]) -> list[str]:

@@ -7,26 +7,18 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from job.config.monitors import MONITORS
 from job.config.resume import as_record
 from job.data.dataset import Dataset, ItemTable, PairTable
 from job.data.pipeline.collators import Collator
 from job.evaluation.evaluate import EvaluationResult
 from job.evaluation.identities import identities_of
 from job.models.pair_scorer import PairScores
-from job.report.facts import (
-    Lineage,
-    ReportFacts,
-    ScoredPairs,
-    ShownItem,
-    SplitSize,
-    WrongPair,
-)
+from job.report.facts import Lineage, ReportFacts, ScoredPairs, ShownItem, WrongPair
 from job.run.artifacts import RunArtifacts
 from job.run.checkpointer import RunCheckpointer
 from job.run.context import RunContext
 from job.run.directory import run_uri
-from job.types import SPLITS, Split
+from job.types import SPLITS
 
 # Wrong pairs of each error that are shown.
 _SHOWN_PAIRS = 8
@@ -66,21 +58,16 @@ def report_facts(
         summary=summary,
         history=state.history,
         monitor=config.best_monitor,
-        monitor_mode=MONITORS[config.best_monitor],
         restarts=[step / steps_per_epoch for step in artifacts.restarts()],
         kind=dataset.kind,
-        scored=_scored(dataset, result),
+        test=_scored(dataset, result),
         num_wrong={error: len(rows) for error, rows in wrong.items()},
         wrong=[
             _wrong_pair(dataset, pairs, int(row), error=error, result=result, feed=feed)
             for error, rows in wrong.items()
             for row in rows[:_SHOWN_PAIRS]
         ],
-        sizes={
-            split: SplitSize(one.pairs, one.positive, one.items, one.classes)
-            for split in SPLITS
-            for one in [dataset.counts[split]]
-        },
+        sizes={split: dataset.counts[split] for split in SPLITS},
         rows_read=dataset.quarantine.rows_read,
         bad_rows={str(reason): n for reason, n in dataset.quarantine.counts.items()},
         config=as_record(config),
@@ -96,16 +83,14 @@ def report_facts(
     )
 
 
-def _scored(dataset: Dataset, result: EvaluationResult) -> dict[Split, ScoredPairs]:
-    pairs, scores = dataset.pairs["test"], result.test_scores
-    return {
-        "test": ScoredPairs(
-            scores.label == 1,
-            scores.score.astype(np.float64),
-            result.calibration.apply(scores.logit),
-            identities_of(pairs, dataset.items),
-        )
-    }
+def _scored(dataset: Dataset, result: EvaluationResult) -> ScoredPairs:
+    scores = result.test_scores
+    return ScoredPairs(
+        scores.label == 1,
+        scores.score.astype(np.float64),
+        result.calibration.apply(scores.logit),
+        identities_of(dataset.pairs["test"], dataset.items),
+    )
 
 
 _Error = Literal["false_match", "missed_match"]

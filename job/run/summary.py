@@ -129,7 +129,7 @@ def _curve(result: "EvaluationResult | None") -> dict[str, Any] | None:
 
     scores = {"test": result.test_scores, "validation": result.validation_scores}
     known = {split: (one.label, one.score) for split, one in scores.items()}
-    return decision_curve(known, threshold=result.threshold).to_json()
+    return decision_curve(known, threshold=result.threshold)
 
 
 @contextmanager

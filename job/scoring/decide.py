@@ -51,13 +51,23 @@ class Comparison:
         """Whether one collection is compared with itself."""
         return self.left_rows is self.right_rows
 
+    def ends(self, left: IntArray, right: IntArray) -> tuple[IntArray, IntArray]:
+        """Pairs of items, int64 (P,) each; within one collection the one that comes first."""
+        if not self.is_within:
+            return left, right
+        return np.minimum(left, right), np.maximum(left, right)
+
     def scored(self, left: IntArray, right: IntArray) -> ScoredPairs:
-        """Asks the model about pairs of items, int64 (P,) each."""
+        """Asks the model about pairs of items, int64 (P,) each.
+
+        Within one collection it is asked about the item that comes first as the left one.
+        """
+        first, second = self.ends(left, right)
         at_once = max(1, _CALL_BYTES // (8 * self.left_ND.shape[1]))
-        parts = [self._logits(left[:0], right[:0])]
+        parts = [self._logits(first[:0], second[:0])]
         for start in range(0, len(left), at_once):
             part = slice(start, start + at_once)
-            parts.append(self._logits(left[part], right[part]))
+            parts.append(self._logits(first[part], second[part]))
         return ScoredPairs(left, right, *map(np.concatenate, zip(*parts, strict=True)))
 
     def are_matches(self, pairs: ScoredPairs) -> NDArray[np.bool_]:
@@ -75,17 +85,11 @@ class Comparison:
 def matching_items(block: Block, comparison: Comparison) -> ScoredPairs:
     """The matches among the candidates of a block, as pairs of items.
 
-    The left item is the one that was searched with. Within one collection the model is asked
-    about the item that comes first as the left one, and items in several rows match themselves
-    if the model says so.
+    The left item is the one that was searched with. Within one collection, items in several
+    rows match themselves if the model says so.
     """
-    query, candidate = _with_copies(block, comparison)
-    first, second = query, candidate
-    if comparison.is_within:
-        first, second = np.minimum(query, candidate), np.maximum(query, candidate)
-    pairs = comparison.scored(first, second)
-    kept = comparison.are_matches(pairs)
-    found = pairs.of(query, candidate).take(kept)
+    pairs = comparison.scored(*_with_copies(block, comparison))
+    found = pairs.take(comparison.are_matches(pairs))
     if comparison.top is None:
         return found
     # One more for the item itself, which only other rows of it are compared with.

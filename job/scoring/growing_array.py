@@ -57,11 +57,6 @@ class GrowingArray:
         if self._file is not None:
             self._file.close()
 
-    @property
-    def is_in_file(self) -> bool:
-        """Whether the rows have outgrown the budget."""
-        return self._file is not None
-
     def append(self, rows: NDArray[Any]) -> None:
         """Adds rows, (B, D) or (B,).
 

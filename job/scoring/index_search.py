@@ -130,15 +130,13 @@ class NeighbourIndex:
             # For one query, usearch returns one row without an axis of queries.
             shape = (end - start, -1)
             keys_QK = np.asarray(found.keys).astype(np.int64).reshape(shape)
-            near_QK = -np.asarray(found.distances, np.float32).reshape(shape)
             counts_Q = np.atleast_1d(getattr(found, "counts", keys_QK.shape[1]))
             is_found_QK = np.arange(keys_QK.shape[1]) < counts_Q.reshape(-1, 1)
             if own is not None:
                 is_found_QK &= keys_QK != own[start:end, None]
             is_found_QK &= np.cumsum(is_found_QK, axis=1) <= top
             query, place = np.nonzero(is_found_QK)
-            hits = Hits(query + start, keys_QK[query, place], near_QK[query, place])
-            yield Block(start, end, hits)
+            yield Block(start, end, Hits(query + start, keys_QK[query, place]))
             if progress:
                 progress(end)
 

@@ -4,12 +4,11 @@
 
     with replacing_output("matches.csv") as stream:
         outputs = [("matches.csv", stream)]
-        report = match_files(model, people, people, request=request, outputs=outputs)
+        report = match_files(model, people, people, options=MatchOptions(0.9), ...)
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import IO, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +19,9 @@ from job.scoring.collection import Collection
 from job.scoring.components import Groups
 from job.scoring.index_search import require_index
 from job.scoring.match_items import (
-    NUM_CANDIDATES,
     Embedded,
     MatchOptions,
+    Progress,
     chosen_method,
     comparison_of,
     embed_collection,
@@ -39,45 +38,13 @@ from job.scoring.uncertain import pairs_to_label
 IntArray = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class MatchRequest:
-    """What the command line asks for.
-
-    Attributes:
-        threshold: A match has at least this score.
-        top: Matches that a row keeps, the best ones; None: all.
-        num_candidates: Nearest items of each item that are scored where not every pair is
-            compared; None: the default.
-        method: `exact` or `index`; None: what suits the model and the number of items.
-        seed: Draws samples.
-        progress: Told a stage, what is done and what there is to do.
-    """
-
-    threshold: float
-    top: int | None
-    num_candidates: int | None
-    method: Literal["exact", "index"] | None
-    seed: int
-    progress: Callable[[str, int, int], None]
-
-    @property
-    def options(self) -> MatchOptions:
-        """Those of the search."""
-        return MatchOptions(
-            self.threshold,
-            self.top,
-            self.num_candidates or NUM_CANDIDATES,
-            self.method,
-            self.seed,
-        )
-
-
 def match_files(
     model: ExportedModel,
     left: Collection,
     right: Collection,
     *,
-    request: MatchRequest,
+    options: MatchOptions,
+    progress: Progress,
     outputs: Sequence[tuple[str, IO[bytes]]],
 ) -> dict[str, Any]:
     """Finds matches and writes them.
@@ -86,7 +53,8 @@ def match_files(
         model: The model.
         left: The left collection.
         right: The right collection; the same object for one.
-        request: What is asked for.
+        options: What is looked for.
+        progress: Told a stage, what is done and what there is to do.
         outputs: Name and stream of the table of matches, and of that of groups if they are
             wanted.
 
@@ -98,14 +66,13 @@ def match_files(
         DataError: Embeddings are not finite.
         DiskFullError: There is no space for the results.
     """
-    options = request.options
     sizes = {"num_left": len(left.items), "num_right": len(right.items)}
     if chosen_method(model.distance, options, **sizes) == "index":
         require_index()
     (out, stream), *more = outputs
     writer = MatchWriter(out, stream, left=left, right=right)
-    sides = _embedded(model, left, right, request=request)
-    found = find_matches(model, *sides, options=options, progress=request.progress)
+    sides = _embedded(model, left, right, progress=progress)
+    found = find_matches(model, *sides, options=options, progress=progress)
     first_right = 0 if right is left else len(left)
     groups = Groups(first_right + len(right)) if more else None
     num_matches = 0
@@ -122,8 +89,8 @@ def match_files(
     return {
         **_sides(left, right),
         "matches": num_matches,
-        "threshold": request.threshold,
-        "top": request.top,
+        "threshold": options.threshold,
+        "top": options.top,
         "method": found.method,
         "candidates": None if found.method == "exact" else options.num_candidates,
         "recall": recall_record(recall),
@@ -136,7 +103,8 @@ def choose_pairs_to_label(
     left: Collection,
     right: Collection,
     *,
-    request: MatchRequest,
+    options: MatchOptions,
+    progress: Progress,
     num_pairs: int,
     out: str,
     stream: IO[bytes],
@@ -147,7 +115,8 @@ def choose_pairs_to_label(
         model: The model.
         left: The left collection.
         right: The right collection; the same object for one.
-        request: What is asked for.
+        options: What is looked for.
+        progress: Told a stage, what is done and what there is to do.
         num_pairs: How many.
         out: Name of the table.
         stream: Where to.
@@ -160,15 +129,15 @@ def choose_pairs_to_label(
         DataError: Embeddings are not finite.
     """
     cells = _training_cells(model, left, right)
-    embedded = _embedded(model, left, right, request=request)
-    comparison = comparison_of(model, *embedded, threshold=request.threshold, top=None)
+    embedded = _embedded(model, left, right, progress=progress)
+    comparison = comparison_of(model, *embedded, threshold=options.threshold, top=None)
     chosen = pairs_to_label(
         model,
         comparison,
         num_pairs=num_pairs,
-        num_candidates=request.options.num_candidates,
-        seed=request.seed,
-        progress=lambda done: request.progress("choosing", done, len(left.items)),
+        num_candidates=options.num_candidates,
+        seed=options.seed,
+        progress=lambda done: progress("choosing", done, len(left.items)),
     )
     rows = chosen.pairs.of(
         _first_rows(embedded[0])[chosen.pairs.left],
@@ -186,18 +155,18 @@ def choose_pairs_to_label(
         **_sides(left, right),
         "pairs": len(rows),
         "near_threshold": int(chosen.is_doubtful.sum()),
-        "threshold": request.threshold,
+        "threshold": options.threshold,
     }
 
 
 def _embedded(
-    model: ExportedModel, left: Collection, right: Collection, *, request: MatchRequest
+    model: ExportedModel, left: Collection, right: Collection, *, progress: Progress
 ) -> tuple[Embedded, Embedded]:
     def embed(collection: Collection) -> Embedded:
         return embed_collection(
             model,
             collection,
-            progress=lambda done: request.progress("embedding", done, len(collection.items)),
+            progress=lambda done: progress("embedding", done, len(collection.items)),
         )
 
     one = embed(left)

@@ -17,7 +17,6 @@ import numpy as np
 from job.scoring.copies import IntArray, ScoredPairs
 from job.scoring.decide import Comparison, matching_items
 from job.scoring.search import Block, Hits
-from job.scoring.vectors import FloatArray
 
 # Pairs that the model is asked about; a few seconds.
 _PAIRS = 5_000_000
@@ -111,14 +110,12 @@ class RecallSample:
         candidate = np.arange(len(self._comparison.right_MD))
         if self._comparison.is_within:
             candidate = np.delete(candidate, item)
-        unknown: FloatArray = np.full(len(candidate), np.nan, np.float32)
-        hits = Hits(np.full(len(candidate), item), candidate, unknown)
+        hits = Hits(np.full(len(candidate), item), candidate)
         true = matching_items(Block(item, item + 1, hits), self._comparison)
         # That an item in several rows matches itself needs no search.
         return true.take(true.left != true.right) if self._comparison.is_within else true
 
     def _key(self, left: IntArray, right: IntArray) -> IntArray:
         """One number for each pair, whichever side it was found from within a collection."""
-        if self._comparison.is_within:
-            left, right = np.minimum(left, right), np.maximum(left, right)
+        left, right = self._comparison.ends(left, right)
         return left * len(self._comparison.right_MD) + right

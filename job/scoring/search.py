@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.distribution.hardware import num_cores
+from job.scoring.copies import position_in_run
 from job.scoring.vectors import FloatArray, Vectors
 
 IntArray = NDArray[np.int64]
@@ -41,12 +42,10 @@ class Hits:
     Attributes:
         query: int64 (H,).
         candidate: int64 (H,).
-        similarity: float32 (H,), rounded; the exact one is less than the errors away.
     """
 
     query: IntArray
     candidate: IntArray
-    similarity: FloatArray
 
     def __len__(self) -> int:
         return len(self.query)
@@ -180,7 +179,6 @@ class _BlockSearch:
         self._mask = np.empty((num, CANDIDATES_AT_ONCE), np.bool_)
         self._query: list[IntArray] = []
         self._candidate: list[IntArray] = []
-        self._similarity: list[FloatArray] = []
         # The lowest and the highest similarity that a hit can have in truth.
         self._low: list[NDArray[np.float64]] = []
         self._high: list[NDArray[np.float64]] = []
@@ -203,15 +201,14 @@ class _BlockSearch:
         if not len(found):
             return
         query, candidate = np.divmod(found, end - start)
-        similarity = table_QC[query, candidate]
         self._query.append(query)
         self._candidate.append(candidate + start)
-        self._similarity.append(similarity)
         self.num_hits += len(found)
         if top is None:
             return
-        self._low.append(similarity.astype(np.float64) - error)
-        self._high.append(similarity.astype(np.float64) + error)
+        similarity = table_QC[query, candidate].astype(np.float64)
+        self._low.append(similarity - error)
+        self._high.append(similarity + error)
         if self.num_hits > 2 * self._tightened_hits + 1024:
             self._tighten(top)
 
@@ -221,14 +218,10 @@ class _BlockSearch:
             self._tighten(self._search.top)
         if not self._query:
             none = np.empty(0, np.int64)
-            return Hits(none, none, np.empty(0, np.float32))
+            return Hits(none, none)
         query, candidate = np.concatenate(self._query), np.concatenate(self._candidate)
         order = np.argsort(query, kind="stable")
-        return Hits(
-            query[order] + self._first,
-            candidate[order],
-            np.concatenate(self._similarity)[order],
-        )
+        return Hits(query[order] + self._first, candidate[order])
 
     def _leave_out(self, table_QC: FloatArray, start: int, end: int) -> None:
         """Gives -inf to items compared with themselves, or with those before them."""
@@ -261,16 +254,12 @@ class _BlockSearch:
     def _tighten(self, top: int) -> None:
         """Raises the bounds to the K-th best of each query, and drops what is below."""
         query, candidate = np.concatenate(self._query), np.concatenate(self._candidate)
-        similarity = np.concatenate(self._similarity)
         low, high = np.concatenate(self._low), np.concatenate(self._high)
         order = np.lexsort((-low, query))
-        sorted_query = query[order]
-        rank = np.arange(len(order)) - np.searchsorted(sorted_query, sorted_query, side="left")
-        kth = order[rank == top - 1]
+        kth = order[position_in_run(query[order]) == top - 1]
         self._bound_Q[query[kth]] = np.maximum(self._bound_Q[query[kth]], low[kth])
         kept = np.flatnonzero(high >= self._bound_Q[query])
         self._query, self._candidate = [query[kept]], [candidate[kept]]
-        self._similarity = [similarity[kept]]
         self._low, self._high = [low[kept]], [high[kept]]
         self.num_hits = self._tightened_hits = len(kept)
 

@@ -97,10 +97,7 @@ def _chosen(
     doubtful: ScoredPairs, neighbours: ScoredPairs, *, comparison: Comparison, num_pairs: int
 ) -> PairsToLabel:
     """The first half from the one, then from the other, and what is left from the first."""
-    both = [
-        _oriented(doubtful, is_within=comparison.is_within),
-        _oriented(neighbours, is_within=comparison.is_within),
-    ]
+    both = [part.of(*comparison.ends(part.left, part.right)) for part in (doubtful, neighbours)]
     limits = (num_pairs - num_pairs // 2, num_pairs, num_pairs)
     uses: dict[tuple[str, int], int] = {}
     taken: dict[tuple[int, int], tuple[int, int]] = {}
@@ -125,22 +122,12 @@ def _chosen(
     return PairsToLabel(pairs, np.arange(len(pairs)) < len(places[0]))
 
 
-def _oriented(pairs: ScoredPairs, *, is_within: bool) -> ScoredPairs:
-    if not is_within:
-        return pairs
-    left, right = np.minimum(pairs.left, pairs.right), np.maximum(pairs.left, pairs.right)
-    return pairs.of(left, right)
-
-
 def _scored(comparison: Comparison, found: list[tuple[IntArray, IntArray]]) -> ScoredPairs:
-    """Asks the model about queries and candidates, as `matching_items` does."""
+    """Asks the model about queries and candidates."""
     none = np.empty(0, np.int64)
     query = np.concatenate([none, *(pair[0] for pair in found)])
     candidate = np.concatenate([none, *(pair[1] for pair in found)])
-    first, second = query, candidate
-    if comparison.is_within:
-        first, second = np.minimum(query, candidate), np.maximum(query, candidate)
-    return comparison.scored(first, second).of(query, candidate)
+    return comparison.scored(query, candidate)
 
 
 def _found(

@@ -12,7 +12,6 @@ from job.config.targets import parse_goal
 from job.evaluation.calibration import sigmoid
 from job.evaluation.choose import choose_for_goal
 from job.evaluation.intervals import Measures, metric_intervals, replicate_metrics
-from job.evaluation.resampling import by_pair
 from job.evaluation.thresholds import Terms
 from job.evaluation.weighted import Judged
 from tests.evaluation.simulated import FEW, SHARED, SPARSE, World
@@ -24,6 +23,15 @@ PROMISED = ("roc_auc", "average_precision", "eer", "precision", "recall")
 def judged(label, logit, at=AT):
     chance = sigmoid(logit)
     return Judged(label, logit, logit >= at, chance, chance)
+
+
+def by_pair(num_pairs):
+    """Draws pairs as if they were independent: for comparison, since they are not."""
+
+    def draw(random, count):
+        return random.poisson(1.0, (count, num_pairs)).astype(np.float32)
+
+    return draw
 
 
 def coverage(world, *, draws, replicates, seed=0):

@@ -59,7 +59,6 @@ SERIES = Facts(
     num_classes=7,
     class_size=250.0,
     lengths=Distribution(150, 150, 150, 150, 150),
-    num_features=6,
 )
 RECORDINGS = replace(SERIES, lengths=Distribution(7, 15, 40, 60, 600_000))
 SPEAKERS = replace(SERIES, num_classes=90, lengths=Distribution(7, 15, 40, 60, 20_000))

@@ -5,16 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from job.data.dataset import SplitCounts
 from job.evaluation.curve import decision_curve
 from job.evaluation.identities import Identities
-from job.report.facts import (
-    Lineage,
-    ReportFacts,
-    ScoredPairs,
-    ShownItem,
-    SplitSize,
-    WrongPair,
-)
+from job.report.facts import Lineage, ReportFacts, ScoredPairs, ShownItem, WrongPair
 
 THRESHOLD = 0.5
 # What a text, a name of a run or a word of the advice may hold.
@@ -67,7 +61,7 @@ def facts(kind: str = "text", **changes: Any) -> ReportFacts:
             "test": {**metrics, "baseline_roc_auc": 0.8, "baselines": {"ngram_cosine": 0.8}},
         },
         "slices": [],
-        "curve": decision_curve(splits, threshold=THRESHOLD).to_json(),
+        "curve": decision_curve(splits, threshold=THRESHOLD),
         "advice": [],
     }
     history = [
@@ -79,18 +73,15 @@ def facts(kind: str = "text", **changes: Any) -> ReportFacts:
         summary=summary,
         history=history,
         monitor="val_loss",
-        monitor_mode="min",
         restarts=[1.5],
         kind=kind,
-        scored={"test": test},
+        test=test,
         num_wrong={"false_match": 3, "missed_match": 2},
         wrong=[
             WrongPair(7, "false_match", 0.91, shown(kind), shown(kind)),
             WrongPair(9, "missed_match", 0.12, shown(kind), shown(kind)),
         ],
-        sizes={
-            split: SplitSize(120, 60, 90, None) for split in ("train", "validation", "test")
-        },
+        sizes={split: SplitCounts(120, 60, 90) for split in ("train", "validation", "test")},
         rows_read=360,
         bad_rows={"too_long": 2},
         config={

@@ -38,11 +38,11 @@ def prove(project: Path, target: str | None = None, *, kills: int, **arguments: 
 
 
 def test_a_killed_run_is_proved_equal(project, capsys):
-    assert prove(project, kills=2) == ExitCode.FINISHED
+    assert prove(project, kills=4) == ExitCode.FINISHED
     out = capsys.readouterr().out
     assert re.search(r"^undisturbed +1 +trained +0 +30 ", out, re.MULTILINE)
     assert re.search(r"^killed +1 +SIG", out, re.MULTILINE)
-    assert re.search(r"^yes: after [12] kills .* are equal bit for bit\.$", out, re.MULTILINE)
+    assert re.search(r"^yes: after [1-4] kills .* are equal bit for bit\.$", out, re.MULTILINE)
     assert list((project / "scratch").iterdir()) == []
 
 

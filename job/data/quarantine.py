@@ -48,6 +48,19 @@ _ADVICE: Mapping[Reason, str] = {
     "no_file": "Give paths of files that exist, relative to data.root.",
     "outside": "Move the files below data.root, or set data.root to a folder that holds them.",
 }
+# A command scores with a model, which fixes the data section.
+_ADVICE_OF_COMMANDS: Mapping[Reason, str] = {
+    **_ADVICE,
+    "label": "Write 1 for a match and 0 for none.",
+    "too_long": "Shorten the items: the model takes none that are longer.",
+    "too_large": "Make the items smaller.",
+    "missing": "Complete the rows, or name their columns as those of training.",
+    "shape": "Save each sequence as numbers of the shape (time, features), with as many "
+    "features as the model takes.",
+    "no_item": "Complete the file of items.",
+    "no_file": "Give paths of files that exist, relative to --root.",
+    "outside": "Move the files below --root, or give another folder that holds them.",
+}
 
 
 @dataclass(frozen=True)
@@ -183,21 +196,22 @@ def check_bad_fraction(
     key: str,
     file: str,
     allowed: float,
-    setting: str = "data.max_bad_fraction",
 ) -> None:
     """Refuses a file with too many bad rows, and logs a warning about fewer.
 
     Args:
         quarantine: The rejected rows of this file.
-        key: Dotted key that names the file.
+        key: Dotted key that names the file, or the argument of a command that does.
         file: The file as the configuration gives it.
-        allowed: Largest share of bad rows.
-        setting: What sets it, for messages.
+        allowed: Largest share of bad rows: `data.max_bad_fraction`, or `--max-bad-fraction` of
+            a command.
 
     Raises:
         DataError: More than `allowed` of the rows are bad, or all are.
     """
     bad, rows = quarantine.num_bad, quarantine.rows_read
+    is_configured = key.startswith("data.")
+    setting = "data.max_bad_fraction" if is_configured else "--max-bad-fraction"
     if bad == 0:
         return
     if bad < rows and bad / rows <= allowed:
@@ -220,7 +234,10 @@ def check_bad_fraction(
             f"{bad} of the {rows} rows of {file!r} are bad ({bad / rows:.2%}), more than "
             f"{setting} allows ({allowed:.2%})"
         )
-    advice = _advice(quarantine, setting=setting)
+    commonest = max(quarantine.counts, key=lambda reason: quarantine.counts[reason])
+    advice = (_ADVICE if is_configured else _ADVICE_OF_COMMANDS)[commonest]
+    if bad < rows:
+        advice += f" Or raise {setting} to skip such rows."
     raise DataError("\n  ".join([f"{key}: {what}:", *_first(quarantine), advice]))
 
 
@@ -228,11 +245,3 @@ def _first(quarantine: Quarantine) -> Sequence[str]:
     shown = quarantine.shown()
     left = quarantine.num_bad - len(shown)
     return [*shown, f"and {left} more"] if left else shown
-
-
-def _advice(quarantine: Quarantine, *, setting: str) -> str:
-    commonest = max(quarantine.counts, key=lambda reason: quarantine.counts[reason])
-    advice = _ADVICE[commonest]
-    if quarantine.num_bad < quarantine.rows_read:
-        advice += f" Or raise {setting} to skip such rows."
-    return advice

@@ -39,7 +39,6 @@ from job.scoring.pairs_file import (
 from job.scoring.quality import QualityMeter
 from job.types import Problem
 
-BAD_FRACTION = "--max-bad-fraction"
 _ADDED = frozenset(ADDED)
 
 # Pairs scored at a time, and values of items in memory at most before they are encoded.
@@ -127,7 +126,6 @@ def _check_bad_rows(quarantine: Quarantine, pairs: PairsFile, *, section: Data) 
             key=PAIRS,
             file=pairs.table.name,
             allowed=section.max_bad_fraction,
-            setting=BAD_FRACTION,
         )
     except DataError as error:
         if not {"no_file", "outside"} & set(quarantine.counts):

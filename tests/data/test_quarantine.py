@@ -82,6 +82,17 @@ def test_the_advice_is_for_the_commonest_reason():
         check_bad_fraction(quarantine, key="data.train", file="a.csv", allowed=0.0)
 
 
+# Only training reads classes and splits.
+@pytest.mark.parametrize("reason", sorted({*get_args(Reason)} - {"class", "split"}))
+def test_users_of_a_model_are_not_told_to_change_the_configuration(reason):
+    quarantine = Quarantine(9, {reason: 2}, ())
+    with pytest.raises(DataError) as caught:
+        check_bad_fraction(quarantine, key="PAIRS", file="a.csv", allowed=0.0)
+    message = str(caught.value)
+    assert message.endswith(" Or raise --max-bad-fraction to skip such rows.")
+    assert "data." not in message
+
+
 def test_quarantines_of_several_files_add_up():
     one = Quarantine(10, {"label": 1, "empty": 2}, (BadRow("a", 2, "label", "x", "y"),))
     other = Quarantine(20, {"label": 3}, (BadRow("b", 3, "label", "x", "y"),))

@@ -185,13 +185,8 @@ def _warn_of_lost_groups(sources: Sequence[DataSource], marks: GroupSplitColumns
 
 
 def _accepted(quarantine: Quarantine, source: DataSource, *, section: Data) -> Quarantine:
-    is_configured = source.key.startswith("data.")
     check_bad_fraction(
-        quarantine,
-        key=source.key,
-        file=source.name,
-        allowed=section.max_bad_fraction,
-        setting="data.max_bad_fraction" if is_configured else "--max-bad-fraction",
+        quarantine, key=source.key, file=source.name, allowed=section.max_bad_fraction
     )
     return quarantine
 

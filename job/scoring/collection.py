@@ -76,6 +76,12 @@ class Collection:
     def __len__(self) -> int:
         return len(self.item)
 
+    def column(self, name: str) -> list[str]:
+        """The cells of one of the columns as texts; empty where a JSON row has none."""
+        place = self.columns.index(name)
+        cells = (row.get(name) if isinstance(row, Mapping) else row[place] for row in self.rows)
+        return ["" if cell is None else str(cell) for cell in cells]
+
 
 class _ItemRow(NamedTuple):
     """A row before its item is read.
@@ -143,7 +149,6 @@ def read_collection(
         key=key,
         file=place,
         allowed=section.max_bad_fraction,
-        setting="--max-bad-fraction",
     )
     return collection
 

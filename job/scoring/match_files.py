@@ -7,7 +7,7 @@
         report = match_files(model, people, people, options=MatchOptions(0.9), ...)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -195,7 +195,7 @@ def _training_cells(
                 f"{side.name} has no column {columns.id!r} (data.columns.id): the pair files "
                 "of this run hold ids, so pairs to label do, too. Give items with their ids."
             )
-        both.append([(cell,) for cell in _column(side, columns.id)])
+        both.append([(cell,) for cell in side.column(columns.id)])
     return both[0], both[1]
 
 
@@ -210,14 +210,7 @@ def _item_cells(
             f"({', '.join(wanted)}), so pairs to label need as many columns of the items, got "
             f"{item!r}. Name them: --item COLUMN --item COLUMN ..."
         )
-    return list(zip(*(_column(side, name) for name in item), strict=True))
-
-
-def _column(side: Collection, name: str) -> list[str]:
-    place = side.columns.index(name)
-    # A JSON row need not have the key.
-    cells = (row.get(name) if isinstance(row, Mapping) else row[place] for row in side.rows)
-    return ["" if cell is None else str(cell) for cell in cells]
+    return list(zip(*(side.column(name) for name in item), strict=True))
 
 
 def _sides(left: Collection, right: Collection) -> dict[str, Any]:

@@ -43,3 +43,16 @@ def test_several_columns_are_one_item(tmp_path):
     path.write_text("name,town\nabc,x\nabc,y\nabc,x\n")
     found = read(path, item=["name", "town"])
     assert (len(found), len(found.items)) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "id,item\n7,abc\n,abd\n,abe\n"),
+        ("a.jsonl", '{"id": 7, "item": "abc"}\n{"item": "abd"}\n{"id": null, "item": "abe"}\n'),
+    ],
+)
+def test_a_row_may_lack_the_cell_of_a_column(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_text(content)
+    assert read(path).column("id") == ["7", "", ""]

@@ -104,7 +104,7 @@ class Column:
     @property
     def kind(self) -> Kind:
         """What its values are as items: texts, or paths of images or sequences."""
-        ends = [value.lower() for value in self.values[:1000]]
+        ends = [value.lower() for value in self.values[:1000] if value.strip()]
         if ends and all(end.endswith(IMAGE_EXTENSIONS) for end in ends):
             return "image"
         return "sequence" if ends and all(end.endswith(".npy") for end in ends) else "text"

@@ -95,3 +95,9 @@ def test_a_sampled_row_is_read_back_whatever_line_ends_are_in_it(tmp_path):
         {"left": "left", "right": "right"}
     ) as records:
         assert [record.fields for record in records] == [tuple(row) for row in rows]
+
+
+def test_a_column_of_paths_may_have_gaps(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("left,label\n" + "a.png,1\n,0\n" * 10)
+    assert survey_table(path).columns[0].kind == "image"

@@ -6,7 +6,7 @@ bound of its error rate does, one that lies above the true rate in `confidence` 
 identities (Clopper-Pearson for the effective number of pairs). Points are K + 1 decisions from
 accepting no pair to accepting all::
 
-    limits = ErrorLimits.of(points, target=target, identities=identities, ...)
+    limits = ErrorLimits.of(points, target=target, pairs=pairs, ...)
     limits.meets(points.true_positives, points.false_positives)  # bool (K + 1,)
 
 False accepts and misses are monotone in the threshold, so one bound at a time is enough (Bates
@@ -101,7 +101,7 @@ class ErrorLimits:
             )
             wanted, count = np.broadcast_to(wanted, recall.shape), others
         effective = count / _design_effects(points, pairs, target=target, confidence=confidence)
-        limit = _largest_share(wanted, effective, confidence=confidence)
+        limit = largest_share(wanted, effective, confidence=confidence)
         return cls(target, limit, recall, matches)
 
     def meets(self, true_positives: Values, false_positives: Values) -> NDArray[np.bool_]:
@@ -225,7 +225,7 @@ def variance_of_mean(identities: Identities) -> Callable[[Values], float]:
     return variance
 
 
-def _largest_share(wanted: Values, pairs: Values, *, confidence: float) -> Values:
+def largest_share(wanted: Values, pairs: Values, *, confidence: float) -> Values:
     """The share of errors whose upper bound is just the wanted rate; -1 if there is none.
 
     Args:

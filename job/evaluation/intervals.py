@@ -179,7 +179,7 @@ def metric_spreads(
     ]
     if min(counts) < MIN_IDENTITIES:
         return {}
-    value = _measured(measures.rank(pairs), np.ones((1, len(pairs)), np.float32))
+    value = _measured(measures.rank(pairs), np.ones((1, len(pairs)), np.float64))
     kept_pairs = min(len(pairs), _MAX_PAIRS)
     part = np.arange(kept_pairs) * len(pairs) // kept_pairs
     ranked = measures.rank(pairs.take(part), max_logits=_MAX_LOGITS)

@@ -9,7 +9,7 @@ from job.config.targets import parse_goal
 from job.data.dataset import PairTable
 from job.evaluation.calibration import sigmoid
 from job.evaluation.choose import choose_for_goal
-from job.evaluation.guarantees import variance_of_mean
+from job.evaluation.guarantees import largest_share, variance_of_mean
 from job.evaluation.identities import Identities
 from job.evaluation.support import unsupported
 from job.evaluation.thresholds import Terms
@@ -57,6 +57,16 @@ def test_the_bound_is_the_rate_that_makes_so_few_errors_unlikely(errors):
     assert (LOGIT >= of_threshold(choice))[:400].sum() == errors
     choice = choose(LABEL, LOGIT, f"false_accepts <= {0.99 * bound:.6f}")
     assert not choice.is_met or (LOGIT >= of_threshold(choice))[:400].sum() < errors
+
+
+@pytest.mark.parametrize("errors", [0, 1, 3, 10])
+def test_the_largest_share_of_errors_is_that_of_clopper_and_pearson(errors):
+    from scipy.stats import beta
+
+    bound = beta.ppf(0.95, errors + 1, 400 - errors)
+    found = largest_share(np.array([bound]), np.array([400.0]), confidence=0.95)
+    assert found == pytest.approx(errors / 400, abs=1e-9)
+    assert largest_share(np.array([1.0]), np.array([5.0]), confidence=0.95) == 1.0
 
 
 def test_a_threshold_for_false_accepts_accepts_as_many_as_the_bound_allows():

@@ -29,7 +29,6 @@ MIN_PAIRS = 20
 # At most so many classes and groups are measured: those with the most pairs.
 MAX_PARTS_OF_A_KIND = 50
 _NUM_LENGTHS = 4
-_BYTES_AT_A_TIME = 1 << 20
 _NUM_REPLICATES = 400
 
 
@@ -175,8 +174,8 @@ def _lengths_of(items: ItemTable, rows: IntArray) -> IntArray:
     """Characters of texts, steps of sequences, int64 (R,)."""
     if items.kind != "text":
         return items.values.lengths_of(rows)
-    chunks = items.values.chunks(rows, num_values=_BYTES_AT_A_TIME)
-    return np.concatenate([_num_characters(items.values.take(some)) for some in chunks])
+    texts = items.values
+    return np.concatenate([_num_characters(texts.take(some)) for some in texts.chunks(rows)])
 
 
 def _num_characters(texts: RaggedArray) -> IntArray:

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from job.data.pipeline.collators import Collator
+from job.data.pipeline.collators import Collator, TextCollator
 from job.preprocessing.ragged import RaggedArray
 from job.preprocessing.vocabulary import UNKNOWN_ID
 from job.types import Json
 
 # Tenths of the reference: few enough for a file of some hundred rows.
 NUM_BINS = 10
-_ROWS_AT_A_TIME = 1024
 
 
 @dataclass(frozen=True)
@@ -120,12 +119,9 @@ def measures(
         feed: Collates the items.
         rows: int64 (M,), the items.
     """
-    if feed.input.kind == "image":
-        return None, None
-    if feed.input.kind == "sequence":
-        return feed.lengths_of(rows), None
-    chunks = np.split(rows, range(_ROWS_AT_A_TIME, len(rows), _ROWS_AT_A_TIME))
-    found = [_lengths_and_unknown(feed.ragged(some)) for some in chunks]
+    if not isinstance(feed, TextCollator):
+        return (feed.lengths_of(rows) if feed.input.kind == "sequence" else None), None
+    found = [_lengths_and_unknown(feed.ragged(some)) for some in feed.texts.chunks(rows)]
     lengths, unknown = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return lengths, unknown
 

@@ -1,6 +1,6 @@
 """From what was found to the choices of a whole configuration: files and columns, then rules.
 
-choices = compose(looked, folder=Path("."), name="pairs")
+choices = compose(looked, folder=Path("."), seed=0)
 """
 
 import os

@@ -1,7 +1,7 @@
 """Which files hold the data: the one that was named, and those of other splits beside it.
 
     files = find_files(Path("pairs/train.csv.gz"))
-    files.train, files.validation, files.test
+    files.train, files.by_split
 
 A folder is one of files, or one of a folder of images for each class, which may lie below
 folders of splits.

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+# Tokenising a text takes about 25 bytes of memory for each of its bytes.
+CHUNK_VALUES = 1 << 20
+
 
 @dataclass(frozen=True, eq=False)
 class RaggedArray:
@@ -53,9 +56,9 @@ class RaggedArray:
         lengths: NDArray[np.int64] = self.offsets[rows + 1] - self.offsets[rows]
         return lengths
 
-    def chunks(self, rows: NDArray[np.int64], *, num_values: int) -> "list[NDArray[np.int64]]":
-        """Cuts row numbers, int64 (R,), into runs of about as many values; one at least."""
-        chunk = np.cumsum(self.lengths_of(rows)) // num_values
+    def chunks(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Cuts row numbers, int64 (R,), into runs of about CHUNK_VALUES; one at least."""
+        chunk = np.cumsum(self.lengths_of(rows)) // CHUNK_VALUES
         return np.split(rows, np.flatnonzero(np.diff(chunk)) + 1)
 
     def take(self, rows: NDArray[np.int64]) -> "RaggedArray":

@@ -33,8 +33,6 @@ FIRST_ID = 2
 
 TokenKind = Literal["characters", "words"]
 
-# Texts are counted in chunks of this size, so that they need not fit into memory.
-_BYTES_AT_A_TIME = 1 << 20
 _NUM_CODE_POINTS = 0x110000
 
 
@@ -275,7 +273,8 @@ def _most_common(counts: Counter[str], section: WordsConfig) -> tuple[str, ...]:
 
 
 def _chunks(items: RaggedArray, rows: NDArray[np.int64]) -> Iterator[RaggedArray]:
-    for some in items.chunks(rows, num_values=_BYTES_AT_A_TIME):
+    """Some texts at a time, so that all of them need not fit into memory."""
+    for some in items.chunks(rows):
         yield items.take(some)
 
 

@@ -7,8 +7,8 @@ bound leaves the processor's cache: the similarity that a match needs or, with `
 the K-th best so far. No pair within the error of a bound is dropped, so that the caller's exact
 comparison decides::
 
-    for hits in near_pairs(left, right, at_least=0.8):
-        hits.query, hits.candidate
+    for block in near_pairs(Search(left, right, at_least=0.8)):
+        block.hits.query, block.hits.candidate
 
 This module knows numbers only: no model, no files.
 """

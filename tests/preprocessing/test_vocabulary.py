@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from job.config.data import CharactersConfig, WordsConfig
 from job.errors import DataError
-from job.preprocessing import vocabulary as module
+from job.preprocessing import ragged
 from job.preprocessing.ragged import RaggedArray
 from job.preprocessing.vocabulary import (
     CharacterVocabulary,
@@ -137,7 +137,7 @@ def test_cutting_gives_a_token_for_each_id(text):
 
 @pytest.mark.parametrize("section", [CHARACTERS, WordsConfig(min_count=1)])
 def test_only_the_given_rows_are_counted_in_chunks(section, monkeypatch):
-    monkeypatch.setattr(module, "_BYTES_AT_A_TIME", 4)
+    monkeypatch.setattr(ragged, "CHUNK_VALUES", 4)
     items = items_of("a", "b", "x", "cccccccccc", "d", "e")
     taken = []
     take = RaggedArray.take
@@ -160,7 +160,7 @@ def test_only_the_given_rows_are_counted_in_chunks(section, monkeypatch):
 )
 @pytest.mark.parametrize("num_bytes", [1, 4, 1000])
 def test_all_items_are_encoded_in_chunks_as_by_one_call(vocabulary, num_bytes, monkeypatch):
-    monkeypatch.setattr(module, "_BYTES_AT_A_TIME", num_bytes)
+    monkeypatch.setattr(ragged, "CHUNK_VALUES", num_bytes)
     items = items_of("a", "b a", "", "a\nb", "c" * 9, "\u4e2db")
     found, expected = encode_all(vocabulary, items), vocabulary.encode(items)
     assert found.values.dtype == np.uint16

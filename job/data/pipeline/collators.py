@@ -28,8 +28,6 @@ from job.types import ItemInput
 # Token IDs of memory-mapped texts of more bytes than this are not kept: they would fill the
 # memory that mapping saves, with two or four bytes for each byte of text, and delay the start.
 _MOST_MAPPED_BYTES = 64 << 20
-# Tokenising takes about 25 bytes of memory for each byte of text.
-_BYTES_AT_A_TIME = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +130,7 @@ class TextCollator:
     def lengths_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         if self._ids is not None:
             return self._ids.lengths_of(rows)
-        chunks = self.texts.chunks(rows, num_values=_BYTES_AT_A_TIME)
-        return np.concatenate([self.ragged(some).lengths for some in chunks])
+        return np.concatenate([self.ragged(some).lengths for some in self.texts.chunks(rows)])
 
     def items(self) -> RaggedArray | None:
         return self._ids

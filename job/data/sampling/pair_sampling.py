@@ -20,7 +20,7 @@ from job.preprocessing.counter_rng import SAMPLING, integers, random_bits
 
 log = logging.getLogger(__name__)
 
-# Streams of random numbers; `epochs` has another one.
+# Streams of random numbers; `length_groups` has another one.
 _FIRST_ITEM, _SECOND_ITEM, _CLASS_ORDER, _ITEM_OF_CLASS, _PARTNER = range(
     SAMPLING, SAMPLING + 5
 )

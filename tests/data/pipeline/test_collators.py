@@ -18,6 +18,7 @@ from job.data.pipeline.collators import (
     padded,
 )
 from job.data.quarantine import NOTHING_QUARANTINED
+from job.preprocessing import ragged
 from job.preprocessing.feature_stats import FeatureStats
 from job.preprocessing.ragged import RaggedArray, offsets_of
 from job.preprocessing.vocabulary import CharacterVocabulary, Vocabulary, WordVocabulary
@@ -133,7 +134,7 @@ def test_many_mapped_texts_are_tokenised_in_each_batch(monkeypatch, tmp_path):
 def test_lengths_of_many_mapped_texts_are_taken_a_few_at_a_time(monkeypatch, tmp_path):
     texts = mapped(RaggedArray.from_bytes([b"ab" * 20] * 50), tmp_path)
     monkeypatch.setattr(collators, "_MOST_MAPPED_BYTES", 0)
-    monkeypatch.setattr(collators, "_BYTES_AT_A_TIME", 100)
+    monkeypatch.setattr(ragged, "CHUNK_VALUES", 100)
     encode, sizes = CharacterVocabulary.encode, []
 
     def watched(self, some):
